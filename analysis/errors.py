@@ -1,0 +1,26 @@
+"""The one error a user of the analysis side can meet: what happened, and what to do about it."""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+EXIT_UNREADABLE = 7
+
+
+class AnalysisError(Exception):
+    """Say what is wrong with the given results and which step repairs it.
+
+    Attributes:
+        message: what happened, naming the file.
+        remedy: the next thing to do or type.
+        exit_code: 2 for a wrong command line, 7 for results this version cannot read.
+    """
+
+    def __init__(self, message: str, remedy: str, exit_code: int = EXIT_UNREADABLE) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  what to do: {self.remedy}"

@@ -1,0 +1,114 @@
+"""Affinity between tasks as a heat map, with the groups of the chosen split drawn as boxes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from analysis.basis import note_text
+from analysis.figures.drawing import Drawing, file_stem
+from analysis.loading import Run
+from analysis.method_tables import origin_words
+
+
+def drawings(run: Run) -> list[Drawing]:
+    """Return one figure per method that measured affinity, of its first seed and repeat."""
+    return [drawing for method in run.methods if (drawing := _of_method(run, method)) is not None]
+
+
+def prepare(matrix: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
+    """Return the matrix with tasks ordered by group; tasks of no group come last.
+
+    A task in several (overlapping) groups stands with the first of them.
+    """
+    ordered = list(dict.fromkeys(task for group in groups for task in group))
+    tasks = [task for task in ordered if task in matrix.index]
+    tasks += [task for task in matrix.index if task not in tasks]
+    return matrix.loc[tasks, tasks]
+
+
+def draw(ax: Axes, matrix: pd.DataFrame, groups: list[str]) -> Axes:
+    """Draw recipients in rows and sources in columns, colours centred at 0, values printed.
+
+    The colour scale follows the entries off the diagonal: no method uses a task's affinity to
+    itself, and it is on another scale, so it stays grey.
+    """
+    values = matrix.to_numpy(dtype=float)
+    others = np.where(np.eye(len(values), dtype=bool), np.nan, values)
+    finite = np.abs(others[np.isfinite(others)])
+    limit = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    ax.set_facecolor("#E4E4E4")
+    image = ax.imshow(np.ma.masked_invalid(others), cmap="RdBu", vmin=-limit, vmax=limit)
+    _print_values(ax, values, limit)
+    _box_groups(ax, list(matrix.index), groups)
+    ax.set_xticks(range(len(matrix)), list(matrix.columns))
+    ax.set_yticks(range(len(matrix)), list(matrix.index))
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel("Source: task whose step is tried")
+    ax.set_ylabel("Recipient: task observed")
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.9, pad=0.03)
+    bar.set_label("Affinity (> 0 helps)")
+    bar.outline.set_linewidth(0.5)
+    return ax
+
+
+def _of_method(run: Run, method: str) -> Drawing | None:
+    cells = run.done[run.done["method"] == method].sort_values(["seed", "repeat"])
+    for cell, seed, split in cells[["cell", "seed", "groups"]].to_numpy().tolist():
+        matrix = run.affinity(str(cell))
+        if matrix is None:
+            continue
+        groups = [group for group in str(split).split("|") if group]
+        ordered = prepare(matrix, groups)
+
+        def paint(
+            figure: Figure,
+            _width_in: float,
+            data: pd.DataFrame = ordered,
+            boxes: list[str] = groups,
+        ) -> None:
+            draw(figure.add_subplot(), data, boxes)
+
+        return Drawing(
+            stem=f"affinity_{file_stem(method)}",
+            title=f"Affinity, {method}",
+            caption=f"Effect of a step for one task (column) on the loss of another (row), "
+            f"{method}, seed {seed}. Boxes: the split {split or 'was not recorded'}. The diagonal "
+            "is not used.",
+            note=note_text(f"one seed ({seed})", origin_words(run)),
+            aspect=0.86,
+            drawn=ordered.rename_axis("recipient").reset_index(),
+            paint=paint,
+        )
+    return None
+
+
+def _print_values(ax: Axes, values: np.ndarray, limit: float) -> None:
+    size = 7.0
+    digits = max(0, min(5, 1 - int(np.floor(np.log10(limit)))))
+    for row, column in np.ndindex(*values.shape):
+        value = values[row, column]
+        dark = row != column and abs(value) > 0.6 * limit
+        text = f"{value:.{digits}f}".replace("-", "−") if np.isfinite(value) else "–"
+        ax.text(
+            column, row, text, ha="center", va="center", fontsize=size,
+            color="white" if dark else "#222222",
+        )  # fmt: skip
+
+
+def _box_groups(ax: Axes, tasks: list[str], groups: list[str]) -> None:
+    """Box each group whose tasks stand side by side; overlapping groups cannot all be boxed."""
+    for group in groups:
+        places = sorted(tasks.index(task) for task in group if task in tasks)
+        if not places or places[-1] - places[0] + 1 != len(places):
+            continue
+        corner = (places[0] - 0.46, places[0] - 0.46)
+        side = len(places) - 0.08
+        ax.add_patch(
+            Rectangle(corner, side, side, fill=False, edgecolor="black", linewidth=1.6, zorder=3)
+        )

@@ -1,0 +1,114 @@
+"""Total test loss over rounds, with the round at which a merged model is split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.basis import note_text
+from analysis.figures.drawing import Drawing
+from analysis.loading import Run
+from analysis.method_tables import origin_words, spread_words
+from analysis.numbers import serving_rows
+from analysis.style import legend_above, method_look
+
+MARKS_PER_LINE = 8
+
+
+def drawings(run: Run) -> list[Drawing]:
+    """Return the figure, or nothing if no test loss of every task was taken."""
+    drawn = prepare(run)
+    if drawn.empty:
+        return []
+    splits = {
+        method: rounds
+        for method in run.methods
+        if (rounds := run.manifest.merge_rounds(method)) is not None
+    }
+
+    def paint(figure: Figure, width_in: float) -> None:
+        ax = draw(figure.add_subplot(), drawn, splits)
+        legend_above(figure, ax, width_in)
+
+    return [
+        Drawing(
+            stem="loss_over_rounds",
+            title="Loss over rounds",
+            caption="Total test loss after each round; thick lines are means over seeds, faint "
+            "ones single seeds. Rounds of different methods do not cost the same."
+            + (" Dotted lines mark the split." if splits else "")
+            + f" {spread_words([run])}",
+            note=note_text(origin_words(run)),
+            aspect=0.74,
+            drawn=drawn,
+            paint=paint,
+        )
+    ]
+
+
+def prepare(run: Run) -> pd.DataFrame:
+    """Return the total test loss per method, seed and round, repeats averaged.
+
+    A round counts only if every task of the run was evaluated after it; a mean is given only for
+    rounds that every seed of the method has.
+
+    Returns:
+        Columns method, element (seed or mean), seed, round, total_test_loss.
+    """
+    rows = serving_rows(run, "test_loss")
+    columns = ["method", "element", "seed", "round", "total_test_loss"]
+    if rows.empty:
+        return pd.DataFrame(columns=columns)
+    keys = ["method", "seed", "cell", "round"]
+    totals = rows.groupby(keys, sort=False).agg(
+        total_test_loss=("value", lambda values: values.sum(min_count=len(values))),
+        tasks=("task", "nunique"),
+    )
+    complete = totals[totals["tasks"] == len(run.tasks)].dropna().reset_index()
+    seeds = complete.groupby(["method", "seed", "round"], sort=False)["total_test_loss"].mean()
+    single = seeds.reset_index().assign(element="seed")
+    counts = single.groupby("method")["seed"].nunique()
+    means = single.groupby(["method", "round"], sort=False)["total_test_loss"].agg(["mean", "size"])
+    means = means.reset_index().rename(columns={"mean": "total_test_loss"})
+    means = means[means["size"] == means["method"].map(counts)].assign(element="mean")
+    both = pd.concat([single, means.reindex(columns=columns)]).astype({"seed": "Int64"})
+    rank = both["method"].map({method: rank for rank, method in enumerate(run.methods)})
+    order = ["rank", "element", "seed", "round"]
+    return both.assign(rank=rank).sort_values(order, kind="stable").filter(columns)
+
+
+def draw(ax: Axes, drawn: pd.DataFrame, splits: Mapping[str, int]) -> Axes:
+    """Draw one line per method, its seeds faintly, and a dotted line at each split."""
+    for method, own in drawn.groupby("method", sort=False):
+        look = method_look(str(method))
+        seeds = own[own["element"] == "seed"]
+        if seeds["seed"].nunique() > 1:
+            for _, line in seeds.groupby("seed"):
+                ax.plot(
+                    line["round"], line["total_test_loss"], color=look.colour, alpha=0.3,
+                    linewidth=0.75,
+                )  # fmt: skip
+        mean = own[own["element"] == "mean"]
+        ax.plot(
+            mean["round"], mean["total_test_loss"], color=look.colour, linestyle=look.line,
+            marker=look.marker, markevery=max(1, len(mean) // MARKS_PER_LINE), label=str(method),
+        )  # fmt: skip
+    _mark_splits(ax, splits)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    ax.set_xlabel("Rounds finished")
+    ax.set_ylabel("Total test loss")
+    return ax
+
+
+def _mark_splits(ax: Axes, splits: Mapping[str, int]) -> None:
+    for method, rounds in splits.items():
+        ax.axvline(rounds, color=method_look(method).colour, linestyle=":", linewidth=1.0)
+    for rounds in sorted(set(splits.values())):
+        ax.annotate(
+            "split", xy=(rounds, 1.0), xycoords=("data", "axes fraction"), xytext=(2, -1),
+            textcoords="offset points", va="top", ha="left", fontsize=7, color="#444444",
+        )  # fmt: skip

@@ -1,0 +1,147 @@
+"""Cost against total loss: what accuracy a joule buys, with the front over the means."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.basis import CostBasis, cost_basis, note_text
+from analysis.figures.drawing import Drawing
+from analysis.loading import Run
+from analysis.method_tables import spread_words
+from analysis.numbers import Value, per_seed, summarise
+from analysis.style import legend_above, method_look, scaled_unit, spans_decade
+
+
+def drawings(run: Run) -> list[Drawing]:
+    """Return the figure, or nothing if no cell has both cost and loss."""
+    basis = cost_basis(run)
+    drawn = prepare(basis)
+    if drawn.empty:
+        return []
+    label = f"{basis.quantity} ({basis.unit})"
+
+    def paint(figure: Figure, width_in: float) -> None:
+        ax = draw(figure.add_subplot(), drawn, basis.quantity, basis.unit)
+        legend_above(figure, ax, width_in)
+
+    return [
+        Drawing(
+            stem="pareto",
+            title="Cost against loss",
+            caption=f"{label} against total test loss; towards the lower left is better. Large "
+            "marks are means over seeds, small ones single seeds; the dashed line is the front "
+            f"over the means. {spread_words([run])}",
+            note=note_text(*basis.notes),
+            aspect=0.82,
+            drawn=drawn,
+            paint=paint,
+        )
+    ]
+
+
+def prepare(basis: CostBasis) -> pd.DataFrame:
+    """Return one row per method and seed, and one per method with the means.
+
+    Returns:
+        Columns method, element (seed or mean), seed, cost, cost_half_width, loss,
+        loss_half_width, n, on_front.
+    """
+    rows: list[dict[str, object]] = []
+    means: dict[str, tuple[Value, Value]] = {}
+    for method in dict.fromkeys(basis.cells["method"]):
+        costs = per_seed(basis.cells, method, basis.column)
+        losses = per_seed(basis.cells, method, "total_loss")
+        seeds = sorted(set(costs) & set(losses))
+        cost = summarise(costs[seed] for seed in seeds)
+        loss = summarise(losses[seed] for seed in seeds)
+        if cost is None or loss is None:
+            continue
+        means[method] = (cost, loss)
+        rows += [
+            {"method": method, "element": "seed", "seed": s, "cost": costs[s], "loss": losses[s]}
+            for s in seeds
+        ]
+    front = pareto_front({name: (cost.mean, loss.mean) for name, (cost, loss) in means.items()})
+    rows += [_mean_row(name, cost, loss, name in front) for name, (cost, loss) in means.items()]
+    columns = ["method", "element", "seed", "cost", "cost_half_width", "loss", "loss_half_width"]
+    return pd.DataFrame(rows, columns=[*columns, "n", "on_front"]).astype({"seed": "Int64"})
+
+
+def pareto_front(points: dict[str, tuple[float, float]]) -> list[str]:
+    """Return the names that no other point beats in cost and loss, by rising cost."""
+    return [
+        name
+        for name, (cost, loss) in sorted(points.items(), key=lambda item: item[1])
+        if not any(
+            other_cost <= cost and other_loss <= loss and (other_cost, other_loss) != (cost, loss)
+            for other_cost, other_loss in points.values()
+        )
+    ]
+
+
+def draw(ax: Axes, drawn: pd.DataFrame, quantity: str, unit: str) -> Axes:
+    """Draw seeds faintly, means with error bars, and the front as a staircase."""
+    factor, shown_unit = scaled_unit(float(drawn["cost"].max()), unit)
+    means = drawn[drawn["element"] == "mean"]
+    for _, mean in means.iterrows():
+        look = method_look(mean["method"])
+        own = drawn[(drawn["element"] == "seed") & (drawn["method"] == mean["method"])]
+        if len(own) > 1:
+            ax.scatter(
+                own["cost"] * factor, own["loss"], s=9, marker=look.marker, alpha=0.35,
+                facecolor=look.colour, linewidth=0,
+            )  # fmt: skip
+        ax.errorbar(
+            mean["cost"] * factor, mean["loss"], fmt="none", ecolor=look.colour,
+            xerr=_bar(mean["cost_half_width"], factor), yerr=_bar(mean["loss_half_width"], 1.0),
+            elinewidth=0.9, capsize=2,
+        )  # fmt: skip
+        ax.plot(
+            mean["cost"] * factor, mean["loss"], marker=look.marker, color=look.colour,
+            markersize=6, markeredgecolor="black", markeredgewidth=0.5, linestyle="none",
+            label=mean["method"],
+        )  # fmt: skip
+    front = means[means["on_front"].astype(bool)].sort_values("cost")
+    if len(front) > 1:
+        ax.step(
+            front["cost"] * factor, front["loss"], where="post", color="#555555",
+            linewidth=0.9, linestyle="--", zorder=1,
+        )  # fmt: skip
+    ax.margins(x=0.08, y=0.14)
+    if spans_decade(drawn["cost"]):
+        ax.set_xscale("log")
+    else:
+        ax.set_xlim(left=0)
+    ax.set_xlabel(f"{quantity} ({shown_unit})")
+    ax.set_ylabel("Total test loss")
+    _mark_better(ax)
+    return ax
+
+
+def _mark_better(ax: Axes) -> None:
+    ax.annotate(
+        "better", xy=(0.015, 0.02), xytext=(0.13, 0.13), xycoords="axes fraction",
+        color="#555555", fontsize=7, ha="center", va="center",
+        arrowprops={"arrowstyle": "->", "color": "#555555", "linewidth": 0.8},
+    )  # fmt: skip
+
+
+def _bar(half_width: float | None, factor: float) -> float | None:
+    return None if half_width is None or math.isnan(half_width) else half_width * factor
+
+
+def _mean_row(method: str, cost: Value, loss: Value, on_front: bool) -> dict[str, object]:
+    return {
+        "method": method,
+        "element": "mean",
+        "cost": cost.mean,
+        "cost_half_width": cost.half_width,
+        "loss": loss.mean,
+        "loss_half_width": loss.half_width,
+        "n": cost.n,
+        "on_front": on_front,
+    }

@@ -1,0 +1,153 @@
+"""Power over time with the phases shaded: the trace of one cell, or modelled power as steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.basis import note_text
+from analysis.figures.drawing import Drawing
+from analysis.loading import Run
+from analysis.method_tables import origin_words
+from analysis.style import PHASE_COLOURS, legend_above
+
+RAIL_LINES = ("-", "--", ":", "-.")
+TRACE_COLOUR = "#222222"
+
+
+@dataclass(frozen=True)
+class PowerData:
+    """Hold what the figure draws for one cell.
+
+    Attributes:
+        spans: columns phase, start_s, end_s; times from the start of the cell.
+        lines: columns rail, t_s, power_w; NaN power breaks the line.
+        modelled: whether the power is computed from the profile.
+        on_device: whether the time axis is modelled time of the device.
+    """
+
+    spans: pd.DataFrame
+    lines: pd.DataFrame
+    modelled: bool
+    on_device: bool
+
+    def drawn(self) -> pd.DataFrame:
+        """Return everything drawn as one table: rows of element phase, then of element power."""
+        spans = self.spans.rename(columns={"phase": "name"}).assign(element="phase")
+        lines = self.lines.rename(columns={"rail": "name", "t_s": "start_s"})
+        lines = lines.assign(element="power", end_s=lines["start_s"])
+        columns = ["element", "name", "start_s", "end_s", "power_w"]
+        return pd.concat([spans, lines]).reindex(columns=columns)
+
+
+def drawings(run: Run, cell: str | None = None) -> list[Drawing]:
+    """Return the figure of one cell, or nothing if it has neither a trace nor modelled power."""
+    chosen = cell or chosen_cell(run)
+    data = None if chosen is None else prepare(run, chosen)
+    if chosen is None or data is None:
+        return []
+    kind = "Modelled mean power per phase" if data.modelled else "Measured power"
+
+    def paint(figure: Figure, width_in: float) -> None:
+        legend_above(figure, draw(figure.add_subplot(), data), width_in)
+
+    note = "power modelled, not measured" if data.modelled else ""
+    return [
+        Drawing(
+            stem="power_over_time",
+            title="Power over time",
+            caption=f"{kind} of one cell, {chosen}; phases are shaded.",
+            note=note_text(f"cell {chosen}", note, origin_words(run)),
+            aspect=0.66,
+            drawn=data.drawn(),
+            paint=paint,
+        )
+    ]
+
+
+def chosen_cell(run: Run) -> str | None:
+    """Return the cell to show: the first one that split a merged model, else the first one."""
+    cells = run.done.sort_values(["seed", "repeat"], kind="stable")
+    rows = cells[["cell", "method"]].to_numpy().tolist()
+    split = [str(name) for name, method in rows if run.manifest.merge_rounds(method) is not None]
+    return next(iter([*split, *(str(name) for name, _ in rows)]), None)
+
+
+def prepare(run: Run, cell: str) -> PowerData | None:
+    """Return the phases and the power of a cell on one time axis, or None if there is no power."""
+    phases = run.phases[run.phases["cell"] == cell].sort_values("start_s", kind="stable")
+    trace = run.trace(cell)
+    if trace is not None:
+        zero = float(min(phases["start_s"].min(), trace["t_s"].min()))
+        lines = trace.assign(t_s=trace["t_s"] - zero).filter(["rail", "t_s", "power_w"])
+        return PowerData(_spans(phases, zero), lines, modelled=False, on_device=False)
+    known = phases[phases["energy_model_j"].notna()]
+    on_device = bool(known["time_model_s"].notna().any())
+    if on_device:
+        known = _on_device_clock(known[known["time_model_s"].notna()])
+    known = known[known["end_s"] > known["start_s"]]
+    if known.empty:
+        return None
+    zero = float(known["start_s"].min())
+    return PowerData(_spans(known, zero), _steps(known, zero), modelled=True, on_device=on_device)
+
+
+def draw(ax: Axes, data: PowerData) -> Axes:
+    """Draw phases as shaded spans and each rail as a line of its own; rails are never added up."""
+    for phase, own in data.spans.groupby("phase", sort=False):
+        widths = own["end_s"] - own["start_s"]
+        ax.broken_barh(
+            list(zip(own["start_s"], widths, strict=True)), (0, 1), label=str(phase),
+            transform=ax.get_xaxis_transform(), facecolor=PHASE_COLOURS.get(str(phase), "#999999"),
+            alpha=0.38, linewidth=0, zorder=0,
+        )  # fmt: skip
+    rails = list(dict.fromkeys(data.lines["rail"]))
+    for number, rail in enumerate(rails):
+        own = data.lines[data.lines["rail"] == rail]
+        ax.plot(
+            own["t_s"], own["power_w"], color=TRACE_COLOUR, linewidth=0.8, label=str(rail),
+            linestyle=RAIL_LINES[number % len(RAIL_LINES)],
+        )  # fmt: skip
+    ax.set_xlim(0, float(max(data.spans["end_s"].max(), data.lines["t_s"].max())))
+    ax.set_ylim(bottom=0, top=float(data.lines["power_w"].max()) * 1.12 or 1.0)
+    ax.set_xlabel("Modelled time on the device (s)" if data.on_device else "Time (s)")
+    ax.set_ylabel("Modelled power (W)" if data.modelled else "Power (W)")
+    ax.grid(visible=False)
+    return ax
+
+
+def _spans(phases: pd.DataFrame, zero: float) -> pd.DataFrame:
+    """Return the phases with neighbours of the same kind joined."""
+    joined: list[list[float | str]] = []
+    rows = phases[["phase", "start_s", "end_s"]].to_numpy().tolist()
+    for phase, start, end in rows:
+        if joined and joined[-1][0] == phase and start - float(joined[-1][2]) < 1e-3:
+            joined[-1][2] = max(float(joined[-1][2]), end)
+        else:
+            joined.append([phase, start, end])
+    spans = [(phase, float(start) - zero, float(end) - zero) for phase, start, end in joined]
+    return pd.DataFrame(spans, columns=["phase", "start_s", "end_s"])
+
+
+def _on_device_clock(phases: pd.DataFrame) -> pd.DataFrame:
+    """Return the phases laid end to end with the seconds the device would need."""
+    ends = phases["time_model_s"].cumsum()
+    return phases.assign(start_s=ends - phases["time_model_s"], end_s=ends)
+
+
+def _steps(phases: pd.DataFrame, zero: float) -> pd.DataFrame:
+    """Return mean power as a staircase, broken where nothing is modelled."""
+    points: list[tuple[str, float, float]] = []
+    last_end: float | None = None
+    rows = phases[["start_s", "end_s", "energy_model_j"]].to_numpy(dtype=float).tolist()
+    for start, end, energy in rows:
+        power = energy / (end - start)
+        if last_end is not None and start - last_end > 1e-3:
+            points.append(("modelled mean power", last_end - zero, float("nan")))
+        points.append(("modelled mean power", start - zero, power))
+        points.append(("modelled mean power", end - zero, power))
+        last_end = end
+    return pd.DataFrame(points, columns=["rail", "t_s", "power_w"])

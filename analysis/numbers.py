@@ -1,0 +1,154 @@
+"""Turn the cells of a run into one number per method and seed, and those into a mean with spread.
+
+Two spreads exist and are never pooled: repeats of one seed (measurement) are averaged first, and
+only seeds (learning) give the spread that is reported.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.loading import Run
+from analysis.statistics import finite, t_half_width
+
+SeedValues = dict[int, float]
+
+
+@dataclass(frozen=True)
+class Value:
+    """Hold a mean over seeds, its 95 % half-width (None for one seed) and the number of seeds."""
+
+    mean: float
+    half_width: float | None
+    n: int
+
+    @property
+    def low(self) -> float:
+        """Return the lower end of the interval, the mean itself for one seed."""
+        return self.mean - (self.half_width or 0.0)
+
+    @property
+    def high(self) -> float:
+        """Return the upper end of the interval, the mean itself for one seed."""
+        return self.mean + (self.half_width or 0.0)
+
+
+def summarise(values: Iterable[float], scale: float = 1.0) -> Value | None:
+    """Return mean and 95 % half-width of the finite values times `scale`; None without any."""
+    array = finite(list(values)) * scale
+    if not len(array):
+        return None
+    numbers = array.tolist()
+    return Value(math.fsum(numbers) / len(numbers), t_half_width(numbers), len(numbers))
+
+
+def per_seed(cells: pd.DataFrame, method: str, column: str) -> SeedValues:
+    """Return the value of a column for each seed of a method, repeats averaged within the seed."""
+    rows = cells.loc[cells["method"] == method, ["seed", column]]
+    numbers = rows[column].astype("float64")
+    kept = rows.assign(**{column: numbers})[numbers.notna() & ~numbers.isin([math.inf, -math.inf])]
+    means = kept.groupby("seed")[column].mean()
+    return {int(str(seed)): float(mean) for seed, mean in means.items()}
+
+
+def method_value(cells: pd.DataFrame, method: str, column: str, scale: float = 1.0) -> Value | None:
+    """Return the mean over seeds of a column of one method."""
+    return summarise(per_seed(cells, method, column).values(), scale)
+
+
+def with_traffic(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells with `traffic_bytes`, the sum of upload and download."""
+    traffic = cells["upload_bytes"].astype("float64") + cells["download_bytes"].astype("float64")
+    return cells.assign(traffic_bytes=traffic)
+
+
+def energy_sources(cells: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Return each (meter, scope, kind) that measured a cell, the most frequent first."""
+    measured = cells[cells["energy_j"].notna()]
+    names = measured[["energy_meter", "energy_scope", "energy_kind"]].astype(str)
+    counted = Counter((row[0], row[1], row[2]) for row in names.to_numpy().tolist())
+    return [source for source, _ in sorted(counted.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def measured_by(cells: pd.DataFrame, source: tuple[str, str, str]) -> pd.DataFrame:
+    """Return the cells whose energy one meter measured."""
+    meter, scope, kind = source
+    return cells[
+        cells["energy_j"].notna()
+        & (cells["energy_meter"] == meter)
+        & (cells["energy_scope"] == scope)
+        & (cells["energy_kind"] == kind)
+    ]
+
+
+def source_words(source: tuple[str, str, str]) -> str:
+    """Return what a meter is in a few words: its scope and kind, or its name if it lacks them."""
+    meter, scope, kind = source
+    return ", ".join(word for word in (scope, kind) if word) or meter
+
+
+def groups_text(cells: pd.DataFrame, method: str) -> str:
+    """Return the split of a method; with the number of cells for each if the splits differ."""
+    splits = Counter(str(text) for text in cells.loc[cells["method"] == method, "groups"] if text)
+    if len(splits) <= 1:
+        return next(iter(splits), "")
+    ordered = sorted(splits.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{split} ({count}×)" for split, count in ordered)
+
+
+def last_task_losses(run: Run, metric: str = "test_loss") -> pd.DataFrame:
+    """Return the last value of a metric per cell and task.
+
+    Returns:
+        Columns method, seed, cell, task, value. Of a task trained by several jobs the job of the
+        final split counts (see `serving_rows`).
+    """
+    rows = serving_rows(run, metric).sort_values("round", kind="stable")
+    earlier = rows.duplicated(subset=["cell", "task"], keep="last")
+    return rows.loc[~earlier, ["method", "seed", "cell", "task", "value"]]
+
+
+def serving_rows(run: Run, metric: str) -> pd.DataFrame:
+    """Return the rows of a per-task metric, one per cell, round and task.
+
+    A task may be trained by several jobs. The job that is a group of the final split serves it;
+    of several such groups the one with the smallest last value. Rounds before that job began
+    come from the job it started from, so a split method shows its merged start.
+
+    Returns:
+        The rows of metrics.csv with the columns method, seed and groups of their cell.
+    """
+    facts = run.done[["cell", "method", "seed", "groups"]]
+    taken = run.metrics[(run.metrics["metric"] == metric) & (run.metrics["task"] != "")]
+    rows = taken.merge(facts, on="cell", how="inner")
+    parts = [_one_task(part) for _, part in rows.groupby(["cell", "task"], sort=False) if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else rows
+
+
+def _one_task(rows: pd.DataFrame) -> pd.DataFrame:
+    jobs = list(dict.fromkeys(rows["job"]))
+    if len(jobs) == 1:
+        return rows
+    groups = [sorted(group) for group in str(rows["groups"].iloc[0]).split("|")]
+    serving = _serving_job(rows, [job for job in jobs if sorted(job) in groups] or jobs[-1:])
+    own = rows[rows["job"] == serving]
+    before = rows[(rows["job"] != serving) & (rows["round"] < own["round"].min())]
+    widest = before["job"].str.len() == before["job"].str.len().max()
+    start: pd.DataFrame = before.loc[widest]
+    return pd.concat([start.drop_duplicates(subset="round"), own])
+
+
+def _serving_job(rows: pd.DataFrame, candidates: Sequence[str]) -> str:
+    last = rows[rows["job"].isin(candidates)].sort_values("round", kind="stable")
+    final = last.drop_duplicates(subset="job", keep="last").set_index("job")["value"]
+    return str(final.idxmin()) if final.notna().any() else candidates[-1]
+
+
+def seed_words(count: int) -> str:
+    """Return the number of seeds in words that read well for one, too."""
+    return f"{count} seed" if count == 1 else f"{count} seeds"

@@ -1,0 +1,265 @@
+"""Say in plain words how each method compares with independent training, hedges included.
+
+Works from the rows of cells.csv as plain dicts and imports neither pandas nor matplotlib, so that
+the run itself can print the same sentences on a board.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.statistics import (
+    MIN_PAIRS_FOR_TEST,
+    Interval,
+    holm,
+    log_ratio_interval,
+    paired_log_ratios,
+    sign_flip_p,
+)
+
+if TYPE_CHECKING:
+    from analysis.loading import Run
+
+REFERENCE = "independent"
+SIGNIFICANCE = 0.05
+BOOTSTRAP_SEED = 0
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Hold one paired comparison of a method with the reference.
+
+    Attributes:
+        method: the method compared.
+        quantity: time, loss, measured energy or modelled energy.
+        ratio: geometric mean over seeds of method / reference.
+        interval: its 95 % interval, None for one seed.
+        pairs: seeds both have.
+        p_value: paired sign-flip p, corrected by Holm over the methods; None below six.
+    """
+
+    method: str
+    quantity: str
+    ratio: float
+    interval: Interval | None
+    pairs: int
+    p_value: float | None
+
+
+def sentences(run: Run) -> list[str]:
+    """Return the verdict on a run read from disk."""
+    rows = run.cells.astype(object).where(run.cells.notna(), None).to_dict(orient="records")
+    plain = [{str(key): value for key, value in row.items()} for row in rows]
+    return cell_sentences(plain, quick=run.manifest.quick)
+
+
+def cell_sentences(rows: Sequence[Row], quick: bool = False) -> list[str]:
+    """Return one sentence per method, then what limits them.
+
+    Args:
+        rows: rows of cells.csv; values may be text or typed, "" and None are missing.
+        quick: whether the run is marked as not for publication.
+    """
+    done = [row for row in rows if row.get("status") == "done"]
+    methods = list(dict.fromkeys(str(row["method"]) for row in done))
+    if not done:
+        return ["No cell is finished, so there is nothing to compare.", *_hedges(rows, [], quick)]
+    if REFERENCE not in methods:
+        words = [f"There is no finished {REFERENCE} cell, so no method can be compared with it."]
+        return words + _hedges(rows, [], quick)
+    found = comparisons(done, [method for method in methods if method != REFERENCE])
+    words = []
+    for method in methods:
+        own = [comparison for comparison in found if comparison.method == method]
+        if own:
+            words.append(_method_sentence(method, own))
+        elif method != REFERENCE:
+            words.append(f"{method} shares no seed with {REFERENCE}, so it cannot be compared.")
+    if not words:
+        words.append(f"Only {REFERENCE} was run, so there is nothing to compare.")
+    return words + _hedges(rows, found, quick)
+
+
+def comparisons(done: Sequence[Row], methods: Sequence[str]) -> list[Comparison]:
+    """Return every paired comparison with the reference that the finished rows allow."""
+    found: list[Comparison] = []
+    raw: list[float | None] = []
+    for method in methods:
+        for quantity, column in _quantities(done):
+            values = _by_seed(done, method, column)
+            logs = paired_log_ratios(values, _by_seed(done, REFERENCE, column)).tolist()
+            if not logs:
+                continue
+            rng = np.random.default_rng(BOOTSTRAP_SEED)
+            ratio = math.exp(math.fsum(logs) / len(logs))
+            interval = log_ratio_interval(logs, rng)
+            enough = len(logs) >= MIN_PAIRS_FOR_TEST
+            raw.append(sign_flip_p(logs, rng) if enough else None)
+            found.append(Comparison(method, quantity, ratio, interval, len(logs), None))
+    return _corrected(found, raw)
+
+
+def _corrected(found: Sequence[Comparison], raw: Sequence[float | None]) -> list[Comparison]:
+    """Return the comparisons with p corrected over the methods compared on the same quantity."""
+    corrected = list(found)
+    for quantity in dict.fromkeys(comparison.quantity for comparison in found):
+        tested = [
+            (place, p)
+            for place, p in enumerate(raw)
+            if p is not None and found[place].quantity == quantity
+        ]
+        for (place, _), p_value in zip(tested, holm([p for _, p in tested]), strict=True):
+            corrected[place] = replace(found[place], p_value=p_value)
+    return corrected
+
+
+def number(value: object) -> float | None:
+    """Return a finite number from a typed or textual value, None if it is missing.
+
+    Raises:
+        ValueError: if text is no number.
+    """
+    if value is None or isinstance(value, bool) or value == "":
+        return None
+    result = float(str(value))
+    return result if math.isfinite(result) else None
+
+
+def _quantities(done: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return what can be compared: time, loss and one kind of energy, measured before modelled."""
+    found = [("time", "time_s"), ("loss", "total_loss")]
+    meters = {_meter(row) for row in done if number(row.get("energy_j")) is not None}
+    if len(meters) == 1:
+        found.append(("measured energy", "energy_j"))
+    if len(meters) == 0 and any(number(row.get("energy_model_j")) is not None for row in done):
+        found.append(("modelled energy", "energy_model_j"))
+    return found
+
+
+def _meter(row: Row) -> tuple[str, ...]:
+    return tuple(str(row.get(key) or "") for key in ("energy_meter", "energy_scope", "energy_kind"))
+
+
+def _by_seed(done: Sequence[Row], method: str, column: str) -> dict[int, float]:
+    """Return the mean over repeats of a column for each seed of a method."""
+    values: dict[int, list[float]] = {}
+    for row in done:
+        value = number(row.get(column))
+        if row.get("method") == method and value is not None:
+            values.setdefault(int(str(row["seed"])), []).append(value)
+    return {seed: math.fsum(own) / len(own) for seed, own in values.items()}
+
+
+def _method_sentence(method: str, own: Sequence[Comparison]) -> str:
+    known = {comparison.quantity: comparison for comparison in own}
+    parts = []
+    if "time" in known:
+        parts.append(
+            f"took {_times(known['time'].ratio)} the time of {REFERENCE}{_detail(known['time'])}"
+        )
+    for quantity in ("measured energy", "modelled energy"):
+        if quantity in known:
+            entry = known[quantity]
+            parts.append(f"{_times(entry.ratio)} its {quantity}{_detail(entry)}")
+    loss = known.get("loss")
+    ending = "" if loss is None else f" at {_loss_words(loss)}{_detail(loss, percent=True)}"
+    if not parts:
+        return f"{method} ended{ending or ' without a loss'}, compared with {REFERENCE}."
+    return f"{method} {' and '.join(parts)}{ending}."
+
+
+def _times(ratio: float) -> str:
+    return f"{_two(ratio)}×"
+
+
+def _two(ratio: float) -> str:
+    """Return a ratio with two decimals, or with three digits if it is small."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.3g}"
+
+
+def _loss_words(loss: Comparison) -> str:
+    percent = 100 * (loss.ratio - 1)
+    if abs(percent) < 0.05:
+        return "the same total loss to 0.1 %"
+    return f"{abs(percent):.1f} % {'lower' if percent < 0 else 'higher'} total loss"
+
+
+def _detail(comparison: Comparison, percent: bool = False) -> str:
+    if comparison.interval is None:
+        return ""
+    low, high = comparison.interval.low, comparison.interval.high
+    plain = f"{_two(low)}–{_two(high)}"
+    span = f"{_signed(low)} to {_signed(high)} %" if percent else plain
+    return f" ({span}{_claim(comparison)})"
+
+
+def _signed(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.1f}".replace("-", "−")
+
+
+def _claim(comparison: Comparison) -> str:
+    if comparison.p_value is None:
+        return ""
+    if comparison.p_value < SIGNIFICANCE:
+        return f", p = {comparison.p_value:.2g}"
+    return f", not shown to differ, p = {comparison.p_value:.2g}"
+
+
+def _hedges(rows: Sequence[Row], found: Sequence[Comparison], quick: bool) -> list[str]:
+    """Return what a reader must know before quoting the sentences above."""
+    words = _pair_hedges(found)
+    done = [row for row in rows if row.get("status") == "done"]
+    words += _energy_hedges(done)
+    if any(str(row.get("host_matches_device")).lower() == "false" for row in done):
+        device = next(str(row.get("device") or "the named device") for row in done)
+        words.append(
+            f"The training ran on a host that is not {device}: time is the host's, "
+            f"and any time or energy of {device} is modelled."
+        )
+    left_out = len(rows) - len(done)
+    if left_out:
+        words.append(f"{left_out} of {len(rows)} cells are not finished and are left out.")
+    if quick:
+        words.append("This was a quick run: it is not for publication.")
+    return words
+
+
+def _pair_hedges(found: Sequence[Comparison]) -> list[str]:
+    if not found:
+        return []
+    fewest = min(comparison.pairs for comparison in found)
+    most = max(comparison.pairs for comparison in found)
+    if most == 1:
+        return ["One seed: no interval can be given, and a difference may be chance."]
+    span = f"{most}" if fewest == most else f"{fewest} to {most}"
+    words = [f"Ranges are 95 % intervals over {span} paired seeds."]
+    if fewest < MIN_PAIRS_FOR_TEST:
+        words.append(
+            f"With fewer than {MIN_PAIRS_FOR_TEST} paired seeds no test can reach 5 %, so no "
+            "difference is called significant."
+        )
+    else:
+        words.append(
+            "p values: paired sign-flip test, corrected by Holm's method for the number of methods."
+        )
+    return words
+
+
+def _energy_hedges(done: Sequence[Row]) -> list[str]:
+    meters = sorted({_meter(row) for row in done if number(row.get("energy_j")) is not None})
+    if len(meters) > 1:
+        names = ", ".join(" ".join(word for word in meter if word) for meter in meters)
+        return [f"Energy was measured by different meters ({names}) and is not compared."]
+    if meters:
+        scope = ", ".join(word for word in meters[0][1:] if word)
+        return [f"Energy was measured by {meters[0][0]}" + (f" ({scope})." if scope else ".")]
+    if any(number(row.get("energy_model_j")) is not None for row in done):
+        return ["Energy is modelled from the device profile, not measured."]
+    return ["No energy was measured or modelled."] if done else []

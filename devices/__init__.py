@@ -1,0 +1,1 @@
+"""Device profiles, host detection, meters and the collector that reads them."""

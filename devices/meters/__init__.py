@@ -1,0 +1,1 @@
+"""Read power and energy sensors; one file per sensor family."""

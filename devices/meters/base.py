@@ -1,0 +1,206 @@
+"""Define what a meter is: the small interface that every sensor family implements.
+
+A meter turns a sensor into raw samples and describes itself well enough that the energy arithmetic
+(`devices.energy`) needs to know nothing about hardware. Adding a sensor family means one file with
+one subclass of `Meter` and one line in `devices.meters.registry`.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from devices.errors import DeviceError
+
+Kind = Literal["counter", "sampled"]
+Role = Literal["total", "witness"]
+ReasonCode = Literal[
+    "", "no-sensor", "permission", "vm", "container", "not-supported", "bad-option", "no-file"
+]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Answer whether a meter can be used here; never a number.
+
+    Attributes:
+        meter: Name of the meter that was asked.
+        usable: True if `open` is expected to succeed.
+        reason_code: Short machine-readable reason; empty if usable.
+        reason: The same for people.
+        fix: One command or sentence that would make the meter usable; empty if none is known.
+    """
+
+    meter: str
+    usable: bool
+    reason_code: ReasonCode = ""
+    reason: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Rail:
+    """Describe one channel of a meter.
+
+    Attributes:
+        name: The sensor's own name of the channel.
+        role: "total" rails are added up to the meter's figure; a "witness" is recorded beside it.
+        resolution_j: Smallest step of a counter, in joules.
+        resolution_w: Smallest step of sampled power, in watts.
+        wrap_range_j: Value at which a counter starts again from zero; None if it never does.
+        max_power_w: Power above which a step of a counter is taken for a reset.
+        stale_after_s: A counter that stands still this long is broken; None if it may stand still.
+    """
+
+    name: str
+    role: Role = "total"
+    resolution_j: float | None = None
+    resolution_w: float | None = None
+    wrap_range_j: float | None = None
+    max_power_w: float = 1000.0
+    stale_after_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Name a channel that was found but is not read, and say why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MeterInfo:
+    """Describe an opened meter: what its figure covers and how far it can be trusted.
+
+    Attributes:
+        meter: Name of the meter.
+        kind: "counter" (accumulates joules) or "sampled" (reports watts).
+        scope: What the sum of the total rails covers: package, module, board, wall, …
+        rails: Channels in the order of `RawSample.rail`.
+        rejected: Channels left out, with reasons.
+        averaging_s: Time over which the sensor itself averages; 0 if it does not or for counters.
+        max_rate_hz: Reading faster than this adds no information.
+        notes: Facts that limit the figure, such as an assumed wrap range.
+    """
+
+    meter: str
+    kind: Kind
+    scope: str
+    rails: tuple[Rail, ...]
+    rejected: tuple[Rejected, ...] = ()
+    averaging_s: float = 0.0
+    max_rate_hz: float = 10.0
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists and dictionaries that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> MeterInfo:
+        """Rebuild the description from `to_dict`.
+
+        Raises:
+            DeviceError: A field is missing or unknown.
+        """
+        fields = dict(data)
+        try:
+            fields["rails"] = tuple(Rail(**rail) for rail in fields["rails"])
+            fields["rejected"] = tuple(Rejected(**item) for item in fields["rejected"])
+            fields["notes"] = tuple(fields["notes"])
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise DeviceError(f"the description of a meter cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class RawSample:
+    """Hold one reading of one rail.
+
+    Attributes:
+        rail: Index into `MeterInfo.rails`.
+        before_s: Monotonic time just before the sensor was read.
+        after_s: Monotonic time just after.
+        value: Joules (counter) or watts (sampled); None if the read failed.
+    """
+
+    rail: int
+    before_s: float
+    after_s: float
+    value: float | None
+
+
+class Meter(ABC):
+    """Read one sensor family.
+
+    `probe` answers without side effects; `open` may raise `DeviceError`; `read` never raises for a
+    sensor that fails while running, it returns a sample without value.
+    """
+
+    name: ClassVar[str]
+    option_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        clock: Clock = time.monotonic,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        self.root = root
+        self.clock = clock
+        self.options = dict(options or {})
+        self._refuse_unknown_options()
+
+    def _refuse_unknown_options(self) -> None:
+        unknown = sorted(set(self.options) - set(self.option_names))
+        if unknown:
+            known = ", ".join(self.option_names) or "none"
+            raise DeviceError(
+                f"meter {self.name} has no option {unknown[0]!r}", f"its options are: {known}"
+            )
+
+    def float_option(self, key: str, default: float) -> float:
+        """Return a numeric option.
+
+        Raises:
+            DeviceError: The text is not a finite number.
+        """
+        text = self.options.get(key)
+        if text is None:
+            return default
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise DeviceError(f"{self.name}: {key}={text!r} is not a number") from error
+        if value - value != 0.0:  # infinities and NaN
+            raise DeviceError(f"{self.name}: {key}={text!r} is not a finite number")
+        return value
+
+    @classmethod
+    @abstractmethod
+    def probe(
+        cls, root: Path = Path("/"), options: Mapping[str, str] | None = None
+    ) -> Availability:
+        """Say whether this meter can be used on the host whose files lie under `root`."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Find the rails and keep them open; raise `DeviceError` if that fails."""
+
+    @abstractmethod
+    def read(self) -> list[RawSample]:
+        """Read every rail once, in order."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what `open` took; harmless if nothing is open."""
+
+    @abstractmethod
+    def describe(self) -> MeterInfo:
+        """Describe the opened meter; raise `DeviceError` before `open`."""

@@ -1,0 +1,99 @@
+"""Know all meters by name, and pick the first usable one of a device."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from devices.errors import DeviceError
+from devices.meters.base import Availability, Clock, Meter
+from devices.meters.rapl import RaplMeter
+from devices.meters.replay import ReplayMeter
+from devices.meters.simulated import SimulatedMeter
+from devices.profile import Profile
+
+METERS: dict[str, type[Meter]] = {
+    "rapl": RaplMeter,
+    "simulated": SimulatedMeter,
+    "replay": ReplayMeter,
+}
+
+
+@dataclass(frozen=True)
+class MeterSpec:
+    """Hold a meter's name and options as typed: `name` or `name:key=value,key=value`."""
+
+    name: str
+    options: dict[str, str]
+
+    @classmethod
+    def parse(cls, text: str) -> MeterSpec:
+        """Split a typed meter.
+
+        Raises:
+            DeviceError: An option has no value or is given twice.
+        """
+        name, _, rest = text.partition(":")
+        options: dict[str, str] = {}
+        for part in filter(None, rest.split(",")):
+            key, equals, value = part.partition("=")
+            if not equals or not key or key in options:
+                raise DeviceError(f"{part!r} is not an option of a meter", "write key=value, once")
+            options[key] = value
+        return cls(name, options)
+
+    def text(self) -> str:
+        """Return the typed form."""
+        options = ",".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name}:{options}" if options else self.name
+
+
+@dataclass(frozen=True)
+class MeterChoice:
+    """Hold the first usable meter, or None, and the answer of every meter that was asked."""
+
+    spec: MeterSpec | None
+    answers: tuple[Availability, ...]
+
+
+def meter_class(name: str) -> type[Meter]:
+    """Return the class of a meter.
+
+    Raises:
+        DeviceError: There is no such meter.
+    """
+    if name in METERS:
+        return METERS[name]
+    near = difflib.get_close_matches(name, METERS, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise DeviceError(f"unknown meter {name!r}", f"{hint}meters are: {', '.join(METERS)}")
+
+
+def make_meter(text: str, root: Path = Path("/"), clock: Clock = time.monotonic) -> Meter:
+    """Build a meter from its typed form, not yet opened.
+
+    Raises:
+        DeviceError: Unknown meter or option.
+    """
+    spec = MeterSpec.parse(text)
+    return meter_class(spec.name)(root, clock, spec.options)
+
+
+def probe_meter(text: str, root: Path = Path("/")) -> Availability:
+    """Ask one meter whether it can be used; a meter without reader here is "not-supported"."""
+    spec = MeterSpec.parse(text)
+    if spec.name not in METERS:
+        reason = f"this version has no reader for {spec.name}"
+        return Availability(spec.name, False, "not-supported", reason)
+    return METERS[spec.name].probe(root, spec.options)
+
+
+def choose_meter(profile: Profile, root: Path = Path("/")) -> MeterChoice:
+    """Pick the first usable meter in the profile's order of preference."""
+    answers = tuple(probe_meter(name, root) for name in profile.meters)
+    for answer in answers:
+        if answer.usable:
+            return MeterChoice(MeterSpec(answer.meter, {}), answers)
+    return MeterChoice(None, answers)

@@ -1,0 +1,72 @@
+"""Read a meter at a fixed period by absolute deadlines; this is what the collector process runs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from devices.meters.base import Clock, Meter
+from devices.records import Record, RecordKind, RecordWriter
+
+CPU_RECORD_PERIOD_S = 1.0
+LONGEST_SLEEP_S = 0.5
+"""Sleep in slices, so that a slow meter does not delay the end of an orphaned collector."""
+
+
+@dataclass
+class SamplingLoop:
+    """Write a meter's samples to a record file until told to stop.
+
+    Deadlines are start + n·period on the monotonic clock, so a slow read delays one sample and not
+    all that follow; deadlines that have passed are skipped, counted and recorded.
+
+    Attributes:
+        meter: An opened meter.
+        writer: Where records go.
+        period_s: Time between reads.
+        keep_going: Asked before each read and between slices of sleep.
+        clock: Monotonic clock.
+        cpu_clock: Processor seconds of this process.
+        sleep: Waits for some seconds.
+    """
+
+    meter: Meter
+    writer: RecordWriter
+    period_s: float
+    keep_going: Callable[[], bool]
+    clock: Clock = time.monotonic
+    cpu_clock: Clock = time.process_time
+    sleep: Callable[[float], None] = time.sleep
+
+    def run(self) -> None:
+        """Sample until `keep_going` says no, then write the END record."""
+        start_s = self.clock()
+        tick = 0
+        next_cpu_s = start_s
+        while self.keep_going():
+            records = [Record.from_sample(sample) for sample in self.meter.read()]
+            now_s = self.clock()
+            if now_s >= next_cpu_s:
+                records.append(self._cpu_record(now_s))
+                next_cpu_s = now_s + CPU_RECORD_PERIOD_S
+            due = max(tick + 1, math.ceil((now_s - start_s) / self.period_s))
+            late = due - tick - 1
+            if late:
+                records.append(Record(RecordKind.LATE, 0, now_s, now_s, float(late)))
+            self.writer.write(records)
+            tick = due
+            self._sleep_until(start_s + tick * self.period_s)
+        now_s = self.clock()
+        self.writer.write([self._cpu_record(now_s), Record(RecordKind.END, 0, now_s, now_s, 0.0)])
+
+    def _cpu_record(self, now_s: float) -> Record:
+        return Record(RecordKind.CPU_SECONDS, 0, now_s, now_s, self.cpu_clock())
+
+    def _sleep_until(self, deadline_s: float) -> None:
+        while self.keep_going():
+            left_s = deadline_s - self.clock()
+            if left_s <= 0.0:
+                return
+            self.sleep(min(left_s, LONGEST_SLEEP_S))

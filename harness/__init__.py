@@ -1,0 +1,1 @@
+"""Run federated multi-task training on the device at hand and account for time, joules and loss."""

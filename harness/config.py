@@ -1,0 +1,274 @@
+"""Hold the configuration of a run: one frozen record, one table of options, nothing implicit.
+
+Every field is an option of the command line and a key of a TOML file, with its help in its
+metadata, so none can be documented and forgotten. Precedence: defaults, `--quick`, file, options.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from harness.data.config import ScenesConfig
+from harness.data.errors import DataError
+from harness.errors import HarnessError, UsageError, raise_all, unknown
+from harness.methods import registry
+from harness.methods.registry import MethodSpec
+from harness.methods.schedule import Setting
+from models.registry import MODELS
+from models.tasks import TASKS
+
+DATA_SETS = {"scenes": "ray-cast rooms with exact labels, made on the spot"}
+
+
+def _option(default: Any, meaning: str, *, metavar: str = "N") -> Any:  # noqa: ANN401
+    """Declare a field with the help its command-line option shows."""
+    return field(default=default, metadata={"help": meaning, "metavar": metavar})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Say what a run trains, on which device it answers for, and how it is measured."""
+
+    device: str = _option("auto", "device to answer for; auto is this host", metavar="NAME")
+    require_device: bool = _option(False, "stop unless this host is that device")
+    meter: str = _option("auto", "meter to use, auto or none", metavar="NAME")
+    require_meter: bool = _option(False, "stop unless energy can be measured")
+    methods: tuple[str, ...] = _option(
+        ("independent", "all-in-one", "mas:splits=2", "mas:splits=3"),
+        "methods to compare, with parameters as in mas:splits=3,merge_rounds=30",
+        metavar="LIST",
+    )
+    tasks: str = _option("sdnkt", "task letters, as in sdnkt or erckt", metavar="LETTERS")
+    data: str = _option("scenes", "data set", metavar="NAME")
+    model: str = _option("small", "network: " + ", ".join(MODELS), metavar="NAME")
+    size: int = _option(64, "image side in pixels")
+    clients: int = _option(16, "clients, one building each")
+    images: int = _option(128, "images per client; the last eighth is held out for the test")
+    unseen_buildings: int = _option(4, "test buildings that no client owns")
+    unseen_images: int = _option(32, "images per unseen building")
+    data_seed: int = _option(1, "seed of the data; the same for all learning seeds")
+    skew: float = _option(1.0, "0 gives alike clients, 1 buildings with a style of their own")
+    clients_per_round: int = _option(4, "clients that train in a round")
+    rounds: int = _option(20, "rounds every task is trained for")
+    epochs: int = _option(1, "local epochs per round")
+    batch_size: int = _option(16, "images per training step")
+    learning_rate: float = _option(0.25, "learning rate of the first round")
+    momentum: float = _option(0.9, "momentum of the local optimizer")
+    weight_decay: float = _option(1e-4, "weight decay of the local optimizer")
+    look_ahead_every: int = _option(10, "batches from one affinity look-ahead to the next")
+    evaluate_every: int = _option(4, "rounds from one test to the next")
+    seeds: tuple[int, ...] = _option((0,), "learning seeds, as in 0-4 or 0,2,7", metavar="LIST")
+    repeats: int = _option(1, "measurements of every seed")
+    threads: int = _option(0, "processor threads; 0 is all that device and host have")
+    idle_s: float = _option(3.0, "seconds of idle power before and after, if a meter is there")
+    rate_hz: float = _option(10.0, "samples per second asked of the meter")
+    quick: bool = _option(False, "tiny run to see that all works; not for publication")
+    out: str = _option("results", "folder that run folders are made in", metavar="DIR")
+    cache: str = _option("", "folder of generated data; default ~/.cache", metavar="DIR")
+
+    @property
+    def scenes(self) -> ScenesConfig:
+        """Return the settings of the procedural data set."""
+        return ScenesConfig(
+            seed=self.data_seed,
+            clients=self.clients,
+            images=self.images,
+            unseen_buildings=self.unseen_buildings,
+            unseen_images=self.unseen_images,
+            size=self.size,
+            skew=self.skew,
+        )
+
+    @property
+    def setting(self) -> Setting:
+        """Return what a method is asked to train."""
+        return Setting(self.tasks, self.rounds)
+
+    def method_specs(self) -> list[MethodSpec]:
+        """Return the methods read."""
+        return [registry.parse(text) for text in self.methods]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    def digest(self) -> str:
+        """Return a short hash of everything that decides results, not where they are put."""
+        values = {k: v for k, v in self.as_dict().items() if k not in ("out", "cache")}
+        text = json.dumps(values, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+QUICK: Mapping[str, Any] = {
+    "clients": 6, "images": 32, "unseen_buildings": 1, "unseen_images": 8, "clients_per_round": 2,
+    "rounds": 6, "batch_size": 8, "evaluate_every": 3, "idle_s": 1.0,
+}  # fmt: skip
+"""What `--quick` changes, unless the option is given too."""
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "tuple[str, ...]": lambda text: tuple(registry.split_list(text)),
+    "tuple[int, ...]": lambda text: parse_seeds(text),
+}
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Read `0-4` or `0,2,7` or a mixture.
+
+    Raises:
+        ValueError: if a piece is no whole number, a range runs backwards or a seed occurs twice.
+    """
+    found: list[int] = []
+    for piece in text.split(","):
+        first, dash, last = piece.partition("-")
+        low, high = int(first), int(last if dash else first)
+        if high < low:
+            raise ValueError(f"range {piece} runs backwards")
+        found += range(low, high + 1)
+    if len(set(found)) != len(found):
+        raise ValueError("a seed occurs twice")
+    return tuple(found)
+
+
+def parse_option(option: Field[Any], text: str) -> Any:  # noqa: ANN401
+    """Read the text of one option.
+
+    Raises:
+        UsageError: if the text is not of the field's type.
+    """
+    try:
+        return _PARSERS[str(option.type)](text)
+    except ValueError as error:
+        name = option.name.replace("_", "-")
+        raise UsageError(f"--{name}: cannot read '{text}': {error}") from None
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Read a TOML file of fields.
+
+    Raises:
+        UsageError: if the file cannot be read, or a key is unknown or of another type.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib  # noqa: PLC0415 - only where a file is given
+    else:
+        import tomli as tomllib  # noqa: PLC0415
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read configuration {path}: {error}") from None
+    known = {f.name: f for f in fields(RunConfig)}
+    problems: list[HarnessError] = []
+    read: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            problems.append(unknown(f"key in {path}:", key, known))
+            continue
+        try:
+            read[key] = _from_toml(known[key], value)
+        except UsageError as error:
+            problems.append(UsageError(f"{path}: {error.message}"))
+    raise_all(problems)
+    return read
+
+
+def _from_toml(option: Field[Any], value: object) -> Any:  # noqa: ANN401
+    kind = type(option.default)
+    if kind is tuple and isinstance(value, list):
+        inner = type(option.default[0])
+        if all(type(item) is inner for item in value):
+            return tuple(value)
+    elif kind is float and type(value) is int:
+        return float(value)
+    elif type(value) is kind:
+        return value
+    raise UsageError(f"key '{option.name}' has the value {value!r}, expected {option.type}")
+
+
+def make_config(given: Mapping[str, Any], from_file: Mapping[str, Any] | None = None) -> RunConfig:
+    """Put defaults, the quick preset, a file and options together and check the whole.
+
+    Raises:
+        HarnessError: naming every impossible value or combination at once.
+    """
+    chosen = {**(from_file or {}), **given}
+    base = QUICK if chosen.get("quick") else {}
+    config = RunConfig(**{**base, **chosen})
+    raise_all(_problems(config))
+    return config
+
+
+def _problems(config: RunConfig) -> list[HarnessError]:
+    found = _name_problems(config)
+    found += [
+        UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
+        for name, least in _LEAST.items()
+        if (value := getattr(config, name)) < least
+    ]
+    if config.clients_per_round > config.clients:
+        found.append(
+            UsageError(
+                f"{config.clients_per_round} clients per round of {config.clients} clients"
+                " is impossible",
+                "Lower --clients-per-round or raise --clients.",
+            )
+        )
+    try:
+        _ = config.scenes
+    except DataError as error:
+        found.append(UsageError(error.message, error.remedy))
+    if config.model == "xception" and config.size % 16:
+        found.append(UsageError(f"xception needs --size in multiples of 16, got {config.size}"))
+    return found
+
+
+_LEAST: Mapping[str, float] = {
+    "clients": 1, "unseen_buildings": 1, "clients_per_round": 1,
+    "rounds": 1, "epochs": 1, "batch_size": 2, "learning_rate": 1e-12, "momentum": 0.0,
+    "weight_decay": 0.0, "look_ahead_every": 1, "evaluate_every": 1, "repeats": 1, "threads": 0,
+    "idle_s": 0.0, "rate_hz": 0.01,
+}  # fmt: skip
+
+
+def _name_problems(config: RunConfig) -> list[HarnessError]:
+    found: list[HarnessError] = []
+    for letter in dict.fromkeys(config.tasks):
+        if letter not in TASKS:
+            found.append(unknown("task letter", letter, TASKS))
+        elif config.tasks.count(letter) > 1:
+            found.append(UsageError(f"task '{letter}' is named twice in '{config.tasks}'"))
+    if not config.tasks:
+        found.append(UsageError("--tasks is empty", f"Known: {', '.join(TASKS)}"))
+    for kind, name, known in (
+        ("data set", config.data, DATA_SETS),
+        ("model", config.model, MODELS),
+    ):
+        if name not in known:
+            found.append(unknown(kind, name, known))
+    return found + _method_problems(config)
+
+
+def _method_problems(config: RunConfig) -> list[HarnessError]:
+    found: list[HarnessError] = []
+    slugs: set[str] = set()
+    for text in config.methods:
+        try:
+            spec = registry.parse(text)
+        except HarnessError as error:
+            found.append(error)
+            continue
+        found += spec.problems(config.setting)
+        if spec.slug in slugs:
+            found.append(UsageError(f"method '{text}' is named twice"))
+        slugs.add(spec.slug)
+    if not config.methods:
+        found.append(UsageError("--methods is empty"))
+    return found

@@ -1,0 +1,1 @@
+"""Federated jobs and the engine that runs them on this host."""

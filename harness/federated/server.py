@@ -1,0 +1,69 @@
+"""Do the server's part of a round: choose clients, set the learning rate, average the updates."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.federated.job import Checkpoint
+
+MINIMUM_LEARNING_RATE = 3e-5
+"""Floor of the schedule; the published training stops there."""
+
+
+def random_stream(seed: int, *names: object) -> np.random.Generator:
+    """Return a generator that depends on the seed and the names alone, in any process."""
+    text = "/".join(map(str, (seed, *names)))
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big"))
+
+
+def choose_clients(seed: int, round_index: int, clients: int, per_round: int) -> list[int]:
+    """Draw K of N clients for a round without replacement, alike for every method and job."""
+    drawn = random_stream(seed, "clients", round_index).choice(clients, per_round, replace=False)
+    return [int(i) for i in drawn]
+
+
+def polynomial_rate(base: float, round_index: int, horizon: int, power: float = 0.9) -> float:
+    """Return base·(1 − round/horizon)^power, the schedule of the MAS paper, never below its floor."""
+    return max(base * (1.0 - round_index / horizon) ** power, min(base, MINIMUM_LEARNING_RATE))
+
+
+class FederatedAverage:
+    """Average client models weighted by their number of training images (FedAvg).
+
+    Updates are added one by one in the order they come, so memory does not grow with K. Batch-norm
+    statistics are averaged like weights; integer counters are averaged and rounded.
+    """
+
+    def __init__(self, total_weight: float) -> None:
+        self._total = total_weight
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, tensors: Mapping[str, Tensor], weight: float) -> None:
+        """Add one client's model with its number of images as weight."""
+        share = weight / self._total
+        for name, tensor in tensors.items():
+            value = tensor.detach().to(_accumulator(tensor)) * share
+            if name in self._sums:
+                self._sums[name] += value
+            else:
+                self._sums[name] = value
+
+    def result(self, like: Mapping[str, Tensor]) -> Checkpoint:
+        """Return the average in the data types of `like`."""
+        return Checkpoint(
+            {
+                name: (total if like[name].is_floating_point() else total.round()).to(
+                    like[name].dtype
+                )
+                for name, total in self._sums.items()
+            }
+        )
+
+
+def _accumulator(tensor: Tensor) -> torch.dtype:
+    return tensor.dtype if tensor.is_floating_point() else torch.float64

@@ -1,0 +1,1 @@
+"""Methods: each a schedule of federated jobs in one file, and the split search they share."""

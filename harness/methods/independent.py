@@ -1,0 +1,14 @@
+"""One-by-one training: every task its own federated job, the reference of every comparison."""
+
+from __future__ import annotations
+
+from harness.federated.job import Job
+from harness.methods.schedule import Schedule, Setting
+
+
+def independent(setting: Setting) -> Schedule:
+    """Train one model per task for all rounds."""
+    outcomes = []
+    for task in setting.tasks:
+        outcomes.append((yield Job(task, setting.rounds)))
+    return outcomes

@@ -1,0 +1,81 @@
+"""Read command-line options into a configuration; every field of it is an option."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from harness.config import RunConfig, make_config, parse_option, read_file
+from harness.errors import UsageError, unknown
+
+
+class Parser(argparse.ArgumentParser):
+    """Parse without exiting: what is wrong is raised, with the nearest right option."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting."""
+        raise UsageError(message, f"See {self.prog} --help.")
+
+
+def option_name(field: Field[Any]) -> str:
+    """Return the option of a field."""
+    return "--" + field.name.replace("_", "-")
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add one option for every field of the configuration, and --config."""
+    for field in fields(RunConfig):
+        text = field.metadata["help"]
+        if isinstance(field.default, bool):
+            parser.add_argument(
+                option_name(field), action="store_true", default=None, help=text, dest=field.name
+            )
+            continue
+        default = _default_text(field.default)
+        if default:
+            text += f" [{default}]"
+        names = [option_name(field)]
+        if field.name == "methods":
+            names.append("--method")
+        parser.add_argument(
+            *names, dest=field.name, metavar=field.metadata["metavar"], help=text.replace("%", "%%")
+        )
+    parser.add_argument("--config", metavar="FILE", help="TOML file of the same names")
+
+
+def _default_text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def read_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """Parse the words.
+
+    Raises:
+        UsageError: for an unknown option, naming the nearest right one, or one without a value.
+    """
+    parsed, rest = parser.parse_known_args(list(words))
+    if rest:
+        known = [s for action in parser._actions for s in action.option_strings if s != "-h"]
+        word = rest[0].split("=")[0]
+        raise unknown("option", word, known)
+    return parsed
+
+
+def config_from(parsed: argparse.Namespace) -> RunConfig:
+    """Put together what the options and the file say.
+
+    Raises:
+        HarnessError: for every value or combination that is impossible.
+    """
+    given: dict[str, Any] = {}
+    for field in fields(RunConfig):
+        value = getattr(parsed, field.name)
+        if value is None:
+            continue
+        given[field.name] = value if isinstance(value, bool) else parse_option(field, value)
+    return make_config(given, read_file(Path(parsed.config)) if parsed.config else None)

@@ -1,0 +1,166 @@
+"""Foretell what a run will do and take: the methods' own schedules, carried out on paper."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.config import RunConfig
+from harness.federated.affinity import Affinity, RoundAffinity
+from harness.federated.job import Checkpoint, Job, Outcome
+from harness.federated.work import ENCODER, Work, evaluating, looking_ahead, training
+from harness.methods.registry import MethodSpec
+from harness.methods.schedule import Setting, carry_out
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.network import Architecture
+
+CALIBRATION_STEPS = 3
+
+
+class PaperEngine:
+    """Take jobs, train nothing, and keep a list of them.
+
+    Affinities come out as zero, so the groups of a split are made up; how many there are, and so
+    the cost, is right wherever the method asks for an exact number.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def run(self, job: Job) -> Outcome:
+        """Write the job down."""
+        self.jobs.append(job)
+        zero = np.zeros((len(job.tasks), len(job.tasks)))
+        rounds = (RoundAffinity(job.first_round, zero, zero, 0),)
+        affinity = Affinity(job.tasks, rounds) if job.measure_affinity else None
+        return Outcome(job, Checkpoint({}), dict.fromkeys(job.tasks, 0.0), affinity)
+
+
+def planned_jobs(spec: MethodSpec, setting: Setting) -> list[Job]:
+    """Return the jobs a method will ask for."""
+    engine = PaperEngine()
+    carry_out(spec.schedule(setting), engine)
+    return engine.jobs
+
+
+def planned_work(job: Job, config: RunConfig) -> Work:
+    """Return the passes of one job, tests included."""
+    size = min(config.batch_size, config.scenes.length("train"))
+    steps = config.scenes.length("train") // size
+    shares = job.rounds * config.clients_per_round * config.epochs
+    work = training(job.tasks, shares * steps * size)
+    if job.measure_affinity:
+        looks = -(-steps // config.look_ahead_every)
+        work = work + looking_ahead(job.tasks, shares * looks * size)
+    tests = sum(
+        1
+        for done in range(job.first_round + 1, job.last_round + 1)
+        if done % config.evaluate_every == 0 or done == job.last_round
+    )
+    images = tests * config.clients * config.scenes.length("test")
+    unseen = config.unseen_buildings * config.unseen_images
+    return work + evaluating(job.tasks, images + unseen)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Hold the measured seconds of one image through the encoder and through one decoder, forward.
+
+    Both are a third of a training step's, so they hold for whole training runs.
+    """
+
+    encoder_s: float
+    decoder_s: float
+
+    def time_s(self, work: Work) -> float:
+        """Return the estimated seconds of counted work on this host."""
+        return sum(
+            n * (self.encoder_s if part == ENCODER else self.decoder_s)
+            for part, n in work.forwards.items()
+        )
+
+
+def calibrate(
+    architecture: Architecture, config: RunConfig, clock: Callable[[], float] = time.perf_counter
+) -> Calibration:
+    """Time a few training steps of one task and of all tasks on random images.
+
+    With t₁ = E + D and tₙ = E + n·D the two parts follow; the fastest step of each counts, as the
+    first ones pay for memory and caches.
+    """
+    one = _step_time_s(architecture, config, config.tasks[0], clock)
+    n = len(config.tasks)
+    if n == 1:
+        return Calibration(one / 3.0, 0.0)
+    merged = _step_time_s(architecture, config, config.tasks, clock)
+    decoder = max((merged - one) / (n - 1), 0.0)
+    return Calibration(max(one - decoder, 0.0) / 3.0, decoder / 3.0)
+
+
+def _step_time_s(
+    architecture: Architecture, config: RunConfig, tasks: str, clock: Callable[[], float]
+) -> float:
+    """Return the seconds per image of the fastest of a few training steps."""
+    import torch  # noqa: PLC0415 - planning on paper needs no torch
+
+    from models.network import build  # noqa: PLC0415
+    from models.step import accumulate_gradients  # noqa: PLC0415
+
+    net = build(architecture, tasks, 0).train()
+    images, targets = random_batch(tasks, config.batch_size, config.size)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-6, momentum=0.9)
+    times = []
+    for _ in range(CALIBRATION_STEPS):
+        start = clock()
+        optimizer.zero_grad(set_to_none=True)
+        accumulate_gradients(net, images, targets)
+        optimizer.step()
+        times.append(clock() - start)
+    return min(times) / config.batch_size
+
+
+def random_batch(
+    tasks: str, batch_size: int, size: int
+) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """Return images and targets of the right shapes, filled from a fixed generator."""
+    import torch  # noqa: PLC0415
+
+    from models.tasks import SEMANTIC_CLASSES, TASKS  # noqa: PLC0415
+
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(batch_size, size, size, 3, generator=generator).permute(0, 3, 1, 2)
+    targets = {
+        t: torch.randint(1, SEMANTIC_CLASSES, (batch_size, size, size), generator=generator)
+        if TASKS[t].loss == "cross-entropy"
+        else torch.rand(batch_size, TASKS[t].channels, size, size, generator=generator)
+        for t in tasks
+    }
+    return images, targets
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Hold what a run is expected to take: seconds here, modelled joules, bytes of data."""
+
+    time_s: float
+    energy_model_j: float
+    disk_bytes: float
+
+
+def planned_run(config: RunConfig) -> Work:
+    """Return the passes of all cells."""
+    works = (
+        planned_work(job, config)
+        for spec in config.method_specs()
+        for job in planned_jobs(spec, config.setting)
+    )
+    once = sum(works, Work())
+    cells = len(config.seeds) * config.repeats
+    return Work({part: passes * cells for part, passes in once.forwards.items()})

@@ -1,0 +1,19 @@
+"""Refuse a Python that is too old, in words that it can still print (this file parses on 3.6)."""
+
+import sys
+
+NEEDED = (3, 10)
+
+
+def refuse_old_python(version=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Exit with status 2 and a remedy if the interpreter is older than needed."""
+    found = tuple((version or sys.version_info)[:2])
+    if found >= NEEDED:
+        return
+    sys.stderr.write(
+        "error: Python %d.%d is too old, %d.%d or newer is needed\n" % (found + NEEDED)
+        + "  On a Jetson Nano (JetPack 4, Python 3.6) no newer Python comes with the system: run\n"
+        + "  the harness in a container with Python 3.10 or newer. On any computer,\n"
+        + "  python3 -m harness.run --device jetson-nano  models the board's time and energy.\n"
+    )
+    sys.exit(2)

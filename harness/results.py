@@ -1,0 +1,173 @@
+"""Write a run folder: CSV files by the schema, JSON, weights; never half a file.
+
+New files are written under a temporary name, synced and renamed. Rows are appended in one piece and
+taken back if they do not fit, so that a full disk leaves what was there readable.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import gzip
+import io
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from harness.errors import StorageError
+from harness.schema import CELLS, METRICS, PHASE_ROWS, Column
+
+Row = Mapping[str, object]
+
+
+class RunFolder:
+    """Own the files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, parent: Path, run_id: str) -> RunFolder:
+        """Make a new folder with the headers of its tables.
+
+        Raises:
+            StorageError: if the folder cannot be made or written to.
+        """
+        path = parent / run_id
+        with storage_errors(path):
+            parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+        folder = cls(path)
+        for name, columns in (("cells", CELLS), ("metrics", METRICS), ("phases", PHASE_ROWS)):
+            write_atomically(path / f"{name}.csv", csv_text(columns, []).encode())
+        return folder
+
+    def append(self, table: str, columns: Sequence[Column], rows: Iterable[Row]) -> None:
+        """Append rows to a table, all or none."""
+        _append(self.path / f"{table}.csv", csv_text(columns, rows, header=False).encode())
+
+    def event(self, **values: object) -> None:
+        """Append one line to the event log."""
+        _append(self.path / "events.jsonl", (json_text(values) + "\n").encode())
+
+    def manifest(self, values: Mapping[str, Any]) -> None:
+        """Write the manifest anew."""
+        write_atomically(self.path / "manifest.json", (json_text(values, 2) + "\n").encode())
+
+    def text(self, name: str, text: str) -> None:
+        """Write a text file below the folder."""
+        write_atomically(self.path / name, text.encode())
+
+    def compressed(self, name: str, text: str) -> None:
+        """Write a gzip file below the folder, the same bytes for the same text."""
+        buffer = io.BytesIO()
+        with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as stream:
+            stream.write(text.encode())
+        write_atomically(self.path / name, buffer.getvalue())
+
+    def with_path(self, name: str, write: Callable[[Path], None]) -> None:
+        """Let a library write a file by path; it appears under its name only when it is whole."""
+        path = self.path / name
+        temporary = path.with_name(path.name + ".part")
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                write(temporary)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+def csv_text(columns: Sequence[Column], rows: Iterable[Row], *, header: bool = True) -> str:
+    """Return CSV by the schema: fixed column order, empty for None, full precision floats.
+
+    Raises:
+        KeyError: if a row has a column that the schema does not know.
+    """
+    names = [column.name for column in columns]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    if header:
+        writer.writerow(names)
+    for row in rows:
+        unknown = set(row) - set(names)
+        if unknown:
+            raise KeyError(f"columns {sorted(unknown)} are not in the schema")
+        writer.writerow([_cell(row.get(name)) for name in names])
+    return stream.getvalue()
+
+
+def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(float(value))
+    return str(value)
+
+
+def json_text(values: Mapping[str, object], indent: int | None = None) -> str:
+    """Return JSON in which NaN and infinity cannot occur."""
+    return json.dumps(values, allow_nan=False, indent=indent, sort_keys=False)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, sync it and rename it into place.
+
+    Raises:
+        StorageError: if that fails; the file is then as it was before.
+    """
+    temporary = path.with_name(path.name + ".part")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as stream:
+                stream.write(content)
+                _sync(stream)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _append(path: Path, content: bytes) -> None:
+    with storage_errors(path), path.open("ab", buffering=0) as stream:
+        before = stream.seek(0, os.SEEK_END)
+        try:
+            written = stream.write(content)
+            if written != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            _sync(stream)
+        except OSError:
+            stream.truncate(before)
+            raise
+
+
+def _sync(stream: IO[bytes]) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write into an error with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path}: {os.strerror(error.errno) if error.errno else error}",
+            _REMEDIES.get(error.errno or 0, "Choose another folder with --out DIR."),
+        ) from error
+
+
+_REMEDIES = {
+    errno.ENOSPC: "The disk is full: free some space or choose another folder with --out DIR.",
+    errno.EDQUOT: "The disk quota is used up: free some space or choose --out DIR elsewhere.",
+    errno.EACCES: "No permission: choose a folder of your own with --out DIR.",
+    errno.EROFS: "The file system is read-only: choose another folder with --out DIR.",
+    errno.EEXIST: "A run of the same second has this name: start again.",
+}

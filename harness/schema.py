@@ -1,0 +1,119 @@
+"""Describe every column of every result file in one table.
+
+The writer (`harness.results`), the reader (`analysis.load`) and the reference page are driven by
+this module, so a column cannot exist in one and be unknown to another. It imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SCHEMA_VERSION = 1
+
+PHASES = (
+    "idle", "warm-up", "train", "affinity", "aggregate", "evaluate", "communicate", "cool-down",
+)  # fmt: skip
+
+COST_PHASES = ("train", "affinity", "aggregate", "communicate")
+"""Phases a method is charged for; evaluation and idling are kept apart."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Describe one column: its name carries the unit, `meaning` is one sentence for people."""
+
+    name: str
+    type: Literal["str", "int", "float", "bool"]
+    unit: str
+    meaning: str
+
+
+CELLS = (
+    Column("run_id", "str", "", "Run folder this row belongs to."),
+    Column("cell", "str", "", "One method × seed × repeat of the run; names its trace and affinity files."),
+    Column("device", "str", "", "Device the run was asked to answer for."),
+    Column("host_matches_device", "bool", "", "True if the host that trained is that device."),
+    Column("method", "str", "", "Method with its parameters, as typed on the command line."),
+    Column("tasks", "str", "", "Task letters of the task set."),
+    Column("seed", "int", "", "Seed of initial weights, client choice and batch order."),
+    Column("repeat", "int", "", "Repeat of the measurement with the same seed."),
+    Column("rounds", "int", "rounds", "Rounds every task was trained for."),
+    Column("clients", "int", "clients", "Clients N of the federation."),
+    Column("clients_per_round", "int", "clients", "Clients K that train in one round."),
+    Column("groups", "str", "", "Final split: groups of task letters joined by |."),
+    Column("total_loss", "float", "", "Sum over tasks of the last global test loss."),
+    Column("unseen_total_loss", "float", "", "The same on buildings no client owns."),
+    Column("delta_mtl", "float", "%", "Mean over tasks of the relative loss reduction against independent, same seed; positive is better."),
+    Column("time_s", "float", "s", "Seconds measured on the host in the charged phases (training, affinity, aggregation); evaluation is not in it."),
+    Column("time_model_s", "float", "s", "Seconds the profile's throughput gives for the same work on the named device; empty if the host is that device."),
+    Column("energy_j", "float", "J", "Joules measured by a meter of the host in the charged phases; empty without a valid measurement."),
+    Column("energy_net_j", "float", "J", "energy_j minus idle power times time_s."),
+    Column("energy_error_j", "float", "J", "Bound on the error of energy_j from resolution, sampling and window edges."),
+    Column("energy_model_j", "float", "J", "Modelled joules: the profile's power model applied to the same work. Never a measurement."),
+    Column("energy_meter", "str", "", "Meter that produced energy_j."),
+    Column("energy_scope", "str", "", "What the meter sees: package, module, board, wall."),
+    Column("energy_kind", "str", "", "counter (difference of an accumulating sensor) or sampled (integral of power)."),
+    Column("energy_reason", "str", "", "Why energy_j is empty."),
+    Column("peak_memory_bytes", "int", "B", "Peak resident memory of the training process during the cell."),
+    Column("upload_bytes", "int", "B", "Bytes all clients would send to the server."),
+    Column("download_bytes", "int", "B", "Bytes the server would send to all clients."),
+    Column("encoder_passes", "int", "images", "Images through forward and backward of an encoder in training steps."),
+    Column("decoder_passes", "int", "images", "Images through forward and backward of decoders in training steps."),
+    Column("status", "str", "", "done, failed or interrupted."),
+    Column("reason", "str", "", "Why the cell is not done."),
+)  # fmt: skip
+
+METRICS = (
+    Column("run_id", "str", "", "Run folder this row belongs to."),
+    Column("cell", "str", "", "Cell the value belongs to."),
+    Column("round", "int", "rounds", "Rounds finished when the value was taken; a split job goes on counting from its merged start."),
+    Column("job", "str", "", "Federated job: the task letters it trains."),
+    Column("task", "str", "", "Task letter; empty if the value is not of one task."),
+    Column("phase", "str", "", "Phase that produced the value."),
+    Column("metric", "str", "", "train_loss, test_loss, test_unseen_loss, mean_predictor_loss, learning_rate, or a metric of the task."),
+    Column("value", "float", "", "The value."),
+    Column("unit", "str", "", "Unit of the value; empty for a pure number."),
+)  # fmt: skip
+
+PHASE_ROWS = (
+    Column("run_id", "str", "", "Run folder this row belongs to."),
+    Column("cell", "str", "", "Cell the phase belongs to; empty for phases of the whole run."),
+    Column("job", "str", "", "Federated job: the task letters it trains."),
+    Column("round", "int", "rounds", "Round index from 0; empty outside rounds."),
+    Column("client", "str", "", "Client that worked; empty for the server's own work."),
+    Column("phase", "str", "", "One of " + ", ".join(PHASES) + "."),
+    Column("start_s", "float", "s", "Start on the monotonic clock, 0 at the start of the run."),
+    Column("end_s", "float", "s", "End on the same clock."),
+    Column("time_s", "float", "s", "end_s minus start_s."),
+    Column("cpu_s", "float", "s", "Processor seconds of the training process, all threads."),
+    Column("time_model_s", "float", "s", "Modelled seconds of this work on the named device; empty if the host is that device."),
+    Column("energy_j", "float", "J", "Measured joules; empty without a valid measurement."),
+    Column("energy_error_j", "float", "J", "Bound on the error of energy_j."),
+    Column("energy_model_j", "float", "J", "Modelled joules; never a measurement."),
+    Column("flags", "str", "", "What spoilt or limits the figure, joined by +: gap, wrap, reset, few-samples, partial."),
+)  # fmt: skip
+
+TRACE = (
+    Column("t_s", "float", "s", "Time on the monotonic clock, 0 at the start of the run."),
+    Column("rail", "str", "", "Channel of the meter, by its own name."),
+    Column("power_w", "float", "W", "Power; for a counter the mean since the sample before."),
+    Column("energy_j", "float", "J", "Unwrapped counter since the first sample; empty for sampled power."),
+)
+
+AFFINITY_ROUNDS = (
+    Column("round", "int", "rounds", "Round index from 0."),
+    Column("recipient", "str", "", "Task j whose loss is observed."),
+    Column("source", "str", "", "Task i whose gradient step is tried."),
+    Column("mean", "float", "", "Mean of Z[i→j] over the look-aheads of the round: epochs first, then clients."),
+    Column("std", "float", "", "Standard deviation over clients; empty for one client."),
+    Column("count", "int", "", "Look-aheads that went into the mean."),
+)
+
+FILES: dict[str, tuple[Column, ...]] = {
+    "cells.csv": CELLS,
+    "metrics.csv": METRICS,
+    "phases.csv": PHASE_ROWS,
+    "traces/<cell>.csv.gz": TRACE,
+    "affinity/<cell>_rounds.csv": AFFINITY_ROUNDS,
+}

@@ -1,0 +1,214 @@
+"""Show a run to people: what will happen, where it stands, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from analysis.verdict import cell_sentences
+
+from harness.target import describe_host
+
+if TYPE_CHECKING:
+    from harness.cell import Cell, CellResult
+    from harness.config import RunConfig
+    from harness.plan import Estimate
+    from harness.recorder import Progress
+    from harness.session import RunSummary
+    from harness.target import Target
+
+Row = Mapping[str, object]
+
+SEEDS_FOR_A_CLAIM = 6
+"""With fewer pairs no sign-flip test can reach p < 0.05 (2/2⁶ = 0.031)."""
+
+
+class RunScreen:
+    """Print to a console; a bar is drawn only where the output is a terminal.
+
+    A line per cell goes to any output, so a log reads like the screen.
+    """
+
+    def __init__(self, console: Console, config: RunConfig) -> None:
+        self._console = console
+        self._config = config
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(16),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            auto_refresh=False,  # redrawn once a round: drawing costs energy too
+        )
+        self._bar: TaskID | None = None
+
+    def __enter__(self) -> RunScreen:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def plan(self, target: Target) -> None:
+        """Print what will run, on what, and what can be measured."""
+        config = self._config
+        lines = [
+            f"Device   {target.profile.title}",
+            f"Host     {describe_host(target.host)}; training on {target.threads} threads",
+        ]
+        if not target.matches:
+            lines += [
+                "         This is not that device: training and losses are real, but time and",
+                f"         energy of {target.profile.name} are modelled.",
+            ]
+        lines += [
+            f"Energy   {energy_words(target)}",
+            f"Data     {config.data}: {config.clients} buildings × {config.images} images,"
+            f" {config.size}×{config.size}; {config.unseen_buildings} unseen buildings",
+            f"Train    tasks {config.tasks}, model {config.model}, {config.rounds} rounds of"
+            f" {config.clients_per_round} clients",
+            f"Methods  {', '.join(config.methods)}",
+            f"Matrix   {len(config.methods)} methods × {_count(len(config.seeds), 'seed')} ×"
+            f" {_count(config.repeats, 'repeat')}",
+        ]
+        if config.quick:
+            lines.append("Quick    a tiny run to see that everything works; not for publication")
+        self._print("\n".join(lines))
+
+    def estimate(self, expected: Estimate) -> None:
+        """Print the expected cost and where the expectation comes from."""
+        self._print(
+            f"Expect   {duration(expected.time_s)}, {expected.energy_model_j:.0f} J modelled,"
+            f" {expected.disk_bytes / 1e6:.0f} MB of data on disk"
+            "\n         (from timing a few training steps here)"
+        )
+
+    def making_data(self, done: int, total: int) -> None:
+        """Show how far the data are."""
+        if self._bar is None:
+            if done >= total:
+                return  # it was there already
+            self._print("Making the data set; later runs will find it in the cache.")
+            self._bar = self._bars.add_task("data", total=total, state="")
+        self._bars.update(self._bar, completed=done, state=f"{done}/{total}", refresh=True)
+        if done >= total:
+            self._drop_bar()
+
+    def run_started(self, path: Path) -> None:
+        """Show where results will be."""
+        self._print(f"Results  {path}\n")
+
+    def cell_started(self, cell: Cell, number: int, total: int) -> None:
+        """Show which cell begins."""
+        task_rounds = len(self._config.tasks) * self._config.rounds
+        name = f"{number}/{total} {escape(cell.spec.text)} seed {cell.seed}"
+        self._bar = self._bars.add_task(name, total=task_rounds, state="")
+
+    def round_done(self, progress: Progress) -> None:
+        """Show how far the cell is."""
+        if self._bar is not None:
+            loss = sum(progress.losses.get(task, 0.0) for task in progress.job)
+            state = f"{progress.job} round {progress.rounds_done} loss {loss:.2f}"
+            self._bars.update(
+                self._bar, completed=progress.task_rounds_done, state=state, refresh=True
+            )
+
+    def cell_done(self, result: CellResult) -> None:
+        """Print one line on a finished cell."""
+        self._drop_bar()
+        name = f"{result.cell.spec.text} seed {result.cell.seed}"
+        if result.status != "done":
+            self._print(f"  {name}: {result.status}: {result.reason}")
+            return
+        groups = "|".join(outcome.job.tasks for outcome in result.outcomes)
+        loss = sum(result.losses.values())
+        self._print(f"  {name}: {result.bill.time_s:.1f} s, loss {loss:.3f}, {groups}")
+
+    def conclude(self, summary: RunSummary, page: Path | None) -> None:
+        """Print the method table, the verdict in words and what to do next."""
+        rows = [row for row in summary.rows if row["status"] == "done"]
+        if rows:
+            self._table(rows)
+        if summary.interrupted:
+            self._print(f"\nInterrupted. What was finished is in {summary.path}")
+            return
+        self._print("\n" + "\n".join(cell_sentences(rows, quick=self._config.quick)))
+        self._print(f"\nResults  {summary.path}")
+        if page is not None:
+            self._print(f"Report   {page}")
+        self._print(f"Next     {self._next_command()}")
+
+    def _next_command(self) -> str:
+        if self._config.quick:
+            return "python -m harness.run"
+        if len(self._config.seeds) < SEEDS_FOR_A_CLAIM:
+            return f"python -m harness.run --seeds 0-{SEEDS_FOR_A_CLAIM - 1}"
+        return "python -m analysis.report " + self._config.out + "/*"
+
+    def _table(self, rows: Sequence[Row]) -> None:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        columns = [c for c in COLUMNS if any(row.get(c[0]) is not None for row in rows)]
+        for _, title, form in columns:
+            table.add_column(title, justify="right" if form else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(cell_text(row.get(key), form) for key, _, form in columns))
+        self._console.print()
+        self._console.print(table)
+
+    def _drop_bar(self) -> None:
+        if self._bar is not None:
+            self._bars.remove_task(self._bar)
+            self._bar = None
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+COLUMNS = (
+    ("method", "method", ""),
+    ("groups", "groups", ""),
+    ("seed", "seed", "d"),
+    ("time_s", "time\ns", ".1f"),
+    ("time_model_s", "modelled\ntime s", ".0f"),
+    ("energy_j", "energy\nJ", ".0f"),
+    ("energy_model_j", "modelled\nenergy J", ".0f"),
+    ("total_loss", "total\nloss", ".4f"),
+    ("delta_mtl", "Δ\n%", "+.1f"),
+)
+"""Columns of the method table: name in cells.csv, title, format."""
+
+
+def cell_text(value: object, form: str) -> str:
+    """Return a value as the table shows it, an en dash where there is none."""
+    if value is None:
+        return "–"
+    return format(value, form) if form else str(value)
+
+
+def energy_words(target: Target) -> str:
+    """Say what energy figures there will be and where they come from."""
+    if target.meter and target.matches:
+        return f"measured by {target.meter}; modelled beside it"
+    if target.meter:
+        return f"measured by {target.meter} on this host; modelled for {target.profile.name}"
+    return f"not measured ({target.meter_reason}); modelled only"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

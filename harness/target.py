@@ -1,0 +1,151 @@
+"""Settle which device a run answers for, on which host it runs, and keep it within that device."""
+
+from __future__ import annotations
+
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+from devices.errors import DeviceError
+from devices.host import Host, detect, matches
+from devices.meters.registry import METERS, MeterChoice, MeterSpec, choose_meter, probe_meter
+from devices.profile import Profile, find_profile, load_profiles
+from harness.config import RunConfig
+from harness.errors import (
+    DeviceMissingError,
+    HarnessError,
+    MeterMissingError,
+    UsageError,
+    raise_all,
+    unknown,
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Hold the device asked for, the host at hand, and what can measure that host.
+
+    `cores` are those that training may use; `threads` those that it will. `meter` is the meter to use as typed, None if there is none, and `meter_reason` then says why.
+    """
+
+    profile: Profile
+    host: Host
+    matches: bool
+    cores: int
+    threads: int
+    meter: str | None
+    meter_reason: str
+
+
+def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
+    """Find the device's profile, compare it with the host and choose a meter.
+
+    Raises:
+        HarnessError: for unknown names, and for `require_device` or `require_meter` unmet; all
+            problems at once.
+    """
+    host = detect(root)
+    problems: list[HarnessError] = []
+    profile = _profile(config.device, host, problems)
+    own = _own_profile(host)
+    choice = _meter(config.meter, own, root, problems)
+    if profile is None:
+        raise_all(problems)
+        raise AssertionError("unreachable: a missing profile is a problem")
+    fits = matches(host, profile)
+    if config.require_device and not fits:
+        problems.append(
+            DeviceMissingError(
+                f"this host ({describe_host(host)}) is not a {profile.title}",
+                "Run on that device, or leave out --require-device to have its time and energy"
+                " modelled.",
+            )
+        )
+    reason = _why_no_meter(choice, config.meter)
+    if config.require_meter and choice.spec is None:
+        problems.append(MeterMissingError(f"energy cannot be measured here: {reason}", _fix(choice)))
+    raise_all(problems)
+    cores = host.cores_usable if fits else min(host.cores_usable, profile.cores)
+    threads = min(config.threads or cores, cores)
+    meter = choice.spec.text() if choice.spec else None
+    return Target(profile, host, fits, cores, threads, meter, reason)
+
+
+def _profile(name: str, host: Host, problems: list[HarnessError]) -> Profile | None:
+    try:
+        known = [word for p in load_profiles() for word in (p.name, *p.aliases)]
+        if name != "auto" and name not in known:
+            problems.append(unknown("device", name, ["auto", *(p.name for p in load_profiles())]))
+            return None
+        return find_profile(name, host)
+    except DeviceError as error:
+        problems.append(DeviceMissingError(error.message, error.remedy))
+        return None
+
+
+def _own_profile(host: Host) -> Profile | None:
+    """Return the profile of the host itself, whose meters can measure the work."""
+    try:
+        return find_profile("auto", host)
+    except DeviceError:
+        return None
+
+
+def _meter(
+    asked: str, own: Profile | None, root: Path, problems: list[HarnessError]
+) -> MeterChoice:
+    if asked == "none":
+        return MeterChoice(None, ())
+    if asked == "auto":
+        return choose_meter(own, root) if own else MeterChoice(None, ())
+    try:
+        spec = MeterSpec.parse(asked)
+        if spec.name not in METERS:
+            problems.append(unknown("meter", spec.name, ["auto", "none", *METERS]))
+            return MeterChoice(None, ())
+        answer = probe_meter(asked, root)
+    except DeviceError as error:
+        problems.append(UsageError(error.message, error.remedy))
+        return MeterChoice(None, ())
+    if not answer.usable:
+        problems.append(MeterMissingError(f"meter {asked}: {answer.reason}", answer.fix))
+        return MeterChoice(None, (answer,))
+    return MeterChoice(spec, (answer,))
+
+
+def _why_no_meter(choice: MeterChoice, asked: str) -> str:
+    if choice.spec is not None:
+        return ""
+    if asked == "none":
+        return "no meter was asked for (--meter none)"
+    said = "; ".join(f"{a.meter}: {a.reason}" for a in choice.answers)
+    return said or "no meter is known for this host"
+
+
+def _fix(choice: MeterChoice) -> str:
+    fixes = [answer.fix for answer in choice.answers if answer.fix]
+    return fixes[0] if fixes else "Leave out --require-meter, or attach a meter that is listed."
+
+
+def describe_host(host: Host) -> str:
+    """Return the host in words: model or processor, cores."""
+    name = host.model or host.cpu_model or host.arch
+    return f"{name}, {host.cores_usable} cores"
+
+
+def confine(target: Target) -> None:
+    """Keep this process within the device's cores and memory, if the host is another device.
+
+    Memory is limited by RLIMIT_DATA (private writable memory), so that work which does not fit the
+    device fails here too instead of being reported as possible.
+    """
+    if target.matches:
+        return
+    allowed = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, allowed[: target.cores])
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = target.profile.memory_bytes
+    if hard not in (resource.RLIM_INFINITY, -1):
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))

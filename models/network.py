@@ -1,0 +1,87 @@
+"""Join one encoder and one decoder per task, initialised alike whatever the group of tasks."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from models.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Say how to build the two parts of a network.
+
+    `encoder()` maps (N, 3, H, W) to features, `decoder(channels)` maps those features to
+    (N, channels, H, W). `initialise` sets the weights of either part from torch's global generator.
+    """
+
+    name: str
+    description: str
+    encoder: Callable[[], nn.Module]
+    decoder: Callable[[int], nn.Module]
+    initialise: Callable[[nn.Module], None]
+
+
+class MultiTaskNet(nn.Module):
+    """Hold one shared encoder and one decoder per task of a group."""
+
+    def __init__(self, encoder: nn.Module, decoders: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoders = nn.ModuleDict(decoders)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Return the task letters in the order of the group."""
+        return tuple(self.decoders.keys())
+
+    @property
+    def encoder_gradient_scale(self) -> float:
+        """Return 1/√n, by which the gradient of n decoders enters the encoder.
+
+        Decoders see the plain sum of the task losses; the published MAS code scales only what
+        flows on into the encoder, a habit it takes over from Standley et al. (ICML 2020).
+        """
+        return 1.0 / math.sqrt(len(self.decoders))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the prediction of every task for images of shape (N, 3, H, W)."""
+        features = self.encoder(images)
+        return {task: decoder(features) for task, decoder in self.decoders.items()}
+
+
+def build(architecture: Architecture, tasks: str, seed: int) -> MultiTaskNet:
+    """Build a network for a group of tasks with weights that depend on the seed alone.
+
+    Encoder and decoders draw from separate streams named after the part, so that every method and
+    every group starts from the same encoder and the same decoder of a task.
+    """
+    encoder = _seeded(architecture, architecture.encoder, seed, "encoder")
+    decoders = {
+        task: _seeded(
+            architecture,
+            partial(architecture.decoder, TASKS[task].channels),
+            seed,
+            f"decoder {task}",
+        )
+        for task in tasks
+    }
+    return MultiTaskNet(encoder, decoders).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _seeded(
+    architecture: Architecture, make: Callable[[], nn.Module], seed: int, name: str
+) -> nn.Module:
+    digest = hashlib.sha256(f"{architecture.name}/{seed}/{name}".encode()).digest()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        part = make()  # layers that `initialise` leaves alone draw here
+        architecture.initialise(part)
+    return part

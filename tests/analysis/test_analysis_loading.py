@@ -1,0 +1,198 @@
+"""Run folders load as typed frames, and whatever is wrong with one is named with a remedy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import analysis
+from analysis.errors import AnalysisError
+from analysis.loading import load_run, load_runs
+
+
+def edit(path, old, new):
+    """Replace text in a file and make sure it was there."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_load_gives_typed_frames(make_run):
+    """Numbers are numbers, flags are flags, text is text, and an empty field is missing."""
+    run = analysis.load(make_run(measured=False, seeds=2))
+    first = run.cells.iloc[0]
+    assert len(run.cells) == 6
+    assert first["time_s"] == 100.0
+    assert first["seed"] == 0
+    assert bool(first["host_matches_device"]) is True
+    assert np.isnan(first["energy_j"])
+    assert first["energy_meter"] == ""
+    assert str(run.cells["peak_memory_bytes"].dtype) == "Int64"
+    assert run.methods == ["independent", "all-in-one", "mas:splits=2"]
+
+
+def test_load_works_twice_after_the_reader_was_imported(make_run):
+    """`analysis.load` stays a function, although a module does the reading."""
+    folder = make_run(seeds=1)
+    assert analysis.load(folder).run_id == analysis.load(str(folder)).run_id
+
+
+def test_importing_analysis_is_light():
+    """The package and the verdict load neither pandas nor matplotlib nor torch."""
+    code = (
+        "import sys, analysis, analysis.verdict; "
+        "sys.exit(any(name in sys.modules for name in ('pandas', 'matplotlib', 'torch')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_trace_and_affinity_are_read_on_demand(make_run):
+    """A trace has its rails, an affinity matrix keeps rows as recipients, comments are skipped."""
+    run = load_run(make_run(seeds=1))
+    trace = run.trace("mas-splits-2-s0-r0")
+    assert set(trace["rail"]) == {"POM_5V_IN", "POM_5V_CPU"}
+    matrix = run.affinity("mas-splits-2-s0-r0")
+    assert matrix.loc["t", "s"] == pytest.approx(0.04)
+    assert matrix.loc["s", "t"] == pytest.approx(-0.032)
+    assert run.affinity("independent-s0-r0") is None
+    assert run.affinity_rounds("independent-s0-r0") is None
+
+
+def test_missing_and_empty_traces_are_none(make_run):
+    """No file and a file with only a header both mean: no trace."""
+    folder = make_run(seeds=1, trace=False)
+    run = load_run(folder)
+    assert run.trace("independent-s0-r0") is None
+    (folder / "traces").mkdir()
+    import gzip  # noqa: PLC0415
+
+    with gzip.open(folder / "traces" / "independent-s0-r0.csv.gz", "wt") as handle:
+        handle.write("t_s,rail,power_w,energy_j\n")
+    assert run.trace("independent-s0-r0") is None
+
+
+@pytest.mark.parametrize("cell", ["../../etc/passwd", "/etc/passwd", "", "a/b"])
+def test_cell_names_cannot_leave_the_folder(make_run, cell):
+    """A cell name that is a path is refused."""
+    run = load_run(make_run(seeds=1))
+    with pytest.raises(AnalysisError, match="cannot be the name of a cell"):
+        run.trace(cell)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "cells.csv", "metrics.csv", "phases.csv"])
+def test_a_missing_file_is_named(make_run, name):
+    """Each required file that is missing is named, with a remedy."""
+    folder = make_run(seeds=1)
+    (folder / name).unlink()
+    with pytest.raises(AnalysisError, match=name) as caught:
+        load_run(folder)
+    assert caught.value.exit_code == 7
+    assert caught.value.remedy
+
+
+def test_a_missing_column_is_named(make_run):
+    """A renamed column is an error that names file and column."""
+    folder = make_run(seeds=1)
+    edit(folder / "cells.csv", "total_loss", "loss_total")
+    with pytest.raises(AnalysisError, match=r"cells\.csv: lacks the column total_loss"):
+        load_run(folder)
+
+
+def test_an_unknown_column_is_noted(make_run):
+    """A column of no meaning here is not used, and that is said."""
+    folder = make_run(seeds=1)
+    lines = (folder / "cells.csv").read_text().splitlines()
+    text = "\n".join([lines[0] + ",mood", *(line + ",good" for line in lines[1:])]) + "\n"
+    (folder / "cells.csv").write_text(text)
+    assert "cells.csv: unknown column mood is not used." in load_run(folder).notes
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "kind"),
+    [
+        ("energy_net_j", "fast", "float"),
+        ("seed", "1.5", "int"),
+        ("host_matches_device", "yes", "bool"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named(make_run, column, value, kind):
+    """Text in a number column, a fraction in an int column, a word for a flag are errors."""
+    folder = make_run(seeds=1, cell_changes={"independent-s0-r0": {column: value}})
+    with pytest.raises(AnalysisError, match=f"column {column} holds a value that is no {kind}"):
+        load_run(folder)
+
+
+@pytest.mark.parametrize(("version", "words"), [(99, "Update the tool"), (0, "older")])
+def test_another_schema_version_is_refused(make_run, version, words):
+    """A newer run asks for an update, an older one for the version that wrote it."""
+    folder = make_run(seeds=1, schema_version=version)
+    with pytest.raises(AnalysisError, match=words):
+        load_run(folder)
+
+
+@pytest.mark.parametrize("value", ["1", None, True])
+def test_a_version_that_is_no_number_is_refused(make_run, value):
+    """Text, null and true are no version."""
+    folder = make_run(seeds=1, schema_version=value)
+    with pytest.raises(AnalysisError, match="not a whole number"):
+        load_run(folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"schema_version": NaN}'])
+def test_a_broken_manifest_is_refused(make_run, text):
+    """Torn JSON, another JSON type and NaN are refused."""
+    folder = make_run(seeds=1)
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(AnalysisError, match=r"manifest\.json: not"):
+        load_run(folder)
+
+
+def test_a_manifest_that_lacks_facts_is_refused(make_run):
+    """Every fact that is missing is listed."""
+    folder = make_run(seeds=1)
+    facts = json.loads((folder / "manifest.json").read_text())
+    del facts["data"], facts["host"]
+    (folder / "manifest.json").write_text(json.dumps(facts))
+    with pytest.raises(AnalysisError, match="lacks host, data"):
+        load_run(folder)
+
+
+def test_nan_is_noted_and_unfinished_cells_are_left_out(make_run):
+    """A diverged loss is named, a failed cell is named with its reason, and neither is hidden."""
+    folder = make_run(
+        seeds=2,
+        cell_changes={
+            "all-in-one-s0-r0": {"total_loss": float("nan")},
+            "mas-splits-2-s1-r0": {"status": "failed", "reason": "out of memory"},
+        },
+    )
+    run = load_run(folder)
+    assert any("total_loss is not a finite number for all-in-one-s0-r0" in n for n in run.notes)
+    assert "Cell mas-splits-2-s1-r0 is failed and is left out: out of memory" in run.notes
+    assert "mas-splits-2-s1-r0" not in set(run.done["cell"])
+
+
+def test_two_task_sets_are_refused(make_run):
+    """Losses of different task sets are never put side by side."""
+    folder = make_run(seeds=1, cell_changes={"independent-s0-r0": {"tasks": "erckt"}})
+    with pytest.raises(AnalysisError, match="several task sets"):
+        load_run(folder)
+
+
+def test_the_same_run_twice_is_refused(make_run):
+    """Giving a run twice would count its seeds twice."""
+    folder = make_run(seeds=1)
+    with pytest.raises(AnalysisError, match="Given twice"):
+        load_runs([folder, folder])
+
+
+def test_a_matrix_that_is_not_square_is_refused(make_run):
+    """Rows and columns must carry the same tasks in the same order."""
+    folder = make_run(seeds=1)
+    edit(folder / "affinity" / "mas-splits-2-s0-r0.csv", "\nt,", "\nx,")
+    with pytest.raises(AnalysisError, match="must be square"):
+        load_run(folder).affinity("mas-splits-2-s0-r0")

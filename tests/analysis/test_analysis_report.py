@@ -1,0 +1,178 @@
+"""A report is complete, needs nothing else, and is the same bytes every time."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.report import find_run, main, write_report
+
+FIGURES = ("pareto", "loss_over_rounds", "breakdown", "power_over_time", "affinity_mas-splits-2")
+
+
+def pdf_text(path) -> str:
+    """Return the uncompressed parts of a PDF, where fonts and pages are described."""
+    return path.read_bytes().decode("latin-1")
+
+
+def named(paths, name):
+    """Return the one file of that name."""
+    return next(path for path in paths if path.name == name)
+
+
+def test_every_file_is_there(measured_report):
+    """Tables as CSV, Markdown, LaTeX; figures as PDF, PNG, CSV; one page; all in RUN/report."""
+    folder, paths = measured_report
+    names = {path.relative_to(folder / "report").as_posix() for path in paths.all()}
+    expected = {"index.html"}
+    for table in ("methods", "tasks"):
+        expected |= {f"tables/{table}{end}" for end in (".csv", ".md", ".tex", "_caption.tex")}
+    for figure in FIGURES:
+        expected |= {f"figures/{figure}{end}" for end in (".pdf", ".png", ".csv")}
+    assert names == expected
+    assert all(path.stat().st_size for path in paths.all())
+
+
+def test_the_second_run_writes_the_same_bytes(measured_report, tmp_path):
+    """Nothing in the files depends on clock, order or chance."""
+    folder, first = measured_report
+    second = write_report([folder], tmp_path / "again")
+    for one, two in zip(first.all()[1:], second.all()[1:], strict=True):
+        assert one.read_bytes() == two.read_bytes(), one.name
+
+
+def test_pdfs_have_no_type_3_font(measured_report):
+    """Submission systems refuse Type 3; TrueType is embedded instead."""
+    for path in measured_report[1].figures:
+        if path.suffix == ".pdf":
+            assert "/Type3" not in pdf_text(path)
+            assert "/TrueType" in pdf_text(path) or "/CIDFontType2" in pdf_text(path)
+
+
+@pytest.mark.parametrize("which", ["measured_report", "modelled_report"])
+def test_pages_are_as_wide_as_the_column(which, request):
+    """An IEEE column is 3.5 in = 252 pt, whatever the note or the legend."""
+    _, paths = request.getfixturevalue(which)
+    for path in paths.figures:
+        if path.suffix == ".pdf":
+            box = re.search(r"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", pdf_text(path))
+            assert float(box.group(1)) == pytest.approx(252.0), path.name
+
+
+def test_pdfs_carry_no_date(measured_report):
+    """A date would make every rebuild differ."""
+    for path in measured_report[1].figures:
+        if path.suffix == ".pdf":
+            assert "CreationDate" not in pdf_text(path)
+
+
+class Links(HTMLParser):
+    """Collect what a page refers to."""
+
+    def __init__(self):
+        super().__init__()
+        self.targets = []
+
+    def handle_starttag(self, tag, attrs):
+        """Note every href and src."""
+        self.targets += [value for key, value in attrs if key in {"href", "src"}]
+
+
+@pytest.mark.parametrize("which", ["measured_report", "modelled_report"])
+def test_the_page_needs_nothing_else(which, request):
+    """Pictures are inside, links lead to files beside it, and nothing comes from a network."""
+    _, paths = request.getfixturevalue(which)
+    text = paths.page.read_text(encoding="utf-8")
+    links = Links()
+    links.feed(text)
+    files = [target for target in links.targets if not target.startswith("data:image/png;base64,")]
+    assert files
+    assert all((paths.folder / target).is_file() for target in files)
+    assert "http://" not in text
+    assert "https://" not in text
+    assert 'name="viewport"' in text
+
+
+def test_the_page_says_what_is_modelled(modelled_report):
+    """A quick run on another host says so before any number, and why there is no measurement."""
+    text = modelled_report[1].page.read_text(encoding="utf-8")
+    warning = text.index("Trained on x86-64 laptop, 2 cores, 8 GB; NVIDIA Jetson Nano modelled")
+    assert warning < text.index("In short")
+    assert "not for publication" in text
+    assert "none: no sensor on this host" in text
+    assert "Energy is modelled from the device profile, not measured." in text
+    assert "python -m harness.run --device jetson-nano --seeds 0-2" in text
+
+
+def test_the_csv_of_a_modelled_figure_and_its_words(modelled_report):
+    """The pareto of a run without meter draws modelled joules: 4 W × 100 s."""
+    drawn = pd.read_csv(named(modelled_report[1].figures, "pareto.csv"))
+    mean = drawn[(drawn["method"] == "independent") & (drawn["element"] == "mean")]
+    assert mean["cost"].tolist() == pytest.approx([400.0])
+    assert mean["cost_half_width"].isna().all()
+
+
+def test_text_of_a_run_cannot_become_markup(make_run):
+    """A reason or name that looks like HTML is shown, not run."""
+    evil = {"status": "failed", "reason": "<script>alert(1)</script>"}
+    folder = make_run(seeds=1, cell_changes={"all-in-one-s0-r0": evil})
+    text = write_report([folder]).page.read_text(encoding="utf-8")
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_a_run_without_finished_cells_still_reports(make_run):
+    """An interrupted first cell gives a page that says so, without figures."""
+    failed = {"status": "interrupted", "reason": "stopped"}
+    folder = make_run(seeds=1, methods=("independent",), cell_changes={"independent-s0-r0": failed})
+    paths = write_report([folder])
+    assert paths.figures == ()
+    assert "No cell is finished" in paths.page.read_text(encoding="utf-8")
+
+
+def test_two_runs_in_one_report(make_run, tmp_path):
+    """Figures carry the run in their name; without a folder for both the user is asked for one."""
+    folders = [make_run(run_id=name, seeds=1, methods=("independent",)) for name in ("a", "b")]
+    with pytest.raises(AnalysisError, match="2 runs are given") as caught:
+        write_report(folders)
+    assert caught.value.exit_code == 2
+    paths = write_report(folders, tmp_path / "both")
+    assert {"pareto_a.pdf", "pareto_b.pdf"} <= {path.name for path in paths.figures}
+
+
+def test_command_line_prints_the_paths(make_run, capsys, tmp_path):
+    """The command prints one path a line and ends with 0; --venue sets the width."""
+    folder = make_run(seeds=1, methods=("independent",))
+    assert main([str(folder), "--out", str(tmp_path / "out"), "--venue", "iclr"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == str(tmp_path / "out" / "index.html")
+    assert "/MediaBox [ 0 0 396 " in pdf_text(tmp_path / "out" / "figures" / "pareto.pdf")
+
+
+def test_an_unknown_run_names_the_nearest(make_run, capsys):
+    """A slip in the name is answered with the runs that exist, exit code 2."""
+    folder = make_run(seeds=1)
+    assert main([str(folder.with_name("20261123-x86-ab13"))]) == 2
+    assert f"Did you mean {folder}?" in capsys.readouterr().err
+
+
+def test_an_unknown_run_in_an_empty_place_says_how_to_begin(tmp_path):
+    """Where there are no runs the remedy is to make one."""
+    with pytest.raises(AnalysisError, match="no such run folder") as caught:
+        find_run(tmp_path / "nothing" / "here")
+    assert "harness.run" in caught.value.remedy
+
+
+def test_exit_codes(make_run, capsys):
+    """A newer schema ends with 7, an unknown venue and no argument with 2."""
+    newer = make_run(run_id="newer", seeds=1, schema_version=99)
+    assert main([str(newer)]) == 7
+    assert main([str(newer), "--venue", "nowhere"]) == 2
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 2
+    assert "Update the tool" in capsys.readouterr().err

@@ -1,0 +1,50 @@
+"""Build whole fake hosts from the board fixtures."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+BOARDS = Path(__file__).parents[1] / "fixtures" / "boards"
+
+
+def write_tree(root: Path, lines: list[str]) -> None:
+    """Write `path<TAB>content` lines as files."""
+    for line in lines:
+        path, _, content = line.partition("\t")
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for escape, character in (("\\n", "\n"), ("\\t", "\t"), ("\\0", "\0")):
+            content = content.replace(escape, character)
+        target.write_text(content)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Callable[[str], Path]:
+    """Return a function that builds a named board and gives its root."""
+
+    def build(name: str) -> Path:
+        root = tmp_path / name
+        write_tree(root, (BOARDS / f"{name}.tsv").read_text().splitlines())
+        return root
+
+    return build
+
+
+class FakeClock:
+    """Stand still until told to move."""
+
+    def __init__(self, now_s: float = 100.0) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock that the test moves."""
+    return FakeClock()
