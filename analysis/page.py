@@ -162,7 +162,7 @@ def _table(entry: PageTable) -> str:
     for index, heading in enumerate(table.headings):
         unit = f"<small>{_text(heading.unit)}</small>" if heading.unit else ""
         kind = ' class="number"' if table.is_numeric(index) else ""
-        button = f'<button type="button">{_text(heading.label)}</button>'
+        button = f'<button type="button">{_text(_unbroken(heading.label))}</button>'
         heads.append(f'<th scope="col"{kind}>{button}{unit}</th>')
     rows = []
     for contents, texts in zip(table.rows, display_rows(table), strict=True):
@@ -180,6 +180,11 @@ def _table(entry: PageTable) -> str:
     )
 
 
+def _unbroken(label: str) -> str:
+    """Return a label whose arrow stays on the line of its last word."""
+    return label.replace(" ↓", "\u00a0↓").replace(" ↑", "\u00a0↑")
+
+
 def _figure(figure: PageFigure) -> str:
     picture = base64.b64encode(figure.png.read_bytes()).decode("ascii")
     return (
@@ -195,7 +200,7 @@ def _origin(run: Run, named: bool) -> str:
     measured = "; ".join(f"{source[0]} ({source_words(source)})" for source in sources)
     model = facts.energy_model
     rows = [
-        ("Losses", "measured: every model was really trained and tested"),
+        ("Losses", "measured on the test set after real training"),
         ("Time", f"measured on {facts.host_description}" + _device_time(run)),
         ("Measured energy", measured or f"none: {_energy_reason(run)}"),
         ("Modelled energy", "none" if model is None else _model_words(run)),

@@ -73,7 +73,7 @@ def write_report(
     table_files = [_write_table(table, folder / "tables") for table in tables]
     figures = [
         (drawing, _write_figure(drawing, folder / "figures", venue, width_in))
-        for drawing in _drawings(runs)
+        for drawing in all_drawings(runs)
     ]
     page = folder / "index.html"
     text = render_page(
@@ -166,7 +166,7 @@ def _report_command(run_dirs: Sequence[Path], out: Path | None, venue: str) -> s
     return shlex.join(parts)
 
 
-def _drawings(runs: Sequence[Run]) -> list[Drawing]:
+def all_drawings(runs: Sequence[Run]) -> list[Drawing]:
     """Return the figures of all runs; of several runs each file name carries the run."""
     return [
         drawing if len(runs) == 1 else _named_by_run(drawing, run)

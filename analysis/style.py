@@ -1,4 +1,4 @@
-"""How every figure looks: sizes per venue, one look per method and phase, deterministic files.
+"""How every figure looks: sizes per venue, text sizes, notes, legends, deterministic files.
 
 The style is a dict that is applied in a context; importing this module changes nothing.
 """
@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import math
 import textwrap
-import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from analysis.errors import EXIT_USAGE, AnalysisError
@@ -33,69 +30,6 @@ VENUE_WIDTHS_IN: Mapping[str, float] = {
 TEXT_PT = 8.0
 SMALL_PT = 7.0
 PNG_DPI = 200
-
-METHOD_COLOURS: Mapping[str, str] = {
-    "independent": "#0072B2",
-    "all-in-one": "#009E73",
-    "mas": "#D55E00",
-    "tag": "#CC79A7",
-    "hoa": "#E69F00",
-    "gradnorm": "#56B4E9",
-    "fedprox": "#332288",
-    "standalone": "#000000",
-}
-"""Okabe and Ito's palette (2008) with one indigo; it is safe for the common colour blindnesses."""
-
-OTHER_COLOURS = ("#117733", "#882255", "#44AA99", "#999933", "#AA4499", "#88CCEE", "#661100")
-"""For methods not named above, from Paul Tol's muted scheme."""
-
-METHOD_MARKERS: Mapping[str, str] = {
-    "independent": "o",
-    "all-in-one": "s",
-    "mas": "D",
-    "tag": "^",
-    "hoa": "v",
-    "gradnorm": "P",
-    "fedprox": "X",
-    "standalone": "*",
-}
-OTHER_MARKERS = ("<", ">", "p", "h", "d", "8", "H")
-HATCHES = ("///", "\\\\\\", "xx", "..", "++", "oo", "--")
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-SHADES = (0.0, 0.3, -0.3, 0.5, -0.5)
-
-PHASE_COLOURS: Mapping[str, str] = {
-    "train": "#0072B2",
-    "affinity": "#D55E00",
-    "aggregate": "#009E73",
-    "communicate": "#CC79A7",
-    "evaluate": "#E69F00",
-    "idle": "#BBBBBB",
-    "warm-up": "#F0E442",
-    "cool-down": "#56B4E9",
-}
-PHASE_HATCHES: Mapping[str, str] = {
-    "train": "",
-    "affinity": "////",
-    "aggregate": "....",
-    "communicate": "xxxx",
-    "evaluate": "\\\\\\\\",
-    "idle": "",
-    "warm-up": "++++",
-    "cool-down": "----",
-}
-
-Line = str | tuple[int, tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class MethodLook:
-    """Hold the colour, marker, hatch and line of one method, alike in every figure."""
-
-    colour: str | tuple[float, float, float]
-    marker: str
-    hatch: str
-    line: Line
 
 
 def figure_style() -> dict[Any, Any]:
@@ -151,32 +85,6 @@ def venue_width_in(venue: str) -> float:
     return VENUE_WIDTHS_IN[venue]
 
 
-def method_look(method: str) -> MethodLook:
-    """Return the look of a method from its name alone.
-
-    The part before the colon gives colour and hatch, so that variants look related; the parameters
-    give shade, marker and line. Names not in the tables are hashed by CRC-32, because Python's own
-    hash changes from process to process.
-    """
-    name, _, parameters = method.partition(":")
-    code = zlib.crc32(name.encode())
-    colour = METHOD_COLOURS.get(name) or OTHER_COLOURS[code % len(OTHER_COLOURS)]
-    marker = METHOD_MARKERS.get(name) or OTHER_MARKERS[(code >> 8) % len(OTHER_MARKERS)]
-    names = list(METHOD_COLOURS)
-    rank = names.index(name) if name in names else code >> 16
-    hatch, line = HATCHES[rank % len(HATCHES)], LINES[rank % len(LINES)]
-    if not parameters:
-        return MethodLook(colour, marker, hatch, line)
-    variant = _variant(parameters)
-    markers = [sign for sign in (*METHOD_MARKERS.values(), *OTHER_MARKERS) if sign != marker]
-    return MethodLook(
-        _shade(colour, SHADES[(variant - 1) % len(SHADES)]),
-        markers[(rank * 3 + variant) % len(markers)],
-        HATCHES[(rank + variant) % len(HATCHES)],
-        LINES[(rank + variant) % len(LINES)],
-    )
-
-
 def new_figure(venue: str, aspect: float, note: str = "") -> Figure:
     """Return an empty figure of the venue's width with a note along its lower edge.
 
@@ -222,6 +130,8 @@ def save_figure(figure: Figure, stem: Path, drawn: pd.DataFrame) -> list[Path]:
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_name(stem.name + ending) for ending in (".pdf", ".png", ".csv")]
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # both files keep the layout found once
     figure.savefig(
         paths[0], metadata={"CreationDate": None, "Creator": None, "Producer": "matplotlib"}
     )
@@ -243,18 +153,3 @@ def scaled_unit(largest: float, unit: str) -> tuple[float, str]:
     if largest >= 1e4:
         return 1e-3, f"k{unit}"
     return 1.0, unit
-
-
-def _variant(parameters: str) -> int:
-    """Return the number in "splits=3" minus one, or a hash of any other parameters."""
-    key, _, value = parameters.partition("=")
-    if key == "splits" and value.isdigit() and int(value) >= 2:
-        return int(value) - 1
-    return 1 + zlib.crc32(parameters.encode()) % 97
-
-
-def _shade(colour: str, amount: float) -> tuple[float, float, float]:
-    """Return a colour mixed with white (amount > 0) or black (amount < 0)."""
-    target = 1.0 if amount > 0 else 0.0
-    red, green, blue = (part + (target - part) * abs(amount) for part in to_rgb(colour))
-    return red, green, blue

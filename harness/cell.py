@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from harness.accounting import Accountant, Bill, Figures, bill
 from harness.config import RunConfig
+from harness.data.store import Store
 from harness.errors import HarnessError, MemoryExceededError
-from harness.federated.batches import Source
 from harness.federated.job import Engine, Job, Outcome
 from harness.federated.local import LocalEngine
 from harness.instruments import Instruments
@@ -42,7 +42,7 @@ class Bench:
 
     config: RunConfig
     target: Target
-    source: Source
+    source: Store
     architecture: Architecture
     log: PhaseLog
     instruments: Instruments
@@ -52,9 +52,7 @@ class Bench:
 
     def engine(self, seed: int, recorder: CellRecorder) -> Engine:
         """Return the engine that plays all clients on this host."""
-        return LocalEngine(
-            self.source, self.architecture, federation(self.config), seed, recorder
-        )
+        return LocalEngine(self.source, self.architecture, federation(self.config), seed, recorder)
 
 
 @dataclass(frozen=True)

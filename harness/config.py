@@ -111,14 +111,6 @@ QUICK: Mapping[str, Any] = {
 }  # fmt: skip
 """What `--quick` changes, unless the option is given too."""
 
-_PARSERS: dict[str, Callable[[str], Any]] = {
-    "str": str,
-    "int": int,
-    "float": float,
-    "tuple[str, ...]": lambda text: tuple(registry.split_list(text)),
-    "tuple[int, ...]": lambda text: parse_seeds(text),
-}
-
 
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Read `0-4` or `0,2,7` or a mixture.
@@ -136,6 +128,15 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     if len(set(found)) != len(found):
         raise ValueError("a seed occurs twice")
     return tuple(found)
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "tuple[str, ...]": lambda text: tuple(registry.split_list(text)),
+    "tuple[int, ...]": parse_seeds,
+}
 
 
 def parse_option(option: Field[Any], text: str) -> Any:  # noqa: ANN401
@@ -183,7 +184,7 @@ def read_file(path: Path) -> dict[str, Any]:
 def _from_toml(option: Field[Any], value: object) -> Any:  # noqa: ANN401
     kind = type(option.default)
     if kind is tuple and isinstance(value, list):
-        inner = type(option.default[0])
+        inner = int if option.name == "seeds" else str
         if all(type(item) is inner for item in value):
             return tuple(value)
     elif kind is float and type(value) is int:

@@ -126,9 +126,7 @@ def _step_time_s(
     return min(times) / config.batch_size
 
 
-def random_batch(
-    tasks: str, batch_size: int, size: int
-) -> tuple[Tensor, Mapping[str, Tensor]]:
+def random_batch(tasks: str, batch_size: int, size: int) -> tuple[Tensor, Mapping[str, Tensor]]:
     """Return images and targets of the right shapes, filled from a fixed generator."""
     import torch  # noqa: PLC0415
 

@@ -11,7 +11,7 @@ def refuse_old_python(version=None):  # type: ignore[no-untyped-def]  # noqa: AN
     if found >= NEEDED:
         return
     sys.stderr.write(
-        "error: Python %d.%d is too old, %d.%d or newer is needed\n" % (found + NEEDED)
+        "error: Python {}.{} is too old, {}.{} or newer is needed\n".format(*(found + NEEDED))
         + "  On a Jetson Nano (JetPack 4, Python 3.6) no newer Python comes with the system: run\n"
         + "  the harness in a container with Python 3.10 or newer. On any computer,\n"
         + "  python3 -m harness.run --device jetson-nano  models the board's time and energy.\n"

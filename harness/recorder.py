@@ -27,7 +27,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Progress:
-    """Say where a cell stands: task-rounds done (a round of five tasks counts five), last losses."""
+    """Say where a cell stands; a round of five tasks counts as five task-rounds."""
 
     job: str
     rounds_done: int

@@ -59,7 +59,7 @@ def _traffic(config: RunConfig, result: CellResult) -> tuple[int, int]:
 
 def phase_rows(run_id: str, figures: Sequence[Figures], zero_s: float) -> list[dict[str, object]]:
     """Return rows of phases.csv."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for figure in figures:
         segment, label, reading = figure.segment, figure.segment.label, figure.reading
         rows.append(

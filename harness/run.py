@@ -9,7 +9,7 @@ import sys
 from harness.python_version import refuse_old_python
 
 if __name__ == "__main__":
-    refuse_old_python()
+    refuse_old_python()  # type: ignore[no-untyped-call]
     from harness.commands.run import main
 
     sys.exit(main())

@@ -98,14 +98,24 @@ TRACE = (
     Column("t_s", "float", "s", "Time on the monotonic clock, 0 at the start of the run."),
     Column("rail", "str", "", "Channel of the meter, by its own name."),
     Column("power_w", "float", "W", "Power; for a counter the mean since the sample before."),
-    Column("energy_j", "float", "J", "Unwrapped counter since the first sample; empty for sampled power."),
+    Column(
+        "energy_j",
+        "float",
+        "J",
+        "Unwrapped counter since the first sample; empty for sampled power.",
+    ),
 )
 
 AFFINITY_ROUNDS = (
     Column("round", "int", "rounds", "Round index from 0."),
     Column("recipient", "str", "", "Task j whose loss is observed."),
     Column("source", "str", "", "Task i whose gradient step is tried."),
-    Column("mean", "float", "", "Mean of Z[i→j] over the look-aheads of the round: epochs first, then clients."),
+    Column(
+        "mean",
+        "float",
+        "",
+        "Mean of Z[i→j] over the look-aheads of the round: epochs first, then clients.",
+    ),
     Column("std", "float", "", "Standard deviation over clients; empty for one client."),
     Column("count", "int", "", "Look-aheads that went into the mean."),
 )

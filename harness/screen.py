@@ -13,7 +13,6 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from analysis.verdict import cell_sentences
-
 from harness.target import describe_host
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import time
 from dataclasses import dataclass, replace
@@ -165,8 +165,7 @@ def run(
     A cell that fails is written as failed and the next one goes on; an interrupt ends the run with
     everything readable.
     """
-
-    started = datetime.datetime.now(datetime.timezone.utc)
+    started = dt.datetime.now(dt.timezone.utc)
     run_id = f"{started:%Y%m%d-%H%M%S}-{target.profile.name}-{config.digest()}"
     folder = RunFolder.create(Path(config.out), run_id)
     log = PhaseLog()
@@ -189,7 +188,7 @@ class _Run:
         bench: Bench,
         folder: RunFolder,
         run_id: str,
-        started: datetime.datetime,
+        started: dt.datetime,
         screen: Screen,
     ) -> None:
         self._bench = bench
@@ -259,9 +258,7 @@ class _Run:
         self._write_run_phases()
         self._written = len(bench.log.segments)
         folder.append("phases", PHASE_ROWS, phase_rows(self._run_id, result.figures, bench.zero_s))
-        folder.append(
-            "metrics", METRICS, metric_rows(self._run_id, result, bench.mean_predictor)
-        )
+        folder.append("metrics", METRICS, metric_rows(self._run_id, result, bench.mean_predictor))
         if result.figures:
             start, end = result.figures[0].segment.start_s, result.figures[-1].segment.end_s
             samples = bench.instruments.trace(start, end, bench.zero_s)
@@ -275,7 +272,6 @@ class _Run:
         self._event("cell done", cell=name, status=result.status, reason=result.reason)
 
     def _write_weights(self, result: CellResult) -> None:
-        from safetensors.torch import save_file  # noqa: PLC0415
 
         for outcome in result.outcomes:
             tensors = {k: v.contiguous() for k, v in outcome.weights.tensors.items()}
@@ -302,7 +298,6 @@ class _Run:
 
 def warm_up(bench: Bench) -> None:
     """Train one client of the merged model once and throw it away."""
-
     settings = replace(federation(bench.config), clients_per_round=1)
     LocalEngine(bench.source, bench.architecture, settings, 0, SilentObserver()).run(
         Job(bench.config.tasks, 1)

@@ -26,7 +26,8 @@ from harness.errors import (
 class Target:
     """Hold the device asked for, the host at hand, and what can measure that host.
 
-    `cores` are those that training may use; `threads` those that it will. `meter` is the meter to use as typed, None if there is none, and `meter_reason` then says why.
+    `cores` are those that training may use, `threads` those that it will. `meter` is the meter as
+    typed, None if there is none; `meter_reason` then says why.
     """
 
     profile: Profile
@@ -64,7 +65,9 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
         )
     reason = _why_no_meter(choice, config.meter)
     if config.require_meter and choice.spec is None:
-        problems.append(MeterMissingError(f"energy cannot be measured here: {reason}", _fix(choice)))
+        problems.append(
+            MeterMissingError(f"energy cannot be measured here: {reason}", _fix(choice))
+        )
     raise_all(problems)
     cores = host.cores_usable if fits else min(host.cores_usable, profile.cores)
     threads = min(config.threads or cores, cores)

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from analysis.basis import CostBasis, cost_basis, note_text, time_words
 from analysis.figures.drawing import Drawing
 from analysis.loading import Run
+from analysis.looks import PHASE_COLOURS, PHASE_HATCHES
 from analysis.method_tables import origin_words, spread_words
-from analysis.style import PHASE_COLOURS, PHASE_HATCHES, even_columns, scaled_unit
+from analysis.style import even_columns, scaled_unit
 from harness.schema import COST_PHASES
 
 SHOWN = (*COST_PHASES, "evaluate")

@@ -12,9 +12,10 @@ from matplotlib.ticker import MaxNLocator
 from analysis.basis import note_text
 from analysis.figures.drawing import Drawing
 from analysis.loading import Run
+from analysis.looks import method_look
 from analysis.method_tables import origin_words, spread_words
 from analysis.numbers import serving_rows
-from analysis.style import legend_above, method_look
+from analysis.style import legend_above
 
 MARKS_PER_LINE = 8
 
@@ -75,7 +76,8 @@ def prepare(run: Run) -> pd.DataFrame:
     means = single.groupby(["method", "round"], sort=False)["total_test_loss"].agg(["mean", "size"])
     means = means.reset_index().rename(columns={"mean": "total_test_loss"})
     means = means[means["size"] == means["method"].map(counts)].assign(element="mean")
-    both = pd.concat([single, means.reindex(columns=columns)]).astype({"seed": "Int64"})
+    frames = [frame.reindex(columns=columns).astype({"seed": "Int64"}) for frame in (single, means)]
+    both = pd.concat(frames)
     rank = both["method"].map({method: rank for rank, method in enumerate(run.methods)})
     order = ["rank", "element", "seed", "round"]
     return both.assign(rank=rank).sort_values(order, kind="stable").filter(columns)

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from analysis.basis import CostBasis, cost_basis, note_text
 from analysis.figures.drawing import Drawing
 from analysis.loading import Run
+from analysis.looks import method_look
 from analysis.method_tables import spread_words
 from analysis.numbers import Value, per_seed, summarise
-from analysis.style import legend_above, method_look, scaled_unit, spans_decade
+from analysis.style import legend_above, scaled_unit, spans_decade
 
 
 def drawings(run: Run) -> list[Drawing]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,8 +12,9 @@ from matplotlib.figure import Figure
 from analysis.basis import note_text
 from analysis.figures.drawing import Drawing
 from analysis.loading import Run
+from analysis.looks import PHASE_COLOURS
 from analysis.method_tables import origin_words
-from analysis.style import PHASE_COLOURS, legend_above
+from analysis.style import legend_above
 
 RAIL_LINES = ("-", "--", ":", "-.")
 TRACE_COLOUR = "#222222"
@@ -79,9 +81,9 @@ def chosen_cell(run: Run) -> str | None:
 def prepare(run: Run, cell: str) -> PowerData | None:
     """Return the phases and the power of a cell on one time axis, or None if there is no power."""
     phases = run.phases[run.phases["cell"] == cell].sort_values("start_s", kind="stable")
-    trace = run.trace(cell)
+    trace = _measured_trace(run, cell)
     if trace is not None:
-        zero = float(min(phases["start_s"].min(), trace["t_s"].min()))
+        zero = float(np.nanmin([phases["start_s"].min(), trace["t_s"].min()]))
         lines = trace.assign(t_s=trace["t_s"] - zero).filter(["rail", "t_s", "power_w"])
         return PowerData(_spans(phases, zero), lines, modelled=False, on_device=False)
     known = phases[phases["energy_model_j"].notna()]
@@ -111,12 +113,23 @@ def draw(ax: Axes, data: PowerData) -> Axes:
             own["t_s"], own["power_w"], color=TRACE_COLOUR, linewidth=0.8, label=str(rail),
             linestyle=RAIL_LINES[number % len(RAIL_LINES)],
         )  # fmt: skip
-    ax.set_xlim(0, float(max(data.spans["end_s"].max(), data.lines["t_s"].max())))
+    ends = [data.spans["end_s"].max(), data.lines["t_s"].max()]
+    ax.set_xlim(0, float(np.nanmax(ends)) or 1.0)
     ax.set_ylim(bottom=0, top=float(data.lines["power_w"].max()) * 1.12 or 1.0)
     ax.set_xlabel("Modelled time on the device (s)" if data.on_device else "Time (s)")
     ax.set_ylabel("Modelled power (W)" if data.modelled else "Power (W)")
     ax.grid(visible=False)
     return ax
+
+
+def _measured_trace(run: Run, cell: str) -> pd.DataFrame | None:
+    """Return the samples of a cell that carry power, or None if there are none.
+
+    The first sample of a counter has no power, since there is no sample before it.
+    """
+    trace = run.trace(cell)
+    known = None if trace is None else trace[trace["power_w"].notna() & trace["t_s"].notna()]
+    return None if known is None or known.empty else known
 
 
 def _spans(phases: pd.DataFrame, zero: float) -> pd.DataFrame:

@@ -47,7 +47,8 @@ class Affinity:
     @property
     def mean(self) -> Matrix:
         """Return the mean over rounds, each counting alike."""
-        return np.mean([r.mean for r in self.rounds], axis=0)
+        mean: Matrix = np.stack([r.mean for r in self.rounds]).mean(axis=0)
+        return mean
 
 
 def combine_clients(round_index: int, clients: Sequence[Sequence[Matrix]]) -> RoundAffinity:
@@ -107,12 +108,8 @@ def _decode(net: MultiTaskNet, task: str, features: Tensor) -> Tensor:
     return _call(decoder, frozen, features)
 
 
-def _losses(
-    net: MultiTaskNet, features: Tensor, targets: Mapping[str, Tensor]
-) -> dict[str, float]:
-    return {
-        t: float(task_loss(t, _decode(net, t, features), targets[t])) for t in net.tasks
-    }
+def _losses(net: MultiTaskNet, features: Tensor, targets: Mapping[str, Tensor]) -> dict[str, float]:
+    return {t: float(task_loss(t, _decode(net, t, features), targets[t])) for t in net.tasks}
 
 
 def _per_task_gradients(

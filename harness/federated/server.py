@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -28,8 +29,9 @@ def choose_clients(seed: int, round_index: int, clients: int, per_round: int) ->
 
 
 def polynomial_rate(base: float, round_index: int, horizon: int, power: float = 0.9) -> float:
-    """Return base·(1 − round/horizon)^power, the schedule of the MAS paper, never below its floor."""
-    return max(base * (1.0 - round_index / horizon) ** power, min(base, MINIMUM_LEARNING_RATE))
+    """Return base·(1 − round/horizon)^power, as in the MAS paper, never below its floor."""
+    rate = base * math.pow(1.0 - round_index / horizon, power)
+    return max(rate, min(base, MINIMUM_LEARNING_RATE))
 
 
 class FederatedAverage:

@@ -36,7 +36,7 @@ class Work:
 
 def training(tasks: str, images: int) -> Work:
     """Return the work of one training step: every part forward and backward once."""
-    forwards = {part: 3.0 * images for part in (ENCODER, *tasks)}
+    forwards = dict.fromkeys((ENCODER, *tasks), 3.0 * images)
     return Work(forwards, images, images * len(tasks))
 
 
@@ -47,7 +47,7 @@ def looking_ahead(tasks: str, images: int) -> Work:
     forward, a backward to its input only, and a forward per source.
     """
     n = len(tasks)
-    forwards = {task: (2.0 + n) * images for task in tasks}
+    forwards = dict.fromkeys(tasks, (2.0 + n) * images)
     return Work({ENCODER: (1.0 + 3.0 * n) * images, **forwards})
 
 

@@ -10,5 +10,6 @@ def independent(setting: Setting) -> Schedule:
     """Train one model per task for all rounds."""
     outcomes = []
     for task in setting.tasks:
-        outcomes.append((yield Job(task, setting.rounds)))
+        outcome = yield Job(task, setting.rounds)
+        outcomes.append(outcome)
     return outcomes

@@ -14,16 +14,14 @@ def mas(setting: Setting, *, splits: int, merge_rounds: int, exact: bool) -> Sch
     learning rate go on as if nothing had been split. With `exact` there are as many groups as
     asked for; otherwise at most as many, as in the published code.
     """
-    merged = yield Job(
-        setting.tasks, merge_rounds, horizon=setting.rounds, measure_affinity=True
-    )
+    merged = yield Job(setting.tasks, merge_rounds, horizon=setting.rounds, measure_affinity=True)
     remaining = setting.rounds - merge_rounds
     if remaining == 0 or merged.affinity is None:
         return [merged]
     split = best_split(merged.affinity.mean, setting.tasks, splits, exact=exact)
     outcomes = []
     for group in split.groups:
-        outcomes.append(
-            (yield Job(group, remaining, merged.weights.restricted(group), merge_rounds))
-        )
+        start = merged.weights.restricted(group)
+        outcome = yield Job(group, remaining, start, first_round=merge_rounds)
+        outcomes.append(outcome)
     return outcomes

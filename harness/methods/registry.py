@@ -174,6 +174,4 @@ def _value(parameter: Parameter, text: str, where: str) -> Value:
     try:
         return int(text)
     except ValueError:
-        raise UsageError(
-            f"{where}: {parameter.name} is a whole number, not '{text}'"
-        ) from None
+        raise UsageError(f"{where}: {parameter.name} is a whole number, not '{text}'") from None

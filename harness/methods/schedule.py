@@ -1,4 +1,4 @@
-"""Define what every method is: a generator of jobs that ends with the models that serve the tasks."""
+"""Define what a method is: a generator of jobs that ends with the models serving the tasks."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def best_split(
         score = sum(scores[group] for group in groups) / len(tasks)
         if best is None or score > best[0]:
             best = (score, list(groups))
-    assert best is not None  # noqa: S101 - 1 <= splits <= n always leaves a partition
+    assert best is not None
     names = ("".join(t for i, t in enumerate(tasks) if group >> i & 1) for group in best[1])
     return Split(tuple(names), best[0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 
@@ -14,11 +15,10 @@ from analysis.basis import cost_basis
 from analysis.errors import AnalysisError
 from analysis.figures import affinity, breakdown, loss_curves, pareto, power
 from analysis.loading import load_run
+from analysis.looks import METHOD_COLOURS, method_look
 from analysis.style import (
-    METHOD_COLOURS,
     VENUE_WIDTHS_IN,
     even_columns,
-    method_look,
     scaled_unit,
     spans_decade,
     venue_width_in,
@@ -214,6 +214,31 @@ def test_modelled_power_of_a_foreign_device_has_its_own_clock(make_run):
     assert power.draw(axes(), data).get_xlabel() == "Modelled time on the device (s)"
 
 
+def replace_trace(folder, cell, *lines):
+    """Write a trace of the given lines under the right header."""
+    with gzip.open(folder / "traces" / f"{cell}.csv.gz", "wt", encoding="utf-8") as handle:
+        handle.write("\n".join(["t_s,rail,power_w,energy_j", *lines]) + "\n")
+
+
+def test_a_trace_without_power_is_no_trace(make_run):
+    """Samples that all lack power fall back to modelled steps, which are labelled so."""
+    folder = make_run(seeds=1)
+    replace_trace(folder, "mas-splits-2-s0-r0", "2000.0,psys,,", "2001.0,psys,nan,")
+    assert power.prepare(load_run(folder), "mas-splits-2-s0-r0").modelled
+
+
+def test_a_trace_without_phases_still_draws(make_run):
+    """A cell whose phases are missing shows its power, unshaded."""
+    folder = make_run(seeds=1)
+    cell = "mas-splits-2-s0-r0"
+    replace_trace(folder, cell, "5.0,psys,,0.0", "6.0,psys,3.0,3.0", "7.0,psys,4.0,7.0")
+    path = folder / "phases.csv"
+    path.write_text("\n".join(t for t in path.read_text().splitlines() if cell not in t) + "\n")
+    data = power.prepare(load_run(folder), cell)
+    assert data.lines["power_w"].tolist() == [3.0, 4.0]
+    assert power.draw(axes(), data).get_ylim() == pytest.approx((0.0, 4.48))
+
+
 def test_no_power_no_figure(make_run):
     """Neither trace nor model: there is nothing to draw."""
     run = load_run(make_run(seeds=1, measured=False, modelled=False, trace=False))
@@ -229,7 +254,7 @@ def test_known_methods_look_different_from_each_other():
 
 def test_an_unknown_method_looks_alike_in_every_process():
     """The look comes from the name, not from Python's salted hash."""
-    code = "from analysis.style import method_look; print(method_look('brand-new:alpha=0.3'))"
+    code = "from analysis.looks import method_look; print(method_look('brand-new:alpha=0.3'))"
     texts = {
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True,

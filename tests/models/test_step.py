@@ -29,9 +29,10 @@ def test_gradients_are_those_of_the_summed_loss_with_the_encoder_scaled(tasks: s
     """Decoders get the plain gradient, the encoder 1/√n of it, to 1e-5 of the largest entry."""
     images, targets = _batch(tasks)
     net = build(architecture("small"), tasks, 0).double()
-    images, targets = images.double(), {
-        t: y if TASKS[t].loss == "cross-entropy" else y.double() for t, y in targets.items()
-    }
+    images, targets = (
+        images.double(),
+        {t: y if TASKS[t].loss == "cross-entropy" else y.double() for t, y in targets.items()},
+    )
     losses = accumulate_gradients(net, images, targets)
     reference = build(architecture("small"), tasks, 0).double()
     expected = {t: task_loss(t, y, targets[t]) for t, y in reference(images).items()}

@@ -36,11 +36,11 @@ def test_draws_stay_in_range_and_spread():
     """Every kind of draw keeps its promised range, means lie near the expected ones."""
     rng = Rng(5)
     uniform = [rng.uniform(2.0, 3.0) for _ in range(4000)]
-    assert 2.0 <= min(uniform)
+    assert min(uniform) >= 2.0
     assert max(uniform) < 3.0
     assert sum(uniform) / 4000 == pytest.approx(2.5, abs=0.02)
     bell = [rng.bell(1.0, 0.2) for _ in range(4000)]
-    assert 0.7 <= min(bell)
+    assert min(bell) >= 0.7
     assert max(bell) <= 1.3
     assert sum(bell) / 4000 == pytest.approx(1.0, abs=0.01)
     assert {rng.integer(3, 6) for _ in range(100)} == {3, 4, 5}

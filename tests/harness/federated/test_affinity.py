@@ -9,6 +9,7 @@ from torch import nn
 
 from harness.federated import affinity
 from harness.federated.affinity import combine_clients, look_ahead
+from harness.federated.batches import ClientBatches
 from models.network import MultiTaskNet, build
 
 
@@ -28,9 +29,7 @@ def test_quadratic_losses_give_the_closed_form(monkeypatch: pytest.MonkeyPatch) 
 
     With w = (1, 2), c_a = (0, 0), c_b = (2, 0), η = 0.1: Z_aa = Z_bb = .19, Z_ab = Z_ba = .11.
     """
-    monkeypatch.setattr(
-        affinity, "task_loss", lambda _t, y, c: 0.5 * ((y - c) ** 2).sum(1).mean()
-    )
+    monkeypatch.setattr(affinity, "task_loss", lambda _t, y, c: 0.5 * ((y - c) ** 2).sum(1).mean())
     net = MultiTaskNet(_Point(), {"a": nn.Identity(), "b": nn.Identity()})
     monkeypatch.setattr(MultiTaskNet, "encoder_gradient_scale", 1.0)
     targets = {"a": torch.tensor([0.0, 0.0]), "b": torch.tensor([2.0, 0.0])}
@@ -44,9 +43,7 @@ def test_asymmetric_quadratics_put_the_recipient_in_the_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Entry [j, i] is the effect on j of i's step: with unlike losses the transpose differs."""
-    monkeypatch.setattr(
-        affinity, "task_loss", lambda _t, y, c: 0.5 * ((y - c) ** 2).sum(1).mean()
-    )
+    monkeypatch.setattr(affinity, "task_loss", lambda _t, y, c: 0.5 * ((y - c) ** 2).sum(1).mean())
     net = MultiTaskNet(_Point(), {"a": nn.Identity(), "b": nn.Identity()})
     centres = {"a": np.array([0.0, 0.0]), "b": np.array([0.0, 1.5])}
     targets = {k: torch.tensor(c, dtype=torch.float32) for k, c in centres.items()}
@@ -93,8 +90,6 @@ def test_linear_encoder_agrees_with_brute_force() -> None:
 
 def test_look_ahead_leaves_no_trace(tiny_architecture, tiny_source) -> None:
     """Weights, gradients, optimizer state, batch-norm buffers and random state stay bit for bit."""
-    from harness.federated.batches import ClientBatches
-
     net = build(tiny_architecture, "sdn", 0).train()
     images, targets = ClientBatches(tiny_source, "train", 0, "sdn").read(np.arange(4))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)

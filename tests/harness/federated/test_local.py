@@ -4,12 +4,15 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from harness.federated import local as module
+from harness.federated.evaluation import mean_predictor_losses
 from harness.federated.job import Job, Outcome
 from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
@@ -34,7 +37,9 @@ def test_same_seed_same_bits(tiny_source, tiny_architecture, federation) -> None
     engine.run(Job("n", 1))
 
     assert _same(engine.run(Job("sd", 3)), first)
-    assert not _same(_engine(tiny_source, tiny_architecture, federation, 1).run(Job("sd", 3)), first)
+    assert not _same(
+        _engine(tiny_source, tiny_architecture, federation, 1).run(Job("sd", 3)), first
+    )
 
 
 def test_same_seed_same_bits_in_any_process(tmp_path) -> None:
@@ -43,7 +48,7 @@ def test_same_seed_same_bits_in_any_process(tmp_path) -> None:
     digests = {
         subprocess.run(
             [sys.executable, str(script)],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.getcwd()},
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path.cwd())},
             capture_output=True,
             text=True,
             check=True,
@@ -114,10 +119,6 @@ def test_training_one_group_leaves_the_others_start_alone(
 
 def test_identical_clients_make_one_client(make_source, tiny_architecture, federation) -> None:
     """With equal data of equal size everywhere, one client a round learns what two learn."""
-    from dataclasses import replace
-
-    from harness.federated import local as module
-
     source = make_source((4, 4), identical=True)
     single = replace(federation, clients_per_round=1)
     orders = module.random_stream
@@ -172,8 +173,6 @@ def test_a_client_smaller_than_a_batch_is_one_batch(
     make_source, tiny_architecture, federation
 ) -> None:
     """Three images with batches of sixteen still train, as one batch of three."""
-    from dataclasses import replace
-
     training_settings = replace(federation.training, batch_size=16, epochs=1)
     small = replace(federation, training=training_settings, clients_per_round=1)
     observer = _Counting()
@@ -185,8 +184,6 @@ def test_a_client_smaller_than_a_batch_is_one_batch(
 @pytest.mark.parametrize("tasks", ["s", "d", "n"])
 def test_mean_predictor_is_the_loss_of_the_training_mean(tiny_source, tasks: str) -> None:
     """Computed with plain loops over pixels, the constant predictor's test loss is the same."""
-    from harness.federated.evaluation import mean_predictor_losses
-
     train = np.concatenate([a[tasks] for (s, _), a in tiny_source.arrays.items() if s == "train"])
     test = np.concatenate([a[tasks] for (s, _), a in tiny_source.arrays.items() if s == "test"])
     if tasks == "s":

@@ -23,9 +23,9 @@ class _Recorder:
 
     def run(self, job: Job) -> Outcome:
         self.jobs.append(job)
-        weights = Checkpoint({"encoder.w": torch.zeros(1)} | {
-            f"decoders.{t}.w": torch.zeros(1) for t in job.tasks
-        })
+        weights = Checkpoint(
+            {"encoder.w": torch.zeros(1)} | {f"decoders.{t}.w": torch.zeros(1) for t in job.tasks}
+        )
         matrix = np.array([[1.0 if (a, b) in BLOCKS else -1.0 for b in job.tasks]
                            for a in job.tasks])  # fmt: skip
         rounds = (RoundAffinity(0, matrix, matrix, 1),)
@@ -117,9 +117,7 @@ def test_every_method_serves_every_task_once(
 ) -> None:
     """End to end on tiny data the final models cover the task set, deterministically."""
     engine = LocalEngine(tiny_source, tiny_architecture, federation, 0, SilentObserver())
-    runs = [
-        carry_out(registry.parse(text).schedule(Setting("sdnk", 3)), engine) for _ in range(2)
-    ]
+    runs = [carry_out(registry.parse(text).schedule(Setting("sdnk", 3)), engine) for _ in range(2)]
 
     assert sorted("".join(o.job.tasks for o in runs[0])) == sorted("sdnk")
     assert [o.losses for o in runs[0]] == [o.losses for o in runs[1]]

@@ -1,4 +1,4 @@
-"""Check the split search against exhaustive partitions and by transformations that must not matter."""
+"""Check the split search against exhaustive partitions, and what must not change a split."""
 
 import itertools
 
@@ -50,9 +50,7 @@ def test_the_optimum_of_all_partitions_is_found(n: int, exact: bool) -> None:
     for splits in range(1, min(n, 4) + 1):
         for _ in range(4 if n < 8 else 1):
             matrix = rng.normal(size=(n, n))
-            allowed = [
-                p for p in every if (len(p) == splits if exact else len(p) <= splits)
-            ]
+            allowed = [p for p in every if (len(p) == splits if exact else len(p) <= splits)]
             expected = max(_value(matrix, p) for p in allowed)
 
             split = best_split(matrix, tasks, splits, exact=exact)

@@ -1,0 +1,39 @@
+# make run   sets everything up and runs the main job     make run ARGS="--quick --seeds 0-2"
+# make test  sets everything up and runs the test suite   make test ARGS="-k split"
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The tested build. On a board give the vendor's own: make run TORCH=/path/to/torch.whl
+TORCH ?= torch==2.13.0
+ARGS ?=
+
+.PHONY: run test lint bench clean
+
+run: $(VENV)/ready
+	$(BIN)/python -m harness.run $(ARGS)
+
+test: $(VENV)/ready-dev lint
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/ready-dev
+	$(BIN)/python -m tests.benchmarks.run $(ARGS)
+
+# PyTorch goes first and by name: anything else that asked for it could pull another build.
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis]"
+	touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,115 @@
+"""One look per method and per phase, the same in every figure; needs no plotting package.
+
+Colour is never alone: markers, hatches and lines differ as well, so figures read in grey.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+METHOD_COLOURS: Mapping[str, str] = {
+    "independent": "#0072B2",
+    "all-in-one": "#009E73",
+    "mas": "#D55E00",
+    "tag": "#CC79A7",
+    "hoa": "#E69F00",
+    "gradnorm": "#56B4E9",
+    "fedprox": "#332288",
+    "standalone": "#000000",
+}
+"""Okabe and Ito's palette (2008) with one indigo; it is safe for the common colour blindnesses."""
+
+OTHER_COLOURS = ("#117733", "#882255", "#44AA99", "#999933", "#AA4499", "#88CCEE", "#661100")
+"""For methods not named above, from Paul Tol's muted scheme."""
+
+METHOD_MARKERS: Mapping[str, str] = {
+    "independent": "o",
+    "all-in-one": "s",
+    "mas": "D",
+    "tag": "^",
+    "hoa": "v",
+    "gradnorm": "P",
+    "fedprox": "X",
+    "standalone": "*",
+}
+OTHER_MARKERS = ("<", ">", "p", "h", "d", "8", "H")
+HATCHES = ("///", "\\\\\\", "xx", "..", "++", "oo", "--")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+SHADES = (0.0, 0.3, -0.3, 0.5, -0.5)
+
+PHASE_COLOURS: Mapping[str, str] = {
+    "train": "#0072B2",
+    "affinity": "#D55E00",
+    "aggregate": "#009E73",
+    "communicate": "#CC79A7",
+    "evaluate": "#E69F00",
+    "idle": "#BBBBBB",
+    "warm-up": "#F0E442",
+    "cool-down": "#56B4E9",
+}
+PHASE_HATCHES: Mapping[str, str] = {
+    "train": "",
+    "affinity": "////",
+    "aggregate": "....",
+    "communicate": "xxxx",
+    "evaluate": "\\\\\\\\",
+    "idle": "",
+    "warm-up": "++++",
+    "cool-down": "----",
+}
+
+Line = str | tuple[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class MethodLook:
+    """Hold the colour, marker, hatch and line of one method, alike in every figure."""
+
+    colour: str | tuple[float, float, float]
+    marker: str
+    hatch: str
+    line: Line
+
+
+def method_look(method: str) -> MethodLook:
+    """Return the look of a method from its name alone.
+
+    The part before the colon gives colour and hatch, so that variants look related; the parameters
+    give shade, marker and line. Names not in the tables are hashed by CRC-32, because Python's own
+    hash changes from process to process.
+    """
+    name, _, parameters = method.partition(":")
+    code = zlib.crc32(name.encode())
+    colour = METHOD_COLOURS.get(name) or OTHER_COLOURS[code % len(OTHER_COLOURS)]
+    marker = METHOD_MARKERS.get(name) or OTHER_MARKERS[(code >> 8) % len(OTHER_MARKERS)]
+    names = list(METHOD_COLOURS)
+    rank = names.index(name) if name in names else code >> 16
+    hatch, line = HATCHES[rank % len(HATCHES)], LINES[rank % len(LINES)]
+    if not parameters:
+        return MethodLook(colour, marker, hatch, line)
+    variant = _variant(parameters)
+    markers = [sign for sign in (*METHOD_MARKERS.values(), *OTHER_MARKERS) if sign != marker]
+    return MethodLook(
+        _shade(colour, SHADES[(variant - 1) % len(SHADES)]),
+        markers[(rank * 3 + variant) % len(markers)],
+        HATCHES[(rank + variant) % len(HATCHES)],
+        LINES[(rank + variant) % len(LINES)],
+    )
+
+
+def _variant(parameters: str) -> int:
+    """Return the number in "splits=3" minus one, or a hash of any other parameters."""
+    key, _, value = parameters.partition("=")
+    if key == "splits" and value.isdigit() and int(value) >= 2:
+        return int(value) - 1
+    return 1 + zlib.crc32(parameters.encode()) % 97
+
+
+def _shade(colour: str, amount: float) -> tuple[float, float, float]:
+    """Return a colour "#rrggbb" mixed with white (amount > 0) or black (amount < 0)."""
+    target = 1.0 if amount > 0 else 0.0
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (part + (target - part) * abs(amount) for part in parts)
+    return red, green, blue
