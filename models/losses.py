@@ -21,5 +21,7 @@ def task_loss(task: str, prediction: Tensor, target: Tensor) -> Tensor:
     (N, C, H, W) normalised values otherwise.
     """
     if TASKS[task].loss == "cross-entropy":
-        return functional.cross_entropy(prediction, target, ignore_index=IGNORED_CLASS)
+        # with the classes last in memory the softmax of a channels-last prediction needs no copy
+        scores = prediction.permute(0, 2, 3, 1).reshape(-1, prediction.shape[1])
+        return functional.cross_entropy(scores, target.reshape(-1), ignore_index=IGNORED_CLASS)
     return functional.l1_loss(prediction, target)
