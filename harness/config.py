@@ -49,20 +49,20 @@ class RunConfig:
     model: str = _option("small", "network: " + ", ".join(MODELS), metavar="NAME")
     size: int = _option(64, "image side in pixels")
     clients: int = _option(16, "clients, one building each")
-    images: int = _option(128, "images per client; the last eighth is held out for the test")
+    images: int = _option(96, "images per client; the last eighth is held out for the test")
     unseen_buildings: int = _option(4, "test buildings that no client owns")
-    unseen_images: int = _option(32, "images per unseen building")
+    unseen_images: int = _option(16, "images per unseen building")
     data_seed: int = _option(1, "seed of the data; the same for all learning seeds")
     skew: float = _option(1.0, "0 gives alike clients, 1 buildings with a style of their own")
     clients_per_round: int = _option(4, "clients that train in a round")
-    rounds: int = _option(20, "rounds every task is trained for")
+    rounds: int = _option(14, "rounds every task is trained for")
     epochs: int = _option(1, "local epochs per round")
-    batch_size: int = _option(16, "images per training step")
-    learning_rate: float = _option(0.25, "learning rate of the first round")
+    batch_size: int = _option(8, "images per training step")
+    learning_rate: float = _option(1.0, "learning rate of the first round")
     momentum: float = _option(0.9, "momentum of the local optimizer")
     weight_decay: float = _option(1e-4, "weight decay of the local optimizer")
     look_ahead_every: int = _option(10, "batches from one affinity look-ahead to the next")
-    evaluate_every: int = _option(4, "rounds from one test to the next")
+    evaluate_every: int = _option(2, "rounds from one test to the next")
     seeds: tuple[int, ...] = _option((0,), "learning seeds, as in 0-4 or 0,2,7", metavar="LIST")
     repeats: int = _option(1, "measurements of every seed")
     threads: int = _option(0, "processor threads; 0 is all that device and host have")
@@ -107,7 +107,7 @@ class RunConfig:
 
 QUICK: Mapping[str, Any] = {
     "clients": 6, "images": 32, "unseen_buildings": 1, "unseen_images": 8, "clients_per_round": 2,
-    "rounds": 6, "batch_size": 8, "evaluate_every": 3, "idle_s": 1.0,
+    "rounds": 10, "batch_size": 4, "evaluate_every": 5, "idle_s": 1.0,
 }  # fmt: skip
 """What `--quick` changes, unless the option is given too."""
 

@@ -6,6 +6,7 @@ normalised label, as the published MAS and Standley et al. (ICML 2020) training 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,10 +19,27 @@ def task_loss(task: str, prediction: Tensor, target: Tensor) -> Tensor:
     """Return the scalar mean loss of one task.
 
     `prediction` is (N, C, H, W). `target` is (N, H, W) class ids for cross entropy and
-    (N, C, H, W) normalised values otherwise.
+    (N, C, H, W) normalised values otherwise. Class scores may be coarser than the ids by a whole
+    factor: each then counts for its block of pixels.
     """
     if TASKS[task].loss == "cross-entropy":
-        # with the classes last in memory the softmax of a channels-last prediction needs no copy
-        scores = prediction.permute(0, 2, 3, 1).reshape(-1, prediction.shape[1])
-        return functional.cross_entropy(scores, target.reshape(-1), ignore_index=IGNORED_CLASS)
+        return _cross_entropy(prediction, target)
     return functional.l1_loss(prediction, target)
+
+
+def _cross_entropy(scores: Tensor, ids: Tensor) -> Tensor:
+    """Return the cross entropy of nearest-neighbour enlarged scores, without enlarging them.
+
+    All pixels of a block share one score vector, so counting the ids of a block is enough.
+    """
+    n, classes, height, width = scores.shape
+    factor = ids.shape[-1] // width
+    blocks = ids.view(n, height, factor, width, factor).permute(0, 1, 3, 2, 4)
+    rows = n * height * width
+    first = torch.arange(0, rows * classes, classes, device=ids.device).view(n, height, width, 1, 1)
+    counts = torch.bincount((blocks + first).flatten(), minlength=rows * classes)
+    counts = counts.view(rows, classes).to(scores.dtype)
+    counts[:, IGNORED_CLASS] = 0.0
+    # with the classes last in memory the softmax of a channels-last prediction needs no copy
+    likelihood = functional.log_softmax(scores.permute(0, 2, 3, 1).reshape(rows, classes), dim=1)
+    return -(counts * likelihood).sum() / counts.sum()

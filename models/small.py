@@ -3,16 +3,37 @@
 Merging saves only what tasks share, so the encoder must cost much more than one decoder *on a
 processor*, where work at high resolution is bound by memory traffic and not by multiplications.
 Hence the encoder goes down to an eighth of the resolution early and works there with dense
-convolutions, and a decoder stays there and unfolds its channels into pixels at the very end.
+convolutions, and a decoder unfolds its channels into pixels at the very end. Class scores, of which
+there are many, are given for blocks of 2×2 pixels.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from models.network import Architecture
 
 WIDTH = 96
+POSITION_SCALE = 0.3
+"""Size of the position channels; larger ones drown the picture (docs/log.md, 2026-11-23)."""
+
+
+class WithPosition(nn.Module):
+    """Centre the colours and append each pixel's position (Liu et al., CoordConv, NeurIPS 2018).
+
+    Floors are below and ceilings above: without it a small network has to learn from its zero
+    padding where it looks.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (N, 3, H, W) in [0, 1] to (N, 5, H, W)."""
+        n, _, height, width = images.shape
+        rows = torch.linspace(-1.0, 1.0, height, dtype=images.dtype, device=images.device)
+        columns = torch.linspace(-1.0, 1.0, width, dtype=images.dtype, device=images.device)
+        position = torch.stack(torch.meshgrid(rows, columns, indexing="ij")) * POSITION_SCALE
+        both = torch.cat([images - 0.5, position.expand(n, 2, height, width)], dim=1)
+        return both.contiguous(memory_format=torch.channels_last)
 
 
 class Residual(nn.Module):
@@ -40,24 +61,28 @@ def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) ->
 def encoder() -> nn.Module:
     """Build the encoder: (N, 3, H, W) to (N, 96, H/8, W/8)."""
     return nn.Sequential(
-        _convolution(3, 24, 3, 2),
+        WithPosition(),
+        _convolution(5, 24, 3, 2),
         _convolution(24, 48, 2, 2),
-        _convolution(48, 48),
         _convolution(48, WIDTH, 2, 2),
-        *(Residual(WIDTH) for _ in range(4)),
+        *(Residual(WIDTH) for _ in range(3)),
     )
 
 
 def decoder(channels: int) -> nn.Module:
-    """Build one task's decoder: (N, 96, H/8, W/8) to (N, channels, H, W)."""
+    """Build one task's decoder: (N, 96, H/8, W/8) to (N, channels, H, W).
+
+    With more than four channels, class scores, it ends at (N, channels, H/2, W/2).
+    """
+    fold = 4 if channels <= 4 else 2
     return nn.Sequential(
-        nn.Conv2d(WIDTH, 64, 1, bias=False),
-        nn.BatchNorm2d(64),
+        nn.Conv2d(WIDTH, 48, 1, bias=False),
+        nn.BatchNorm2d(48),
         nn.ReLU(inplace=True),
         nn.PixelShuffle(2),
-        _convolution(16, 16),
-        nn.Conv2d(16, channels * 16, 1),
-        nn.PixelShuffle(4),
+        _convolution(12, 12),
+        nn.Conv2d(12, channels * fold * fold, 1),
+        nn.PixelShuffle(fold),
     )
 
 
