@@ -10,7 +10,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import Field, asdict, dataclass, field, fields
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class RunConfig:
     data_seed: int = _option(1, "seed of the data; the same for all learning seeds")
     skew: float = _option(1.0, "0 gives alike clients, 1 buildings with a style of their own")
     clients_per_round: int = _option(4, "clients that train in a round")
-    rounds: int = _option(14, "rounds every task is trained for")
+    rounds: int = _option(16, "rounds every task is trained for")
     epochs: int = _option(1, "local epochs per round")
     batch_size: int = _option(8, "images per training step")
     learning_rate: float = _option(1.0, "learning rate of the first round")
@@ -203,6 +203,9 @@ def make_config(given: Mapping[str, Any], from_file: Mapping[str, Any] | None = 
     chosen = {**(from_file or {}), **given}
     base = QUICK if chosen.get("quick") else {}
     config = RunConfig(**{**base, **chosen})
+    if "methods" not in chosen:  # nobody asked for three splits of two tasks
+        possible = [s.text for s in config.method_specs() if not s.problems(config.setting)]
+        config = replace(config, methods=tuple(possible))
     raise_all(_problems(config))
     return config
 
@@ -212,7 +215,7 @@ def _problems(config: RunConfig) -> list[HarnessError]:
     found += [
         UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
         for name, least in _LEAST.items()
-        if (value := getattr(config, name)) < least
+        if not (value := getattr(config, name)) >= least  # so that NaN is refused too
     ]
     if config.clients_per_round > config.clients:
         found.append(

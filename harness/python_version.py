@@ -12,8 +12,9 @@ def refuse_old_python(version=None):  # type: ignore[no-untyped-def]  # noqa: AN
         return
     sys.stderr.write(
         "error: Python {}.{} is too old, {}.{} or newer is needed\n".format(*(found + NEEDED))
-        + "  On a Jetson Nano (JetPack 4, Python 3.6) no newer Python comes with the system: run\n"
-        + "  the harness in a container with Python 3.10 or newer. On any computer,\n"
+        + "  On a Jetson with JetPack 4 or 5 (Python 3.6 or 3.8) use the container: see\n"
+        + "  docs/jetson-nano.md, or type  sh devices/containers/jetson-nano/run.sh\n"
+        + "  On any other computer,\n"
         + "  python3 -m harness.run --device jetson-nano  models the board's time and energy.\n"
     )
     sys.exit(2)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,8 +68,8 @@ class RunScreen:
         ]
         if not target.matches:
             lines += [
-                "         This is not that device: training and losses are real, but time and",
-                f"         energy of {target.profile.name} are modelled.",
+                "         This is not that device: training and losses are real, but time and energy"
+                f" of {target.profile.name} are modelled.",
             ]
         lines += [
             f"Energy   {energy_words(target)}",
@@ -81,7 +83,9 @@ class RunScreen:
         ]
         if config.quick:
             lines.append("Quick    a tiny run to see that everything works; not for publication")
-        self._print("\n".join(lines))
+        width = min(self._console.width, 100)
+        hanging = partial(textwrap.fill, width=width, subsequent_indent=" " * 9)
+        self._print("\n".join(map(hanging, lines)))
 
     def estimate(self, expected: Estimate) -> None:
         """Print the expected cost and where the expectation comes from."""

@@ -56,3 +56,15 @@ def test_class_zero_carries_no_loss() -> None:
 
     expected = math.log(math.exp(2.0) + 17) - 2.0
     assert float(task_loss("s", prediction, target)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_coarse_class_scores_count_for_their_blocks(factor: int) -> None:
+    """The loss equals torch's cross entropy of scores enlarged to the labels' size."""
+    generator = torch.Generator().manual_seed(2)
+    scores = torch.randn(3, 18, 8 // factor, 8 // factor, generator=generator)
+    ids = torch.randint(0, 18, (3, 8, 8), generator=generator)
+    enlarged = scores.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+
+    expected = torch.nn.functional.cross_entropy(enlarged, ids, ignore_index=0)
+    assert float(task_loss("s", scores, ids)) == pytest.approx(float(expected), rel=1e-6)

@@ -1,0 +1,173 @@
+"""Put a checkup into words for people and into one JSON object for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from devices.inspection import MeterReport
+from harness.readiness import Checkup, mode_name
+
+_VERDICTS = {
+    "ready": "Ready",
+    "modelled": "Ready with modelled energy only",
+    "not-ready": "Not ready",
+}
+
+
+def as_dict(check: Checkup) -> dict[str, Any]:
+    """Return what `--json` prints; what is not known is null, a figure not measured is absent."""
+    profile = check.profile
+    verdict = check.verdict()
+    return {
+        "device": profile.name if profile else None,
+        "ready": verdict != "not-ready",
+        "verdict": verdict,
+        "energy": "measured" if check.measures else "modelled",
+        "host": _host(check),
+        "meters": [meter.to_dict() for meter in check.meters],
+        "preferred_meters": list(profile.meters) if profile else [],
+        "limits": list(profile.limits) if profile else [],
+        "fixes": [{"what": f.what, "do": f.do, "blocks": f.blocks} for f in check.fixes()],
+    }
+
+
+def _host(check: Checkup) -> dict[str, Any]:
+    host, board, facts = check.host, check.board, check.facts
+    mode, clocks = board.power_mode, board.clocks
+    return {
+        "arch": host.arch,
+        "model": host.model,
+        "cpu_model": host.cpu_model,
+        "cores_online": host.cores_online,
+        "cores_usable": host.cores_usable,
+        "memory_bytes": host.memory_bytes,
+        "kernel": host.kernel,
+        "virtual": host.virtual,
+        "gpus": list(host.gpus),
+        "l4t": board.l4t,
+        "jetpack": board.jetpack,
+        "python": facts.python,
+        "packages": facts.packages,
+        "power_mode": {"name": mode_name(check), "number": mode.number} if mode else None,
+        "clocks_pinned": clocks.pinned if clocks else None,
+        "governor": host.state.governor,
+        "temperature_c": host.state.temperature_c,
+        "throttled_now": list(board.throttled_now),
+        "throttled_since_start": list(board.throttled_before),
+        "throttle_counters": host.state.throttle_counters,
+        "disk_free_bytes": facts.disk_free_bytes,
+        "clock_set": facts.wall_clock_set,
+        "clock_step_s": facts.clock_step_s,
+    }
+
+
+def as_text(check: Checkup) -> str:
+    """Return the report for people; its last line is the verdict."""
+    profile = check.profile
+    device = f"{profile.name}: {profile.title}" if profile else "none that is known"
+    lines = [
+        f"Device  {device}",
+        f"Host    {_host_line(check)}",
+        f"System  {_system_line(check)}",
+        f"State   {_state_line(check)}",
+        "Meters",
+        *(line for meter in check.meters for line in _meter_lines(meter)),
+    ]
+    if profile and profile.limits:
+        lines += ["Limits", *(f"  - {limit}" for limit in profile.limits)]
+    fixes = check.fixes()
+    if fixes:
+        lines.append("To do")
+    for number, fix in enumerate(fixes, 1):
+        lines += [f"  {number}. {fix.what}{' (needed)' if fix.blocks else ''}", f"     {fix.do}"]
+    return "\n".join([*lines, _VERDICTS[check.verdict()]])
+
+
+def _host_line(check: Checkup) -> str:
+    host = check.host
+    parts = [host.model or host.cpu_model or "unknown model", host.arch]
+    parts.append(f"{host.cores_usable} cores")
+    if host.memory_bytes is not None:
+        parts.append(f"{host.memory_bytes / 2**30:.1f} GiB")
+    if host.virtual:
+        parts.append("virtual machine" if host.virtual == "vm" else "container")
+    parts += [f"{vendor.upper()} GPU" for vendor in host.gpus]
+    return ", ".join(parts)
+
+
+def _system_line(check: Checkup) -> str:
+    host, board, facts = check.host, check.board, check.facts
+    parts = [f"Linux {host.kernel}" if host.kernel else "kernel unknown"]
+    if board.l4t:
+        parts.append(f"L4T {board.l4t} (JetPack {board.jetpack or 'unknown'})")
+    if facts.python:
+        parts.append(f"Python {facts.python}")
+    for name, version in (facts.packages or {}).items():
+        if name == "torch":
+            parts.append(f"torch {version}" if version else "no torch")
+    return ", ".join(parts)
+
+
+def _state_line(check: Checkup) -> str:
+    return ", ".join([*_set_up_words(check), *_health_words(check)]) or "unknown"
+
+
+def _set_up_words(check: Checkup) -> Iterator[str]:
+    mode, clocks = check.board.power_mode, check.board.clocks
+    if mode:
+        number = "" if mode.number is None else f" ({mode.number})"
+        yield f"power mode {mode_name(check) or 'without name'}{number}"
+    if clocks:
+        yield f"clocks {'pinned' if clocks.pinned else 'not pinned'}"
+    if check.host.state.governor:
+        yield f"governor {check.host.state.governor}"
+
+
+def _health_words(check: Checkup) -> Iterator[str]:
+    facts, board = check.facts, check.board
+    if check.host.state.temperature_c is not None:
+        yield f"{check.host.state.temperature_c:.1f} °C"
+    if board.throttled_now or board.throttled_before:
+        now = ", ".join(board.throttled_now) or "not now"
+        before = ", ".join(board.throttled_before) or "nothing"
+        yield f"slowed down: {now} (since start: {before})"
+    for name, count in check.host.state.throttle_counters.items():
+        yield f"{name} {count}"
+    if facts.disk_free_bytes is not None:
+        yield f"{facts.disk_free_bytes / 1e9:.1f} GB free"
+    if facts.clock_step_s is not None:
+        yield f"clock step {facts.clock_step_s:.3f} s"
+
+
+def _meter_lines(meter: MeterReport) -> Iterator[str]:
+    if not meter.usable:
+        yield f"  {meter.name:<11} no: {meter.reason}"
+        if meter.fix:
+            yield f"  {'':<11} {meter.fix}"
+    else:
+        yield f"  {meter.name:<11} yes: {_figures(meter)}"
+    if meter.info is None:
+        return
+    unit = "J" if meter.info.kind == "counter" else "W"
+    for rail, value in zip(meter.info.rails, meter.values, strict=True):
+        shown = "no reading" if value is None else f"{value:.3f} {unit}"
+        witness = " (witness)" if rail.role == "witness" else ""
+        yield f"  {'':<11}   {rail.name} {shown}{witness}"
+    for rejected in meter.info.rejected:
+        yield f"  {'':<11}   left out: {rejected.name}: {rejected.reason}"
+    for note in meter.info.notes:
+        yield f"  {'':<11}   note: {note}"
+
+
+def _figures(meter: MeterReport) -> str:
+    parts = [f"{meter.power_w:.3f} W now" if meter.power_w is not None else ""]
+    if meter.energy_j is not None:
+        parts.append(f"counter at {meter.energy_j:.3f} J")
+    if not meter.measures:
+        parts.append("no total is known for this board")
+    if meter.info:
+        parts.append(f"scope: {meter.info.scope}")
+    if meter.rate_hz is not None:
+        parts.append(f"{meter.rate_hz:.3g} readings/s")
+    return ", ".join(filter(None, parts))

@@ -1,0 +1,138 @@
+"""Check that configurations are read strictly and that every option does something."""
+
+import argparse
+from dataclasses import fields
+
+import pytest
+
+from harness.config import QUICK, RunConfig, make_config, parse_seeds, read_file
+from harness.errors import HarnessError, UsageError
+from harness.options import Parser, add_config_options, config_from, option_name, read_options
+
+OTHER = {
+    "device": "raspberry-pi-4", "meter": "none", "methods": "all-in-one", "tasks": "sd",
+    "data": "scenes", "model": "xception", "size": "128", "clients": "9", "images": "32",
+    "unseen_buildings": "2", "unseen_images": "8", "data_seed": "5", "skew": "0.5",
+    "clients_per_round": "3", "rounds": "7", "epochs": "2", "batch_size": "4",
+    "learning_rate": "0.5", "momentum": "0.5", "weight_decay": "0.001", "look_ahead_every": "3",
+    "evaluate_every": "1", "seeds": "3-5", "repeats": "2", "threads": "1", "idle_s": "0",
+    "rate_hz": "2", "out": "elsewhere", "cache": "here",
+}  # fmt: skip
+
+
+def _config(*words: str) -> RunConfig:
+    parser = Parser(prog="x")
+    add_config_options(parser)
+    return config_from(read_options(parser, words))
+
+
+@pytest.mark.parametrize("field", fields(RunConfig), ids=lambda f: f.name)
+def test_every_option_changes_the_configuration(field) -> None:
+    """An option given on the command line ends up in its own field and in no other."""
+    if isinstance(field.default, bool):
+        words = [option_name(field)]
+    elif field.name == "data":
+        pytest.skip("there is one data set, so no other value can be given")
+    else:
+        words = [option_name(field), OTHER[field.name]]
+    plain, changed = RunConfig(), _config(*words)
+
+    differing = {
+        f.name for f in fields(RunConfig) if getattr(plain, f.name) != getattr(changed, f.name)
+    }
+    follows = {"quick": set(QUICK), "tasks": {"methods"}}  # two tasks cannot be split in three
+    allowed = {field.name} | follows.get(field.name, set())
+    assert field.name in differing
+    assert differing <= allowed
+
+
+def test_precedence_is_defaults_quick_file_options(tmp_path) -> None:
+    """A file beats the quick preset, an option beats the file, the rest keeps its default."""
+    file = tmp_path / "run.toml"
+    file.write_text("quick = true\nclients = 5\nrounds = 4\nskew = 1\nseeds = [1, 2]\n")
+
+    config = _config("--config", str(file), "--rounds", "3")
+
+    assert (config.clients, config.rounds, config.seeds) == (5, 3, (1, 2))
+    assert config.batch_size == QUICK["batch_size"]
+    assert config.learning_rate == RunConfig().learning_rate
+    assert config.skew == 1.0
+
+
+def test_unknown_key_in_a_file_is_an_error_with_the_right_word(tmp_path) -> None:
+    """A misspelt key is refused, not ignored; all of a file's faults are named at once."""
+    file = tmp_path / "run.toml"
+    file.write_text('leaning_rate = 0.1\nrounds = "many"\n')
+
+    with pytest.raises(HarnessError) as raised:
+        read_file(file)
+
+    assert "learning_rate" in str(raised.value)
+    assert "rounds" in str(raised.value)
+    assert raised.value.exit_status == 2
+
+
+def test_all_impossible_combinations_are_named_at_once() -> None:
+    """More splits than tasks, R0 > R, K > N and a wrong letter come in one error, exit 2."""
+    with pytest.raises(HarnessError) as raised:
+        make_config(
+            {
+                "tasks": "sdx",
+                "methods": ("mas:splits=4", "mas:merge_rounds=30"),
+                "rounds": 5,
+                "clients": 4,
+                "clients_per_round": 5,
+            }
+        )
+
+    text = str(raised.value)
+    assert all(word in text for word in ("'x'", "4 splits", "30 merged rounds", "5 clients per"))
+    assert raised.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--devise", "x86"], "--device"),
+        (["--model", "smal"], "small"),
+        (["--tasks", "sdd"], "twice"),
+        (["--methods", "indepedent"], "independent"),
+        (["--methods", "mas,mas"], "twice"),
+        (["--rounds", "ten"], "ten"),
+        (["--rounds", "0"], "at least 1"),
+        (["--images", "30"], "multiple"),
+        (["--skew", "2"], "skew"),
+        (["--seeds", "3-1"], "backwards"),
+        (["--learning-rate", "nan"], "learning-rate"),
+        (["--data", "taskonomi"], "scenes"),
+        (["--config", "/nowhere/at/all.toml"], "all.toml"),
+    ],
+)
+def test_wrong_words_are_refused_with_the_right_one(words: list[str], expected: str) -> None:
+    """Each bad value is a usage error (exit 2) whose text leads to the right one."""
+    with pytest.raises(HarnessError, match=expected) as raised:
+        _config(*words)
+    assert raised.value.exit_status == 2
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0", (0,)), ("0-2", (0, 1, 2)), ("4,0-1", (4, 0, 1))])
+def test_seeds_are_ranges_and_lists(text: str, seeds: tuple[int, ...]) -> None:
+    """0-2 is three seeds; commas join pieces in the order given."""
+    assert parse_seeds(text) == seeds
+
+
+def test_the_digest_ignores_where_results_go_and_nothing_else() -> None:
+    """Two folders give one digest; any value that decides results gives another."""
+    assert RunConfig(out="a", cache="b").digest() == RunConfig().digest()
+    assert RunConfig(momentum=0.8).digest() != RunConfig().digest()
+
+
+def test_help_names_every_field() -> None:
+    """No field is without its line of help."""
+    parser = argparse.ArgumentParser()
+    add_config_options(parser)
+    text = parser.format_help()
+
+    assert all(option_name(field) in text for field in fields(RunConfig))
+    with pytest.raises(UsageError):
+        Parser(prog="x").error("wrong")

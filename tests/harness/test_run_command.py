@@ -1,0 +1,265 @@
+"""Run the command that users type, in processes of its own, and read what it leaves behind."""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[2]
+TINY = [
+    *("--clients", "3", "--images", "8", "--unseen-buildings", "1", "--unseen-images", "4"),
+    *("--clients-per-round", "2", "--rounds", "3", "--batch-size", "2", "--evaluate-every", "1"),
+    *("--size", "32", "--idle-s", "0.5", "--threads", "1"),
+]
+CONSTANT_20_W = "simulated:kind=counter,shape=constant,high_w=20"
+
+
+def _start(*words: str, **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness.run", *words],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _run(*words: str, **environment: str) -> tuple[int, str, str]:
+    process = _start(*words, **environment)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def _folder(out: Path) -> Path:
+    (folder,) = out.iterdir()
+    return folder
+
+
+def _rows(folder: Path, table: str) -> list[dict[str, str]]:
+    with (folder / f"{table}.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def finished(place: Path) -> tuple[Path, str]:
+    """Run the default methods once on tiny data with a meter of exactly 20 W."""
+    words = ["--out", str(place / "a"), "--cache", str(place / "cache")]
+    code, out, err = _run(*TINY, *words, "--meter", CONSTANT_20_W)
+    assert code == 0, err
+    return _folder(place / "a"), out
+
+
+def test_all_files_of_a_run_are_there(finished) -> None:
+    """Tables, manifest, events, traces, affinities, weights and the report exist."""
+    folder, _ = finished
+    for name in ("manifest.json", "cells.csv", "metrics.csv", "phases.csv", "events.jsonl",
+                 "traces/independent-s0-r0.csv.gz", "affinity/mas-splits-2-s0-r0.csv",
+                 "affinity/mas-splits-2-s0-r0_rounds.csv", "report/index.html",
+                 "checkpoints/all-in-one-s0-r0/sdnkt.safetensors"):  # fmt: skip
+        assert (folder / name).stat().st_size > 0, name
+    assert not list(folder.rglob("*.part"))
+    assert json.loads((folder / "manifest.json").read_text())["status"] == "done"
+    for line in (folder / "events.jsonl").read_text().splitlines():
+        json.loads(line)
+
+
+def test_energy_is_twenty_watts_times_time(finished) -> None:
+    """A constant 20 W gives 20 J a second in every cell; phases add up; net of idle it is 0."""
+    folder, _ = finished
+    phases = _rows(folder, "phases")
+    for row in _rows(folder, "cells"):
+        time_s, energy_j = float(row["time_s"]), float(row["energy_j"])
+        assert energy_j == pytest.approx(20 * time_s, rel=1e-3)
+        assert float(row["energy_net_j"]) == pytest.approx(0, abs=1e-3 * energy_j)
+        charged = [
+            p for p in phases
+            if p["cell"] == row["cell"] and p["phase"] in ("train", "affinity", "aggregate")
+        ]  # fmt: skip
+        assert math.fsum(float(p["energy_j"]) for p in charged) == pytest.approx(energy_j)
+        assert math.fsum(float(p["time_s"]) for p in charged) == pytest.approx(time_s)
+        assert (row["energy_kind"], row["host_matches_device"]) == ("counter", "true")
+        assert row["time_model_s"] == ""
+
+
+def test_passes_and_bytes_follow_the_method(finished) -> None:
+    """3 rounds × 2 clients × 4 images: independent 5 encoders, all-in-one 1, MAS 1 + 2·splits.
+
+    Bytes up equal bytes down: K models a round, of the size of the stored weights.
+    """
+    folder, _ = finished
+    rows = {row["method"]: row for row in _rows(folder, "cells")}
+    per_round = 2 * 4
+    expected = {"independent": 15, "all-in-one": 3, "mas:splits=2": 5, "mas:splits=3": 7}
+    for method, encoder_rounds in expected.items():
+        assert int(rows[method]["encoder_passes"]) == per_round * encoder_rounds
+        assert int(rows[method]["decoder_passes"]) == per_round * 3 * 5
+    weights = load_file(folder / "checkpoints/all-in-one-s0-r0/sdnkt.safetensors")
+    size = sum(t.numel() * t.element_size() for t in weights.values())
+    for column in ("upload_bytes", "download_bytes"):
+        assert int(rows["all-in-one"][column]) == 3 * 2 * size
+
+
+def test_the_total_is_the_sum_of_the_last_test_losses(finished) -> None:
+    """cells.csv agrees with metrics.csv, and groups cover every task once."""
+    folder, _ = finished
+    metrics = _rows(folder, "metrics")
+    for row in _rows(folder, "cells"):
+        groups = row["groups"].split("|")
+        assert sorted("".join(groups)) == sorted("sdnkt")
+        last = [
+            float(m["value"]) for m in metrics
+            if m["cell"] == row["cell"] and m["metric"] == "test_loss" and m["round"] == "3"
+            and m["job"] in groups
+        ]  # fmt: skip
+        assert len(last) == 5
+        assert float(row["total_loss"]) == pytest.approx(math.fsum(last), rel=1e-12)
+        assert row["status"] == "done"
+
+
+def test_the_screen_is_plain_and_narrow_where_it_is_no_terminal(finished) -> None:
+    """Piped output has no control characters; the table fits 80 columns; a next step is named."""
+    _, out = finished
+    assert "\x1b" not in out
+    assert "\r" not in out
+    table = out[out.index("method  ") : out.index("took")]
+    assert max(map(len, table.splitlines()[:-1])) <= 80
+    assert "Next     python -m harness.run" in out
+    assert "simulated" in out
+
+
+def test_another_process_gives_the_same_numbers(finished, place) -> None:
+    """With another hash seed every learning value is the same to the last digit."""
+    folder, _ = finished
+    words = ["--out", str(place / "b"), "--cache", str(place / "cache"), "--meter", "none"]
+    code, _, err = _run(*TINY, *words, "--no-report", PYTHONHASHSEED="99")
+    assert code == 0, err
+    again = _folder(place / "b")
+    keys = ("cell", "round", "job", "task", "metric", "value")
+
+    def values(path: Path) -> list[tuple[str, ...]]:
+        return [tuple(row[k] for k in keys) for row in _rows(path, "metrics")]
+
+    assert values(again) == values(folder)
+    for row in _rows(again, "cells"):
+        assert row["energy_j"] == ""
+        assert "none" in row["energy_reason"]
+        assert float(row["energy_model_j"]) > 0
+
+
+def test_another_device_is_modelled_and_said_everywhere(place) -> None:
+    """Training is real; the board's time and energy are modelled, in columns of their own."""
+    words = ["--device", "jetson-nano", "--methods", "all-in-one", "--meter", "none"]
+    where = ["--out", str(place / "nano"), "--cache", str(place / "cache")]
+    code, out, err = _run(*TINY, *words, *where)
+    assert code == 0, err
+    folder = _folder(place / "nano")
+    (row,) = _rows(folder, "cells")
+
+    assert (row["device"], row["host_matches_device"], row["energy_j"]) == (
+        "jetson-nano", "false", "",
+    )  # fmt: skip
+    manifest = json.loads((folder / "manifest.json").read_text())
+    full_load_w = manifest["energy_model"]["full_load_w"]
+    assert float(row["energy_model_j"]) == pytest.approx(full_load_w * float(row["time_model_s"]))
+    assert "not that device" in out
+    assert "modelled" in (folder / "report" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--device", "raspberry-pi-4", "--require-device"], 3, "not a Raspberry Pi 4"),
+        (["--meter", "none", "--require-meter"], 3, "energy cannot be measured"),
+        (["--device", "jetson-nanno"], 2, "jetson-nano"),
+        (["--methods", "mass"], 2, "Did you mean 'mas'"),
+        (["--tasks", "sdx"], 2, "'x'"),
+        (["--meter", "rappl"], 2, "rapl"),
+        (["--rouns", "3"], 2, "--rounds"),
+        (["--methods", "mas:splits=9"], 2, "9 splits of 5 tasks"),
+        (["--out", "LICENSE/results"], 1, "LICENSE"),
+    ],
+)
+def test_bad_input_ends_with_its_status_before_any_work(
+    words: list[str], status: int, said: str, place
+) -> None:
+    """The status, the wrong and the right word are given, without a traceback or a run folder."""
+    where = [] if "--out" in words else ["--out", str(place / "none")]
+    code, _, err = _run(*where, *words, "--cache", str(place / "cache"))
+
+    assert (code, said in err, "Traceback" in err) == (status, True, False), err
+    assert not (place / "none").exists() or not list((place / "none").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_readable_files(place, number: int) -> None:
+    """Ctrl-C in the middle of training: exit 130, tables and manifest whole, the cell marked."""
+    out = place / f"stopped-{number}"
+    process = _start(
+        *TINY, "--rounds", "2000", "--out", str(out), "--cache", str(place / "cache"),
+        "--meter", CONSTANT_20_W,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(out.glob("*/events.jsonl")) or "cell started" not in _events(out):
+        assert time.monotonic() < deadline, process.communicate()
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+
+    folder = _folder(out)
+    (row,) = _rows(folder, "cells")
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert (row["status"], row["energy_j"], row["total_loss"]) == ("interrupted", "", "")
+    assert json.loads((folder / "manifest.json").read_text())["status"] == "interrupted"
+    assert _rows(folder, "phases")
+
+
+def _events(out: Path) -> str:
+    return "".join(path.read_text() for path in out.glob("*/events.jsonl"))
+
+
+def test_a_loss_that_explodes_fails_its_cell_and_others_go_on(place) -> None:
+    """The cell says task and round, the next method is still trained, the status is 5."""
+    words = ["--learning-rate", "1e30", "--methods", "all-in-one,independent", "--meter", "none"]
+    where = ["--out", str(place / "exploded"), "--cache", str(place / "cache")]
+    code, _, err = _run(*TINY, *words, *where)
+    rows = _rows(_folder(place / "exploded"), "cells")
+
+    assert code == 5, err
+    assert [row["status"] for row in rows] == ["failed", "failed"]
+    assert "round" in rows[0]["reason"]
+    assert "task" in rows[0]["reason"]
+    assert rows[0]["total_loss"] == ""
+
+
+def test_help_and_errors_need_neither_torch_nor_numpy(tmp_path) -> None:
+    """--help and a wrong option answer without the heavy packages being imported."""
+    code = (
+        "import sys; from harness.commands.run import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "main(['--tasks', 'xyz'])\n"
+        "print([m for m in ('torch', 'numpy', 'pandas', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"
