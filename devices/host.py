@@ -22,11 +22,15 @@ VirtualKind = Literal["", "vm", "container"]
 
 @dataclass(frozen=True)
 class HostMatch:
-    """Say how a host is recognised: shell patterns, tried in the order of the fields."""
+    """Say how a host is recognised: shell patterns, tried in the order of the fields.
+
+    `gpu` does not stand alone: a host must have one of these vendors' GPUs besides its `arch`.
+    """
 
     compatible: tuple[str, ...] = ()
     model: tuple[str, ...] = ()
     arch: tuple[str, ...] = ()
+    gpu: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Host:
         virtual: "vm" or "container" if the host is one, otherwise empty.
         virtual_reason: What shows it.
         state: Governor, temperature and throttle counters now.
+        gpus: Vendors of discrete GPUs whose presence matters: "nvidia".
     """
 
     arch: str
@@ -75,6 +80,7 @@ class Host:
     virtual: VirtualKind
     virtual_reason: str
     state: HostState
+    gpus: tuple[str, ...] = ()
 
 
 def detect(
@@ -105,6 +111,7 @@ def detect(
         virtual=virtual,
         virtual_reason=reason,
         state=read_state(root),
+        gpus=_find_gpus(root),
     )
 
 
@@ -114,12 +121,21 @@ def matches(host: Host, profile: Profile) -> bool:
 
 
 def match_strength(host: Host, match: HostMatch) -> int:
-    """Return 3 for a device-tree compatible match, 2 for model, 1 for architecture, else 0."""
+    """Say how well a host fits: the greater, the more particular; 0 if not at all.
+
+    Returns:
+        4 for a device-tree compatible match, 3 for model, 2 for architecture and GPU, 1 for
+        architecture alone.
+    """
     if _any_match(host.compatible, match.compatible):
-        return 3
+        return 4
     if _any_match((host.model,), match.model):
-        return 2
-    return 1 if _any_match((host.arch.lower(),), match.arch) else 0
+        return 3
+    if not _any_match((host.arch.lower(),), match.arch):
+        return 0
+    if not match.gpu:
+        return 1
+    return 2 if _any_match(host.gpus, match.gpu) else 0
 
 
 def _any_match(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
@@ -148,6 +164,17 @@ def find_virtualisation(root: Path) -> tuple[VirtualKind, str]:
     if groups:
         return "container", f"/proc/1/cgroup names {groups.group()}"
     return "", ""
+
+
+def _find_gpus(root: Path) -> tuple[str, ...]:
+    """Return "nvidia" if its driver is loaded or a display controller of its vendor id is there."""
+    if (root / "proc/driver/nvidia/version").exists():
+        return ("nvidia",)
+    for device in sorted((root / "sys/bus/pci/devices").glob("*")):
+        vendor, kind = read_text(device / "vendor"), read_text(device / "class")
+        if vendor == "0x10de" and kind.startswith("0x03"):
+            return ("nvidia",)
+    return ()
 
 
 def read_text(path: Path) -> str:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, get_type_hints
 
 from devices.errors import DeviceError
 from devices.host import Host, HostMatch, match_strength
+from devices.profile_reader import TableReader
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,7 +23,6 @@ else:
     import tomli as tomllib
 
 PROFILE_FOLDER = Path(__file__).parent / "profiles"
-_Table = TypeVar("_Table")
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,36 @@ class Training:
 
 
 @dataclass(frozen=True)
+class PowerModes:
+    """List the board's power modes: names are clock caps, not watts, and ids differ per board.
+
+    Attributes:
+        ids: Number of every mode, by the name that `nvpmodel -q` prints.
+        recommended: Mode to measure in.
+        source: Where the table comes from.
+    """
+
+    ids: Mapping[str, int]
+    recommended: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Recommend how the board is set up for a measurement that others can repeat.
+
+    Attributes:
+        governor: Frequency governor that keeps the clock still.
+        pin_clocks: Command that pins the clocks; empty if the governor is enough.
+        precision: Number format the engine trains in on this device.
+    """
+
+    governor: str = "performance"
+    pin_clocks: str = ""
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
 class Profile:
     """Hold all that is known of one device.
 
@@ -84,8 +112,11 @@ class Profile:
         torch_install: How PyTorch gets onto the device.
         aliases: Other names users type.
         meters: Meters in order of preference.
-        rails: Rule per meter that needs one.
+        rails: Rule per meter that needs one; `meter-scope` names a second rule of that meter, for
+            a figure of another scope. Jetson's other readers show the rails of `ina3221`.
         limits: What does not work on the device, one sentence each.
+        settings: How to set the board up.
+        power_modes: Its power modes; None if it has none.
     """
 
     name: str
@@ -101,6 +132,8 @@ class Profile:
     meters: tuple[str, ...] = ()
     rails: Mapping[str, RailRule] = dataclasses.field(default_factory=dict)
     limits: tuple[str, ...] = ()
+    settings: Settings = dataclasses.field(default_factory=Settings)
+    power_modes: PowerModes | None = None
 
 
 def profile_names(folder: Path = PROFILE_FOLDER) -> list[str]:
@@ -183,103 +216,18 @@ def load_profile(path: Path) -> Profile:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DeviceError(f"{path}: {error}") from error
-    profile = _Reader(path, text).table(Profile, data, "")
+    profile = TableReader(path, text, _problem).table(Profile, data, "")
     if profile.name != path.stem:
         raise DeviceError(f"{path}: the profile is called {profile.name!r}, its file is not")
     return profile
 
 
-class _Reader:
-    """Turn parsed TOML into dataclasses, with errors that point into the file."""
-
-    def __init__(self, path: Path, text: str) -> None:
-        self.path = path
-        self.lines = text.splitlines()
-
-    def table(self, kind: type[_Table], data: object, section: str) -> _Table:
-        """Build one dataclass from one TOML table."""
-        if not isinstance(data, dict):
-            raise self.error(section.rstrip("."), "is not a table")
-        hints = get_type_hints(kind)
-        fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # every table is a dataclass
-        known = [field.name for field in fields]
-        for key in data:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"keys are: {', '.join(known)}"
-                raise self.error(f"{section}{key}", "is an unknown key", hint)
-        required = (
-            field.name
-            for field in fields
-            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        )
-        for key in required:
-            if key not in data:
-                raise self.error(f"{section}{key}", "is missing")
-        values = {
-            key: self.value(hints[key], value, f"{section}{key}") for key, value in data.items()
-        }
-        return self.checked(kind(**values), section)
-
-    def checked(self, table: _Table, section: str) -> _Table:
-        """Refuse values that parse but cannot be meant."""
-        if isinstance(table, RailRule) and bool(table.total) == bool(table.sum):
-            raise self.error(section.rstrip("."), "needs exactly one of total and sum")
-        if isinstance(table, Power) and table.full_load_w < table.idle_w:
-            raise self.error("power.full_load_w", "is below idle_w")
-        return table
-
-    def value(self, hint: object, value: object, key: str) -> object:
-        """Convert one TOML value to the type its field asks for."""
-        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-            return self.table(hint, value, f"{key}.")
-        if hint is str and isinstance(value, str):
-            return value
-        if hint is int:
-            return int(self.positive(value, key, (int,)))
-        if hint is float:
-            return float(self.positive(value, key, (int, float)))
-        if hint == tuple[str, ...]:
-            return self.strings(value, key)
-        if hint == Mapping[str, RailRule] and isinstance(value, dict):
-            return {
-                name: self.table(RailRule, rule, f"{key}.{name}.") for name, rule in value.items()
-            }
-        raise self.error(key, "has a value of the wrong type")
-
-    def positive(self, value: object, key: str, allowed: tuple[type, ...]) -> int | float:
-        """Return a number above zero that has one of the allowed types."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self.error(key, "has a value of the wrong type")
-        if not isinstance(value, allowed):
-            raise self.error(key, "must be a whole number")
-        if not 0 < value < float("inf"):
-            raise self.error(key, "must be above zero and finite")
-        return value
-
-    def strings(self, value: object, key: str) -> tuple[str, ...]:
-        """Return a list of strings."""
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.error(key, "must be a list of strings")
-        return tuple(value)
-
-    def error(self, key: str, problem: str, remedy: str = "") -> DeviceError:
-        """Build an error that names file, line if the key is written there, and key."""
-        line = self.line_of(key)
-        place = f"{self.path}:{line}" if line else str(self.path)
-        return DeviceError(f"{place}: {key} {problem}", remedy)
-
-    def line_of(self, key: str) -> int:
-        """Return the line a dotted key is written on; 0 if it cannot be found."""
-        *sections, last = key.split(".")
-        wanted = ".".join(sections)
-        current = ""
-        for number, line in enumerate(self.lines, start=1):
-            header = re.match(r"\s*\[([^\[\]]+)\]", line)
-            if header:
-                current = header.group(1).strip()
-                if current == key:
-                    return number
-            elif current == wanted and re.match(rf"\s*['\"]?{re.escape(last)}['\"]?\s*=", line):
-                return number
-        return 0
+def _problem(table: object) -> tuple[str, str] | None:
+    """Return the key and the fault of a value that parses but cannot be meant."""
+    if isinstance(table, RailRule) and bool(table.total) == bool(table.sum):
+        return "", "needs exactly one of total and sum"
+    if isinstance(table, Power) and table.full_load_w < table.idle_w:
+        return "full_load_w", "is below idle_w"
+    if isinstance(table, PowerModes) and table.recommended not in table.ids:
+        return "recommended", "is not one of ids"
+    return None

@@ -68,8 +68,8 @@ class RunScreen:
         ]
         if not target.matches:
             lines += [
-                "         This is not that device: training and losses are real, but time and energy"
-                f" of {target.profile.name} are modelled.",
+                "         This is not that device: training and losses are real, but time and"
+                f" energy of {target.profile.name} are modelled.",
             ]
         lines += [
             f"Energy   {energy_words(target)}",

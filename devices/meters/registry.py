@@ -9,13 +9,33 @@ from pathlib import Path
 
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Meter
+from devices.meters.battery import BatteryMeter
+from devices.meters.hwmon import HwmonMeter
+from devices.meters.ina3221 import Ina3221Meter
+from devices.meters.jtop import JtopMeter
+from devices.meters.nvml import NvmlMeter
+from devices.meters.plug import PlugMeter
+from devices.meters.pmic import PmicMeter
+from devices.meters.pyrapl import PyRaplMeter
 from devices.meters.rapl import RaplMeter
+from devices.meters.rapl_perf import RaplPerfMeter
 from devices.meters.replay import ReplayMeter
 from devices.meters.simulated import SimulatedMeter
+from devices.meters.tegrastats import TegrastatsMeter
 from devices.profile import Profile
 
 METERS: dict[str, type[Meter]] = {
     "rapl": RaplMeter,
+    "rapl-perf": RaplPerfMeter,
+    "pyrapl": PyRaplMeter,
+    "nvml": NvmlMeter,
+    "battery": BatteryMeter,
+    "ina3221": Ina3221Meter,
+    "tegrastats": TegrastatsMeter,
+    "pmic": PmicMeter,
+    "hwmon": HwmonMeter,
+    "jtop": JtopMeter,
+    "plug": PlugMeter,
     "simulated": SimulatedMeter,
     "replay": ReplayMeter,
 }

@@ -1,0 +1,193 @@
+"""Read what a laptop draws from its battery, through the kernel's power supply files.
+
+This is the last resort on a laptop without any other meter: the figure includes the screen, and the
+embedded controller refreshes it only now and then. It exists only while the battery discharges; on
+mains the same file holds 0 or the charging power.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from devices.errors import DeviceError
+from devices.host import read_text
+from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, ReasonCode
+
+POWER_SUPPLY = Path("sys/class/power_supply")
+SCOPE = "battery terminal, whole laptop"
+
+REFRESH_S = 60.0
+"""Embedded controllers refresh the figure every 1 to 60 s and do not say which: take the worst."""
+
+BATTERY_LIMIT_W = 300.0
+"""More than any laptop's battery delivers; a larger figure is a fault of the controller."""
+
+JOULES_PER_MICROWATT_HOUR = 3600e-6
+UNPLUG_FIX = "unplug the charger and wait a minute"
+
+
+@dataclass(frozen=True)
+class BatteryState:
+    """Hold one reading of one battery.
+
+    Attributes:
+        status: The kernel's word, such as Discharging; empty if unreadable.
+        power_w: Size of the power through the terminal; None if the files do not tell.
+    """
+
+    status: str
+    power_w: float | None
+
+
+class BatteryMeter(Meter):
+    """Report the discharge power of every battery; together they are the whole laptop."""
+
+    name = "battery"
+
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        clock: Clock = time.monotonic,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(root, clock, options)
+        self._batteries: list[Path] = []
+
+    @classmethod
+    def probe(
+        cls, root: Path = Path("/"), options: Mapping[str, str] | None = None
+    ) -> Availability:
+        """Say whether the laptop runs on a battery whose power can be read."""
+        try:
+            cls(root, options=options)
+        except DeviceError as error:
+            return Availability(cls.name, False, "bad-option", error.message, error.remedy)
+        batteries = find_batteries(root)
+        if not batteries:
+            return _refuse("no-sensor", f"no battery under /{POWER_SUPPLY}")
+        states = [read_battery(path) for path in batteries]
+        for path, state in zip(batteries, states, strict=True):
+            if state.power_w is None:
+                reason = f"{path.name} shows neither power_now nor current_now with voltage_now"
+                return _refuse("not-supported", reason)
+        if discharge_powers_w(states) is None:
+            shown = ", ".join(
+                f"{path.name} is {state.status or 'unreadable'}"
+                for path, state in zip(batteries, states, strict=True)
+            )
+            return _refuse(
+                "not-supported", f"the laptop does not run on its battery: {shown}", UNPLUG_FIX
+            )
+        return Availability(cls.name, True)
+
+    def open(self) -> None:
+        """Find the batteries.
+
+        Raises:
+            DeviceError: There is none, or it does not discharge.
+        """
+        answer = self.probe(self.root, self.options)
+        if not answer.usable:
+            raise DeviceError(f"meter battery: {answer.reason}", answer.fix)
+        self._batteries = find_batteries(self.root)
+
+    def read(self) -> list[RawSample]:
+        """Read every battery; no battery has a value unless the laptop runs on them all along."""
+        before_s = self.clock()
+        powers_w = discharge_powers_w([read_battery(path) for path in self._batteries])
+        after_s = self.clock()
+        return [
+            RawSample(index, before_s, after_s, None if powers_w is None else powers_w[index])
+            for index in range(len(self._batteries))
+        ]
+
+    def close(self) -> None:
+        """Forget the batteries."""
+        self._batteries = []
+
+    def describe(self) -> MeterInfo:
+        """Describe one rail per battery."""
+        if not self._batteries:
+            raise DeviceError("meter battery is not open")
+        notes = [
+            "valid only while discharging; includes the screen",
+            f"the controller refreshes the figure every 1 to {REFRESH_S:g} s",
+        ]
+        for path in self._batteries:
+            left_j = energy_left_j(path)
+            if left_j is not None:
+                notes.append(f"{path.name}: {left_j:.0f} J left when described, not used")
+        return MeterInfo(
+            meter=self.name,
+            kind="sampled",
+            scope=SCOPE,
+            rails=tuple(Rail(path.name, max_power_w=BATTERY_LIMIT_W) for path in self._batteries),
+            averaging_s=REFRESH_S,
+            max_rate_hz=1.0,
+            notes=tuple(notes),
+        )
+
+
+def _refuse(code: ReasonCode, reason: str, fix: str = "") -> Availability:
+    return Availability(BatteryMeter.name, False, code, reason, fix)
+
+
+def find_batteries(root: Path) -> list[Path]:
+    """Return the folders of the batteries that are fitted, sorted by name."""
+    folders = sorted((root / POWER_SUPPLY).glob("BAT*"))
+    return [path for path in folders if read_text(path / "present") != "0"]
+
+
+def read_battery(folder: Path) -> BatteryState:
+    """Read one battery; the status comes last, so that it covers the reading before it."""
+    power_w = _power_w(folder)
+    return BatteryState(read_text(folder / "status"), power_w)
+
+
+def discharge_powers_w(states: list[BatteryState]) -> list[float] | None:
+    """Return the power of every battery, or None where it is not the laptop's consumption.
+
+    With two batteries one rests at a read 0 W while the other discharges. Nothing may charge, and
+    a laptop that runs draws more than 0 W: a controller that says otherwise has not caught up.
+    """
+    statuses = [state.status for state in states]
+    if "Discharging" not in statuses or "Charging" in statuses or "" in statuses:
+        return None
+    powers_w = [state.power_w for state in states if state.power_w is not None]
+    if len(powers_w) < len(states) or sum(powers_w) <= 0.0:
+        return None
+    return powers_w
+
+
+def energy_left_j(folder: Path) -> float | None:
+    """Return `energy_now` in joules; None on batteries that count charge."""
+    energy_uwh = _integer(folder / "energy_now")
+    return None if energy_uwh is None else energy_uwh * JOULES_PER_MICROWATT_HOUR
+
+
+def _power_w(folder: Path) -> float | None:
+    """Return the size of the power: `power_now`, or current × voltage where that file is absent.
+
+    Some drivers give the current a sign and others do not; the direction is in the status.
+    """
+    power_uw = _integer(folder / "power_now")
+    if power_uw is not None:
+        return _plausible_w(power_uw * 1e-6)
+    current_ua = _integer(folder / "current_now")
+    voltage_uv = _integer(folder / "voltage_now")
+    if current_ua is None or voltage_uv is None:
+        return None
+    return _plausible_w(current_ua * 1e-6 * voltage_uv * 1e-6)
+
+
+def _plausible_w(power_w: float) -> float | None:
+    return abs(power_w) if abs(power_w) <= BATTERY_LIMIT_W else None
+
+
+def _integer(path: Path) -> int | None:
+    text = read_text(path)
+    return int(text) if re.fullmatch(r"-?[0-9]{1,12}", text) else None

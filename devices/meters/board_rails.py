@@ -1,0 +1,119 @@
+"""Decide which rails of this board add up to a figure, from the profile that fits the host.
+
+A meter runs in a process of its own and is only told its own typed form, so it finds the board
+itself under the injected root; the option `board` names it where the device tree does not tell.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devices.errors import DeviceError
+from devices.host import detect
+from devices.meters.base import Role
+from devices.profile import RailRule, find_profile
+
+UNKNOWN_SCOPE = "unknown"
+
+
+@dataclass(frozen=True)
+class BoardRails:
+    """Hold what the profile says about a meter's rails.
+
+    Attributes:
+        board: Name of the profile; empty if none fits the host.
+        compatible: Device-tree compatible strings of the host.
+        rules: Rules for this meter, the preferred one first; none if the board is not known.
+    """
+
+    board: str
+    compatible: tuple[str, ...]
+    rules: tuple[RailRule, ...]
+
+
+@dataclass(frozen=True)
+class RailChoice:
+    """Hold the rule that fits the rails which were found.
+
+    Attributes:
+        rule: The rule; None if no total is known.
+        known_board: Whether a rule was to be had at all.
+        note: Why there is no total; empty with a rule.
+    """
+
+    rule: RailRule | None
+    known_board: bool
+    note: str = ""
+
+    @property
+    def scope(self) -> str:
+        """Return what the total covers."""
+        return self.rule.scope if self.rule else UNKNOWN_SCOPE
+
+    def role(self, rail: str) -> Role:
+        """Return the role of a rail."""
+        return "total" if self.rule and rail in summed_rails(self.rule) else "witness"
+
+
+def summed_rails(rule: RailRule) -> tuple[str, ...]:
+    """Return the rails that make up a rule's figure."""
+    return (rule.total,) if rule.total else rule.sum
+
+
+def find_board_rails(root: Path, meters: Sequence[str], board: str = "") -> BoardRails:
+    """Look up the rules for a meter in the host's profile.
+
+    A profile may hold several rules for one meter, named `<meter>` and `<meter>-<anything>`, where
+    boards of one kind differ in what they can measure.
+
+    Args:
+        root: Root of the file system.
+        meters: Names under which rules may be kept; those of the first that has any are taken.
+        board: Name of a profile; empty to recognise the host.
+
+    Raises:
+        DeviceError: There is no profile of that name.
+    """
+    host = detect(root)
+    try:
+        profile = find_profile(board or "auto", host)
+    except DeviceError:
+        if board:
+            raise
+        return BoardRails("", host.compatible, ())
+    for meter in meters:
+        keys = [key for key in profile.rails if key == meter or key.startswith(f"{meter}-")]
+        keys.sort(key=lambda key: key != meter)
+        if keys:
+            rules = tuple(profile.rails[key] for key in keys)
+            return BoardRails(profile.name, host.compatible, rules)
+    return BoardRails(profile.name, host.compatible, ())
+
+
+def choose_rule(board: BoardRails, rails: Iterable[str], scope: str = "") -> RailChoice:
+    """Pick the first rule whose rails are all there exactly once.
+
+    Args:
+        board: What the profile says.
+        rails: Names of the rails that were found, repeats included.
+        scope: Scope asked for; empty for the preferred one.
+    """
+    counts = Counter(rails)
+    wanted = [rule for rule in board.rules if not scope or rule.scope == scope]
+    for rule in wanted:
+        if all(counts[name] == 1 for name in summed_rails(rule)):
+            return RailChoice(rule, True)
+    found = ", ".join(counts) or "none"
+    if not board.rules:
+        who = f"for {board.board} " if board.board else ""
+        note = f"no rule {who}says which rails make up the whole: all are witnesses ({found})"
+        return RailChoice(None, False, note)
+    if not wanted:
+        scopes = ", ".join(dict.fromkeys(rule.scope for rule in board.rules))
+        return RailChoice(None, True, f"{board.board} has no scope {scope!r}, only {scopes}")
+    missing = [name for name in summed_rails(wanted[0]) if counts[name] != 1]
+    note = f"the total of {board.board} needs each of these once: {', '.join(missing)}"
+    return RailChoice(None, True, f"{note}; rails found: {found}")

@@ -1,0 +1,241 @@
+"""Read the energy counters of NVIDIA GPUs, or their sampled power where there is no counter.
+
+Uses the vendor's binding (package nvidia-ml-py, module pynvml), imported only when asked. Volta and
+newer count millijoules since the driver was loaded; before that only power can be sampled. Jetson's
+integrated GPU lets NVML start and then answers every power query with "Not Supported".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+from devices.errors import DeviceError
+from devices.meters.base import (
+    Availability,
+    Clock,
+    Kind,
+    Meter,
+    MeterInfo,
+    Rail,
+    RawSample,
+    ReasonCode,
+    Rejected,
+)
+from devices.meters.nvml_devices import (
+    UNKNOWN_LIMIT_W,
+    Gpu,
+    check_module,
+    choose_gpus,
+    find_gpus,
+    load_nvml,
+    number,
+    query,
+)
+
+UPDATE_S = 0.1
+"""The counter moves in steps of 20 to 100 ms (alumet, plug-in nvml)."""
+
+AVERAGING_S = 1.0
+STALE_AFTER_S = 2.0
+"""A GPU that is on never draws 0 W."""
+
+NO_PERMISSION = "Insufficient Permissions"
+"""NVML's text for NVML_ERROR_NO_PERMISSION."""
+
+DRIVER_FIX = "load the driver: sudo modprobe nvidia && nvidia-smi"
+
+
+class NvmlMeter(Meter):
+    """Read every GPU that CUDA_VISIBLE_DEVICES shows, at most ten times a second.
+
+    Options: `gpu` (UUIDs or PCI bus ids joined by +, or `all`).
+    """
+
+    name = "nvml"
+    option_names = ("gpu",)
+
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        clock: Clock = time.monotonic,
+        options: Mapping[str, str] | None = None,
+        module: ModuleType | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(root, clock, options)
+        self._module = module
+        self._environment = os.environ if environment is None else environment
+        self._nvml: ModuleType | None = None
+        self._gpus: list[Gpu] = []
+        self._rejected: tuple[Rejected, ...] = ()
+        self._kind: Kind = "counter"
+
+    @classmethod
+    def probe(
+        cls,
+        root: Path = Path("/"),
+        options: Mapping[str, str] | None = None,
+        module: ModuleType | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Availability:
+        """Ask every GPU that counts for its energy and power; a started NVML proves nothing."""
+        try:
+            meter = cls(root, options=options, module=module, environment=environment)
+        except DeviceError as error:
+            return _refuse("bad-option", error)
+        code: ReasonCode = "not-supported"
+        try:
+            nvml = meter._load()
+            code = "no-sensor"
+            meter._start(nvml)
+        except DeviceError as error:
+            return _refuse(code, error)
+        try:
+            meter._select(nvml)
+        except DeviceError as error:
+            denied = NO_PERMISSION in error.message
+            return _refuse("permission" if denied else "not-supported", error)
+        finally:
+            meter.close()
+        return Availability(cls.name, True)
+
+    def _load(self) -> ModuleType:
+        """Get the binding; it speaks to this machine's driver, wherever `root` points."""
+        if self._module is not None:
+            return check_module(self._module)
+        if self.root != Path("/"):
+            raise DeviceError(f"NVML sees this machine only, not the one under {self.root}")
+        return load_nvml()
+
+    def _start(self, nvml: ModuleType) -> None:
+        try:
+            nvml.nvmlInit()
+        except nvml.NVMLError as error:
+            raise DeviceError(f"NVML does not start: {error}", DRIVER_FIX) from error
+        self._nvml = nvml
+
+    def _select(self, nvml: ModuleType) -> None:
+        """Choose the GPUs and the kind they have in common.
+
+        Raises:
+            DeviceError: There is no GPU, or one has neither counter nor power.
+        """
+        gpus = find_gpus(nvml)
+        if not gpus:
+            raise DeviceError("NVML sees no GPU", DRIVER_FIX)
+        self._gpus = choose_gpus(gpus, self.options.get("gpu", ""), self._environment)
+        self._rejected = tuple(
+            Rejected(gpu.bus_id, "not chosen: neither CUDA_VISIBLE_DEVICES nor gpu= names it")
+            for gpu in gpus
+            if gpu not in self._gpus
+        )
+        if all(gpu.has_counter for gpu in self._gpus):
+            self._kind = "counter"
+            return
+        self._kind = "sampled"
+        for gpu in self._gpus:
+            if not gpu.has_power:
+                raise DeviceError(
+                    f"{gpu.model} ({gpu.bus_id}) tells neither energy nor power: {gpu.refusal}",
+                    "on a Jetson use meter ina3221; otherwise a plug",
+                )
+
+    def open(self) -> None:
+        """Start NVML and choose the GPUs.
+
+        Raises:
+            DeviceError: As `probe` says.
+        """
+        self.close()
+        try:
+            nvml = self._load()
+            self._start(nvml)
+            self._select(nvml)
+        except DeviceError as error:
+            self.close()
+            raise DeviceError(f"meter nvml: {error.message}", error.remedy) from error
+
+    def read(self) -> list[RawSample]:
+        """Read every GPU once; one that does not answer gives no value."""
+        samples = []
+        for index, gpu in enumerate(self._gpus):
+            before_s = self.clock()
+            value = None if self._nvml is None else self._read_value(self._nvml, gpu)
+            samples.append(RawSample(index, before_s, self.clock(), value))
+        return samples
+
+    def _read_value(self, nvml: ModuleType, gpu: Gpu) -> float | None:
+        """Return joules or watts; NVML speaks in thousandths of both."""
+        if self._kind == "counter":
+            answer, _ = query(nvml, "nvmlDeviceGetTotalEnergyConsumption", gpu.handle)
+        else:
+            answer, _ = query(nvml, "nvmlDeviceGetPowerUsage", gpu.handle)
+        thousandths = number(answer)
+        # Asked too often, some drivers answer 0 W, which no GPU that is on draws.
+        if thousandths is None or (self._kind == "sampled" and thousandths == 0.0):
+            return None
+        return thousandths * 1e-3
+
+    def close(self) -> None:
+        """Stop NVML."""
+        if self._nvml is not None:
+            # Stopped twice or by a lost driver, NVML complains; there is nothing left to release.
+            with contextlib.suppress(self._nvml.NVMLError):
+                self._nvml.nvmlShutdown()
+        self._nvml = None
+        self._gpus = []
+        self._rejected = ()
+
+    def describe(self) -> MeterInfo:
+        """Describe one rail per GPU."""
+        if not self._gpus:
+            raise DeviceError("meter nvml is not open")
+        averages = self._kind == "sampled" and any(gpu.averages for gpu in self._gpus)
+        return MeterInfo(
+            meter=self.name,
+            kind=self._kind,
+            scope="gpu",
+            rails=tuple(self._rail(gpu) for gpu in self._gpus),
+            rejected=self._rejected,
+            averaging_s=AVERAGING_S if averages else 0.0,
+            max_rate_hz=10.0,
+            notes=self._notes(),
+        )
+
+    def _rail(self, gpu: Gpu) -> Rail:
+        """Describe a GPU; the counter never wraps, so a smaller value is a reset."""
+        limit_w = gpu.limit_w or UNKNOWN_LIMIT_W
+        if self._kind == "sampled":
+            return Rail(gpu.bus_id, resolution_w=1e-3, max_power_w=2.0 * limit_w)
+        return Rail(
+            gpu.bus_id,
+            resolution_j=limit_w * UPDATE_S,
+            max_power_w=2.0 * limit_w,
+            stale_after_s=STALE_AFTER_S,
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = [f"{gpu.bus_id}: {gpu.model}, {gpu.uuid}" for gpu in self._gpus]
+        notes.append("reading wakes an idle GPU")
+        if self._kind == "counter":
+            notes.append(
+                f"the counter moves in steps of up to {UPDATE_S:g} s: a step is bounded by the "
+                "power limit"
+            )
+        else:
+            notes.append("sampled power is within 5 % at best and misses peaks between samples")
+        for gpu in self._gpus:
+            if gpu.split:
+                notes.append(f"{gpu.bus_id}: divided by MIG, the figure is of the whole GPU")
+            if gpu.limit_w is None:
+                notes.append(f"{gpu.bus_id}: limit unknown, {UNKNOWN_LIMIT_W:g} W assumed")
+        return tuple(notes)
+
+
+def _refuse(code: ReasonCode, error: DeviceError) -> Availability:
+    return Availability(NvmlMeter.name, False, code, error.message, error.remedy)

@@ -1,0 +1,214 @@
+"""Find the NVIDIA GPUs that a run may use, and what each of them can tell about its power.
+
+A GPU is named by its UUID or PCI bus id; NVML's own index is not CUDA's. Which GPUs count follows
+CUDA_VISIBLE_DEVICES as CUDA reads it: a list that ends at its first invalid entry.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+
+from devices.errors import DeviceError
+
+PACKAGE_FIX = "pip install nvidia-ml-py"
+FOREIGN_FIX = "pip uninstall -y pynvml nvidia-ml-py3 && pip install --force-reinstall nvidia-ml-py"
+ORDER_FIX = "export CUDA_DEVICE_ORDER=PCI_BUS_ID, or name GPUs by UUID: nvidia-smi -L"
+
+UNKNOWN_LIMIT_W = 1500.0
+"""Above the board power of every GPU there is; used where the limit cannot be asked."""
+
+FIRST_AVERAGING_ARCHITECTURE = 7
+"""NVML_DEVICE_ARCH_AMPERE: from here on power is the mean over 1 s (NVML header; GA100 is not)."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """Hold what NVML says about one GPU.
+
+    Attributes:
+        handle: NVML's handle.
+        uuid: The GPU's own name, `GPU-…`.
+        bus_id: Where it is plugged in, such as `00000000:3B:00.0`.
+        model: Product name.
+        has_counter: True if the energy counter answers.
+        has_power: True if sampled power answers.
+        refusal: What NVML said if neither does.
+        limit_w: Enforced power limit; None if it is not told.
+        averages: True if sampled power is, or may be, the mean over a second.
+        split: True if the GPU is divided into instances (MIG).
+    """
+
+    handle: object
+    uuid: str
+    bus_id: str
+    model: str
+    has_counter: bool
+    has_power: bool
+    refusal: str
+    limit_w: float | None
+    averages: bool
+    split: bool
+
+
+def load_nvml() -> ModuleType:
+    """Import NVIDIA's Python binding.
+
+    Raises:
+        DeviceError: It is not installed, or another package took its name.
+    """
+    try:
+        module = importlib.import_module("pynvml")
+    except ImportError as error:
+        raise DeviceError("the package nvidia-ml-py is not installed", PACKAGE_FIX) from error
+    return check_module(module)
+
+
+def check_module(module: ModuleType) -> ModuleType:
+    """Refuse a module that is called pynvml but is not NVIDIA's.
+
+    Raises:
+        DeviceError: A part that NVIDIA's binding has is missing.
+    """
+    for name in ("_nvmlGetFunctionPointer", "NVMLError", "nvmlDeviceGetTotalEnergyConsumption"):
+        if not hasattr(module, name):
+            reason = f"the installed module pynvml is not NVIDIA's: it has no {name}"
+            raise DeviceError(reason, FOREIGN_FIX)
+    return module
+
+
+def find_gpus(nvml: ModuleType) -> list[Gpu]:
+    """Describe all GPUs, each by asking and not by its name.
+
+    Raises:
+        DeviceError: NVML does not answer for a GPU at all.
+    """
+    try:
+        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+        return [_describe(nvml, handle) for handle in handles]
+    except nvml.NVMLError as error:
+        raise DeviceError(f"the GPUs cannot be listed: {error}", "nvidia-smi -L") from error
+
+
+def _describe(nvml: ModuleType, handle: object) -> Gpu:
+    counter, refusal = query(nvml, "nvmlDeviceGetTotalEnergyConsumption", handle)
+    power, power_refusal = query(nvml, "nvmlDeviceGetPowerUsage", handle)
+    limit, _ = query(nvml, "nvmlDeviceGetEnforcedPowerLimit", handle)
+    architecture, _ = query(nvml, "nvmlDeviceGetArchitecture", handle)
+    mig, _ = query(nvml, "nvmlDeviceGetMigMode", handle)
+    instant = isinstance(architecture, int) and architecture < FIRST_AVERAGING_ARCHITECTURE
+    return Gpu(
+        handle=handle,
+        uuid=as_text(nvml.nvmlDeviceGetUUID(handle)),
+        bus_id=as_text(nvml.nvmlDeviceGetPciInfo(handle).busId),
+        model=as_text(nvml.nvmlDeviceGetName(handle)),
+        has_counter=number(counter) is not None,
+        has_power=bool(number(power)),
+        refusal=refusal or power_refusal,
+        limit_w=(number(limit) or 0.0) * 1e-3 or None,
+        averages=not instant,
+        split=isinstance(mig, list | tuple) and len(mig) > 0 and mig[0] == 1,
+    )
+
+
+def query(nvml: ModuleType, function: str, handle: object) -> tuple[object, str]:
+    """Call one query; return its answer and "", or None and what NVML said."""
+    call = getattr(nvml, function, None)
+    if call is None:
+        return None, f"this binding has no {function}"
+    try:
+        return call(handle), ""
+    except nvml.NVMLError as error:
+        return None, str(error)
+
+
+def number(value: object) -> float | None:
+    """Return a count of NVML's; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 64:
+        return None
+    return float(value)
+
+
+def as_text(value: object) -> str:
+    """Return text; older bindings hand out bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def choose_gpus(gpus: list[Gpu], option: str, environment: Mapping[str, str]) -> list[Gpu]:
+    """Return the GPUs that count.
+
+    Args:
+        gpus: All GPUs in NVML's order, which is the order of PCI bus ids.
+        option: UUIDs or PCI bus ids joined by +; `all`; empty to follow CUDA_VISIBLE_DEVICES.
+        environment: Environment variables.
+
+    Raises:
+        DeviceError: A named GPU does not exist, none is left, or the order is ambiguous.
+    """
+    if option == "all":
+        return gpus
+    if option:
+        return [_by_name(gpus, name) for name in dict.fromkeys(option.split("+"))]
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return gpus
+    chosen = _visible(gpus, visible, environment.get("CUDA_DEVICE_ORDER", ""))
+    if not chosen:
+        reason = f"CUDA_VISIBLE_DEVICES={visible} shows no GPU"
+        raise DeviceError(reason, "unset CUDA_VISIBLE_DEVICES, or nvml:gpu=UUID")
+    return chosen
+
+
+def _by_name(gpus: list[Gpu], name: str) -> Gpu:
+    """Find a GPU by its UUID, an unambiguous beginning of it, or its PCI bus id."""
+    found = [gpu for gpu in gpus if _matches_uuid(gpu, name) or same_bus(gpu.bus_id, name)]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{gpu.uuid} ({gpu.bus_id}, {gpu.model})" for gpu in gpus)
+    many = "several GPUs are" if found else "no GPU is"
+    raise DeviceError(f"{many} called {name!r}", f"GPUs here: {known or 'none'}")
+
+
+def _matches_uuid(gpu: Gpu, name: str) -> bool:
+    return name.lower().startswith("gpu-") and gpu.uuid.lower().startswith(name.lower())
+
+
+def same_bus(left: str, right: str) -> bool:
+    """Compare PCI bus ids; the domain is written with 4 or 8 digits, or left out if it is 0."""
+    return _bus_parts(left) is not None and _bus_parts(left) == _bus_parts(right)
+
+
+def _bus_parts(text: str) -> tuple[int, ...] | None:
+    pattern = r"(?:([0-9a-fA-F]{4,8}):)?([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\.([0-7])"
+    found = re.fullmatch(pattern, text)
+    return tuple(int(part or "0", 16) for part in found.groups()) if found else None
+
+
+def _visible(gpus: list[Gpu], visible: str, order: str) -> list[Gpu]:
+    """Read the list as CUDA does."""
+    chosen: list[Gpu] = []
+    for entry in (part.strip() for part in visible.split(",")):
+        if entry.startswith("MIG-"):
+            reason = f"{entry} is a part of a GPU: its power is not told apart from the rest"
+            raise DeviceError(reason, "nvml:gpu=UUID measures the whole GPU")
+        if re.fullmatch(r"[0-9]{1,4}", entry) and int(entry) < len(gpus):
+            _need_known_order(gpus, order)
+            gpu = gpus[int(entry)]
+        elif entry.lower().startswith("gpu-") and any(_matches_uuid(gpu, entry) for gpu in gpus):
+            gpu = _by_name(gpus, entry)
+        else:
+            break
+        if gpu not in chosen:
+            chosen.append(gpu)
+    return chosen
+
+
+def _need_known_order(gpus: list[Gpu], order: str) -> None:
+    """Refuse numbers where CUDA may count differently: by speed, unless told otherwise."""
+    if order != "PCI_BUS_ID" and len({gpu.model for gpu in gpus}) > 1:
+        raise DeviceError(
+            "CUDA_VISIBLE_DEVICES counts GPUs in CUDA's order, which is not NVML's here", ORDER_FIX
+        )

@@ -1,0 +1,161 @@
+"""Ask a device on the local network for JSON over HTTP, with digest authentication if it wants it.
+
+The standard library's digest handler knows MD5 and SHA-1 only, whereas Shelly plugs use SHA-256
+(RFC 7616). No answer, address or error text that leaves this module contains a password.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import re
+import secrets
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+TIMEOUT_S = 0.8
+"""Below the period of one read per second, so that one lost answer costs one sample."""
+
+MAX_REPLY_BYTES = 65_536
+_FIELD = re.compile(r'([A-Za-z]+)=(?:"([^"]*)"|([^\s",]+))')
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Hold a device's answer.
+
+    Attributes:
+        status: HTTP status.
+        body: Content, at most `MAX_REPLY_BYTES`.
+        challenge: The WWW-Authenticate header; empty if there is none.
+    """
+
+    status: int
+    body: bytes
+    challenge: str = ""
+
+
+class FetchError(Exception):
+    """Say that no usable answer came; the text is safe to print."""
+
+
+Fetch = Callable[[str, Mapping[str, str], float], Reply]
+"""Get an address with headers within seconds; raises `FetchError`."""
+
+
+def fetch_url(url: str, headers: Mapping[str, str], timeout_s: float) -> Reply:
+    """Get an address without any proxy: the device is on this network.
+
+    Raises:
+        FetchError: Nothing answers, or not in HTTP.
+    """
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        request = urllib.request.Request(url, headers=dict(headers))
+        with opener.open(request, timeout=timeout_s) as response:
+            return Reply(response.status, response.read(MAX_REPLY_BYTES))
+    except urllib.error.HTTPError as error:
+        with error:
+            return Reply(error.code, b"", error.headers.get("WWW-Authenticate", ""))
+    except urllib.error.URLError as error:
+        raise FetchError(_cause(error.reason)) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        # ValueError: an address that is none, which the message would repeat
+        raise FetchError(_cause(error)) from None
+
+
+def _cause(reason: object) -> str:
+    """Name an error without its text, which may repeat the address and thus a password."""
+    text = reason.strerror if isinstance(reason, OSError) else None
+    return text or type(reason).__name__
+
+
+def get_json(
+    fetch: Fetch, base: str, path: str, password: str = "", timeout_s: float = TIMEOUT_S
+) -> dict[str, Any]:
+    """Get a JSON object, answering a digest challenge as user `admin` if there is a password.
+
+    Raises:
+        FetchError: No answer, a refusal, or no JSON object.
+        PermissionError: The device wants a password, or another one.
+    """
+    reply = fetch(base + path, {}, timeout_s)
+    if reply.status == 401 and password and reply.challenge:
+        client_nonce = secrets.token_hex(16)
+        answer = digest_answer(reply.challenge, ("admin", password), path, client_nonce)
+        reply = fetch(base + path, {"Authorization": answer}, timeout_s)
+    if reply.status == 401:
+        raise PermissionError("the plug wants a password, or another one")
+    if reply.status != 200:
+        raise FetchError(f"HTTP status {reply.status}")
+    return parse_object(reply.body)
+
+
+def digest_answer(
+    challenge: str, login: tuple[str, str], path: str, client_nonce: str, algorithm: str = "SHA-256"
+) -> str:
+    """Return the Authorization header for a digest challenge (RFC 7616, section 3.4.1; qop=auth).
+
+    Args:
+        challenge: WWW-Authenticate header of the refusal.
+        login: User and password.
+        path: Path and query of the address.
+        client_nonce: Random text of the client.
+        algorithm: The only algorithm that is answered.
+
+    Raises:
+        FetchError: The challenge is of another kind.
+    """
+    scheme, _, rest = challenge.partition(" ")
+    fields = {key.lower(): quoted or plain for key, quoted, plain in _FIELD.findall(rest)}
+    known = scheme.lower() == "digest" and fields.get("algorithm", "MD5").upper() == algorithm
+    if not known or "auth" not in fields.get("qop", "").replace(" ", "").split(","):
+        raise FetchError("the plug asks for an unknown kind of authentication")
+    realm = fields.get("realm", "")
+    nonce = fields.get("nonce", "")
+    user, password = login
+    secret = _sha256(f"{user}:{realm}:{password}")
+    request = _sha256(f"GET:{path}")
+    response = _sha256(f"{secret}:{nonce}:00000001:{client_nonce}:auth:{request}")
+    return (
+        f'Digest username="{user}", realm="{realm}", nonce="{nonce}", uri="{path}", '
+        f'algorithm={algorithm}, qop=auth, nc=00000001, cnonce="{client_nonce}", '
+        f'response="{response}"'
+    )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Return a JSON object whose fractions are `Decimal`, so that their digits can be counted.
+
+    Raises:
+        FetchError: It is not a JSON object; NaN and Infinity are not JSON.
+    """
+    try:
+        data = json.loads(
+            body.decode("utf-8"), parse_float=_decimal, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError):
+        raise FetchError("the answer is not JSON") from None
+    if not isinstance(data, dict):
+        raise FetchError("the answer is not a JSON object")
+    return data
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(text) from error
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(text)

@@ -1,0 +1,119 @@
+"""Read numbers from kernel files that are opened once and read again and again."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from devices.host import read_text
+from devices.meters.base import Clock, RawSample
+
+Opener = Callable[[Path], int]
+
+_I2C_DEVICE = re.compile(r"[0-9]{1,3}-[0-9a-f]{4}")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Say how whole numbers in kernel files make up one quantity.
+
+    Attributes:
+        factors: Files that are multiplied, each with the largest magnitude that can be meant.
+        scale: SI units per unit of the product.
+    """
+
+    factors: tuple[tuple[Path, int], ...]
+    scale: float
+
+
+def open_readonly(path: Path) -> int:
+    """Open a file for reading and return its descriptor."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def parse_integer(text: bytes, limit: int) -> int | None:
+    """Return a signed whole number; None if the text is anything else or beyond ±`limit`."""
+    digits = re.fullmatch(rb"\s*(-?[0-9]{1,20})\s*", text)
+    value = int(digits.group(1)) if digits else None
+    return value if value is not None and abs(value) <= limit else None
+
+
+def read_integer(path: Path, limit: int) -> int | None:
+    """Return the whole number in a file; None if there is none within ±`limit`."""
+    return parse_integer(read_text(path).encode(), limit)
+
+
+class QuantityReader:
+    """Keep the files of several quantities open.
+
+    Args:
+        opener: Opens a file and returns its descriptor.
+    """
+
+    def __init__(self, opener: Opener = open_readonly) -> None:
+        self._opener = opener
+        self._rows: list[list[tuple[int, int]]] = []
+        self._scales: list[float] = []
+
+    def add(self, quantity: Quantity) -> None:
+        """Open the files of one more quantity.
+
+        Raises:
+            OSError: A file cannot be opened; none of the quantity stays open.
+        """
+        row: list[tuple[int, int]] = []
+        try:
+            for path, limit in quantity.factors:
+                row.append((self._opener(path), limit))
+        except OSError:
+            for descriptor, _ in row:
+                os.close(descriptor)
+            raise
+        self._rows.append(row)
+        self._scales.append(quantity.scale)
+
+    def value(self, index: int) -> float | None:
+        """Read one quantity in SI units; None if a file fails or holds no such number."""
+        product = 1
+        for descriptor, limit in self._rows[index]:
+            try:
+                text = os.pread(descriptor, 32, 0)
+            except OSError:
+                return None
+            factor = parse_integer(text, limit)
+            if factor is None:
+                return None
+            product *= factor
+        return product * self._scales[index]
+
+    def samples(self, clock: Clock) -> list[RawSample]:
+        """Read every quantity once, in the order in which they were added."""
+        taken = []
+        for index in range(len(self._rows)):
+            before_s = clock()
+            value = self.value(index)
+            taken.append(RawSample(index, before_s, clock(), value))
+        return taken
+
+    def close(self) -> None:
+        """Close all files."""
+        while self._rows:
+            for descriptor, _ in self._rows.pop():
+                os.close(descriptor)
+        self._scales.clear()
+
+
+def i2c_address(folder: Path) -> str:
+    """Return bus and address of the chip behind a sensor folder, such as `1-0040`.
+
+    Folder numbers (`hwmon3`) change between boots, this does not. Empty if the tree does not tell.
+    """
+    places = [folder, folder.resolve(), (folder / "device").resolve()]
+    for place in places:
+        for part in reversed(place.parts):
+            if _I2C_DEVICE.fullmatch(part):
+                return part
+    return ""

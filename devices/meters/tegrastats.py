@@ -1,0 +1,181 @@
+"""Read the power rails of NVIDIA Jetson modules from the lines that `tegrastats` prints.
+
+The program is the second choice after the kernel's files: it shows the same chips, in whole
+milliwatts, at its own pace, and on some releases only to root.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from devices.errors import DeviceError
+from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, Rejected
+from devices.meters.board_rails import BoardRails, RailChoice, choose_rule, find_board_rails
+from devices.meters.ina3221_chips import AVERAGING_S, find_channels, find_chips
+from devices.meters.programs import Launcher, launch_program
+from devices.meters.tegrastats_lines import LineFollower
+from devices.programs import find_program
+
+PROGRAM = "tegrastats"
+DEFAULT_INTERVAL_MS = 500.0
+PROBE_INTERVAL_MS = 100.0
+FIRST_LINE_LIMIT_S = 2.0
+SILENT_INTERVALS = 4.0
+"""Without a line for so many intervals the program counts as stuck."""
+
+MISSING = "the program tegrastats, which belongs to NVIDIA Jetson, is not installed"
+INSTALL_FIX = "sudo apt install nvidia-l4t-tools"
+ROOT_FIX = "sudo tegrastats --interval 1000 shows whether root sees them; then run as root"
+
+
+class TegrastatsMeter(Meter):
+    """Follow `tegrastats`; its lines are stamped by the injected clock when they arrive.
+
+    Options: `interval_ms` (time between lines), and `board` and `scope` as for `ina3221`.
+    """
+
+    name = "tegrastats"
+    option_names = ("interval_ms", "board", "scope")
+
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        clock: Clock = time.monotonic,
+        options: Mapping[str, str] | None = None,
+        launch: Launcher = launch_program,
+    ) -> None:
+        super().__init__(root, clock, options)
+        self._launch = launch
+        self.interval_ms = self.float_option("interval_ms", DEFAULT_INTERVAL_MS)
+        if not 50.0 <= self.interval_ms <= 1000.0:
+            raise DeviceError("tegrastats: interval_ms must lie between 50 and 1000")
+        self._follower: LineFollower | None = None
+        self._info: MeterInfo | None = None
+        self._heard_s = 0.0
+
+    @classmethod
+    def probe(
+        cls,
+        root: Path = Path("/"),
+        options: Mapping[str, str] | None = None,
+        launch: Launcher = launch_program,
+    ) -> Availability:
+        """Say whether the program is here and prints the rails of this board."""
+        try:
+            meter = cls(root, options=options, launch=launch)
+            if find_program(root, PROGRAM) is None:
+                return Availability(cls.name, False, "no-sensor", MISSING, INSTALL_FIX)
+            board = meter._board()
+        except DeviceError as error:
+            return Availability(cls.name, False, "bad-option", error.message, error.remedy)
+        try:
+            _, choice = meter._start(board, PROBE_INTERVAL_MS)
+        except DeviceError as error:
+            return Availability(cls.name, False, "no-sensor", error.message, error.remedy)
+        finally:
+            meter.close()
+        if choice.known_board and choice.rule is None:
+            return Availability(cls.name, False, "no-sensor", choice.note)
+        return Availability(cls.name, True)
+
+    def _board(self) -> BoardRails:
+        # The program shows the same chips as the kernel's files, under the same names.
+        keys = (self.name, "ina3221")
+        return find_board_rails(self.root, keys, self.options.get("board", ""))
+
+    def _start(self, board: BoardRails, interval_ms: float) -> tuple[dict[str, float], RailChoice]:
+        """Start the program; return the rails of its first line and what they add up to.
+
+        Raises:
+            DeviceError: The program is missing, cannot be started or prints no rails.
+        """
+        program = find_program(self.root, PROGRAM)
+        if program is None:
+            raise DeviceError(MISSING, INSTALL_FIX)
+        try:
+            process = self._launch([str(program), "--interval", f"{interval_ms:.0f}"])
+        except OSError as error:
+            raise DeviceError(f"{program}: {error.strerror}", f"ls -l {program}") from error
+        self._follower = LineFollower(process, self.clock)
+        rails = self._follower.first(FIRST_LINE_LIMIT_S + interval_ms / 1000.0)
+        if not rails:
+            reason = "tegrastats prints no power rails: some releases show them to root only"
+            raise DeviceError(reason, ROOT_FIX)
+        printed = [re.sub(r" \([0-9]+\)$", "", name) for name in rails]
+        return rails, choose_rule(board, printed, self.options.get("scope", ""))
+
+    def open(self) -> None:
+        """Start the program and wait for its first line with rails.
+
+        Raises:
+            DeviceError: The program is missing, prints no rails, or not those of the board.
+        """
+        self.close()
+        board = self._board()
+        try:
+            rails, choice = self._start(board, self.interval_ms)
+            if choice.known_board and choice.rule is None:
+                raise DeviceError(choice.note)
+        except DeviceError as error:
+            self.close()
+            raise DeviceError(f"meter {self.name}: {error.message}", error.remedy) from error
+        self._heard_s = self.clock()
+        self._info = self._describe(board, list(rails), choice)
+
+    def _describe(self, board: BoardRails, names: list[str], choice: RailChoice) -> MeterInfo:
+        steps_w = self._steps_w(board)
+        unknown = [name for name in names if steps_w.get(name) is None]
+        notes = [choice.note] if choice.note else []
+        if unknown:
+            notes.append(f"step of the sensor not known for {', '.join(unknown)}")
+        return MeterInfo(
+            meter=self.name,
+            kind="sampled",
+            scope=choice.scope,
+            rails=tuple(
+                Rail(name, choice.role(name), resolution_w=steps_w.get(name)) for name in names
+            ),
+            rejected=(Rejected("NC", "not connected, wherever it is printed"),),
+            averaging_s=AVERAGING_S,
+            max_rate_hz=1000.0 / self.interval_ms,
+            notes=tuple(notes),
+        )
+
+    def _steps_w(self, board: BoardRails) -> dict[str, float | None]:
+        """Return the sensors' steps where the kernel's files show the same chips."""
+        channels, _ = find_channels(find_chips(self.root), board.compatible)
+        return {channel.name: channel.resolution_w for channel in channels}
+
+    def read(self) -> list[RawSample]:
+        """Return the readings since the last call; failed ones if the program fell silent."""
+        if self._follower is None or self._info is None:
+            return []
+        rails = self._info.rails
+        readings = self._follower.take()
+        if not readings:
+            now_s = self.clock()
+            if now_s - self._heard_s <= SILENT_INTERVALS * self.interval_ms / 1000.0:
+                return []
+            return [RawSample(index, now_s, now_s, None) for index in range(len(rails))]
+        self._heard_s = readings[-1][0]
+        return [
+            RawSample(index, time_s, time_s, values.get(rail.name))
+            for time_s, values in readings
+            for index, rail in enumerate(rails)
+        ]
+
+    def close(self) -> None:
+        """Kill the program and everything it started."""
+        if self._follower is not None:
+            self._follower.stop()
+        self._follower = None
+        self._info = None
+
+    def describe(self) -> MeterInfo:
+        """Return what is read and what was left out."""
+        if self._info is None:
+            raise DeviceError(f"meter {self.name} is not open")
+        return self._info

@@ -1,0 +1,186 @@
+"""List devices, meters, methods, models, data sets and runs: usable here, or why not."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from devices.errors import DeviceError
+from devices.host import Host, detect, matches
+from devices.meters.registry import METERS, probe_meter
+from devices.profile import load_profiles
+from harness.config import DATA_SETS
+from harness.errors import EXIT_DONE, DeviceMissingError, HarnessError, UsageError, unknown
+from harness.host_facts import detect_tree
+from harness.methods.registry import METHODS, Method, Parameter
+from harness.options import Parser, read_options
+from models.registry import MODELS
+
+
+@dataclass(frozen=True)
+class Item:
+    """Hold one thing listed: its name, whether it can be used here, what it is or why not."""
+
+    name: str
+    usable: bool
+    text: str
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON shows."""
+        return {"name": self.name, "usable": self.usable, "text": self.text, **self.more}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = Parser(
+        prog="python -m harness.list",
+        description="List what exists, usable here or not, and why.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("kind", metavar="KIND", help=", ".join(LISTS))
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    parser.add_argument("--out", default="results", metavar="DIR", help="folder of runs [results]")
+    parser.add_argument("--root", metavar="DIR", help="answer for a folder that doctor has written")
+    try:
+        parsed = read_options(parser, sys.argv[1:] if words is None else words)
+        if parsed.kind not in LISTS:
+            raise unknown("kind", parsed.kind, LISTS)
+        _print(list(LISTS[parsed.kind](parsed)), parsed)
+    except DeviceError as error:
+        shown = DeviceMissingError(error.message, error.remedy)
+        print(f"error: {shown}", file=sys.stderr)
+        return shown.exit_status
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    return EXIT_DONE
+
+
+def _print(items: Sequence[Item], parsed: Namespace) -> None:
+    if parsed.json:
+        print(json.dumps([item.to_dict() for item in items], indent=2))
+        return
+    if not items:
+        print(f"no {parsed.kind} in {parsed.out}" if parsed.kind == "runs" else "none")
+    width = max((len(item.name) for item in items), default=0)
+    for item in items:
+        print(f"{'yes' if item.usable else 'no ':<4}{item.name:<{width}}  {item.text}")
+
+
+def _host(parsed: Namespace) -> Host:
+    return detect_tree(Path(parsed.root))[0] if parsed.root else detect()
+
+
+def _devices(parsed: Namespace) -> Iterable[Item]:
+    host = _host(parsed)
+    for profile in load_profiles():
+        here = matches(host, profile)
+        how = "this host" if here else "not this host: time and energy would be modelled"
+        meters = ", ".join(profile.meters) or "none of its own"
+        yield Item(
+            profile.name, here, f"{profile.title}; {how}; meters: {meters}",
+            {"title": profile.title, "aliases": list(profile.aliases), "cores": profile.cores,
+             "memory_bytes": profile.memory_bytes, "meters": list(profile.meters),
+             "power_modes": dict(profile.power_modes.ids) if profile.power_modes else {},
+             "limits": list(profile.limits)},
+        )  # fmt: skip
+
+
+def _meters(parsed: Namespace) -> Iterable[Item]:
+    root = Path(parsed.root or "/")
+    for name, kind in METERS.items():
+        options = list(kind.option_names)
+        try:
+            answer = probe_meter(name, root)
+            usable, reason, fix = answer.usable, answer.reason, answer.fix
+        except DeviceError as error:
+            usable, reason, fix = False, error.message, error.remedy
+        text = "can be used here" if usable else reason
+        given = f"; options: {', '.join(options)}" if options else ""
+        yield Item(name, usable, text + given, {"reason": reason, "fix": fix, "options": options})
+
+
+def _methods(_: Namespace) -> Iterable[Item]:
+    for method in METHODS.values():
+        parameters = [_parameter(parameter) for parameter in method.parameters]
+        given = f"; parameters: {', '.join(parameters)}" if parameters else ""
+        text = f"{method.meaning}; cost {method.cost}; {method.source}{given}"
+        yield Item(method.name, True, text, _method_details(method))
+
+
+def _parameter(parameter: Parameter) -> str:
+    default = "as the setting asks" if parameter.default is None else parameter.default
+    return f"{parameter.name}={default} ({parameter.meaning})"
+
+
+def _method_details(method: Method) -> dict[str, Any]:
+    return {
+        "cost": method.cost,
+        "source": method.source,
+        "parameters": [
+            {"name": p.name, "kind": p.kind.__name__, "default": p.default, "meaning": p.meaning}
+            for p in method.parameters
+        ],
+    }
+
+
+def _models(_: Namespace) -> Iterable[Item]:
+    usable = find_spec("torch") is not None
+    for name, (_where, meaning) in MODELS.items():
+        yield Item(name, usable, meaning + ("" if usable else "; PyTorch is not installed"))
+
+
+def _datasets(_: Namespace) -> Iterable[Item]:
+    usable = find_spec("numpy") is not None
+    for name, meaning in DATA_SETS.items():
+        yield Item(name, usable, meaning + ("" if usable else "; NumPy is not installed"))
+
+
+def _runs(parsed: Namespace) -> Iterable[Item]:
+    out = Path(parsed.out)
+    if not out.is_dir():
+        raise UsageError(f"there is no folder {out}", "Name the folder of runs with --out DIR.")
+    for manifest in sorted(out.glob("*/manifest.json")):
+        yield _run(manifest)
+
+
+def _run(manifest: Path) -> Item:
+    name = manifest.parent.name
+    try:
+        facts = json.loads(manifest.read_text(encoding="utf-8"))
+        cells = _cell_states(manifest.parent / "cells.csv")
+    except (OSError, ValueError, csv.Error) as error:
+        return Item(name, False, f"cannot be read: {error}", {"status": None})
+    if not isinstance(facts, dict):
+        return Item(name, False, "cannot be read: its manifest is no object", {"status": None})
+    status = str(facts.get("status", "unknown"))
+    counted = ", ".join(f"{count} {state}" for state, count in sorted(cells.items())) or "none"
+    quick = "; quick, not for publication" if facts.get("quick") else ""
+    return Item(
+        name, status == "done", f"{status}; cells: {counted}{quick}",
+        {"status": status, "created": facts.get("created"), "cells": dict(cells)},
+    )  # fmt: skip
+
+
+def _cell_states(path: Path) -> Counter[str]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return Counter(row.get("status") or "unknown" for row in csv.DictReader(stream))
+
+
+LISTS: dict[str, Callable[[Namespace], Iterable[Item]]] = {
+    "devices": _devices,
+    "meters": _meters,
+    "methods": _methods,
+    "models": _models,
+    "datasets": _datasets,
+    "runs": _runs,
+}

@@ -1,0 +1,195 @@
+"""Every device that can be named has a sound profile and recognises its own boards only."""
+
+import re
+
+import pytest
+
+from devices.errors import DeviceError
+from devices.host import detect, matches
+from devices.meters.registry import METERS
+from devices.profile import PROFILE_FOLDER, find_profile, load_profile, load_profiles, profile_names
+
+NAMES = (
+    "x86", "x86-nvidia", "jetson-nano", "jetson-tx2", "jetson-xavier-nx", "jetson-agx-xavier",
+    "jetson-orin-nano", "jetson-orin-nx", "jetson-agx-orin", "jetson-thor", "raspberry-pi-3",
+    "raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-zero-2",
+)  # fmt: skip
+
+MODELS = {
+    "NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super": "jetson-orin-nano",
+    "NVIDIA Orin Nano Developer Kit": "jetson-orin-nano",
+    "NVIDIA Orin NX Developer Kit": "jetson-orin-nx",
+    "NVIDIA Jetson AGX Orin Developer Kit": "jetson-agx-orin",
+    "NVIDIA Jetson AGX Thor Developer Kit": "jetson-thor",
+    "NVIDIA Jetson Nano Developer Kit": "jetson-nano",
+    "Raspberry Pi 5 Model B Rev 1.1": "raspberry-pi-5",
+    "Raspberry Pi 4 Model B Rev 1.4": "raspberry-pi-4",
+    "Raspberry Pi 3 Model B Plus Rev 1.3": "raspberry-pi-3",
+    "Raspberry Pi Zero 2 W Rev 1.0": "raspberry-pi-zero-2",
+}
+"""Model texts of real boards → the device they are."""
+
+COMPATIBLE = {
+    "nvidia,p3449-0000-b00+p3448-0000-b00": "jetson-nano",
+    "nvidia,p3449-0000+p3668-0000": "jetson-xavier-nx",
+    "nvidia,p3509-0000+p3668-0001": "jetson-xavier-nx",
+    "nvidia,p2597-0000+p3310-1000": "jetson-tx2",
+    "nvidia,quill": "jetson-tx2",
+    "nvidia,p2822-0000+p2888-0001": "jetson-agx-xavier",
+    "nvidia,jetson-xavier": "jetson-agx-xavier",
+    "nvidia,jetson-xavier-nx": "jetson-xavier-nx",
+    "nvidia,p3768-0000+p3767-0005-super": "jetson-orin-nano",
+    "nvidia,p3768-0000+p3767-0000": "jetson-orin-nx",
+    "nvidia,p3737-0000+p3701-0005": "jetson-agx-orin",
+    "nvidia,p4071-0000+p3834-0008": "jetson-thor",
+    "raspberrypi,3-model-b-plus": "raspberry-pi-3",
+    "raspberrypi,model-zero-2-w": "raspberry-pi-zero-2",
+    "raspberrypi,400": "raspberry-pi-4",
+}
+"""Device-tree texts of real boards → the device they are; the part number of the module decides."""
+
+MODES = {
+    "jetson-xavier-nx": {"MODE_15W_6CORE": 2, "MODE_10W_DESKTOP": 5},
+    "jetson-orin-nano": {"15W": 0, "MAXN_SUPER": 2},
+    "jetson-orin-nx": {"MAXN_SUPER": 0},
+    "jetson-agx-orin": {"MAXN": 0, "MODE_30W": 2, "MODE_40W": 3},
+    "jetson-thor": {"MAXN": 0},
+}
+"""Pairs that boards printed when asked `nvpmodel -q`."""
+
+
+def board_with(tmp_path, **properties):
+    folder = tmp_path / "proc/device-tree"
+    folder.mkdir(parents=True)
+    for name, text in properties.items():
+        (folder / name).write_text(text + "\0")
+    return detect(tmp_path, arch="aarch64", cores_usable=4)
+
+
+def recognised(host):
+    return [profile.name for profile in load_profiles() if matches(host, profile)]
+
+
+def test_every_device_has_a_profile():
+    """The names that the command line documents are the profiles, no more and no fewer."""
+    assert sorted(NAMES) == profile_names()
+
+
+@pytest.mark.parametrize(("model", "name"), MODELS.items())
+def test_model_text_decides(tmp_path, model, name):
+    """A board that tells only its model is that device and no other."""
+    host = board_with(tmp_path, model=model)
+    assert recognised(host) == [name]
+    assert find_profile("auto", host).name == name
+
+
+@pytest.mark.parametrize(("text", "name"), COMPATIBLE.items())
+def test_part_number_decides(tmp_path, text, name):
+    """A board known by its module's part number is that device and no other."""
+    assert recognised(board_with(tmp_path, compatible=text)) == [name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_have_sources(name):
+    """Every figure says where it is from: an assumption, or a source with a name."""
+    profile = find_profile(name)
+    power, compute = profile.power, profile.compute
+    for source in (power.idle_source, power.full_load_source, compute.flop_source,
+                   compute.memory_source):  # fmt: skip
+        named = re.search(r"capture|\.(com|org|uk)\b|figure|report|ark_jetson_kernel", source)
+        assert source.startswith("assumption: ") or named
+    assert 0 < power.idle_w < power.full_load_w
+    assert profile.training.threads <= profile.cores
+    assert profile.limits
+    assert profile.settings.precision == "fp32"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_meters_exist_and_rules_belong_to_them(name):
+    """Preferred meters are registered; every rule is of one of them and never adds a part twice."""
+    profile = find_profile(name)
+    assert set(profile.meters) <= set(METERS)
+    for key, rule in profile.rails.items():
+        assert any(key == meter or key.startswith(f"{meter}-") for meter in profile.meters)
+        summed = {rule.total} if rule.total else set(rule.sum)
+        assert not summed & set(rule.never_sum)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("jetson")])
+def test_jetson_modes_and_rails(name):
+    """Every Jetson has rails and power modes, and recommends one that exists."""
+    profile = find_profile(name)
+    assert profile.rails["ina3221"].scope in ("module", "kit")
+    modes = profile.power_modes
+    assert modes is not None
+    assert modes.recommended in modes.ids
+    assert MODES.get(name, {}).items() <= modes.ids.items()
+    assert "GPU" in " ".join(profile.limits)
+
+
+def test_boards_without_total_rail_sum():
+    """AGX Xavier adds six rails, AGX Orin three and never the one inside another."""
+    assert len(find_profile("jetson-agx-xavier").rails["ina3221"].sum) == 6
+    orin = find_profile("jetson-agx-orin").rails["ina3221"]
+    assert set(orin.sum) == {"VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"}
+    assert "VDDQ_VDD2_1V8AO" in orin.never_sum
+
+
+def test_thor_has_two_scopes():
+    """The kit's input and the module's sum are two figures under two names."""
+    rails = find_profile("jetson-thor").rails
+    assert (rails["ina3221"].scope, rails["ina3221"].total) == ("kit", "VIN")
+    module = rails["ina3221-module"]
+    assert module.scope == "module"
+    assert set(module.sum) == {"VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"proc/driver/nvidia/version": "NVRM version: x\n"},
+        {"sys/bus/pci/devices/0000:01:00.0/vendor": "0x10de\n",
+         "sys/bus/pci/devices/0000:01:00.0/class": "0x030000\n"},
+    ],
+)  # fmt: skip
+def test_nvidia_gpu_makes_another_device(tmp_path, files):
+    """A PC with that GPU is x86-nvidia before x86, and says that the GPU does not train yet."""
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    host = detect(tmp_path, arch="x86_64", cores_usable=8)
+    profile = find_profile("auto", host)
+    assert profile.name == "x86-nvidia"
+    assert profile.meters == ("rapl", "nvml")
+    assert "not supported by the engine yet" in profile.limits[0]
+    assert matches(host, find_profile("x86"))
+
+
+def test_sound_chip_of_nvidia_is_no_gpu(tmp_path):
+    """An NVIDIA function that is no display controller does not make a GPU host."""
+    device = tmp_path / "sys/bus/pci/devices/0000:01:00.1"
+    device.mkdir(parents=True)
+    (device / "vendor").write_text("0x10de\n")
+    (device / "class").write_text("0x040300\n")
+    host = detect(tmp_path, arch="x86_64", cores_usable=8)
+    assert find_profile("auto", host).name == "x86"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('recommended = "MAXN"', 'recommended = "MAX"', "power_modes.recommended is not one of"),
+        ("MAXN = 0", "MAXN = -1", "power_modes.ids.MAXN must be a whole number"),
+        ("MAXN = 0", 'MAXN = "0"', "power_modes.ids.MAXN must be a whole number"),
+        ("governor =", "govenor =", "settings.govenor is an unknown key"),
+    ],
+)
+def test_wrong_tables_name_their_key(tmp_path, old, new, words):
+    """A mode that does not exist and a misspelt setting are refused with place and key."""
+    text = (PROFILE_FOLDER / "jetson-thor.toml").read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "jetson-thor.toml"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(DeviceError, match=words):
+        load_profile(path)
