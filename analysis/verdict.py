@@ -29,6 +29,9 @@ REFERENCE = "independent"
 SIGNIFICANCE = 0.05
 BOOTSTRAP_SEED = 0
 
+PRETENDED = ("simulated", "replay")
+"""Meters that play a made-up or recorded stream instead of reading a sensor."""
+
 Row = Mapping[str, object]
 
 
@@ -259,7 +262,10 @@ def _energy_hedges(done: Sequence[Row]) -> list[str]:
         return [f"Energy was measured by different meters ({names}) and is not compared."]
     if meters:
         scope = ", ".join(word for word in meters[0][1:] if word)
-        return [f"Energy was measured by {meters[0][0]}" + (f" ({scope})." if scope else ".")]
+        words = [f"Energy was measured by {meters[0][0]}" + (f" ({scope})." if scope else ".")]
+        if meters[0][0].startswith(PRETENDED):
+            words.append("That meter is no sensor: its joules say nothing about this host.")
+        return words
     if any(number(row.get("energy_model_j")) is not None for row in done):
         return ["Energy is modelled from the device profile, not measured."]
     return ["No energy was measured or modelled."] if done else []

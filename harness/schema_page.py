@@ -8,18 +8,20 @@ from harness.schema import COST_PHASES, FILES, PHASES, SCHEMA_VERSION
 
 INTRODUCTION = f"""# Result files
 
-Written by `python -m harness.schema_page` from `harness/schema.py`; schema version {SCHEMA_VERSION}.
+Written by `python -m harness.schema_page` from `harness/schema.py`; schema version
+{SCHEMA_VERSION}.
 
 A run folder holds `manifest.json` (what ran, on what, with which software, meter, data and
-configuration), the tables below, `affinity/<cell>.csv` (the mean affinity matrix: recipients in rows,
-task letters in header and first column), `events.jsonl` (one JSON object a line),
+configuration), the tables below, `affinity/<cell>.csv` (the mean affinity matrix: recipients in
+rows, task letters in header and first column), `events.jsonl` (one JSON object a line),
 `checkpoints/<cell>/<group>.safetensors` (final weights) and `report/`.
 
-Rules: SI units, named in the column; comma, UTF-8, header always; floats in full precision; an empty
-field means there is no value, never zero; `true` and `false`; columns keep their order, and any change
-raises the schema version.
+Rules: SI units, named in the column; comma, UTF-8, header always; floats in full precision; an
+empty field means there is no value, never zero; `true` and `false`; columns keep their order, and
+any change raises the schema version.
 
-Phases: {", ".join(PHASES)}. A method is charged for {", ".join(COST_PHASES)}.
+Phases: {", ".join(PHASES)}.
+A method is charged for {", ".join(COST_PHASES)}.
 """
 
 

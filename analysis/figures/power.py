@@ -18,6 +18,9 @@ from analysis.style import legend_above
 
 RAIL_LINES = ("-", "--", ":", "-.")
 TRACE_COLOUR = "#222222"
+GAP_S = 1e-3
+"""Phases closer than this adjoin: what lies between them is the marking itself."""
+SHORTEST_MEAN_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,9 @@ def prepare(run: Run, cell: str) -> PowerData | None:
     if known.empty:
         return None
     zero = float(known["start_s"].min())
-    return PowerData(_spans(known, zero), _steps(known, zero), modelled=True, on_device=on_device)
+    return PowerData(
+        _spans(known, zero), _steps(_coarse(known), zero), modelled=True, on_device=on_device
+    )
 
 
 def draw(ax: Axes, data: PowerData) -> Axes:
@@ -137,12 +142,28 @@ def _spans(phases: pd.DataFrame, zero: float) -> pd.DataFrame:
     joined: list[list[float | str]] = []
     rows = phases[["phase", "start_s", "end_s"]].to_numpy().tolist()
     for phase, start, end in rows:
-        if joined and joined[-1][0] == phase and start - float(joined[-1][2]) < 1e-3:
+        if joined and joined[-1][0] == phase and start - float(joined[-1][2]) < GAP_S:
             joined[-1][2] = max(float(joined[-1][2]), end)
         else:
             joined.append([phase, start, end])
     spans = [(phase, float(start) - zero, float(end) - zero) for phase, start, end in joined]
     return pd.DataFrame(spans, columns=["phase", "start_s", "end_s"])
+
+
+def _coarse(phases: pd.DataFrame) -> pd.DataFrame:
+    """Return neighbouring phases merged until each stretch is long enough for a mean power.
+
+    Processor seconds are counted in ticks of the kernel, so the modelled power of a millisecond is
+    noise although the sum of many is right.
+    """
+    stretches: list[list[float]] = []
+    for start, end, energy in phases[["start_s", "end_s", "energy_model_j"]].to_numpy(float):
+        first, last, joules = stretches[-1] if stretches else (start, -np.inf, 0.0)
+        if last - first < SHORTEST_MEAN_S and start - last < GAP_S:
+            stretches[-1] = [first, end, joules + energy]
+        else:
+            stretches.append([start, end, energy])
+    return pd.DataFrame(stretches, columns=["start_s", "end_s", "energy_model_j"])
 
 
 def _on_device_clock(phases: pd.DataFrame) -> pd.DataFrame:
@@ -158,7 +179,7 @@ def _steps(phases: pd.DataFrame, zero: float) -> pd.DataFrame:
     rows = phases[["start_s", "end_s", "energy_model_j"]].to_numpy(dtype=float).tolist()
     for start, end, energy in rows:
         power = energy / (end - start)
-        if last_end is not None and start - last_end > 1e-3:
+        if last_end is not None and start - last_end > GAP_S:
             points.append(("modelled mean power", last_end - zero, float("nan")))
         points.append(("modelled mean power", start - zero, power))
         points.append(("modelled mean power", end - zero, power))
