@@ -47,6 +47,7 @@ PATTERNS = (
     "sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/*",
     "sys/devices/system/cpu/cpu[0-9]*/topology/physical_package_id",
     "sys/devices/system/cpu/online",
+    "sys/devices/system/cpu/present",
     "sys/hypervisor/type",
     "var/lib/nvpmodel/status",
 )
@@ -132,4 +133,6 @@ def _case(arguments: list[str], answer: Answer) -> str:
     say = f"printf %s {shlex.quote(text)}"
     if answer.status is None:
         return f"*) while {say}; do sleep 1; done ;;\n"
+    if answer.errors:
+        say += f"; printf %s {shlex.quote(answer.errors)} >&2"
     return f"{shlex.quote(' '.join(arguments))}) {say}; exit {answer.status} ;;\n"

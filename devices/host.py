@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 VirtualKind = Literal["", "vm", "container"]
 
+MAX_CPU = 65_535
+
 
 @dataclass(frozen=True)
 class HostMatch:
@@ -97,6 +99,7 @@ def detect(
     board = model[0] if model else read_text(root / "sys/class/dmi/id/product_name")
     cpu = _first_processor(read_text(root / "proc/cpuinfo"))
     virtual, reason = find_virtualisation(root)
+    online = parse_cpu_list(read_text(root / "sys/devices/system/cpu/online"))
     usable = len(os.sched_getaffinity(0)) if cores_usable is None else cores_usable
     return Host(
         arch=platform.machine() if arch is None else arch,
@@ -104,7 +107,7 @@ def detect(
         compatible=_device_tree(root, "compatible"),
         cpu_model=cpu.get("model name", "") or (model[0] if model else ""),
         cpu_vendor=cpu.get("vendor_id", ""),
-        cores_online=count_cpu_list(read_text(root / "sys/devices/system/cpu/online")),
+        cores_online=len(online) or None,
         cores_usable=usable,
         memory_bytes=_memory_bytes(read_text(root / "proc/meminfo")),
         kernel=read_text(root / "proc/sys/kernel/osrelease"),
@@ -186,19 +189,19 @@ def read_text(path: Path) -> str:
         return ""
 
 
-def count_cpu_list(text: str) -> int | None:
-    """Count the processors in a kernel list such as `0-3,6`; None if it is not one."""
-    count = 0
+def parse_cpu_list(text: str) -> list[int]:
+    """Return the processors of a kernel list such as `0,18` or `0-1`; empty if it is not one."""
+    cpus: list[int] = []
     for part in text.split(","):
-        span = re.fullmatch(r"\s*([0-9]{1,6})(?:-([0-9]{1,6}))?\s*", part)
+        span = re.fullmatch(r"\s*([0-9]{1,5})(?:-([0-9]{1,5}))?\s*", part)
         if span is None:
-            return None
+            return []
         first = int(span.group(1))
         last = first if span.group(2) is None else int(span.group(2))
-        if last < first:
-            return None
-        count += last - first + 1
-    return count
+        if not first <= last <= MAX_CPU:
+            return []
+        cpus.extend(range(first, last + 1))
+    return sorted(set(cpus))
 
 
 def _device_tree(root: Path, name: str) -> tuple[str, ...]:

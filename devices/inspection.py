@@ -24,7 +24,7 @@ class MeterReport:
     """Hold what one meter could tell.
 
     Attributes:
-        name: The meter, without options, which may hold a password.
+        name: The meter, without options.
         usable: True if it was read.
         reason: Why not; empty if usable.
         fix: What would make it usable, or its figure complete.

@@ -1,8 +1,14 @@
-"""Ask the system's own programs, found under an injected root, and remember what they said."""
+"""Run the system's own programs, found under an injected root, and never leave one behind.
+
+Every program leads a process group of its own, and the whole group is killed when its time is over
+or its reader has had enough, so that nothing a wrapper script started stays.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,42 +17,101 @@ from pathlib import Path
 FOLDERS = ("bin", "usr/bin", "usr/sbin", "sbin", "usr/local/bin", "opt/vc/bin")
 """Where programs lie under the root; PATH is not used, so that a fake root is the whole truth."""
 
+NOT_STARTED = 126
+"""The shell's exit status for a file that cannot be executed."""
+
+KILL_AFTER_S = 1.0
+
 
 @dataclass(frozen=True)
 class Answer:
-    """Hold what a program said: exit status (None if it did not end in time) and its output."""
+    """Hold what a program said.
+
+    Attributes:
+        status: Exit status; None if it was stopped, `NOT_STARTED` if it could not be started.
+        text: Standard output, also what was printed before it was stopped.
+        errors: Standard error; the system's message if it could not be started.
+    """
 
     status: int | None
     text: str
+    errors: str = ""
 
 
 Run = Callable[[Sequence[str], float], Answer]
+"""Runs a program for at most some seconds."""
+
+Launch = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
+"""Starts a program that goes on printing."""
+
+
+def launch_program(
+    words: Sequence[str], errors: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """Start a program in a process group of its own, its standard output in a pipe.
+
+    Args:
+        words: The program's path and its arguments.
+        errors: Where its standard error goes, as `subprocess.Popen` takes it.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+    return subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env={**os.environ, "LC_ALL": "C"},
+        start_new_session=True,
+    )
 
 
 def run_program(words: Sequence[str], timeout_s: float) -> Answer:
-    """Run a program; what it printed before it was stopped is kept.
-
-    A program that cannot be started at all (another processor's, not executable) has status 126.
-    """
+    """Run a program to its end, or kill its group after `timeout_s`; failures are answers."""
     try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=timeout_s,
-            check=False,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except subprocess.TimeoutExpired as late:
-        return Answer(None, _text(late.stdout))
+        process = launch_program(words, subprocess.PIPE)
     except OSError as error:
-        return Answer(126, str(error.strerror))
-    return Answer(done.returncode, _text(done.stdout))
+        return Answer(NOT_STARTED, "", f"{words[0]}: {error.strerror}")
+    with process:
+        try:
+            text, errors = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            return _killed(process)
+        # What it started may have outlived it with its outputs closed.
+        _signal_group(process, signal.SIGKILL)
+    return Answer(process.returncode, _decode(text), _decode(errors))
 
 
-def _text(output: bytes | None) -> str:
+def _killed(process: subprocess.Popen[bytes]) -> Answer:
+    """Kill a program's group and return what it had said."""
+    _signal_group(process, signal.SIGKILL)
+    try:
+        text, errors = process.communicate(timeout=KILL_AFTER_S)
+    except subprocess.TimeoutExpired as late:  # a stranger that left the group holds the pipe
+        return Answer(None, _decode(late.stdout), _decode(late.stderr))
+    return Answer(None, _decode(text), _decode(errors))
+
+
+def _decode(output: bytes | None) -> str:
     return (output or b"").decode("utf-8", "replace")
+
+
+def stop_program(process: subprocess.Popen[bytes]) -> None:
+    """End a launched program with everything it started, gently first."""
+    _signal_group(process, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(KILL_AFTER_S)
+    # The leader may be gone while a child of it still holds the pipe.
+    _signal_group(process, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to the group a program leads; harmless if it is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def find_program(root: Path, name: str) -> Path | None:

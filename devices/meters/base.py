@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from devices.errors import DeviceError
+from devices.host import find_virtualisation
 
 Kind = Literal["counter", "sampled"]
 Role = Literal["total", "witness"]
@@ -22,6 +23,7 @@ ReasonCode = Literal[
     "", "no-sensor", "permission", "vm", "container", "not-supported", "bad-option", "no-file"
 ]
 Clock = Callable[[], float]
+Source = TypeVar("Source")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Availability:
     reason_code: ReasonCode = ""
     reason: str = ""
     fix: str = ""
+
+    def require(self) -> None:
+        """Raise `DeviceError` with reason and fix unless the meter can be used."""
+        if not self.usable:
+            raise DeviceError(f"meter {self.meter}: {self.reason}", self.fix)
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,24 @@ class RawSample:
     value: float | None
 
 
+def read_each(
+    clock: Clock, sources: Iterable[Source], read: Callable[[Source], float | None]
+) -> list[RawSample]:
+    """Read one rail after another, each between two looks at the clock.
+
+    Args:
+        clock: Monotonic clock.
+        sources: What is read, in the order of the rails.
+        read: Returns joules (counter) or watts (sampled); None if the read failed.
+    """
+    samples = []
+    for index, source in enumerate(sources):
+        before_s = clock()
+        value = read(source)
+        samples.append(RawSample(index, before_s, clock(), value))
+    return samples
+
+
 class Meter(ABC):
     """Read one sensor family.
 
@@ -155,6 +180,7 @@ class Meter(ABC):
         self.root = root
         self.clock = clock
         self.options = dict(options or {})
+        self._info: MeterInfo | None = None
         self._refuse_unknown_options()
 
     def _refuse_unknown_options(self) -> None:
@@ -164,6 +190,33 @@ class Meter(ABC):
             raise DeviceError(
                 f"meter {self.name} has no option {unknown[0]!r}", f"its options are: {known}"
             )
+
+    @classmethod
+    def refuse(cls, code: ReasonCode, reason: str, fix: str = "") -> Availability:
+        """Return the answer of a meter that cannot be used."""
+        return Availability(cls.name, False, code, reason, fix)
+
+    @classmethod
+    def refuse_absent(
+        cls, root: Path, missing: str, fix: str, container_fix: str = ""
+    ) -> Availability:
+        """Return why a sensor is missing: hidden by a virtual machine or container, or not there.
+
+        Args:
+            root: Root of the file system.
+            missing: What was looked for and where.
+            fix: What helps on a real machine.
+            container_fix: What shows the sensor to a container; empty if nothing is known to.
+        """
+        virtual, shown = find_virtualisation(root)
+        if virtual == "vm":
+            reason = f"{missing}: this is a virtual machine ({shown})"
+            return cls.refuse("vm", reason, "run on the bare machine")
+        if virtual == "container" and container_fix:
+            return cls.refuse(
+                "container", f"{missing}: this is a container ({shown})", container_fix
+            )
+        return cls.refuse("no-sensor", missing, fix)
 
     def float_option(self, key: str, default: float) -> float:
         """Return a numeric option.
@@ -201,6 +254,12 @@ class Meter(ABC):
     def close(self) -> None:
         """Release what `open` took; harmless if nothing is open."""
 
-    @abstractmethod
     def describe(self) -> MeterInfo:
-        """Describe the opened meter; raise `DeviceError` before `open`."""
+        """Return what is read and what was left out.
+
+        Raises:
+            DeviceError: The meter is not open.
+        """
+        if self._info is None:
+            raise DeviceError(f"meter {self.name} is not open")
+        return self._info

@@ -7,7 +7,6 @@ mains the same file holds 0 or the charging power.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from pathlib import Path
 
 from devices.errors import DeviceError
 from devices.host import read_text
-from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, ReasonCode
+from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample
+from devices.meters.sysfs import read_integer
 
 POWER_SUPPLY = Path("sys/class/power_supply")
 SCOPE = "battery terminal, whole laptop"
@@ -26,6 +26,7 @@ REFRESH_S = 60.0
 BATTERY_LIMIT_W = 300.0
 """More than any laptop's battery delivers; a larger figure is a fault of the controller."""
 
+LARGEST_NUMBER = 10**12
 JOULES_PER_MICROWATT_HOUR = 3600e-6
 UNPLUG_FIX = "unplug the charger and wait a minute"
 
@@ -65,21 +66,21 @@ class BatteryMeter(Meter):
         try:
             cls(root, options=options)
         except DeviceError as error:
-            return Availability(cls.name, False, "bad-option", error.message, error.remedy)
+            return cls.refuse("bad-option", error.message, error.remedy)
         batteries = find_batteries(root)
         if not batteries:
-            return _refuse("no-sensor", f"no battery under /{POWER_SUPPLY}")
+            return cls.refuse("no-sensor", f"no battery under /{POWER_SUPPLY}")
         states = [read_battery(path) for path in batteries]
         for path, state in zip(batteries, states, strict=True):
             if state.power_w is None:
                 reason = f"{path.name} shows neither power_now nor current_now with voltage_now"
-                return _refuse("not-supported", reason)
+                return cls.refuse("not-supported", reason)
         if discharge_powers_w(states) is None:
             shown = ", ".join(
                 f"{path.name} is {state.status or 'unreadable'}"
                 for path, state in zip(batteries, states, strict=True)
             )
-            return _refuse(
+            return cls.refuse(
                 "not-supported", f"the laptop does not run on its battery: {shown}", UNPLUG_FIX
             )
         return Availability(cls.name, True)
@@ -91,8 +92,7 @@ class BatteryMeter(Meter):
             DeviceError: There is none, or it does not discharge.
         """
         answer = self.probe(self.root, self.options)
-        if not answer.usable:
-            raise DeviceError(f"meter battery: {answer.reason}", answer.fix)
+        answer.require()
         self._batteries = find_batteries(self.root)
 
     def read(self) -> list[RawSample]:
@@ -132,10 +132,6 @@ class BatteryMeter(Meter):
         )
 
 
-def _refuse(code: ReasonCode, reason: str, fix: str = "") -> Availability:
-    return Availability(BatteryMeter.name, False, code, reason, fix)
-
-
 def find_batteries(root: Path) -> list[Path]:
     """Return the folders of the batteries that are fitted, sorted by name."""
     folders = sorted((root / POWER_SUPPLY).glob("BAT*"))
@@ -165,7 +161,7 @@ def discharge_powers_w(states: list[BatteryState]) -> list[float] | None:
 
 def energy_left_j(folder: Path) -> float | None:
     """Return `energy_now` in joules; None on batteries that count charge."""
-    energy_uwh = _integer(folder / "energy_now")
+    energy_uwh = read_integer(folder / "energy_now", LARGEST_NUMBER)
     return None if energy_uwh is None else energy_uwh * JOULES_PER_MICROWATT_HOUR
 
 
@@ -174,11 +170,11 @@ def _power_w(folder: Path) -> float | None:
 
     Some drivers give the current a sign and others do not; the direction is in the status.
     """
-    power_uw = _integer(folder / "power_now")
+    power_uw = read_integer(folder / "power_now", LARGEST_NUMBER)
     if power_uw is not None:
         return _plausible_w(power_uw * 1e-6)
-    current_ua = _integer(folder / "current_now")
-    voltage_uv = _integer(folder / "voltage_now")
+    current_ua = read_integer(folder / "current_now", LARGEST_NUMBER)
+    voltage_uv = read_integer(folder / "voltage_now", LARGEST_NUMBER)
     if current_ua is None or voltage_uv is None:
         return None
     return _plausible_w(current_ua * 1e-6 * voltage_uv * 1e-6)
@@ -186,8 +182,3 @@ def _power_w(folder: Path) -> float | None:
 
 def _plausible_w(power_w: float) -> float | None:
     return abs(power_w) if abs(power_w) <= BATTERY_LIMIT_W else None
-
-
-def _integer(path: Path) -> int | None:
-    text = read_text(path)
-    return int(text) if re.fullmatch(r"-?[0-9]{1,12}", text) else None

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from devices.errors import DeviceError
-from devices.host import detect
+from devices.host import detect, read_text
 from devices.meters.base import (
     Availability,
     Clock,
@@ -23,8 +24,15 @@ from devices.meters.base import (
     Rejected,
     Role,
 )
-from devices.meters.hwmon_probes import STEPS_PER_COUNT, Probe, find_probes
-from devices.meters.sysfs import Opener, QuantityReader, open_readonly, read_integer
+from devices.meters.sysfs import (
+    Opener,
+    Quantity,
+    QuantityReader,
+    i2c_address,
+    open_readonly,
+    read_integer,
+    try_quantity,
+)
 
 RATE_HZ = 20.0
 COUNTER_RATE_HZ = 10.0
@@ -33,6 +41,83 @@ NEW_DEVICE_FIX = (
     "wire the chip to I2C bus 1 and name it to the kernel: sudo modprobe ina2xx && "
     "echo ina219 0x40 | sudo tee /sys/bus/i2c/devices/i2c-1/new_device"
 )
+
+MAX_MICROWATT = 100_000_000_000
+MAX_MICROJOULE = 2**63
+MAX_MICROOHM = 100_000_000
+
+POWER_STEP_V = {
+    "ina219": 200e-6,
+    "ina220": 200e-6,
+    "ina226": 62.5e-6,
+    "ina230": 62.5e-6,
+    "ina231": 62.5e-6,
+    "ina237": 4e-6,
+    "ina238": 4e-6,
+    "ina228": 4e-6,
+}
+"""Step of power times shunt, as the kernel's drivers calibrate the chips: 20 × 10 µV, 25 × 2.5 µV,
+and 0.2 mW at 20 mΩ."""
+
+POWER_STEP_W = {"ina260": 10e-3, "ina700": 96e-6, "ina780": 480e-6}
+"""The same for chips with a built-in shunt (data sheets)."""
+
+STEPS_PER_COUNT = 16.0
+"""The accumulators count 16 steps of power times one second. With 40 bits and 6.4 mJ (10 mΩ) they
+hold 7 GJ, so a smaller value is a chip that started again and not a counter that wrapped."""
+
+CHIPS = (*POWER_STEP_V, *POWER_STEP_W, "ina232", "ina234", "sq52206", "sy24655")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Hold one chip.
+
+    Attributes:
+        name: Chip and I2C address, such as `ina226@1-0040`; the same on every boot.
+        chip: Its `name` file.
+        folder: Its hwmon folder.
+        counts: Whether it accumulates energy.
+    """
+
+    name: str
+    chip: str
+    folder: Path
+    counts: bool
+
+    def quantity(self, kind: Kind) -> Quantity:
+        """Return where joules (counter) or watts (sampled) come from."""
+        if kind == "counter":
+            return Quantity(((self.folder / "energy1_input", MAX_MICROJOULE),), 1e-6)
+        return Quantity(((self.folder / "power1_input", MAX_MICROWATT),), 1e-6)
+
+    def step_w(self) -> float | None:
+        """Return the step of its power; None if the shunt or the chip's scale is not known."""
+        if self.chip in POWER_STEP_W:
+            return POWER_STEP_W[self.chip]
+        micro_ohm = read_integer(self.folder / "shunt_resistor", MAX_MICROOHM)
+        if self.chip not in POWER_STEP_V or micro_ohm is None or micro_ohm <= 0:
+            return None
+        return POWER_STEP_V[self.chip] / (micro_ohm / 1e6)
+
+
+def find_probes(root: Path) -> list[Probe]:
+    """List all known chips under `root` that report power or energy, by name."""
+    probes = []
+    for folder in (root / "sys/class/hwmon").glob("hwmon*"):
+        chip = read_text(folder / "name").lower()
+        counts = (folder / "energy1_input").exists()
+        if chip in CHIPS and (counts or (folder / "power1_input").exists()):
+            name = f"{chip}@{_address(root, folder)}"
+            probes.append(Probe(name, chip, folder, counts))
+    return sorted(probes, key=lambda probe: probe.name)
+
+
+def _address(root: Path, folder: Path) -> str:
+    """Return the chip's I2C address; in a copied tree, whose links are lost, from its driver."""
+    drivers = sorted(root.glob(f"sys/bus/i2c/drivers/*/*/hwmon/{folder.name}"))
+    addresses = (i2c_address(place) for place in (folder, *drivers))
+    return next(filter(None, addresses), folder.name)
 
 
 class HwmonMeter(Meter):
@@ -58,7 +143,6 @@ class HwmonMeter(Meter):
             raise DeviceError(f"hwmon: unknown kind {self.options['kind']!r}", "counter or sampled")
         self._opener = opener
         self._reader = QuantityReader(opener)
-        self._info: MeterInfo | None = None
 
     @classmethod
     def probe(
@@ -73,13 +157,13 @@ class HwmonMeter(Meter):
             probes, _ = meter._choose()
             kind = meter._kind(probes)
         except DeviceError as error:
-            return Availability(cls.name, False, "bad-option", error.message, error.remedy)
+            return cls.refuse("bad-option", error.message, error.remedy)
         if not probes:
             known = "no INA2xx power probe under /sys/class/hwmon"
-            return Availability(cls.name, False, "no-sensor", known, NEW_DEVICE_FIX)
+            return cls.refuse("no-sensor", known, NEW_DEVICE_FIX)
         needed = [p for p in probes if meter._role(p, probes) == "total"] or probes
         for probe in needed:
-            refusal = _try_read(probe, kind, root, opener)
+            refusal = try_quantity(cls, probe.name, probe.quantity(kind), root, opener)
             if refusal is not None:
                 return refusal
         return Availability(cls.name, True)
@@ -129,8 +213,7 @@ class HwmonMeter(Meter):
             DeviceError: There is no probe, or one of the total cannot be read.
         """
         answer = self.probe(self.root, self.options, self._opener)
-        if not answer.usable:
-            raise DeviceError(f"meter {self.name}: {answer.reason}", answer.fix)
+        answer.require()
         self.close()
         probes, rejected = self._choose()
         kind = self._kind(probes)
@@ -182,12 +265,6 @@ class HwmonMeter(Meter):
         self._reader.close()
         self._info = None
 
-    def describe(self) -> MeterInfo:
-        """Return what is read and what was left out."""
-        if self._info is None:
-            raise DeviceError(f"meter {self.name} is not open")
-        return self._info
-
 
 def _averaging_s(probes: list[Probe]) -> float:
     """Return the longest averaging time that a chip tells; the INA219 does not average."""
@@ -203,26 +280,3 @@ def _notes(rails: list[Rail]) -> list[str]:
     if unknown:
         notes.append(f"step of the sensor not known for {', '.join(unknown)}")
     return notes
-
-
-def _try_read(probe: Probe, kind: Kind, root: Path, opener: Opener) -> Availability | None:
-    """Open and read a probe; return why that fails, or None."""
-    quantity = probe.quantity(kind)
-    file = f"/{quantity.factors[0][0].relative_to(root)}"
-    reader = QuantityReader(opener)
-    try:
-        reader.add(quantity)
-        value = reader.value(0)
-    except PermissionError:
-        reason = f"{probe.name}: no permission to read {file}"
-        return Availability(HwmonMeter.name, False, "permission", reason, f"sudo chmod a+r {file}")
-    except OSError as error:
-        return Availability(
-            HwmonMeter.name, False, "no-sensor", f"{probe.name}: {error.strerror}", f"cat {file}"
-        )
-    finally:
-        reader.close()
-    if value is None:
-        reason = f"{probe.name}: {file} cannot be read or holds no number"
-        return Availability(HwmonMeter.name, False, "no-sensor", reason, f"cat {file}")
-    return None

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices.errors import DeviceError
-from devices.host import find_virtualisation
 from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, Rejected
 from devices.meters.board_rails import RailChoice, choose_rule, find_board_rails
 from devices.meters.ina3221_chips import Channel, Chip, find_channels, find_chips, find_timing
-from devices.meters.sysfs import Opener, QuantityReader, open_readonly
+from devices.meters.sysfs import Opener, QuantityReader, open_readonly, try_quantity
 
 CONTAINER_FIX = "start the container with -v /sys:/sys:ro"
 NO_CHIP_FIX = "ls /sys/bus/i2c/drivers/ina3221 /sys/bus/i2c/drivers/ina3221x lists the chips"
@@ -50,7 +49,6 @@ class Ina3221Meter(Meter):
         super().__init__(root, clock, options)
         self._opener = opener
         self._reader = QuantityReader(opener)
-        self._info: MeterInfo | None = None
 
     @classmethod
     def probe(
@@ -64,7 +62,7 @@ class Ina3221Meter(Meter):
             meter = cls(root, options=options, opener=opener)
             return meter._judge(meter._find())
         except DeviceError as error:
-            return Availability(cls.name, False, "bad-option", error.message, error.remedy)
+            return cls.refuse("bad-option", error.message, error.remedy)
 
     def _find(self) -> _Found | None:
         """Look at chips and board; None without chips, `DeviceError` for no such board."""
@@ -80,14 +78,18 @@ class Ina3221Meter(Meter):
     def _judge(self, found: _Found | None) -> Availability:
         """Say whether what was found can be used."""
         if found is None:
-            return _absent(self.root)
+            missing = "no INA3221 power monitor under /sys/bus/i2c/drivers"
+            return self.refuse_absent(self.root, missing, NO_CHIP_FIX, CONTAINER_FIX)
         if not found.channels:
             reason = "the power monitors show no rail: " + _reasons(found.rejected)
-            return Availability(self.name, False, "no-sensor", reason, NO_CHIP_FIX)
+            return self.refuse("no-sensor", reason, NO_CHIP_FIX)
         if found.choice.known_board and found.choice.rule is None:
-            return Availability(self.name, False, "no-sensor", found.choice.note)
+            return self.refuse("no-sensor", found.choice.note)
         needed = [c for c in found.channels if found.choice.role(c.name) == "total"]
-        tried = [_try_open(c, self.root, self._opener) for c in needed or found.channels]
+        tried = [
+            try_quantity(type(self), c.name, c.power, self.root, self._opener)
+            for c in needed or found.channels
+        ]
         refusals = [answer for answer in tried if answer is not None]
         if refusals and (needed or len(refusals) == len(tried)):
             return refusals[0]
@@ -162,12 +164,6 @@ class Ina3221Meter(Meter):
         self._reader.close()
         self._info = None
 
-    def describe(self) -> MeterInfo:
-        """Return what is read and what was left out."""
-        if self._info is None:
-            raise DeviceError(f"meter {self.name} is not open")
-        return self._info
-
 
 def _labels_in_doubt(total: str, rails: list[Rail], values: list[float | None]) -> list[str]:
     """Warn if a part draws more than the whole, as on carriers with permuted labels.
@@ -192,38 +188,3 @@ def _labels_in_doubt(total: str, rails: list[Rail], values: list[float | None]) 
 
 def _reasons(rejected: list[Rejected]) -> str:
     return "; ".join(f"{item.name}: {item.reason}" for item in rejected) or "no channel has a name"
-
-
-def _try_open(channel: Channel, root: Path, opener: Opener) -> Availability | None:
-    """Open and read a rail; return why that fails, or None."""
-    reader = QuantityReader(opener)
-    files = " ".join(f"/{path.relative_to(root)}" for path, _ in channel.power.factors)
-    try:
-        reader.add(channel.power)
-        value = reader.value(0)
-    except PermissionError:
-        reason = f"{channel.name}: no permission to read {files}"
-        fix = f"sudo chmod a+r {files}"
-        return Availability(Ina3221Meter.name, False, "permission", reason, fix)
-    except OSError as error:
-        reason = f"{channel.name}: {error.strerror}"
-        return Availability(Ina3221Meter.name, False, "no-sensor", reason)
-    finally:
-        reader.close()
-    if value is None:
-        reason = f"{channel.name}: {files} cannot be read or holds no number"
-        return Availability(Ina3221Meter.name, False, "no-sensor", reason, f"cat {files}")
-    return None
-
-
-def _absent(root: Path) -> Availability:
-    """Say why there is no power monitor."""
-    missing = "no INA3221 power monitor under /sys/bus/i2c/drivers"
-    virtual, shown = find_virtualisation(root)
-    if virtual == "container":
-        reason = f"{missing}: this is a container ({shown})"
-        return Availability(Ina3221Meter.name, False, "container", reason, CONTAINER_FIX)
-    if virtual == "vm":
-        reason = f"{missing}: this is a virtual machine ({shown})"
-        return Availability(Ina3221Meter.name, False, "vm", reason, "run on the bare board")
-    return Availability(Ina3221Meter.name, False, "no-sensor", missing, NO_CHIP_FIX)

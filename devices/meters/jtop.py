@@ -8,7 +8,6 @@ own and is imported only when this meter is asked for.
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 import time
@@ -32,13 +31,14 @@ from devices.meters.base import (
 from devices.meters.board_rails import RailChoice, choose_rule, find_board_rails
 from devices.meters.ina3221_chips import AVERAGING_S, find_channels, find_chips
 from devices.meters.jtop_rails import merge_rails, rail_power_w
+from devices.meters.packages import Package
 
 SOCKET = Path("run/jtop.sock")
 INTERVAL_S = 0.5
 CONNECT_TIMEOUT_S = 5.0
 STALE_INTERVALS = 3.0
 
-PACKAGE_FIX = "sudo pip3 install -U jetson-stats"
+PACKAGE = Package("jtop", "jetson-stats", "sudo pip3 install -U jetson-stats")
 SERVICE_FIX = "sudo pip3 install -U jetson-stats && sudo systemctl restart jtop.service"
 GROUP_FIX = 'sudo usermod -aG jtop "$USER", then log out and in again'
 CONTAINER_FIX = (
@@ -113,7 +113,7 @@ class JtopMeter(Meter):
         try:
             meter = cls(root, options=options, module=module, access=access)
         except DeviceError as error:
-            return Availability(cls.name, False, "bad-option", error.message, error.remedy)
+            return cls.refuse("bad-option", error.message, error.remedy)
         refusal = meter._socket_refusal()
         if refusal is not None:
             return refusal
@@ -121,11 +121,11 @@ class JtopMeter(Meter):
             meter.open()
             choice = meter._choice
         except DeviceError as error:
-            return Availability(cls.name, False, "not-supported", error.message, error.remedy)
+            return cls.refuse("not-supported", error.message, error.remedy)
         finally:
             meter.close()
         if choice is not None and choice.known_board and choice.rule is None:
-            return Availability(cls.name, False, "no-sensor", choice.note)
+            return cls.refuse("no-sensor", choice.note)
         return Availability(cls.name, True)
 
     def _socket_refusal(self) -> Availability | None:
@@ -142,7 +142,7 @@ class JtopMeter(Meter):
             fix = CONTAINER_FIX if in_container else GROUP_FIX
         else:
             return None
-        return Availability(self.name, False, code, reason, fix)
+        return self.refuse(code, reason, fix)
 
     def open(self) -> None:
         """Connect to the service and find the rails.
@@ -170,12 +170,7 @@ class JtopMeter(Meter):
     def _load(self) -> ModuleType:
         if self._module is not None:
             return self._module
-        if self.root != Path("/"):
-            raise DeviceError(f"jtop speaks to this machine only, not the one under {self.root}")
-        try:
-            return importlib.import_module("jtop")
-        except ImportError as error:
-            raise DeviceError("the package jetson-stats is not installed", PACKAGE_FIX) from error
+        return PACKAGE.load(self.root)
 
     def _connect(self, module: ModuleType) -> Client:
         """Start a client; a service that never answers must not hold up the caller.
@@ -187,9 +182,8 @@ class JtopMeter(Meter):
             faults = (module.JtopException, OSError, EOFError, KeyError, ValueError)
             make_client = module.jtop
         except AttributeError as error:
-            raise DeviceError(
-                f"the module jtop is not jetson-stats: {error}", PACKAGE_FIX
-            ) from None
+            reason = f"the module jtop is not jetson-stats: {error}"
+            raise DeviceError(reason, PACKAGE.fix) from None
         caught: list[Exception] = []
         started: list[Client] = []
 

@@ -25,14 +25,15 @@ from devices.meters.base import (
     RawSample,
     ReasonCode,
     Rejected,
+    read_each,
 )
 from devices.meters.nvml_devices import (
+    PACKAGE,
     UNKNOWN_LIMIT_W,
     Gpu,
     check_module,
     choose_gpus,
     find_gpus,
-    load_nvml,
     number,
     query,
 )
@@ -87,19 +88,21 @@ class NvmlMeter(Meter):
         try:
             meter = cls(root, options=options, module=module, environment=environment)
         except DeviceError as error:
-            return _refuse("bad-option", error)
+            return cls.refuse("bad-option", error.message, error.remedy)
         code: ReasonCode = "not-supported"
         try:
             nvml = meter._load()
             code = "no-sensor"
             meter._start(nvml)
         except DeviceError as error:
-            return _refuse(code, error)
+            return cls.refuse(code, error.message, error.remedy)
         try:
             meter._select(nvml)
         except DeviceError as error:
             denied = NO_PERMISSION in error.message
-            return _refuse("permission" if denied else "not-supported", error)
+            return cls.refuse(
+                "permission" if denied else "not-supported", error.message, error.remedy
+            )
         finally:
             meter.close()
         return Availability(cls.name, True)
@@ -108,9 +111,7 @@ class NvmlMeter(Meter):
         """Get the binding; it speaks to this machine's driver, wherever `root` points."""
         if self._module is not None:
             return check_module(self._module)
-        if self.root != Path("/"):
-            raise DeviceError(f"NVML sees this machine only, not the one under {self.root}")
-        return load_nvml()
+        return check_module(PACKAGE.load(self.root))
 
     def _start(self, nvml: ModuleType) -> None:
         try:
@@ -162,15 +163,13 @@ class NvmlMeter(Meter):
 
     def read(self) -> list[RawSample]:
         """Read every GPU once; one that does not answer gives no value."""
-        samples = []
-        for index, gpu in enumerate(self._gpus):
-            before_s = self.clock()
-            value = None if self._nvml is None else self._read_value(self._nvml, gpu)
-            samples.append(RawSample(index, before_s, self.clock(), value))
-        return samples
+        return read_each(self.clock, self._gpus, self._read_value)
 
-    def _read_value(self, nvml: ModuleType, gpu: Gpu) -> float | None:
+    def _read_value(self, gpu: Gpu) -> float | None:
         """Return joules or watts; NVML speaks in thousandths of both."""
+        nvml = self._nvml
+        if nvml is None:
+            return None
         if self._kind == "counter":
             answer, _ = query(nvml, "nvmlDeviceGetTotalEnergyConsumption", gpu.handle)
         else:
@@ -235,7 +234,3 @@ class NvmlMeter(Meter):
             if gpu.limit_w is None:
                 notes.append(f"{gpu.bus_id}: limit unknown, {UNKNOWN_LIMIT_W:g} W assumed")
         return tuple(notes)
-
-
-def _refuse(code: ReasonCode, error: DeviceError) -> Availability:
-    return Availability(NvmlMeter.name, False, code, error.message, error.remedy)

@@ -6,15 +6,17 @@ CUDA_VISIBLE_DEVICES as CUDA reads it: a list that ends at its first invalid ent
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
 from devices.errors import DeviceError
+from devices.meters.packages import Package
 
-PACKAGE_FIX = "pip install nvidia-ml-py"
+PACKAGE = Package("pynvml", "nvidia-ml-py", "pip install nvidia-ml-py")
+"""NVIDIA's Python binding of NVML."""
+
 FOREIGN_FIX = "pip uninstall -y pynvml nvidia-ml-py3 && pip install --force-reinstall nvidia-ml-py"
 ORDER_FIX = "export CUDA_DEVICE_ORDER=PCI_BUS_ID, or name GPUs by UUID: nvidia-smi -L"
 
@@ -52,19 +54,6 @@ class Gpu:
     limit_w: float | None
     averages: bool
     split: bool
-
-
-def load_nvml() -> ModuleType:
-    """Import NVIDIA's Python binding.
-
-    Raises:
-        DeviceError: It is not installed, or another package took its name.
-    """
-    try:
-        module = importlib.import_module("pynvml")
-    except ImportError as error:
-        raise DeviceError("the package nvidia-ml-py is not installed", PACKAGE_FIX) from error
-    return check_module(module)
 
 
 def check_module(module: ModuleType) -> ModuleType:

@@ -29,7 +29,7 @@ SHELLY_STEP_W = 0.1
 """Shelly prints tenths of a watt and drops a trailing zero, so digits cannot be counted there."""
 
 TYPES = ("shelly", "tasmota")
-PASSWORD_FIX = "give it as password=… or, unseen by other users, as password_file=FILE"
+PASSWORD_FIX = "put it on the first line of a file and add the option password_file=FILE"
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class PlugMeter(Meter):
     """Sample the active power at a wall plug, at most once a second.
 
     Options: `host` (address, with :port if it is not 80; required), `type` (shelly or tasmota;
-    required), `channel` (Shelly switch number, 0 by default), `password`, `password_file` (a file
-    whose first line is the password: nothing can then show it).
+    required), `channel` (Shelly switch number, 0 by default), `password_file` (a file whose first
+    line is the password; typed as an option it would be shown by `ps` and kept in manifests).
     """
 
     name = "plug"
-    option_names = ("host", "type", "channel", "password", "password_file")
+    option_names = ("host", "type", "channel", "password_file")
 
     def __init__(
         self,
@@ -73,7 +73,6 @@ class PlugMeter(Meter):
         self._type = self._checked("type", "|".join(TYPES))
         self._channel = self._checked("channel", "[0-9]{1,2}", "0")
         self._password = self._read_password()
-        self._info: MeterInfo | None = None
 
     def _checked(self, key: str, pattern: str, default: str = "") -> str:
         text = self.options.get(key, default)
@@ -85,7 +84,7 @@ class PlugMeter(Meter):
     def _read_password(self) -> str:
         path = self.options.get("password_file", "")
         if not path:
-            return self.options.get("password", "")
+            return ""
         try:
             lines = Path(path).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -103,17 +102,17 @@ class PlugMeter(Meter):
         try:
             meter = cls(root, options=options, fetch=fetch)
         except DeviceError as error:
-            return Availability(cls.name, False, "bad-option", error.message, error.remedy)
+            return cls.refuse("bad-option", error.message, error.remedy)
         try:
             meter.ask()
         except PermissionError as error:
-            return Availability(cls.name, False, "permission", str(error), PASSWORD_FIX)
+            return cls.refuse("permission", str(error), PASSWORD_FIX)
         except FetchError as error:
             reason = f"{meter._type} at {meter._host}: {error}"
             fix = f"is it on this network? try: curl -m 2 http://{meter._host}/"
-            return Availability(cls.name, False, "no-sensor", reason, fix)
+            return cls.refuse("no-sensor", reason, fix)
         except DeviceError as error:
-            return Availability(cls.name, False, "not-supported", error.message, error.remedy)
+            return cls.refuse("not-supported", error.message, error.remedy)
         return Availability(cls.name, True)
 
     def ask(self) -> PlugReading:
@@ -169,12 +168,6 @@ class PlugMeter(Meter):
     def close(self) -> None:
         """Forget the plug; there is no connection to end."""
         self._info = None
-
-    def describe(self) -> MeterInfo:
-        """Describe the one rail."""
-        if self._info is None:
-            raise DeviceError("meter plug is not open")
-        return self._info
 
 
 def _notes(first: PlugReading) -> tuple[str, ...]:

@@ -12,8 +12,7 @@ from pathlib import Path
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, Rejected
 from devices.meters.board_rails import RailChoice, choose_rule, find_board_rails
-from devices.meters.programs import EXIT_TIMEOUT, ProgramOutput, Runner, run_program
-from devices.programs import find_program
+from devices.programs import Answer, Run, find_program, run_program
 
 PROGRAM = "vcgencmd"
 READ_LIMIT_S = 1.0
@@ -71,7 +70,7 @@ class _Look:
     """Hold one answer of the firmware and what its rails add up to."""
 
     program: Path
-    output: ProgramOutput
+    output: Answer
     powers: dict[str, float | None]
     choice: RailChoice
 
@@ -91,26 +90,25 @@ class PmicMeter(Meter):
         root: Path = Path("/"),
         clock: Clock = time.monotonic,
         options: Mapping[str, str] | None = None,
-        run: Runner = run_program,
+        run: Run = run_program,
     ) -> None:
         super().__init__(root, clock, options)
         self._run = run
         self._program: Path | None = None
-        self._info: MeterInfo | None = None
 
     @classmethod
     def probe(
         cls,
         root: Path = Path("/"),
         options: Mapping[str, str] | None = None,
-        run: Runner = run_program,
+        run: Run = run_program,
     ) -> Availability:
         """Say whether the firmware answers with rails."""
         try:
             meter = cls(root, options=options, run=run)
             return meter._judge(meter._look())
         except DeviceError as error:
-            return Availability(cls.name, False, "bad-option", error.message, error.remedy)
+            return cls.refuse("bad-option", error.message, error.remedy)
 
     def _look(self) -> _Look | None:
         """Ask once; None without the program, `DeviceError` for a board that does not exist."""
@@ -123,7 +121,7 @@ class PmicMeter(Meter):
         rails = [name for name, power in powers.items() if power is not None]
         return _Look(program, output, powers, choose_rule(board, rails))
 
-    def _ask(self, program: Path) -> ProgramOutput:
+    def _ask(self, program: Path) -> Answer:
         return self._run([str(program), "pmic_read_adc"], READ_LIMIT_S)
 
     def _judge(self, look: _Look | None) -> Availability:
@@ -133,7 +131,7 @@ class PmicMeter(Meter):
         if not any(power is not None for power in look.powers.values()):
             return _without_rails(look.output)
         if look.choice.known_board and look.choice.rule is None:
-            return Availability(self.name, False, "no-sensor", look.choice.note)
+            return self.refuse("no-sensor", look.choice.note)
         return Availability(self.name, True)
 
     def open(self) -> None:
@@ -173,12 +171,6 @@ class PmicMeter(Meter):
         self._program = None
         self._info = None
 
-    def describe(self) -> MeterInfo:
-        """Return what is read and what was left out."""
-        if self._info is None:
-            raise DeviceError(f"meter {self.name} is not open")
-        return self._info
-
 
 def _describe(look: _Look) -> MeterInfo:
     """Describe the rails of an answer."""
@@ -202,9 +194,9 @@ def _describe(look: _Look) -> MeterInfo:
     )
 
 
-def _powers(output: ProgramOutput) -> dict[str, float | None]:
+def _powers(output: Answer) -> dict[str, float | None]:
     """Return the rails of an answer; none of one that failed, whatever it printed before."""
-    return parse_adc(output.text) if output.code == 0 else {}
+    return parse_adc(output.text) if output.status == 0 else {}
 
 
 def _without_program(root: Path) -> Availability:
@@ -212,19 +204,19 @@ def _without_program(root: Path) -> Availability:
     compatible = find_board_rails(root, (PmicMeter.name,)).compatible
     if any(name.startswith("raspberrypi,") for name in compatible):
         reason = "the program vcgencmd is not installed"
-        return Availability(PmicMeter.name, False, "no-sensor", reason, INSTALL_FIX)
+        return PmicMeter.refuse("no-sensor", reason, INSTALL_FIX)
     reason = "this is no Raspberry Pi: the program vcgencmd is not here"
-    return Availability(PmicMeter.name, False, "no-sensor", reason)
+    return PmicMeter.refuse("no-sensor", reason)
 
 
-def _without_rails(output: ProgramOutput) -> Availability:
+def _without_rails(output: Answer) -> Availability:
     """Say why the firmware gave no rails."""
     told = " ".join(f"{output.text} {output.errors}".split())[:200]
-    if output.code == EXIT_TIMEOUT:
+    if output.status is None:
         reason = f"vcgencmd did not answer within {READ_LIMIT_S:g} s"
-        return Availability(PmicMeter.name, False, "no-sensor", reason, "sudo reboot")
+        return PmicMeter.refuse("no-sensor", reason, "sudo reboot")
     if re.search(r"vcio|VCHI|[Pp]ermission", told):
         reason = f"vcgencmd may not talk to the firmware: {told}"
-        return Availability(PmicMeter.name, False, "permission", reason, PERMISSION_FIX)
+        return PmicMeter.refuse("permission", reason, PERMISSION_FIX)
     reason = f"the firmware knows no pmic_read_adc, which the Pi 5 family has: {told or 'silence'}"
-    return Availability(PmicMeter.name, False, "not-supported", reason)
+    return PmicMeter.refuse("not-supported", reason)

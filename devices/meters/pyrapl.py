@@ -2,14 +2,15 @@
 
 pyRAPL is unmaintained, and its measurement class loses wrapped counters, so only its sensor is used
 here: absolute counts, from which the energy arithmetic takes differences. Every known fault of it
-becomes a reason: what it would misread is refused before it is asked, its figures are checked once
-against the files it reads, and anything odd later on is no value.
+becomes a reason: what version 0.2.3 would misread, by its source, is told from the file tree before
+pyRAPL is imported; its figures are checked once against the files it reads; and anything odd later
+on is no value.
 """
 
 from __future__ import annotations
 
-import importlib
 import logging
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from devices.errors import DeviceError
-from devices.host import read_text
+from devices.host import parse_cpu_list, read_text
 from devices.meters.base import (
     Availability,
     Clock,
@@ -27,11 +28,19 @@ from devices.meters.base import (
     RawSample,
     Rejected,
 )
+from devices.meters.packages import Package
 from devices.meters.powercap import Choice, Zone, choose_zones, find_zones, make_rail
-from devices.meters.pyrapl_faults import RAPL_FIX, find_fault, socket_number
-from devices.meters.rapl import Opener, RaplMeter, open_readonly, parse_microjoules
+from devices.meters.rapl import RaplMeter, parse_microjoules
+from devices.meters.sysfs import Opener, open_readonly
 
-PACKAGE_FIX = "pip install pyRAPL"
+PACKAGE = Package("pyRAPL", "pyRAPL", "pip install pyRAPL")
+CPUS = Path("sys/devices/system/cpu")
+ONLINE_FIX = (
+    "echo on | sudo tee /sys/devices/system/cpu/smt/control; "
+    "echo 1 | sudo tee /sys/devices/system/cpu/cpu*/online; or use meter rapl"
+)
+RAPL_FIX = "use meter rapl"
+
 PKG = 0
 DRAM = 1
 """Places of the two counters of a socket in pyRAPL's list."""
@@ -56,7 +65,6 @@ class PyRaplMeter(Meter):
         self._module = module
         self._opener = opener
         self._reader: SensorReader | None = None
-        self._info: MeterInfo | None = None
 
     @classmethod
     def probe(
@@ -66,62 +74,60 @@ class PyRaplMeter(Meter):
         module: ModuleType | None = None,
         opener: Opener = open_readonly,
     ) -> Availability:
-        """Say whether pyRAPL is there, can read this host, and reads it rightly."""
+        """Say whether pyRAPL is installed and can read this host; `open` checks how it reads it."""
         try:
             meter = cls(root, options=options, module=module, opener=opener)
         except DeviceError as error:
-            return Availability(cls.name, False, "bad-option", error.message, error.remedy)
+            return cls.refuse("bad-option", error.message, error.remedy)
         answer = RaplMeter.probe(root, opener=opener)
         if not answer.usable:
             return replace(answer, meter=cls.name)
         try:
-            meter.connect()
+            meter.check()
         except DeviceError as error:
-            return Availability(cls.name, False, "not-supported", error.message, error.remedy)
+            return cls.refuse("not-supported", error.message, error.remedy)
         return Availability(cls.name, True)
 
-    def connect(self) -> SensorReader:
-        """Start pyRAPL's sensor and check it against the files.
+    def check(self) -> Choice:
+        """Return the zones pyRAPL should read, without importing it.
 
         Raises:
-            DeviceError: pyRAPL is not installed, cannot read this host or misreads it.
+            DeviceError: pyRAPL is not installed, or cannot read this host.
         """
         choice = choose_zones(find_zones(self.root), self.root)
         reason, fix = find_fault(self.root, choice)
         if reason:
             raise DeviceError(reason, fix)
-        reader = SensorReader(self._load(), choice)
-        reader.check()
-        return reader
+        if self._module is None:
+            PACKAGE.check(self.root)
+        return choice
 
     def _load(self) -> ModuleType:
         if self._module is not None:
             return self._module
-        if self.root != Path("/"):
-            raise DeviceError(f"pyRAPL reads this machine only, not the one under {self.root}")
         level = logging.root.manager.disable
         logging.disable(logging.WARNING)  # pyRAPL warns of output formats nobody asked for
         try:
-            return importlib.import_module("pyRAPL")
-        except ImportError as error:
-            raise DeviceError("the package pyRAPL is not installed", PACKAGE_FIX) from error
+            return PACKAGE.load(self.root)
         finally:
             logging.disable(level)
 
     def open(self) -> None:
-        """Start the sensor.
+        """Import pyRAPL, start its sensor and check it against the files.
 
         Raises:
-            DeviceError: As `probe` says.
+            DeviceError: pyRAPL cannot be used, as `probe` says, or misreads a counter.
         """
-        answer = RaplMeter.probe(self.root, opener=self._opener)
-        if not answer.usable:
-            raise DeviceError(f"meter pyrapl: {answer.reason}", answer.fix)
+        answer = replace(RaplMeter.probe(self.root, opener=self._opener), meter=self.name)
+        answer.require()
         try:
-            self._reader = self.connect()
+            choice = self.check()
+            self._reader = SensorReader(self._load(), choice)
+            self._reader.check()
         except DeviceError as error:
+            self.close()
             raise DeviceError(f"meter pyrapl: {error.message}", error.remedy) from error
-        self._info = _describe(self._reader.choice)
+        self._info = _describe(choice)
 
     def read(self) -> list[RawSample]:
         """Read all counters in pyRAPL's one call, which stamps no times of its own."""
@@ -137,11 +143,52 @@ class PyRaplMeter(Meter):
         self._reader = None
         self._info = None
 
-    def describe(self) -> MeterInfo:
-        """Return what is read and what pyRAPL leaves out."""
-        if self._info is None:
-            raise DeviceError("meter pyrapl is not open")
-        return self._info
+
+def find_fault(root: Path, choice: Choice) -> tuple[str, str]:
+    """Return why pyRAPL cannot read this host and what helps; two empty texts if it can.
+
+    Args:
+        root: Root of the file system.
+        choice: The zones that add up to the figure, as meter `rapl` finds them.
+    """
+    sockets: set[int] = set()
+    for cpu in parse_cpu_list(read_text(root / CPUS / "present")):
+        package = read_text(root / CPUS / f"cpu{cpu}/topology/physical_package_id")
+        if not re.fullmatch(r"[0-9]{1,6}", package):
+            reason = f"cpu{cpu} is offline: pyRAPL asks every present processor for its socket"
+            return reason, ONLINE_FIX
+        sockets.add(int(package))
+    if not sockets:
+        return f"the processors under /{CPUS} cannot be listed", RAPL_FIX
+    reachable = _reachable_zones(root)
+    beyond = [zone.zone_id for _, zone in choice.totals if _top_id(zone.zone_id) not in reachable]
+    if beyond:
+        return f"pyRAPL stops at a gap in the zones and misses {beyond[0]}", RAPL_FIX
+    seen = [name for name in reachable.values() if socket_number(name) in sockets]
+    if len(seen) != len(sockets):
+        reason = f"pyRAPL wants one package zone per socket: {len(seen)} zones for {len(sockets)}"
+        return reason, RAPL_FIX
+    return "", ""
+
+
+def _reachable_zones(root: Path) -> dict[str, str]:
+    """Return id and name of the top zones up to the first gap, as pyRAPL walks them."""
+    names = {zone.zone_id: zone.name for zone in find_zones(root)}
+    reached: dict[str, str] = {}
+    while f"intel-rapl:{len(reached)}" in names:
+        zone_id = f"intel-rapl:{len(reached)}"
+        reached[zone_id] = names[zone_id]
+    return reached
+
+
+def _top_id(zone_id: str) -> str:
+    return ":".join(zone_id.split(":")[:2])
+
+
+def socket_number(name: str) -> int | None:
+    """Return the socket pyRAPL reads from a zone's name; None if it skips the zone."""
+    found = re.match(r"package-([0-9]{1,6})", name)
+    return int(found.group(1)) if found else None
 
 
 class SensorReader:
@@ -163,7 +210,7 @@ class SensorReader:
             )
             self._sensor = module.Sensor()
         except AttributeError as error:
-            raise DeviceError(f"the module pyRAPL is not pyRAPL: {error}", PACKAGE_FIX) from error
+            raise DeviceError(f"the module pyRAPL is not pyRAPL: {error}", PACKAGE.fix) from error
         except self._faults as error:
             text = str(error) or type(error).__name__
             raise DeviceError(f"pyRAPL cannot start: {text}", RAPL_FIX) from error

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from devices.errors import DeviceError
-from devices.host import find_virtualisation
 from devices.meters.base import (
     Availability,
     Clock,
@@ -17,10 +16,10 @@ from devices.meters.base import (
     MeterInfo,
     Rail,
     RawSample,
+    read_each,
 )
 from devices.meters.powercap import POWERCAP, Choice, Zone, choose_zones, find_zones, make_rail
-
-Opener = Callable[[Path], int]
+from devices.meters.sysfs import Opener, open_readonly
 
 PERMISSION_FIX = (
     'echo \'SUBSYSTEM=="powercap", ACTION=="add", RUN+="/bin/chmod -f a+r /sys%p/energy_uj '
@@ -31,11 +30,7 @@ CONTAINER_FIX = (
     "start the container with -v /sys/devices/virtual/powercap:/sys/devices/virtual/powercap:ro "
     "and --security-opt systempaths=unconfined, or run on the host"
 )
-
-
-def open_readonly(path: Path) -> int:
-    """Open a file for reading and return its descriptor."""
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+NO_ZONE_FIX = "sudo modprobe intel_rapl_msr; a kernel without CONFIG_POWERCAP cannot measure"
 
 
 class RaplMeter(Meter):
@@ -57,7 +52,6 @@ class RaplMeter(Meter):
         super().__init__(root, clock, options)
         self._opener = opener
         self._descriptors: list[int] = []
-        self._info: MeterInfo | None = None
 
     @classmethod
     def probe(
@@ -67,12 +61,15 @@ class RaplMeter(Meter):
         opener: Opener = open_readonly,
     ) -> Availability:
         """Say whether every zone of the total can be read."""
-        if options:
-            known = "it has none"
-            return Availability(cls.name, False, "bad-option", "unknown option", known)
+        try:
+            cls(root, options=options)
+        except DeviceError as error:
+            return cls.refuse("bad-option", error.message, error.remedy)
         choice = choose_zones(find_zones(root), root)
         if not choice.totals:
-            return _absent(root)
+            return cls.refuse_absent(
+                root, f"no RAPL package zone under /{POWERCAP}", NO_ZONE_FIX, CONTAINER_FIX
+            )
         for _, zone in choice.totals:
             refusal = _try_open(zone, root, opener)
             if refusal is not None:
@@ -86,8 +83,7 @@ class RaplMeter(Meter):
             DeviceError: There is no zone, or one of the total cannot be read.
         """
         answer = self.probe(self.root, self.options, self._opener)
-        if not answer.usable:
-            raise DeviceError(f"meter rapl: {answer.reason}", answer.fix)
+        answer.require()
         self.close()
         choice = choose_zones(find_zones(self.root), self.root)
         notes: list[str] = []
@@ -127,24 +123,13 @@ class RaplMeter(Meter):
 
     def read(self) -> list[RawSample]:
         """Read every counter once; a counter that cannot be read gives no value."""
-        samples = []
-        for index, descriptor in enumerate(self._descriptors):
-            before_s = self.clock()
-            value = _read_joules(descriptor)
-            samples.append(RawSample(index, before_s, self.clock(), value))
-        return samples
+        return read_each(self.clock, self._descriptors, _read_joules)
 
     def close(self) -> None:
         """Close all descriptors."""
         while self._descriptors:
             os.close(self._descriptors.pop())
         self._info = None
-
-    def describe(self) -> MeterInfo:
-        """Return what is read and what was left out."""
-        if self._info is None:
-            raise DeviceError("meter rapl is not open")
-        return self._info
 
 
 def _try_open(zone: Zone, root: Path, opener: Opener) -> Availability | None:
@@ -153,10 +138,10 @@ def _try_open(zone: Zone, root: Path, opener: Opener) -> Availability | None:
         os.close(opener(zone.energy_path))
     except PermissionError:
         reason = f"/{zone.energy_path.relative_to(root)} is readable by root only"
-        return Availability(RaplMeter.name, False, "permission", reason, PERMISSION_FIX)
+        return RaplMeter.refuse("permission", reason, PERMISSION_FIX)
     except OSError as error:
         reason = f"{zone.zone_id} ({zone.name}): {error.strerror}"
-        return Availability(RaplMeter.name, False, "no-sensor", reason)
+        return RaplMeter.refuse("no-sensor", reason)
     return None
 
 
@@ -173,17 +158,3 @@ def parse_microjoules(text: bytes) -> float | None:
     """Return joules for the content of an `energy_uj` file; None if it is not a whole number."""
     digits = re.fullmatch(rb"([0-9]{1,20})\s*", text)
     return int(digits.group(1)) / 1e6 if digits else None
-
-
-def _absent(root: Path) -> Availability:
-    """Say why there is no zone."""
-    virtual, shown = find_virtualisation(root)
-    missing = f"no RAPL package zone under /{POWERCAP}"
-    if virtual == "vm":
-        reason = f"{missing}: this is a virtual machine ({shown})"
-        return Availability("rapl", False, "vm", reason, "run on the bare machine")
-    if virtual == "container":
-        reason = f"{missing}: this is a container ({shown})"
-        return Availability("rapl", False, "container", reason, CONTAINER_FIX)
-    fix = "sudo modprobe intel_rapl_msr; a kernel without CONFIG_POWERCAP cannot measure"
-    return Availability("rapl", False, "no-sensor", missing, fix)

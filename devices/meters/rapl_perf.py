@@ -20,7 +20,7 @@ from typing import Protocol
 
 from devices.errors import DeviceError
 from devices.host import find_virtualisation, read_text
-from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, ReasonCode
+from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, read_each
 from devices.meters.powercap import (
     DRAM_LIMIT_W,
     PACKAGE_LIMIT_W,
@@ -117,7 +117,6 @@ class RaplPerfMeter(Meter):
         super().__init__(root, clock, options)
         self._calls: PerfCalls = calls or LinuxPerfCalls()
         self._counters: list[_Counter] = []
-        self._info: MeterInfo | None = None
 
     @classmethod
     def probe(
@@ -130,7 +129,7 @@ class RaplPerfMeter(Meter):
         try:
             meter = cls(root, options=options, calls=calls)
         except DeviceError as error:
-            return Availability(cls.name, False, "bad-option", error.message, error.remedy)
+            return cls.refuse("bad-option", error.message, error.remedy)
         choice = choose_events(root)
         if not choice.totals:
             return _absent(root, choice)
@@ -141,7 +140,7 @@ class RaplPerfMeter(Meter):
                 return _closed(root)
             except OSError as error:
                 reason = f"{event.rail_name} cannot be opened: {error.strerror}"
-                return _refuse("not-supported", reason)
+                return RaplPerfMeter.refuse("not-supported", reason)
             meter._calls.close(descriptor)
         return Availability(cls.name, True)
 
@@ -152,8 +151,7 @@ class RaplPerfMeter(Meter):
             DeviceError: There is no event, or one of the total cannot be opened.
         """
         answer = self.probe(self.root, self.options, self._calls)
-        if not answer.usable:
-            raise DeviceError(f"meter rapl-perf: {answer.reason}", answer.fix)
+        answer.require()
         self.close()
         choice = choose_events(self.root)
         notes = ["counts start at 0 J when the meter is opened"]
@@ -190,12 +188,7 @@ class RaplPerfMeter(Meter):
 
     def read(self) -> list[RawSample]:
         """Read every counter once; one that cannot be read or did not run gives no value."""
-        samples = []
-        for index, counter in enumerate(self._counters):
-            before_s = self.clock()
-            value = self._read_joules(counter)
-            samples.append(RawSample(index, before_s, self.clock(), value))
-        return samples
+        return read_each(self.clock, self._counters, self._read_joules)
 
     def _read_joules(self, counter: _Counter) -> float | None:
         try:
@@ -209,12 +202,6 @@ class RaplPerfMeter(Meter):
         while self._counters:
             self._calls.close(self._counters.pop().descriptor)
         self._info = None
-
-    def describe(self) -> MeterInfo:
-        """Return what is read and what was left out."""
-        if self._info is None:
-            raise DeviceError("meter rapl-perf is not open")
-        return self._info
 
 
 def event_attributes(event: PowerEvent) -> bytes:
@@ -249,10 +236,6 @@ def _rail(event: PowerEvent, witness: bool) -> Rail:
     )
 
 
-def _refuse(code: ReasonCode, reason: str, fix: str = "") -> Availability:
-    return Availability(RaplPerfMeter.name, False, code, reason, fix)
-
-
 def _closed(root: Path) -> Availability:
     """Say what keeps the events closed."""
     level = read_text(root / "proc/sys/kernel/perf_event_paranoid")
@@ -260,7 +243,7 @@ def _closed(root: Path) -> Availability:
     if re.fullmatch(r"-?[0-9]{1,3}", level):
         reason += f"; it is {level}"
     virtual, _ = find_virtualisation(root)
-    return _refuse(
+    return RaplPerfMeter.refuse(
         "permission", reason, CONTAINER_FIX if virtual == "container" else PERMISSION_FIX
     )
 
@@ -269,10 +252,6 @@ def _absent(root: Path, choice: EventChoice) -> Availability:
     """Say why there is no event."""
     if choice.rejected:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in choice.rejected)
-        return _refuse("not-supported", reasons, choice.fix)
-    virtual, shown = find_virtualisation(root)
+        return RaplPerfMeter.refuse("not-supported", reasons, choice.fix)
     missing = f"no energy-pkg event under /{POWER_PMU}"
-    if virtual == "vm":
-        reason = f"{missing}: this is a virtual machine ({shown})"
-        return _refuse("vm", reason, "run on the bare machine")
-    return _refuse("no-sensor", missing, "sudo modprobe rapl")
+    return RaplPerfMeter.refuse_absent(root, missing, "sudo modprobe rapl")

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from devices.host import read_text
+from devices.host import parse_cpu_list, read_text
 from devices.meters.base import Rejected
 
 POWER_PMU = Path("sys/bus/event_source/devices/power")
@@ -21,8 +21,6 @@ WITNESS_EVENTS = ("energy-psys",)
 
 FIRST_SOUND_AMD_KERNEL = (5, 17)
 """Before it the events of AMD processors gave false figures (alumet, plug-in rapl)."""
-
-MAX_CPU = 65_535
 
 
 @dataclass(frozen=True)
@@ -141,21 +139,6 @@ def parse_scale(text: str) -> float | None:
         return None
     value = float(text)
     return value if 0.0 < value < 1.0 and math.isfinite(value) else None
-
-
-def parse_cpu_list(text: str) -> list[int]:
-    """Return the processors of a kernel list such as `0,18` or `0-1`; empty if it is not one."""
-    cpus: list[int] = []
-    for part in text.split(","):
-        span = re.fullmatch(r"\s*([0-9]{1,5})(?:-([0-9]{1,5}))?\s*", part)
-        if span is None:
-            return []
-        first = int(span.group(1))
-        last = first if span.group(2) is None else int(span.group(2))
-        if not first <= last <= MAX_CPU:
-            return []
-        cpus.extend(range(first, last + 1))
-    return sorted(set(cpus))
 
 
 def _sound_amd_kernel(root: Path) -> bool:

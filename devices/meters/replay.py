@@ -143,7 +143,7 @@ class ReplayMeter(Meter):
         try:
             cls(root, options=options).load()
         except DeviceError as error:
-            return Availability(cls.name, False, "no-file", error.message, error.remedy)
+            return cls.refuse("no-file", error.message, error.remedy)
         return Availability(cls.name, True)
 
     def load(self) -> dict[str, RailTrace]:

@@ -130,7 +130,7 @@ class SimulatedMeter(Meter):
         try:
             cls(root, options=options)
         except DeviceError as error:
-            return Availability(cls.name, False, "bad-option", error.message, error.remedy)
+            return cls.refuse("bad-option", error.message, error.remedy)
         return Availability(cls.name, True)
 
     def open(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices.host import read_text
-from devices.meters.base import Clock, RawSample
+from devices.meters.base import Availability, Clock, Meter, RawSample, read_each
 
 Opener = Callable[[Path], int]
 
@@ -91,12 +91,7 @@ class QuantityReader:
 
     def samples(self, clock: Clock) -> list[RawSample]:
         """Read every quantity once, in the order in which they were added."""
-        taken = []
-        for index in range(len(self._rows)):
-            before_s = clock()
-            value = self.value(index)
-            taken.append(RawSample(index, before_s, clock(), value))
-        return taken
+        return read_each(clock, range(len(self._rows)), self.value)
 
     def close(self) -> None:
         """Close all files."""
@@ -104,6 +99,28 @@ class QuantityReader:
             for descriptor, _ in self._rows.pop():
                 os.close(descriptor)
         self._scales.clear()
+
+
+def try_quantity(
+    meter: type[Meter], name: str, quantity: Quantity, root: Path, opener: Opener
+) -> Availability | None:
+    """Open and read one rail's quantity; return the meter's refusal if that fails, or None."""
+    reader = QuantityReader(opener)
+    files = " ".join(f"/{path.relative_to(root)}" for path, _ in quantity.factors)
+    try:
+        reader.add(quantity)
+        value = reader.value(0)
+    except PermissionError:
+        reason = f"{name}: no permission to read {files}"
+        return meter.refuse("permission", reason, f"sudo chmod a+r {files}")
+    except OSError as error:
+        return meter.refuse("no-sensor", f"{name}: {error.strerror}", f"cat {files}")
+    finally:
+        reader.close()
+    if value is None:
+        reason = f"{name}: {files} cannot be read or holds no number"
+        return meter.refuse("no-sensor", reason, f"cat {files}")
+    return None
 
 
 def i2c_address(folder: Path) -> str:

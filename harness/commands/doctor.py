@@ -17,11 +17,11 @@ from devices.meters.registry import METERS, MeterSpec, meter_class
 from devices.profile import Profile, find_profile
 from devices.programs import Programs
 from devices.udev import RULES
-from harness.checkup_text import as_dict, as_text
+from harness.checkup.facts import ClockWatch, HostFacts, detect_tree, facts_here, write_facts
+from harness.checkup.readiness import Checkup
+from harness.checkup.report import as_dict, as_text
 from harness.errors import EXIT_DEVICE, EXIT_DONE, HarnessError, StorageError, UsageError
-from harness.host_facts import ClockWatch, HostFacts, detect_tree, facts_here, write_facts
 from harness.options import Parser, read_options
-from harness.readiness import Checkup
 
 NOT_OF_A_HOST = ("simulated", "replay")
 """Meters that say nothing about the host; asked only when they are named."""

@@ -17,9 +17,9 @@ from devices.errors import DeviceError
 from devices.host import Host, detect, matches
 from devices.meters.registry import METERS, probe_meter
 from devices.profile import load_profiles
+from harness.checkup.facts import detect_tree
 from harness.config import DATA_SETS
 from harness.errors import EXIT_DONE, DeviceMissingError, HarnessError, UsageError, unknown
-from harness.host_facts import detect_tree
 from harness.methods.registry import METHODS, Method, Parameter
 from harness.options import Parser, read_options
 from models.registry import MODELS

@@ -1,5 +1,6 @@
 """Build whole fake hosts from the board fixtures."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,3 +49,35 @@ class FakeClock:
 def clock() -> FakeClock:
     """Return a clock that the test moves."""
     return FakeClock()
+
+
+def wait_until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
+    """Wait for another process."""
+    deadline_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def no_process_of_group(pid: int) -> bool:
+    """Look for live processes of the group; dead ones may wait long for a lazy init."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(group) == pid and state != "Z":
+            return False
+    return True
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Return a function that waits until a condition holds."""
+    return wait_until
+
+
+@pytest.fixture
+def group_is_gone() -> Callable[[int], bool]:
+    """Return a function that says whether no process of a group lives any more."""
+    return no_process_of_group

@@ -161,7 +161,8 @@ def test_nvidia_gpu_makes_another_device(tmp_path, files):
     host = detect(tmp_path, arch="x86_64", cores_usable=8)
     profile = find_profile("auto", host)
     assert profile.name == "x86-nvidia"
-    assert profile.meters == ("rapl", "nvml")
+    assert "rapl" in profile.meters
+    assert "nvml" not in profile.meters  # its joules are those of a GPU that idles
     assert "not supported by the engine yet" in profile.limits[0]
     assert matches(host, find_profile("x86"))
 

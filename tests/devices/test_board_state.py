@@ -17,7 +17,7 @@ from devices.board_state import (
     read_cpufreq,
     throttle_words,
 )
-from devices.programs import Answer, Programs, run_program
+from devices.programs import Programs
 
 CORE = "cpu{n}: Online={on} Governor=schedutil MinFreq={low} MaxFreq=1728000 CurrentFreq=1420800"
 EMC = "EMC MinFreq=204000000 MaxFreq=3199000000 CurrentFreq=3199000000 FreqOverride={o}"
@@ -129,33 +129,6 @@ def test_over_current_alarm(tmp_path):
     (folder / "curr2_crit_alarm").write_text("0\n")
     state = read_board_state(tmp_path, Programs(tmp_path))
     assert state.throttled_now == ("over-current alarm curr1_crit_alarm",)
-
-
-def test_programs_are_asked_once_and_only_under_the_root(tmp_path):
-    """The same question is answered from memory; a program that is not under the root is absent."""
-    asked = []
-
-    def run(words, timeout_s):
-        asked.append(list(words))
-        return Answer(0, "hello")
-
-    programs = Programs(tmp_path, run)
-    assert programs.ask("sh", "-c", "true") == ""
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/sh").write_text("")
-    (tmp_path / "bin/sh").chmod(0o755)
-    assert programs.ask("sh", "-c", "true") == programs.ask("sh", "-c", "true") == "hello"
-    assert asked == [[str(tmp_path / "bin/sh"), "-c", "true"]]
-
-
-def test_endless_program_is_stopped_and_its_words_are_kept(tmp_path):
-    """A program that never ends has no status; a file that is no program has 126."""
-    script = tmp_path / "endless"
-    script.write_text("#!/bin/sh\necho one line\nexec sleep 30\n")
-    script.chmod(0o755)
-    assert run_program([str(script)], 0.5) == Answer(None, "one line\n")
-    script.write_text("\0 no program")
-    assert run_program([str(script)], 0.5).status == 126
 
 
 @given(st.text(max_size=200))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.host import count_cpu_list, detect, find_virtualisation, read_state
+from devices.host import detect, find_virtualisation, parse_cpu_list, read_state
 
 
 def test_raspberry_pi_4(board):
@@ -74,8 +74,8 @@ def test_this_machine():
 
 
 @given(st.sets(st.integers(0, 500), min_size=1, max_size=60))
-def test_cpu_list_counts_members(cpus):
-    """A kernel list written from a set of processors counts that set."""
+def test_cpu_list_names_its_members(cpus):
+    """A kernel list written from a set of processors is read as that set."""
     ordered = sorted(cpus)
     spans = []
     for cpu in ordered:
@@ -84,13 +84,21 @@ def test_cpu_list_counts_members(cpus):
         else:
             spans.append([cpu, cpu])
     text = ",".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)
-    assert count_cpu_list(text) == len(cpus)
+    assert parse_cpu_list(text) == sorted(cpus)
 
 
-@pytest.mark.parametrize("text", ["", "a", "3-1", "0-", "-1", "1,,2", "0–3"])
+@pytest.mark.parametrize("text", ["", "a", "3-1", "0-", "-1", "1,,2", "0–3", "0-99999"])
 def test_bad_cpu_lists(text):
-    """What is not a list has no count."""
-    assert count_cpu_list(text) is None
+    """What is not a list names no processor."""
+    assert parse_cpu_list(text) == []
+
+
+@given(st.one_of(st.text(max_size=30), st.from_regex(r"[0-9]{1,4}(-[0-9]{1,6})?", fullmatch=True)))
+def test_any_cpu_list_is_survived(text):
+    """Random text is a sorted list of processors or an empty one, never a crash or a flood."""
+    cpus = parse_cpu_list(text)
+    assert cpus == sorted(set(cpus))
+    assert len(cpus) <= 65_536
 
 
 FILES = [

@@ -188,14 +188,15 @@ def test_meter_specs():
 
 
 def test_choice_follows_the_profile(board):
-    """x86 uses RAPL where it can; a board whose meter has no reader gets none, with the reason."""
+    """x86 uses RAPL where it can; a host or board without a sensor gets none, with the reason."""
     good = choose_meter(find_profile("x86"), board("intel-i7-7700k"))
     assert good.spec == MeterSpec("rapl", {})
     poor = choose_meter(find_profile("x86"), board("virtual-machine"))
     assert poor.spec is None
     assert poor.answers[0].reason_code == "vm"
-    none = choose_meter(find_profile("raspberry-pi-4"), board("raspberry-pi-4"))
-    assert none == type(none)(None, ())
+    bare = choose_meter(find_profile("raspberry-pi-4"), board("raspberry-pi-4"))
+    assert bare.spec is None
+    assert [(a.meter, a.reason_code) for a in bare.answers] == [("hwmon", "no-sensor")]
 
 
 def test_unknown_reader_is_not_supported():

@@ -48,6 +48,13 @@ def shelly(**changes):
     return json.dumps({**SHELLY, **changes}).encode()
 
 
+@pytest.fixture
+def password_file(tmp_path):
+    path = tmp_path / "password"
+    path.write_text(f"{SECRET}\n")
+    return str(path)
+
+
 def opened(plug, clock, **options):
     meter = PlugMeter(clock=clock, options={"host": "192.0.2.7", **options}, fetch=plug)
     meter.open()
@@ -199,6 +206,7 @@ def test_unreachable_plug():
         {"host": "user@plug", "type": "shelly"},
         {"host": "plug", "type": "shelly", "channel": "x"},
         {"host": "plug", "type": "shelly", "password_file": "/nonexistent"},
+        {"host": "plug", "type": "shelly", "password": "1234"},
         {"host": "plug", "type": "shelly", "colour": "red"},
     ],
 )
@@ -232,37 +240,42 @@ def test_other_challenges_are_refused(challenge):
         digest_answer(challenge, ("admin", SECRET), "/", "nonce")
 
 
-def test_shelly_with_a_password(clock):
+def test_shelly_with_a_password(clock, password_file):
     """A challenge is answered once; the password itself is never sent."""
     refusal = Reply(401, b"", 'Digest qop="auth", realm="shelly", nonce="1", algorithm=SHA-256')
     plug = FakePlug(refusal, Reply(200, shelly()), shelly())
-    opened(plug, clock, type="shelly", password=SECRET)
+    opened(plug, clock, type="shelly", password_file=password_file)
     assert plug.asked[1][1]["Authorization"].startswith('Digest username="admin"')
     assert SECRET not in str(plug.asked)
 
 
 @pytest.mark.parametrize("kind", ["shelly", "tasmota"])
-def test_passwords_are_never_told(kind, tmp_path):
+def test_passwords_are_never_told(kind, password_file):
     """A wrong password is a permission problem whose text does not hold it."""
     refusals = {
         "shelly": Reply(401, b"", 'Digest qop="auth", realm="r", nonce="1", algorithm=SHA-256'),
         "tasmota": Reply(200, b'{"WARNING":"Need user=<username>&password=<password>"}'),
     }
-    path = tmp_path / "password"
-    path.write_text(f"{SECRET}\n")
-    for options in ({"password": SECRET}, {"password_file": str(path)}):
-        answer = PlugMeter.probe(
-            options={"host": "plug", "type": kind, **options}, fetch=FakePlug(refusals[kind])
-        )
-        assert (answer.usable, answer.reason_code) == (False, "permission")
-        assert "password" in answer.fix
-        assert SECRET not in str(answer)
+    options = {"host": "plug", "type": kind, "password_file": password_file}
+    answer = PlugMeter.probe(options=options, fetch=FakePlug(refusals[kind]))
+    assert (answer.usable, answer.reason_code) == (False, "permission")
+    assert "password_file=FILE" in answer.fix
+    assert SECRET not in str(answer)
 
 
-def test_tasmota_password_is_quoted(clock):
+def test_password_is_no_option():
+    """A password typed as an option would reach `ps`, so it is refused and not repeated."""
+    options = {"host": "plug", "type": "shelly", "password": SECRET}
+    answer = PlugMeter.probe(options=options, fetch=FakePlug(shelly()))
+    assert (answer.usable, answer.reason_code) == (False, "bad-option")
+    assert "password_file" in answer.fix
+    assert SECRET not in str(answer)
+
+
+def test_tasmota_password_is_quoted(clock, password_file):
     """Tasmota wants the password in the address: its special characters are escaped there."""
     plug = FakePlug(TASMOTA.encode())
-    meter = opened(plug, clock, type="tasmota", password=SECRET)
+    meter = opened(plug, clock, type="tasmota", password_file=password_file)
     assert "user=admin&password=hunter2%26x&cmnd=Status%2010" in plug.asked[0][0]
     assert SECRET not in str(meter.describe())
 

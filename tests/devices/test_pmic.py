@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from devices.energy import energy
 from devices.errors import DeviceError
 from devices.meters.pmic import FITTED_RAIL, PmicMeter, fitted_input_w, parse_adc
-from devices.meters.programs import EXIT_TIMEOUT, ProgramOutput
+from devices.programs import Answer
 from devices.stream import StreamSet
 
 CAPTURES = Path(__file__).parents[1] / "fixtures" / "boards" / "captures"
@@ -38,7 +38,7 @@ class Firmware:
     """Answer as told and count the questions."""
 
     def __init__(self, text=CAPTURE, code=0, errors=""):
-        self.output = ProgramOutput(code, text, errors)
+        self.output = Answer(code, text, errors)
         self.commands = []
 
     def __call__(self, command, timeout_s):
@@ -166,10 +166,10 @@ def test_program_is_run_with_its_arguments(pi5, clock):
 @pytest.mark.parametrize(
     "output",
     [
-        ProgramOutput(EXIT_TIMEOUT, CAPTURE),
-        ProgramOutput(1, CAPTURE),
-        ProgramOutput(0, ""),
-        ProgramOutput(0, "\x00\xff rubbish"),
+        Answer(None, CAPTURE),
+        Answer(1, CAPTURE),
+        Answer(0, ""),
+        Answer(0, "\x00\xff rubbish"),
     ],
 )
 def test_failed_answers_have_no_values(pi5, clock, output):
@@ -184,7 +184,7 @@ def test_one_missing_rail(pi5, clock):
     """One rail without answer fails alone, but the fitted figure needs all of them."""
     firmware = Firmware()
     meter = opened(pi5, clock, firmware)
-    firmware.output = ProgramOutput(0, CAPTURE.replace("HDMI_A current", "HDMI_A rubbish"))
+    firmware.output = Answer(0, CAPTURE.replace("HDMI_A current", "HDMI_A rubbish"))
     values = {
         rail.name: sample.value
         for rail, sample in zip(meter.describe().rails, meter.read(), strict=True)
@@ -200,7 +200,7 @@ def test_one_missing_rail(pi5, clock):
         (Firmware('error=1 error_msg="Command not registered"'), "not-supported", ""),
         (Firmware("", 255, "Can't open device file: /dev/vcio"), "permission", "usermod"),
         (Firmware("VCHI initialization failed", 255), "permission", "usermod"),
-        (Firmware("", EXIT_TIMEOUT), "no-sensor", "reboot"),
+        (Firmware("", None), "no-sensor", "reboot"),
         (Firmware(CAPTURE.replace("VDD_CORE_A", "VDD_CORE_B")), "no-sensor", ""),
     ],
 )

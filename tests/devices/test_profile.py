@@ -135,7 +135,7 @@ def test_unknown_key_names_file_line_and_key(tmp_path):
         ("cores = 4\n", "cores = 0\n", "cores must be above zero"),
         ("idle_w = 3.0", "idle_w = nan", "power.idle_w must be above zero"),
         ("idle_w = 3.0", "idle_w = 9.0", "full_load_w is below idle_w"),
-        ("meters = []", "meters = [1]", "meters must be a list of strings"),
+        ('meters = ["hwmon"]', "meters = [1]", "meters must be a list of strings"),
         ("[match]", "[rails.x]\nscope = 'a'\n[match]", "exactly one of total and sum"),
         ("[match]", "power = 3\n[match]", "power|overwrite"),
         ("[power]", "[[power]]", "power is not a table"),

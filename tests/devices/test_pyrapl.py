@@ -1,7 +1,10 @@
 """pyRAPL as a second reader: each of its known faults is a reason, never a wrong number."""
 
 import enum
+import importlib
+import sys
 import types
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,8 +12,9 @@ from hypothesis import strategies as st
 
 from devices.energy import energy
 from devices.errors import DeviceError
+from devices.meters.packages import Package
 from devices.meters.powercap import choose_zones, find_zones
-from devices.meters.pyrapl import PyRaplMeter, SensorReader
+from devices.meters.pyrapl import PACKAGE, PyRaplMeter, SensorReader
 from devices.meters.rapl import RaplMeter
 from devices.stream import StreamSet
 
@@ -123,6 +127,16 @@ def refused(root, words, module=None):
     assert answer.fix
 
 
+def not_opened(root, clock, words, module):
+    """Expect a fault that only pyRAPL itself can show: the file tree promises well."""
+    assert PyRaplMeter.probe(root, module=module).usable
+    meter = PyRaplMeter(root, clock, module=module)
+    with pytest.raises(DeviceError, match=f"meter pyrapl: .*{words}") as caught:
+        meter.open()
+    assert caught.value.remedy
+    assert meter.read() == []
+
+
 def test_gap_in_the_zones(board):
     """pyRAPL stops at a gap: a second socket behind it would be lost in silence."""
     root = host(board, "intel-xeon-6254-2s", [0, 1])
@@ -187,10 +201,10 @@ def test_virtual_machine(board):
         (lambda values: [float("nan")] * len(values), "no figure for package-0"),
     ],
 )
-def test_wrong_figures_are_found_at_the_start(board, change, words):
+def test_wrong_figures_are_found_at_the_start(board, clock, change, words):
     """Another unit, another order or a missing counter is compared with the files and refused."""
     root = host(board, "intel-i7-7700k", [0, 0])
-    refused(root, words, make_pyrapl(root, change))
+    not_opened(root, clock, words, make_pyrapl(root, change))
 
 
 @pytest.mark.parametrize("error", [FakePyRaplError(), PermissionError(13, "denied"), ValueError()])
@@ -203,14 +217,30 @@ def test_pyrapl_that_cannot_start(board, clock, error):
         raise error
 
     module.Sensor = fail
-    refused(root, "cannot start", module)
-    with pytest.raises(DeviceError, match="meter pyrapl: pyRAPL cannot start"):
-        opened(root, clock, module)
+    not_opened(root, clock, "pyRAPL cannot start", module)
 
 
-def test_another_package_of_that_name(board):
+def test_another_package_of_that_name(board, clock):
     """A module without pyRAPL's parts is not pyRAPL."""
-    refused(host(board, "amd-ryzen", [0, 0]), "not pyRAPL", types.ModuleType("pyRAPL"))
+    root = host(board, "amd-ryzen", [0, 0])
+    not_opened(root, clock, "is not pyRAPL", types.ModuleType("pyRAPL"))
+
+
+def test_probe_looks_but_does_not_import(board, tmp_path, monkeypatch):
+    """An installed pyRAPL is found without being run; one that is not installed is named."""
+    root = host(board, "amd-ryzen", [0, 0])
+    meter = PyRaplMeter(root)
+    real_check = PACKAGE.check
+    monkeypatch.setattr(Package, "check", lambda _package, _root: real_check(Path("/")))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "packages")])
+    assert PyRaplMeter.probe(root).reason == "the package pyRAPL is not installed"
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages/pyRAPL.py").write_text("raise ImportError('pandas is too old')\n")
+    importlib.invalidate_caches()
+    assert PyRaplMeter.probe(root).usable
+    assert "pyRAPL" not in sys.modules
+    with pytest.raises(DeviceError, match="cannot be imported: pandas is too old"):
+        meter.open()
 
 
 def test_this_machine_only(board):

@@ -8,7 +8,6 @@ import pytest
 from devices.collector import Collector
 from devices.energy import energy
 from devices.errors import DeviceError
-from devices.meters.programs import EXIT_NOT_STARTED, EXIT_TIMEOUT, run_program
 from devices.meters.tegrastats import TegrastatsMeter
 from devices.stream import StreamSet
 
@@ -24,14 +23,6 @@ def install(root, body):
     program.write_text(f"#!/bin/sh\n{body}\n")
     program.chmod(0o755)
     return root
-
-
-def until(condition, limit_s=5.0):
-    """Wait for another process."""
-    deadline_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def collected(meter, count):
@@ -89,20 +80,8 @@ def test_lines_in_one_piece_leave_the_last(board):
     assert [sample.value for sample in samples] == [3.0]
 
 
-def group_is_gone(pid):
-    """Look for live processes of the group; dead ones may wait long for a lazy init."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
-        except OSError:
-            continue
-        if int(group) == pid and state != "Z":
-            return False
-    return True
-
-
 @pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
-def test_the_whole_group_is_killed(board, tmp_path, trap):
+def test_the_whole_group_is_killed(board, tmp_path, trap, until, group_is_gone):
     """Closing ends the program and its children, even if they ignore the polite signal."""
     note = tmp_path / "pid"
     root = install(board("jetson-agx-orin-rails"), f"{trap}echo $$ > {note}; {REPEATING}")
@@ -114,7 +93,7 @@ def test_the_whole_group_is_killed(board, tmp_path, trap):
     until(lambda: group_is_gone(pid))
 
 
-def test_probe_and_failed_open_leave_nothing_behind(board, tmp_path):
+def test_probe_and_failed_open_leave_nothing_behind(board, tmp_path, until, group_is_gone):
     """A program that was only asked, or refused, does not go on running."""
     note = tmp_path / "pid"
     other = REPEATING.replace("VIN_SYS_5V0", "OTHER")
@@ -179,7 +158,7 @@ def test_reasons(board):
         assert TegrastatsMeter.probe(root, options).reason_code == "bad-option"
 
 
-def test_collector_process(board, tmp_path):
+def test_collector_process(board, tmp_path, until, group_is_gone):
     """In a process of its own the meter finds the board by itself and ends with the collector."""
     note = tmp_path / "pid"
     root = install(board("jetson-agx-orin-rails"), f"echo $$ > {note}; {REPEATING}")
@@ -201,17 +180,3 @@ def test_not_open():
     assert meter.read() == []
     with pytest.raises(DeviceError, match="not open"):
         meter.describe()
-
-
-def test_run_program_answers(tmp_path):
-    """A program's status and outputs come back; a hanging one is killed with its children."""
-    script = tmp_path / "script"
-    script.write_text('#!/bin/sh\necho $$ > "$1"; echo said; echo told >&2; $2\n')
-    script.chmod(0o755)
-    note = str(tmp_path / "pid")
-    done = run_program([str(script), note, "exit 3"], 5.0)
-    assert (done.code, done.text, done.errors) == (3, "said\n", "told\n")
-    hung = run_program([str(script), note, "sleep 20"], 0.3)
-    assert (hung.code, hung.text) == (EXIT_TIMEOUT, "said\n")
-    until(lambda: group_is_gone(int(Path(note).read_text())))
-    assert run_program([str(tmp_path / "none")], 1.0).code == EXIT_NOT_STARTED

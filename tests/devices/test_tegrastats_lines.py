@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.meters.tegrastats_lines import connected_rails, parse_line
+from devices.meters.tegrastats import connected_rails, parse_line
 
 CAPTURES = Path(__file__).parents[1] / "fixtures" / "boards" / "captures"
 

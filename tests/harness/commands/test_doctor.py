@@ -11,8 +11,8 @@ import pytest
 
 from devices.meters.base import Availability, Meter, MeterInfo, Rail, RawSample
 from devices.meters.registry import METERS
+from harness.checkup.facts import ClockWatch
 from harness.commands import doctor
-from harness.host_facts import ClockWatch
 
 REPOSITORY = Path(__file__).parents[3]
 VOLATILE = ("rate_hz",)
@@ -101,7 +101,11 @@ def test_board_without_sensor_is_ready_for_modelled_energy(ask, tree):
     status, out, _ = ask("--root", tree("raspberry-pi-4"))
     assert status == 0
     assert out.splitlines()[-1] == "Ready with modelled energy only"
-    assert "this board has no power sensor of its own" in out
+    assert "The board has no power sensor" in out
+    to_do = out.split("To do\n")[1]
+    assert "no meter that a run would take works: joules would be modelled" in to_do
+    assert "attach a probe or a metering plug" in to_do
+    assert "meter hwmon: no INA2xx power probe" in to_do
     assert "since start: under-voltage, throttled" in out
 
 

@@ -11,7 +11,7 @@ from devices.board_state import BoardState
 from devices.host import Host
 from devices.inspection import MeterReport
 from devices.profile import Profile
-from harness.host_facts import HostFacts
+from harness.checkup.facts import HostFacts
 
 LEAST_TORCH = (2, 4)
 LEAST_DISK_BYTES = 10**9
@@ -109,15 +109,14 @@ def _storage(check: Checkup) -> Iterator[Fix]:
 def _energy(check: Checkup) -> Iterator[Fix]:
     if check.measures or check.profile is None:
         return
-    if not check.profile.meters:
-        others = [meter.name for meter in check.meters if meter.measures]
-        here = f"name one that works here: --meter {others[0]}" if others else ""
-        yield Fix(
-            "this board has no power sensor of its own",
-            here
-            or "attach a probe or a metering plug and name it with --meter"
-            " (python -m harness.list meters); without one joules are modelled",
-        )
+    others = [meter.name for meter in check.meters if meter.measures]
+    here = f"name one that works here: --meter {others[0]}" if others else ""
+    yield Fix(
+        "no meter that a run would take works: joules would be modelled",
+        here
+        or "mend one of those below, or attach a probe or a metering plug and name it with"
+        " --meter (python -m harness.list meters)",
+    )
     for meter in check.meters:
         if meter.name in {*check.profile.meters, *check.named}:
             reason = meter.reason or "it shows no total for this board"

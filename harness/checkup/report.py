@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from devices.inspection import MeterReport
-from harness.readiness import Checkup, mode_name
+from harness.checkup.readiness import Checkup, mode_name
 
 _VERDICTS = {
     "ready": "Ready",

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from devices.host import Host, count_cpu_list, detect, read_text
+from devices.host import Host, detect, parse_cpu_list, read_text
 from harness.errors import UsageError
 
 PACKAGES = ("torch", "numpy", "safetensors", "rich")
@@ -104,8 +104,8 @@ def detect_tree(root: Path) -> tuple[Host, HostFacts]:
     facts = _read_facts(root / FACTS_FILE)
     if facts is None:
         arch = _arch_of_tree(root)
-        cores = count_cpu_list(read_text(root / "sys/devices/system/cpu/online")) or 1
-        facts = HostFacts(arch, cores)
+        online = parse_cpu_list(read_text(root / "sys/devices/system/cpu/online"))
+        facts = HostFacts(arch, len(online) or 1)
     return detect(root, facts.arch, facts.cores_usable), facts
 
 

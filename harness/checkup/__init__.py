@@ -1,0 +1,1 @@
+"""Examine a host: gather facts, judge them, and put the outcome into words."""

@@ -1,0 +1,119 @@
+"""Search the best groups for an affinity matrix or a table of pair losses."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import EXIT_DONE, HarnessError, UsageError, unknown
+from harness.options import Parser, read_options
+
+if TYPE_CHECKING:
+    from harness.commands.matrix import Matrix
+
+RULES = {
+    "mas": "mean affinity over tasks; groups do not overlap",
+    "tag": "mean affinity over tasks, each in its best group; groups may overlap",
+    "hoa": "sum of predicted losses, each in its best group; groups may overlap",
+}
+MOST_TASKS = 12
+
+EPILOG = """Rows of the matrix are recipients: row d, column s is the effect of task s on task d.
+For --rule hoa it is the loss of d trained with s, and the diagonal the loss alone."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Hold groups of task names, the names each group serves, and the score of the whole."""
+
+    groups: list[list[str]]
+    serving: list[list[str]]
+    score: float
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = Parser(
+        prog="python -m harness.split",
+        description="Split tasks into groups by an affinity matrix.",
+        epilog=EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("matrix", metavar="MATRIX.csv", help="square table with task names")
+    parser.add_argument("--splits", metavar="X", required=True, help="groups, at most")
+    parser.add_argument("--exact", action="store_true", help="exactly that many groups")
+    parser.add_argument("--rule", default="mas", metavar="RULE", help=f"{', '.join(RULES)} [mas]")
+    parser.add_argument("--json", action="store_true", help="end with one JSON object")
+    try:
+        _run(read_options(parser, sys.argv[1:] if words is None else words))
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    return EXIT_DONE
+
+
+def _run(parsed: Namespace) -> None:
+    from harness.commands.matrix import read_matrix  # noqa: PLC0415 - help answers without numpy
+
+    if parsed.rule not in RULES:
+        raise unknown("rule", parsed.rule, RULES)
+    matrix = read_matrix(Path(parsed.matrix), with_diagonal=parsed.rule == "hoa")
+    if len(matrix.names) > MOST_TASKS:
+        raise UsageError(
+            f"{parsed.matrix} has {len(matrix.names)} tasks, the search is exhaustive",
+            f"Give at most {MOST_TASKS} tasks.",
+        )
+    splits = _splits(parsed.splits, len(matrix.names))
+    if parsed.rule == "mas":
+        answer = _disjoint(matrix.names, matrix.values, splits, exact=parsed.exact)
+    else:
+        answer = _overlapping(parsed.rule, matrix.names, matrix.values, splits, exact=parsed.exact)
+    _print(answer, parsed.rule)
+    if parsed.json:
+        print(json.dumps({"groups": answer.groups, "score": answer.score}))
+
+
+def _splits(text: str, tasks: int) -> int:
+    try:
+        splits = int(text)
+    except ValueError:
+        raise UsageError(f"--splits is a whole number, not '{text}'") from None
+    if not 1 <= splits <= tasks:
+        raise UsageError(
+            f"{splits} splits of {tasks} tasks is impossible",
+            f"Give --splits between 1 and {tasks}.",
+        )
+    return splits
+
+
+def _disjoint(names: Sequence[str], values: Matrix, splits: int, *, exact: bool) -> Answer:
+    from harness.methods.split import best_masks, names_of  # noqa: PLC0415
+
+    masks, score = best_masks(values, splits, exact=exact)
+    groups = [names_of(mask, names) for mask in masks]
+    return Answer(groups, groups, score)
+
+
+def _overlapping(
+    rule: str, names: Sequence[str], values: Matrix, splits: int, *, exact: bool
+) -> Answer:
+    from harness.methods.cover import best_cover, hoa_scores, tag_scores  # noqa: PLC0415
+    from harness.methods.split import names_of  # noqa: PLC0415
+
+    scores = hoa_scores(values) if rule == "hoa" else tag_scores(values)
+    cover = best_cover(scores, splits, exact=exact)
+    score = -cover.total if rule == "hoa" else cover.total / len(names)
+    groups = [names_of(mask, names) for mask in cover.groups]
+    return Answer(groups, [names_of(mask, names) for mask in cover.blocks], score)
+
+
+def _print(answer: Answer, rule: str) -> None:
+    for group, serving in zip(answer.groups, answer.serving, strict=True):
+        others = "" if group == serving else f"  (serves {' '.join(serving) or 'none'})"
+        print(" ".join(group) + others)
+    print(f"score {answer.score:.6g}: {RULES[rule]}")
