@@ -116,9 +116,10 @@ def last_task_losses(run: Run, metric: str = "test_loss") -> pd.DataFrame:
 def serving_rows(run: Run, metric: str) -> pd.DataFrame:
     """Return the rows of a per-task metric, one per cell, round and task.
 
-    A task may be trained by several jobs. The job that is a group of the final split serves it;
-    of several such groups the one with the smallest last value. Rounds before that job began
-    come from the job it started from, so a split method shows its merged start.
+    A task may be trained by several jobs. The one that the run says serves it counts; runs that do
+    not say, and tasks that several models serve alike, are read by the groups of the final split.
+    Rounds before that job began come from the job it started from, so a split method shows its
+    merged start.
 
     Returns:
         The rows of metrics.csv with the columns method, seed and groups of their cell.
@@ -126,16 +127,22 @@ def serving_rows(run: Run, metric: str) -> pd.DataFrame:
     facts = run.done[["cell", "method", "seed", "groups"]]
     taken = run.metrics[(run.metrics["metric"] == metric) & (run.metrics["task"] != "")]
     rows = taken.merge(facts, on="cell", how="inner")
-    parts = [_one_task(part) for _, part in rows.groupby(["cell", "task"], sort=False) if len(part)]
+    said = run.metrics[run.metrics["metric"] == "serves"].groupby(["cell", "task"])["job"].unique()
+    parts = [
+        _one_task(part, list(said.get(key, [])))
+        for key, part in rows.groupby(["cell", "task"], sort=False)
+        if len(part)
+    ]
     return pd.concat(parts, ignore_index=True) if parts else rows
 
 
-def _one_task(rows: pd.DataFrame) -> pd.DataFrame:
+def _one_task(rows: pd.DataFrame, said: Sequence[str]) -> pd.DataFrame:
     jobs = list(dict.fromkeys(rows["job"]))
     if len(jobs) == 1:
         return rows
     groups = [sorted(group) for group in str(rows["groups"].iloc[0]).split("|")]
-    serving = _serving_job(rows, [job for job in jobs if sorted(job) in groups] or jobs[-1:])
+    candidates = [job for job in jobs if sorted(job) in groups] or jobs[-1:]
+    serving = said[0] if len(said) == 1 else _serving_job(rows, candidates)
     own = rows[rows["job"] == serving]
     before = rows[(rows["job"] != serving) & (rows["round"] < own["round"].min())]
     widest = before["job"].str.len() == before["job"].str.len().max()

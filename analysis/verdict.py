@@ -136,7 +136,17 @@ def number(value: object) -> float | None:
 
 
 def _quantities(done: Sequence[Row]) -> list[tuple[str, str]]:
-    """Return what can be compared: time, loss and one kind of energy, measured before modelled."""
+    """Return what can be compared: loss, and time and energy of the device that was asked for.
+
+    Of a device that is the host these are measured seconds and one kind of energy, measured before
+    modelled; of another device only modelled ones.
+    """
+    if _on_another_device(done):
+        return [
+            ("modelled time", "time_model_s"),
+            ("loss", "total_loss"),
+            ("modelled energy", "energy_model_j"),
+        ]
     found = [("time", "time_s"), ("loss", "total_loss")]
     meters = {_meter(row) for row in done if number(row.get("energy_j")) is not None}
     if len(meters) == 1:
@@ -144,6 +154,10 @@ def _quantities(done: Sequence[Row]) -> list[tuple[str, str]]:
     if len(meters) == 0 and any(number(row.get("energy_model_j")) is not None for row in done):
         found.append(("modelled energy", "energy_model_j"))
     return found
+
+
+def _on_another_device(done: Sequence[Row]) -> bool:
+    return any(str(row.get("host_matches_device")).lower() == "false" for row in done)
 
 
 def _meter(row: Row) -> tuple[str, ...]:
@@ -163,10 +177,12 @@ def _by_seed(done: Sequence[Row], method: str, column: str) -> dict[int, float]:
 def _method_sentence(method: str, own: Sequence[Comparison]) -> str:
     known = {comparison.quantity: comparison for comparison in own}
     parts = []
-    if "time" in known:
-        parts.append(
-            f"took {_times(known['time'].ratio)} the time of {REFERENCE}{_detail(known['time'])}"
-        )
+    for quantity in ("time", "modelled time"):
+        if quantity in known:
+            entry = known[quantity]
+            parts.append(
+                f"took {_times(entry.ratio)} the {quantity} of {REFERENCE}{_detail(entry)}"
+            )
     for quantity in ("measured energy", "modelled energy"):
         if quantity in known:
             entry = known[quantity]
@@ -256,6 +272,9 @@ def _pair_hedges(found: Sequence[Comparison]) -> list[str]:
 
 
 def _energy_hedges(done: Sequence[Row]) -> list[str]:
+    if _on_another_device(done):
+        device = done[0].get("device")
+        return [f"The host is not {device}: that device's time and energy are modelled."]
     meters = sorted({_meter(row) for row in done if number(row.get("energy_j")) is not None})
     if len(meters) > 1:
         names = ", ".join(" ".join(word for word in meter if word) for meter in meters)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.accounting import Accountant, Bill, Figures, bill
 from harness.config import RunConfig
 from harness.data.store import Store
-from harness.errors import HarnessError, MemoryExceededError
+from harness.errors import HarnessError
 from harness.federated.job import Engine, Job, Outcome
 from harness.federated.local import LocalEngine
 from harness.instruments import Instruments
-from harness.memory import PeakMemory
+from harness.memory import PeakMemory, memory_errors
 from harness.methods.registry import MethodSpec
-from harness.methods.schedule import carry_out
+from harness.methods.schedule import Served, carry_out
 from harness.phases import PhaseLog
+from harness.plan import cell_setting
 from harness.recorder import CellRecorder, Progress
 from harness.settings import federation
 from harness.target import Target
@@ -57,13 +59,16 @@ class Bench:
 
 @dataclass(frozen=True)
 class CellResult:
-    """Hold what came of a cell. `outcomes` serve the tasks; all jobs' outcomes are in `trained`."""
+    """Hold what came of a cell: who serves which tasks, and in `trained` all jobs' outcomes.
+
+    A task that several models serve, one per client, has the mean of their losses.
+    """
 
     cell: Cell
     recorder: CellRecorder
     figures: Sequence[Figures]
     bill: Bill
-    outcomes: Sequence[Outcome]
+    served: Sequence[Served]
     trained: Sequence[Outcome]
     peak_memory_bytes: int | None
     status: str
@@ -72,17 +77,33 @@ class CellResult:
     @property
     def losses(self) -> dict[str, float]:
         """Return the last test loss of every task; empty if the cell is not done."""
-        return {task: loss for o in self.outcomes for task, loss in o.losses.items()}
+        return _means((task, o.losses[task]) for task, o in self._serving())
 
     @property
     def unseen_losses(self) -> dict[str, float]:
-        """Return the last loss on unseen buildings of every task the outcomes serve."""
-        served = {o.job.tasks for o in self.outcomes}
-        return {
-            v.task: v.value
-            for v in self.recorder.values
-            if v.metric == "test_unseen_loss" and v.job in served
-        }
+        """Return the last loss on unseen buildings of every task."""
+        return _means((task, o.unseen_losses[task]) for task, o in self._serving())
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Return the outcomes whose models serve."""
+        return [served.outcome for served in self.served]
+
+    @property
+    def groups(self) -> list[str]:
+        """Return the groups of tasks that were trained to serve, each once."""
+        return list(dict.fromkeys(outcome.job.tasks for outcome in self.outcomes))
+
+    def _serving(self) -> Iterator[tuple[str, Outcome]]:
+        return ((task, served.outcome) for served in self.served for task in served.tasks)
+
+
+def _means(values: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return the mean of every task's values."""
+    found: dict[str, list[float]] = {}
+    for task, value in values:
+        found.setdefault(task, []).append(value)
+    return {task: math.fsum(those) / len(those) for task, those in found.items()}
 
 
 class _Keeping:
@@ -105,17 +126,15 @@ def run_cell(bench: Bench, cell: Cell, on_round: Callable[[Progress], None]) -> 
     memory = PeakMemory()
     memory.reset()
     trained: list[Outcome] = []
-    outcomes: Sequence[Outcome] = ()
+    served: Sequence[Served] = ()
     status, reason = "done", ""
     try:
         engine = _Keeping(bench.engine(cell.seed, recorder), trained)
-        outcomes = carry_out(cell.spec.schedule(bench.config.setting), engine)
+        setting = cell_setting(bench.config, cell.seed)
+        with memory_errors():
+            served = carry_out(cell.spec.schedule(setting), engine)
     except HarnessError as error:
         status, reason = "failed", error.message
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        status, reason = "failed", out_of_memory(bench).message
     except KeyboardInterrupt:
         status, reason = "interrupted", "stopped by the user"
     segments = bench.log.segments[recorder.first_segment :]
@@ -123,19 +142,5 @@ def run_cell(bench: Bench, cell: Cell, on_round: Callable[[Progress], None]) -> 
     figures = [bench.accountant.figures(segment, streams) for segment in segments]
     return CellResult(
         cell, recorder, figures, bill(figures, streams, bench.instruments.reason),
-        outcomes, trained, memory.read_bytes(), status, reason,
+        served, trained, memory.read_bytes(), status, reason,
     )  # fmt: skip
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an allocation failed; torch reports it as a plain RuntimeError."""
-    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
-
-
-def out_of_memory(bench: Bench) -> MemoryExceededError:
-    """Return the error for work that does not fit into the device's memory."""
-    limit = bench.target.profile.memory_bytes if not bench.target.matches else None
-    of = f" of {bench.target.profile.title} ({limit / 2**30:.1f} GiB)" if limit else ""
-    return MemoryExceededError(
-        f"training does not fit into the memory{of}", "Lower --batch-size or --size."
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
@@ -22,6 +23,8 @@ from harness.methods.registry import MethodSpec
 from harness.methods.schedule import Setting
 from models.registry import MODELS
 from models.tasks import TASKS
+
+MOST_SEEDS = 10_000
 
 DATA_SETS = {"scenes": "ray-cast rooms with exact labels, made on the spot"}
 
@@ -107,7 +110,7 @@ class RunConfig:
 
 QUICK: Mapping[str, Any] = {
     "clients": 6, "images": 32, "unseen_buildings": 1, "unseen_images": 8, "clients_per_round": 2,
-    "rounds": 10, "batch_size": 4, "evaluate_every": 5, "idle_s": 1.0,
+    "rounds": 8, "batch_size": 4, "evaluate_every": 4, "idle_s": 1.0,
 }  # fmt: skip
 """What `--quick` changes, unless the option is given too."""
 
@@ -116,7 +119,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """Read `0-4` or `0,2,7` or a mixture.
 
     Raises:
-        ValueError: if a piece is no whole number, a range runs backwards or a seed occurs twice.
+        ValueError: if a piece is no whole number, or a range runs backwards or is absurdly long.
     """
     found: list[int] = []
     for piece in text.split(","):
@@ -124,9 +127,9 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         low, high = int(first), int(last if dash else first)
         if high < low:
             raise ValueError(f"range {piece} runs backwards")
+        if high - low >= MOST_SEEDS:
+            raise ValueError(f"{piece} is more than {MOST_SEEDS} seeds")
         found += range(low, high + 1)
-    if len(set(found)) != len(found):
-        raise ValueError("a seed occurs twice")
     return tuple(found)
 
 
@@ -215,8 +218,11 @@ def _problems(config: RunConfig) -> list[HarnessError]:
     found += [
         UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
         for name, least in _LEAST.items()
-        if not (value := getattr(config, name)) >= least  # so that NaN is refused too
+        if not least <= (value := getattr(config, name)) < math.inf  # refuses NaN too
     ]
+    found += _seed_problems(config)
+    if config.momentum >= 1.0:
+        found.append(UsageError(f"--momentum must be below 1, got {config.momentum}"))
     if config.clients_per_round > config.clients:
         found.append(
             UsageError(
@@ -232,6 +238,14 @@ def _problems(config: RunConfig) -> list[HarnessError]:
     if config.model == "xception" and config.size % 16:
         found.append(UsageError(f"xception needs --size in multiples of 16, got {config.size}"))
     return found
+
+
+def _seed_problems(config: RunConfig) -> list[HarnessError]:
+    seeds = config.seeds
+    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        text = "--seeds must be distinct whole numbers from 0 on, at least one"
+        return [UsageError(f"{text}, got {seeds}")]
+    return []
 
 
 _LEAST: Mapping[str, float] = {

@@ -112,8 +112,8 @@ def instruments(
         yield Instruments(None, target.meter_reason, log)
         return
     with TemporaryDirectory(prefix="samples-") as folder:
-        collector = Collector(target.meter, root, rate_hz, Path(folder) / "samples.bin")
         try:
+            collector = Collector(target.meter, root, rate_hz, Path(folder) / "samples.bin")
             collector.start()
         except DeviceError as error:
             raise MeterMissingError(error.message, error.remedy) from error

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from harness.errors import MemoryExceededError
+
+_SIGNS = ("can't allocate memory", "bad_alloc", "could not create a memory", "not enough memory")
+"""How torch and its libraries say in a plain RuntimeError that an allocation failed."""
 
 
 class PeakMemory:
@@ -35,3 +42,21 @@ class PeakMemory:
             return None
         found = re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)
         return int(found[1]) * 1024 if found else None
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn a failed allocation into an error with a remedy.
+
+    Raises:
+        MemoryExceededError: if the body runs out of memory.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(s in str(error) for s in _SIGNS):
+            raise
+        raise MemoryExceededError(
+            "training does not fit into the memory of this host, or of the device it stands for",
+            "Lower --batch-size or --size.",
+        ) from error

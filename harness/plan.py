@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,20 +27,28 @@ CALIBRATION_STEPS = 3
 class PaperEngine:
     """Take jobs, train nothing, and keep a list of them.
 
-    Affinities come out as zero, so the groups of a split are made up; how many there are, and so
-    the cost, is right wherever the method asks for an exact number.
+    Affinities and losses are made up from a fixed generator, and so are the groups of a split; how
+    many there are, and so the cost, is right wherever the method asks for an exact number. Where
+    groups overlap (tag, hoa) their sizes are only typical.
     """
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
+        self._random = np.random.default_rng(0)
 
     def run(self, job: Job) -> Outcome:
         """Write the job down."""
         self.jobs.append(job)
-        zero = np.zeros((len(job.tasks), len(job.tasks)))
-        rounds = (RoundAffinity(job.first_round, zero, zero, 0),)
+        made_up = self._random.normal(size=(len(job.tasks), len(job.tasks)))
+        rounds = (RoundAffinity(job.first_round, made_up, made_up, 0),)
         affinity = Affinity(job.tasks, rounds) if job.measure_affinity else None
-        return Outcome(job, Checkpoint({}), dict.fromkeys(job.tasks, 0.0), affinity)
+        losses = {task: float(self._random.uniform(0.9, 1.1)) for task in job.tasks}
+        return Outcome(job, Checkpoint({}), losses, affinity)
+
+
+def cell_setting(config: RunConfig, seed: int) -> Setting:
+    """Return what a method is asked to train in the cells of one seed."""
+    return replace(config.setting, clients=config.clients, seed=seed)
 
 
 def planned_jobs(spec: MethodSpec, setting: Setting) -> list[Job]:
@@ -54,11 +62,11 @@ def planned_work(job: Job, config: RunConfig) -> Work:
     """Return the passes of one job, tests included."""
     size = min(config.batch_size, config.scenes.length("train"))
     steps = config.scenes.length("train") // size
-    shares = job.rounds * config.clients_per_round * config.epochs
-    work = training(job.tasks, shares * steps * size)
-    if job.measure_affinity:
+    shares = job.per_round(config.clients_per_round) * config.epochs
+    work = training(job.tasks, job.rounds * shares * steps * size, job.local)
+    if job.measured_rounds:
         looks = -(-steps // config.look_ahead_every)
-        work = work + looking_ahead(job.tasks, shares * looks * size)
+        work = work + looking_ahead(job.tasks, job.measured_rounds * shares * looks * size)
     tests = sum(
         1
         for done in range(job.first_round + 1, job.last_round + 1)
@@ -157,7 +165,7 @@ def planned_run(config: RunConfig) -> Work:
     works = (
         planned_work(job, config)
         for spec in config.method_specs()
-        for job in planned_jobs(spec, config.setting)
+        for job in planned_jobs(spec, cell_setting(config, config.seeds[0]))
     )
     once = sum(works, Work())
     cells = len(config.seeds) * config.repeats

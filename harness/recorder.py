@@ -30,6 +30,7 @@ class Progress:
     """Say where a cell stands; a round of five tasks counts as five task-rounds."""
 
     job: str
+    tasks: str
     rounds_done: int
     task_rounds_done: int
     losses: dict[str, float]
@@ -43,6 +44,7 @@ class CellRecorder:
         self._log = log
         self._on_round = on_round
         self._job = ""
+        self._tasks = ""
         self._task_rounds = 0
         self._losses: dict[str, float] = {}
         self.first_segment = len(log.segments)
@@ -82,10 +84,14 @@ class CellRecorder:
 
     def job_started(self, job: Job) -> None:
         """Label what follows with the job."""
-        self._job = job.tasks
+        self._job = job.name
+        self._tasks = job.tasks
         self.jobs.append(job)
 
     def round_done(self, rounds_done: int) -> None:
         """Pass on how far the cell is."""
-        self._task_rounds += len(self._job)
-        self._on_round(Progress(self._job, rounds_done, self._task_rounds, dict(self._losses)))
+        self._task_rounds += len(self._tasks)
+        progress = Progress(
+            self._job, self._tasks, rounds_done, self._task_rounds, dict(self._losses)
+        )
+        self._on_round(progress)

@@ -13,7 +13,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -69,17 +69,9 @@ class RunFolder:
             stream.write(text.encode())
         write_atomically(self.path / name, buffer.getvalue())
 
-    def with_path(self, name: str, write: Callable[[Path], None]) -> None:
-        """Let a library write a file by path; it appears under its name only when it is whole."""
-        path = self.path / name
-        temporary = path.with_name(path.name + ".part")
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                write(temporary)
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+    def binary(self, name: str, content: bytes) -> None:
+        """Write a file of bytes below the folder."""
+        write_atomically(self.path / name, content)
 
 
 def csv_text(columns: Sequence[Column], rows: Iterable[Row], *, header: bool = True) -> str:

@@ -32,7 +32,7 @@ def cell_row(
     if not done:  # what a broken-off cell cost says nothing about the method
         return row
     return row | {
-        "groups": "|".join(outcome.job.tasks for outcome in result.outcomes),
+        "groups": "|".join(result.groups),
         "total_loss": math.fsum(result.losses.values()),
         "unseen_total_loss": math.fsum(result.unseen_losses.values()),
         "delta_mtl": delta,
@@ -51,8 +51,9 @@ def cell_row(
 def _traffic(config: RunConfig, result: CellResult) -> tuple[int, int]:
     """Return bytes up and down: every chosen client gets the model and sends it back each round."""
     shares = sum(
-        outcome.job.rounds * config.clients_per_round * outcome.weights.bytes
-        for outcome in result.trained
+        o.job.rounds * o.job.per_round(config.clients_per_round) * o.weights.bytes
+        for o in result.trained
+        if o.job.travels
     )
     return shares, shares
 
@@ -97,7 +98,36 @@ def metric_rows(
         }
         for v in result.recorder.values
     ]  # fmt: skip
-    return rows
+    return rows + _mean_rows(run_id, result) + _serving_rows(run_id, result)
+
+
+def _serving_rows(run_id: str, result: CellResult) -> list[dict[str, object]]:
+    """Return one row per task and model that serves it, so that overlapping groups are clear."""
+    return [
+        {
+            "run_id": run_id, "cell": result.cell.name, "round": served.outcome.job.last_round,
+            "job": served.outcome.job.name, "task": task, "phase": "evaluate",
+            "metric": "serves", "value": 1, "unit": "",
+        }
+        for served in result.served
+        for task in served.tasks
+    ]  # fmt: skip
+
+
+def _mean_rows(run_id: str, result: CellResult) -> list[dict[str, object]]:
+    """Return the losses averaged over the models of a group, where there are several."""
+    jobs = [served.outcome.job for served in result.served]
+    groups = {job.tasks for job in jobs if job.name != job.tasks}
+    means = {"test_loss": result.losses, "test_unseen_loss": result.unseen_losses}
+    return [
+        {
+            "run_id": run_id, "cell": result.cell.name, "round": jobs[0].last_round, "job": group,
+            "task": task, "phase": "evaluate", "metric": metric, "value": losses[task], "unit": "",
+        }
+        for group in sorted(groups)
+        for metric, losses in means.items()
+        for task in group
+    ]  # fmt: skip
 
 
 def affinity_files(result: CellResult) -> dict[str, str]:

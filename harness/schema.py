@@ -1,6 +1,6 @@
 """Describe every column of every result file in one table.
 
-The writer (`harness.results`), the reader (`analysis.load`) and the reference page are driven by
+The writer (`harness.results`), the reader (`analysis.loading`) and the reference page are driven by
 this module, so a column cannot exist in one and be unknown to another. It imports nothing heavy.
 """
 
@@ -48,14 +48,14 @@ CELLS = (
     Column("time_s", "float", "s", "Seconds measured on the host in the charged phases (training, affinity, aggregation); evaluation is not in it."),
     Column("time_model_s", "float", "s", "Seconds the profile's throughput gives for the same work on the named device; empty if the host is that device."),
     Column("energy_j", "float", "J", "Joules measured by a meter of the host in the charged phases; empty without a valid measurement."),
-    Column("energy_net_j", "float", "J", "energy_j minus idle power times time_s."),
+    Column("energy_net_j", "float", "J", "energy_j minus the idle power measured before the first cell times time_s."),
     Column("energy_error_j", "float", "J", "Bound on the error of energy_j from resolution, sampling and window edges."),
     Column("energy_model_j", "float", "J", "Modelled joules: the profile's power model applied to the same work. Never a measurement."),
     Column("energy_meter", "str", "", "Meter that produced energy_j."),
     Column("energy_scope", "str", "", "What the meter sees: package, module, board, wall."),
     Column("energy_kind", "str", "", "counter (difference of an accumulating sensor) or sampled (integral of power)."),
     Column("energy_reason", "str", "", "Why energy_j is empty."),
-    Column("peak_memory_bytes", "int", "B", "Peak resident memory of the training process during the cell."),
+    Column("peak_memory_bytes", "int", "B", "Peak resident memory of the training process during the cell; what earlier cells of the run left allocated is in it."),
     Column("upload_bytes", "int", "B", "Bytes all clients would send to the server."),
     Column("download_bytes", "int", "B", "Bytes the server would send to all clients."),
     Column("encoder_passes", "int", "images", "Images through forward and backward of an encoder in training steps."),
@@ -71,7 +71,7 @@ METRICS = (
     Column("job", "str", "", "Federated job: the task letters it trains."),
     Column("task", "str", "", "Task letter; empty if the value is not of one task."),
     Column("phase", "str", "", "Phase that produced the value."),
-    Column("metric", "str", "", "train_loss, test_loss, test_unseen_loss, mean_predictor_loss, learning_rate, or a metric of the task."),
+    Column("metric", "str", "", "train_loss, test_loss, test_unseen_loss, mean_predictor_loss, learning_rate, serves (1: this job serves the task in the end), or a metric of the task."),
     Column("value", "float", "", "The value."),
     Column("unit", "str", "", "Unit of the value; empty for a pure number."),
 )  # fmt: skip

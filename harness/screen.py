@@ -15,6 +15,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from analysis.verdict import cell_sentences
+from harness.plan import cell_setting, planned_jobs
 from harness.target import describe_host
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from harness.target import Target
 
 Row = Mapping[str, object]
-
-SEEDS_FOR_A_CLAIM = 6
-"""With fewer pairs no sign-flip test can reach p < 0.05 (2/2⁶ = 0.031)."""
 
 
 class RunScreen:
@@ -64,7 +62,7 @@ class RunScreen:
         config = self._config
         lines = [
             f"Device   {target.profile.title}",
-            f"Host     {describe_host(target.host)}; training on {target.threads} threads",
+            f"Host     {describe_host(target.host)}; {_count(target.threads, 'training thread')}",
         ]
         if not target.matches:
             lines += [
@@ -74,11 +72,13 @@ class RunScreen:
         lines += [
             f"Energy   {energy_words(target)}",
             f"Data     {config.data}: {config.clients} buildings × {config.images} images,"
-            f" {config.size}×{config.size}; {config.unseen_buildings} unseen buildings",
+            f" {config.size}×{config.size};"
+            f" {_count(config.unseen_buildings, 'unseen building')}",
             f"Train    tasks {config.tasks}, model {config.model}, {config.rounds} rounds of"
             f" {config.clients_per_round} clients",
             f"Methods  {', '.join(config.methods)}",
-            f"Matrix   {len(config.methods)} methods × {_count(len(config.seeds), 'seed')} ×"
+            f"Matrix   {_count(len(config.methods), 'method')} ×"
+            f" {_count(len(config.seeds), 'seed')} ×"
             f" {_count(config.repeats, 'repeat')}",
         ]
         if config.quick:
@@ -92,7 +92,7 @@ class RunScreen:
         self._print(
             f"Expect   {duration(expected.time_s)}, {expected.energy_model_j:.0f} J modelled,"
             f" {expected.disk_bytes / 1e6:.0f} MB of data on disk"
-            "\n         (from timing a few training steps here)"
+            "\n         (training and tests only, from timing a few steps here)"
         )
 
     def making_data(self, done: int, total: int) -> None:
@@ -112,15 +112,16 @@ class RunScreen:
 
     def cell_started(self, cell: Cell, number: int, total: int) -> None:
         """Show which cell begins."""
-        task_rounds = len(self._config.tasks) * self._config.rounds
+        jobs = planned_jobs(cell.spec, cell_setting(self._config, cell.seed))
+        task_rounds = sum(len(job.tasks) * job.rounds for job in jobs)
         name = f"{number}/{total} {escape(cell.spec.text)} seed {cell.seed}"
         self._bar = self._bars.add_task(name, total=task_rounds, state="")
 
     def round_done(self, progress: Progress) -> None:
         """Show how far the cell is."""
         if self._bar is not None:
-            loss = sum(progress.losses.get(task, 0.0) for task in progress.job)
-            state = f"{progress.job} round {progress.rounds_done} loss {loss:.2f}"
+            loss = sum(progress.losses.get(task, 0.0) for task in progress.tasks)
+            state = f"{progress.job} round {progress.rounds_done} train loss {loss:.2f}"
             self._bars.update(
                 self._bar, completed=progress.task_rounds_done, state=state, refresh=True
             )
@@ -132,30 +133,26 @@ class RunScreen:
         if result.status != "done":
             self._print(f"  {name}: {result.status}: {result.reason}")
             return
-        groups = "|".join(outcome.job.tasks for outcome in result.outcomes)
+        groups = "|".join(result.groups)
         loss = sum(result.losses.values())
-        self._print(f"  {name}: {result.bill.time_s:.1f} s, loss {loss:.3f}, {groups}")
+        self._print(f"  {name}: {result.bill.time_s:.1f} s, test loss {loss:.3f}, {groups}")
 
-    def conclude(self, summary: RunSummary, page: Path | None) -> None:
-        """Print the method table, the verdict in words and what to do next."""
-        rows = [row for row in summary.rows if row["status"] == "done"]
-        if rows:
-            self._table(rows)
+    def conclude(self, summary: RunSummary) -> None:
+        """Print the method table, the verdict in words and what spoilt any figure."""
+        if summary.done:
+            self._table(summary.done)
         if summary.interrupted:
             self._print(f"\nInterrupted. What was finished is in {summary.path}")
             return
-        self._print("\n" + "\n".join(cell_sentences(rows, quick=self._config.quick)))
+        lines = cell_sentences(summary.done, quick=self._config.quick)
+        self._print("\n" + "\n".join([*lines, *_spoilt(summary)]))
+
+    def goodbye(self, summary: RunSummary, page: Path | None, next_command: str) -> None:
+        """Print where everything is and what to type next."""
         self._print(f"\nResults  {summary.path}")
         if page is not None:
             self._print(f"Report   {page}")
-        self._print(f"Next     {self._next_command()}")
-
-    def _next_command(self) -> str:
-        if self._config.quick:
-            return "python -m harness.run"
-        if len(self._config.seeds) < SEEDS_FOR_A_CLAIM:
-            return f"python -m harness.run --seeds 0-{SEEDS_FOR_A_CLAIM - 1}"
-        return "python -m analysis.report " + self._config.out + "/*"
+        self._print(f"Next     {next_command}")
 
     def _table(self, rows: Sequence[Row]) -> None:
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -185,7 +182,7 @@ COLUMNS = (
     ("energy_j", "energy\nJ", ".0f"),
     ("energy_model_j", "modelled\nenergy J", ".0f"),
     ("total_loss", "total\nloss", ".4f"),
-    ("delta_mtl", "Δ\n%", "+.1f"),
+    ("delta_mtl", "mean Δ\nper task %", "+.1f"),
 )
 """Columns of the method table: name in cells.csv, title, format."""
 
@@ -203,7 +200,7 @@ def energy_words(target: Target) -> str:
         return f"measured by {target.meter}; modelled beside it"
     if target.meter:
         return f"measured by {target.meter} on this host; modelled for {target.profile.name}"
-    return f"not measured ({target.meter_reason}); modelled only"
+    return "no meter works here, so it is modelled only (python -m harness.doctor says why)"
 
 
 def duration(seconds: float) -> str:
@@ -211,6 +208,12 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min"
+
+
+def _spoilt(summary: RunSummary) -> list[str]:
+    """Say why energy is missing where a meter was running."""
+    reasons = {str(row["energy_reason"]) for row in summary.done if row.get("energy_meter")}
+    return [f"Energy is missing in some cells: {reason}." for reason in sorted(reasons - {""})]
 
 
 def _count(number: int, word: str) -> str:

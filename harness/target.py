@@ -68,9 +68,13 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
         problems.append(
             MeterMissingError(f"energy cannot be measured here: {reason}", _fix(choice))
         )
-    raise_all(problems)
     cores = host.cores_usable if fits else min(host.cores_usable, profile.cores)
-    threads = min(config.threads or cores, cores)
+    if config.threads > cores:
+        problems.append(
+            UsageError(f"--threads {config.threads}: there are {cores} cores to train on")
+        )
+    raise_all(problems)
+    threads = config.threads or cores
     meter = choice.spec.text() if choice.spec else None
     return Target(profile, host, fits, cores, threads, meter, reason)
 
@@ -111,10 +115,11 @@ def _meter(
     except DeviceError as error:
         problems.append(UsageError(error.message, error.remedy))
         return MeterChoice(None, ())
-    if not answer.usable:
+    if answer.reason_code == "bad-option":
+        problems.append(UsageError(f"meter {asked}: {answer.reason}", answer.fix))
+    elif not answer.usable:
         problems.append(MeterMissingError(f"meter {asked}: {answer.reason}", answer.fix))
-        return MeterChoice(None, (answer,))
-    return MeterChoice(spec, (answer,))
+    return MeterChoice(spec if answer.usable else None, (answer,))
 
 
 def _why_no_meter(choice: MeterChoice, asked: str) -> str:

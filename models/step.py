@@ -1,8 +1,8 @@
 """Run forward and backward of a merged network with the memory of a single task.
 
 Encoder once; then every decoder forward and backward on the encoder's features, whose gradients
-add up; then the encoder backward once. The gradients are those of the summed loss, but only one
-decoder's activations live at a time.
+add up; then the encoder backward once. The gradients are those of the summed loss (the encoder's
+scaled by 1/√n), but only one decoder's activations live at a time.
 """
 
 from __future__ import annotations

@@ -9,21 +9,26 @@ import torch
 
 from harness.federated.affinity import Matrix, look_ahead
 from harness.federated.batches import ClientBatches
+from harness.federated.local_rule import LocalRule
 from harness.federated.observer import Observer
+from harness.federated.steps import training_step
 from harness.federated.work import looking_ahead, training
 from models.network import MultiTaskNet
-from models.step import accumulate_gradients
 
 
 @dataclass(frozen=True)
 class LocalTraining:
-    """Fix how a client trains: SGD as in the MAS paper, a fresh optimizer every round."""
+    """Fix how a client trains: SGD as in the MAS paper, a fresh optimizer every round.
+
+    `rule` replaces plain descent on the summed loss; jobs that ask for one set it.
+    """
 
     epochs: int
     batch_size: int
     momentum: float = 0.9
     weight_decay: float = 1e-4
     look_ahead_every: int = 10
+    rule: LocalRule | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ def train_client(
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
     )
+    step = training_step(net, settings.rule, order)
     tasks = "".join(net.tasks)
     sums = dict.fromkeys(net.tasks, 0.0)
     seen = 0
@@ -68,9 +74,9 @@ def train_client(
                     of_epoch.append(look_ahead(net, *batch, learning_rate, settings.weight_decay))
                     observer.work(looking_ahead(tasks, images))
             optimizer.zero_grad(set_to_none=True)
-            losses = accumulate_gradients(net, *batch)
+            losses = step(*batch)
             optimizer.step()
-            observer.work(training(tasks, images))
+            observer.work(training(tasks, images, settings.rule))
             for task, loss in losses.items():
                 sums[task] += float(loss) * images
             seen += images

@@ -7,8 +7,10 @@ the other's kind: this module is all they share.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from harness.federated.local_rule import LocalRule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,8 +40,11 @@ class Job:
     """Ask for one federated training of one model on one group of tasks.
 
     `rounds` rounds are run; they are numbered from `first_round`, which decides the clients and
-    the learning rate of each. The learning rate falls over `horizon` rounds (default: to the end
-    of this job), so that a job split off from another goes on where that one stopped.
+    the learning rate of each. The learning rate falls from round `rate_start` over `horizon` rounds
+    (default: to the end of this job), so that a job split off from another goes on where that one
+    stopped, or begins anew. Parts of the network that `start` lacks begin with the seed's weights.
+    Affinity is measured in the first `affinity_rounds` rounds (default: in all). `local` changes
+    how clients train; `clients` restricts who may be chosen (default: all).
     """
 
     tasks: str
@@ -48,21 +53,53 @@ class Job:
     first_round: int = 0
     horizon: int | None = None
     measure_affinity: bool = False
+    affinity_rounds: int | None = None
+    rate_start: int = 0
+    local: LocalRule | None = None
+    clients: tuple[int, ...] | None = None
 
     @property
     def last_round(self) -> int:
         """Return the number of rounds finished once this job is done."""
         return self.first_round + self.rounds
 
+    @property
+    def measured_rounds(self) -> int:
+        """Return the number of rounds in which affinity is measured."""
+        if not self.measure_affinity:
+            return 0
+        return self.rounds if self.affinity_rounds is None else self.affinity_rounds
+
+    @property
+    def name(self) -> str:
+        """Return the task letters, and the clients if only some take part: `sd`, `sd@3`."""
+        if self.clients is None:
+            return self.tasks
+        return f"{self.tasks}@{'+'.join(map(str, self.clients))}"
+
+    def per_round(self, clients_per_round: int) -> int:
+        """Return how many clients train in a round: all of them if there are too few."""
+        population = clients_per_round if self.clients is None else len(self.clients)
+        return min(population, clients_per_round)
+
+    @property
+    def travels(self) -> bool:
+        """Say whether models travel: a client that trains alone needs no server."""
+        return self.clients is None or len(self.clients) > 1
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """Report what came of a job: final weights, last test loss per task, measured affinity."""
+    """Report what came of a job: final weights, last test loss per task, measured affinity.
+
+    `unseen_losses` are those on buildings that no client owns.
+    """
 
     job: Job
     weights: Checkpoint
     losses: Mapping[str, float]
     affinity: Affinity | None = None
+    unseen_losses: Mapping[str, float] = field(default_factory=dict)
 
 
 class Engine(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -12,12 +12,8 @@ from harness.federated.client import LocalTraining, train_client
 from harness.federated.evaluation import test_losses
 from harness.federated.job import Checkpoint, Job, Outcome
 from harness.federated.observer import Observer
-from harness.federated.server import (
-    FederatedAverage,
-    choose_clients,
-    polynomial_rate,
-    random_stream,
-)
+from harness.federated.random_streams import random_stream
+from harness.federated.server import FederatedAverage, choose_clients, polynomial_rate
 from harness.federated.work import averaging
 from models.network import Architecture, MultiTaskNet, build
 
@@ -56,9 +52,10 @@ class LocalEngine:
         """Train one model on the job's tasks for its rounds."""
         net = build(self._architecture, job.tasks, self._seed)
         if job.start is not None:
-            net.load_state_dict(dict(job.start.tensors))
+            net.load_state_dict({**net.state_dict(), **job.start.tensors})
         weights = _copy(net)
         losses: dict[str, float] = {}
+        unseen: dict[str, float] = {}
         measured: list[RoundAffinity] = []
         self._observer.job_started(job)
         for round_index in range(job.first_round, job.last_round):
@@ -67,20 +64,19 @@ class LocalEngine:
                 measured.append(combine_clients(round_index, affinities))
             done = round_index + 1
             if done % self._federation.evaluate_every == 0 or done == job.last_round:
-                losses = self._evaluate(net, weights, done, final=done == job.last_round)
+                losses, unseen = self._evaluate(net, weights, done, final=done == job.last_round)
             self._observer.round_done(done)
         affinity = Affinity(job.tasks, tuple(measured)) if measured else None
-        return Outcome(job, weights, losses, affinity)
+        return Outcome(job, weights, losses, affinity, unseen)
 
     def _round(
         self, net: MultiTaskNet, weights: Checkpoint, job: Job, index: int
     ) -> tuple[Checkpoint, list[list[Matrix]]]:
         # 1. choose K of N clients and the round's learning rate
-        federation, observer = self._federation, self._observer
-        population = self._source.count("train")
-        chosen = choose_clients(self._seed, index, population, federation.clients_per_round)
-        horizon = job.horizon or job.last_round
-        rate = polynomial_rate(federation.learning_rate, index, horizon)
+        observer = self._observer
+        training = replace(self._federation.training, rule=job.local)
+        chosen = self._chosen(job, index)
+        rate = self._rate(job, index)
         sizes = [self._source.length("train", client) for client in chosen]
         average = FederatedAverage(float(sum(sizes)))
         affinities: list[list[Matrix]] = []
@@ -92,11 +88,11 @@ class LocalEngine:
                 result = train_client(
                     net,
                     ClientBatches(self._source, "train", client, job.tasks),
-                    federation.training,
+                    training,
                     rate,
                     random_stream(self._seed, "order", index, client),
                     observer,
-                    job.measure_affinity,
+                    index < job.first_round + job.measured_rounds,
                 )
             # 3. the server adds it to the weighted average
             with observer.phase("aggregate", round_index=index):
@@ -113,9 +109,23 @@ class LocalEngine:
             observer.metric(index + 1, "train", "train_loss", task, loss)
         return merged, affinities
 
+    def _chosen(self, job: Job, index: int) -> list[int]:
+        everyone = range(self._source.count("train"))
+        population = everyone if job.clients is None else job.clients
+        per_round = job.per_round(self._federation.clients_per_round)
+        drawn = choose_clients(self._seed, index, len(population), per_round)
+        return [population[i] for i in drawn]
+
+    def _rate(self, job: Job, index: int) -> float:
+        horizon = job.horizon or job.last_round
+        return polynomial_rate(
+            self._federation.learning_rate, index - job.rate_start, horizon - job.rate_start
+        )
+
     def _evaluate(
         self, net: MultiTaskNet, weights: Checkpoint, done: int, *, final: bool
-    ) -> dict[str, float]:
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the losses on test images and, at the end of the job, on unseen buildings."""
         net.load_state_dict(dict(weights.tensors))
         with self._observer.phase("evaluate", round_index=done - 1):
             losses = test_losses(net, self._source, "test", self._observer)
@@ -124,7 +134,7 @@ class LocalEngine:
             self._observer.metric(done, "evaluate", "test_loss", task, loss)
         for task, loss in unseen.items():
             self._observer.metric(done, "evaluate", "test_unseen_loss", task, loss)
-        return losses
+        return losses, unseen
 
 
 def _copy(net: MultiTaskNet) -> Checkpoint:

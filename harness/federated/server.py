@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from harness.federated.job import Checkpoint
+from harness.federated.random_streams import random_stream
 
 MINIMUM_LEARNING_RATE = 3e-5
 """Floor of the schedule; the published training stops there."""
-
-
-def random_stream(seed: int, *names: object) -> np.random.Generator:
-    """Return a generator that depends on the seed and the names alone, in any process."""
-    text = "/".join(map(str, (seed, *names)))
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big"))
 
 
 def choose_clients(seed: int, round_index: int, clients: int, per_round: int) -> list[int]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.federated.local_rule import LocalRule, ProjectedGradients
+
 ENCODER = "encoder"
 
 
@@ -34,9 +36,15 @@ class Work:
         )
 
 
-def training(tasks: str, images: int) -> Work:
-    """Return the work of one training step: every part forward and backward once."""
+def training(tasks: str, images: int, rule: LocalRule | None = None) -> Work:
+    """Return the work of one training step: every part forward and backward once.
+
+    Projected gradients take one encoder backward per task. The other rules add arithmetic on
+    weights or norms, which is not counted.
+    """
     forwards = dict.fromkeys((ENCODER, *tasks), 3.0 * images)
+    if isinstance(rule, ProjectedGradients):
+        forwards[ENCODER] = (1.0 + 2.0 * len(tasks)) * images
     return Work(forwards, images, images * len(tasks))
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from harness.federated.job import Job
-from harness.methods.schedule import Schedule, Setting
+from harness.federated.local_rule import LocalRule
+from harness.methods.schedule import Schedule, Setting, serving_itself
 
 
-def all_in_one(setting: Setting) -> Schedule:
+def all_in_one(setting: Setting, local: LocalRule | None = None) -> Schedule:
     """Train one model on all tasks for all rounds."""
-    return [(yield Job(setting.tasks, setting.rounds))]
+    merged = yield Job(setting.tasks, setting.rounds, local=local)
+    return [serving_itself(merged)]

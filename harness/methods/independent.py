@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from harness.federated.job import Job
-from harness.methods.schedule import Schedule, Setting
+from harness.methods.schedule import Schedule, Setting, serving_itself
 
 
 def independent(setting: Setting) -> Schedule:
     """Train one model per task for all rounds."""
-    outcomes = []
+    served = []
     for task in setting.tasks:
         outcome = yield Job(task, setting.rounds)
-        outcomes.append(outcome)
-    return outcomes
+        served.append(serving_itself(outcome))
+    return served

@@ -5,47 +5,26 @@ A method is written `name` or `name:key=value,key=value`. No torch is needed to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 
 from harness.errors import HarnessError, UsageError, unknown
+from harness.methods.parameters import Method, Parameter, Value
 from harness.methods.schedule import Schedule, Setting
 
-Value = int | bool
+__all__ = ["METHODS", "Method", "MethodSpec", "Parameter", "parse", "split_list"]
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """Describe one parameter of a method; a default of None depends on the setting."""
-
-    name: str
-    kind: type[int] | type[bool]
-    default: Value | None
-    meaning: str
-
-
-@dataclass(frozen=True)
-class Method:
-    """Describe a method: where its schedule is, its parameters, its cost and its source.
-
-    In a cost formula R is the rounds, R0 the merged rounds, n the tasks, E and D the cost of one
-    round of an encoder and of a decoder, o the share that look-ahead adds.
-    """
-
-    name: str
-    schedule: str
-    meaning: str
-    cost: str
-    source: str
-    parameters: tuple[Parameter, ...] = ()
-
-    def load(self) -> Callable[..., Schedule]:
-        """Import the schedule."""
-        module, attribute = self.schedule.split(":")
-        found: Callable[..., Schedule] = getattr(import_module(module), attribute)
-        return found
-
+SPLITS = Parameter(
+    "splits", int, 2, "groups to split into", least=1, most="tasks", noun="splits"
+)  # fmt: skip
+MERGE_ROUNDS = Parameter(
+    "merge_rounds", int, None, "merged rounds R0; 30 % of all rounds",
+    least=1, most="rounds", noun="merged rounds",
+)  # fmt: skip
+MERGE_ROUNDS_OR_NONE = Parameter(
+    "merge_rounds", int, None, "merged rounds R0, 0 for groups from scratch; 30 % of all rounds",
+    least=0, most="rounds", noun="merged rounds",
+)  # fmt: skip
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -71,13 +50,101 @@ METHODS: dict[str, Method] = {
             "R0·(E + n·D)·(1 + o) + Σ over groups g of (R − R0)·(E + |g|·D)",
             "Zhuang et al., ICCV 2023",
             (
-                Parameter("splits", int, 2, "groups to split into"),
-                Parameter("merge_rounds", int, None, "merged rounds R0; 30 % of all rounds"),
+                SPLITS,
+                MERGE_ROUNDS,
                 Parameter("exact", bool, True, "exactly that many groups, not at most"),
+                Parameter(
+                    "init", str, "encoder+decoders", "what a group takes from the merged model",
+                    choices=("encoder+decoders", "encoder", "scratch"),
+                ),
+                Parameter(
+                    "lr", str, "continue", "learning rate after the split",
+                    choices=("continue", "restart"),
+                ),
+                Parameter(
+                    "affinity_rounds", int, None, "rounds that measure affinity; all merged ones",
+                    least=1, most="merge_rounds", noun="affinity rounds",
+                ),
             ),
         ),
+        Method(
+            "tag",
+            "harness.methods.tag:tag",
+            "merge to the end with affinity, then train overlapping groups from scratch",
+            "R·(E + n·D)·(1 + o) + Σ over groups g of R·(E + |g|·D); a group of all tasks is free",
+            "Fifty et al., NeurIPS 2021",
+            (SPLITS,),
+        ),
+        Method(
+            "hoa",
+            "harness.methods.hoa:hoa",
+            "train all singles and pairs, predict overlapping groups, train those of three or more",
+            "n·R·(E + D) + n(n − 1)/2·R·(E + 2·D) + Σ over groups g of 3 or more of R·(E + |g|·D)",
+            "Standley et al., ICML 2020",
+            (SPLITS,),
+        ),
+        Method(
+            "fedprox",
+            "harness.methods.fedprox:fedprox",
+            "all-in-one with clients held near the global model",
+            "R·(E + n·D)",
+            "Li et al., MLSys 2020",
+            (Parameter("mu", float, 0.01, "weight of the proximal term", least=0.0),),
+        ),
+        Method(
+            "gradnorm",
+            "harness.methods.gradnorm:gradnorm",
+            "all-in-one with task weights that even out training rates, per client and round",
+            "R·(E + n·D)",
+            "Chen et al., ICML 2018",
+            (
+                Parameter("alpha", float, 1.5, "how strongly slow tasks are favoured", least=0.0),
+                Parameter(
+                    "step", float, 0.025, "share of itself by which a weight moves per batch",
+                    least=0.0, below=1.0,
+                ),
+            ),
+        ),
+        Method(
+            "pcgrad",
+            "harness.methods.pcgrad:pcgrad",
+            "all-in-one with conflicting encoder gradients projected",
+            "R·(E·(1 + 2·n)/3 + n·D)",
+            "Yu et al., NeurIPS 2020",
+        ),
+        Method(
+            "standalone",
+            "harness.methods.standalone:standalone",
+            "no federation: every client alone, all tasks merged; mean over clients",
+            "(N/K)·R·(E + n·D), nothing is sent",
+            "Zhuang et al., ICCV 2023",
+        ),
+        Method(
+            "random-split",
+            "harness.methods.random_split:random_split",
+            "as mas, but with a random partition and no affinity",
+            "R0·(E + n·D) + Σ over groups g of (R − R0)·(E + |g|·D)",
+            "no paper: the split that chance gives, drawn by the seed",
+            (SPLITS, MERGE_ROUNDS_OR_NONE),
+        ),
+        Method(
+            "best-split",
+            "harness.methods.oracles:best_partition",
+            "oracle: train every group, take the partition with the least test loss",
+            "R0·(E + n·D) + Σ over all groups g of any partition of (R − R0)·(E + |g|·D)",
+            "Zhuang et al., ICCV 2023 (ablation); charged for all it trains",
+            (SPLITS, MERGE_ROUNDS_OR_NONE),
+        ),
+        Method(
+            "worst-split",
+            "harness.methods.oracles:worst_partition",
+            "oracle: train every group, take the partition with the greatest test loss",
+            "R0·(E + n·D) + Σ over all groups g of any partition of (R − R0)·(E + |g|·D)",
+            "Zhuang et al., ICCV 2023 (ablation); charged for all it trains",
+            (SPLITS, MERGE_ROUNDS_OR_NONE),
+        ),
     )
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,7 +160,7 @@ class MethodSpec:
         values: dict[str, Value] = {}
         for parameter in METHODS[self.name].parameters:
             default = parameter.default
-            if default is None:  # merge_rounds: R0 = 30 of R = 100 in the paper
+            if parameter.name == "merge_rounds":  # R0 = 30 of R = 100 in the paper
                 default = max(1, round(0.3 * setting.rounds))
             values[parameter.name] = self.given.get(parameter.name, default)
         return values
@@ -104,24 +171,10 @@ class MethodSpec:
 
     def problems(self, setting: Setting) -> list[HarnessError]:
         """Return what makes the parameters impossible in a setting."""
+        method = METHODS[self.name]
         values = self.parameters(setting)
-        found: list[HarnessError] = []
-        splits, merged = values.get("splits"), values.get("merge_rounds")
-        if splits is not None and not 1 <= splits <= len(setting.tasks):
-            found.append(
-                UsageError(
-                    f"{self.text}: {splits} splits of {len(setting.tasks)} tasks is impossible",
-                    f"Give splits between 1 and {len(setting.tasks)}.",
-                )
-            )
-        if merged is not None and not 1 <= merged <= setting.rounds:
-            found.append(
-                UsageError(
-                    f"{self.text}: {merged} merged rounds of {setting.rounds} rounds is impossible",
-                    f"Give merge_rounds between 1 and {setting.rounds}, or more --rounds.",
-                )
-            )
-        return found
+        found = (p.problem(values[p.name], values, setting, self.text) for p in method.parameters)
+        return [_with_help(problem, method) for problem in found if problem is not None]
 
     @property
     def slug(self) -> str:
@@ -131,6 +184,11 @@ class MethodSpec:
 
 def _words(text: str) -> Sequence[str]:
     return "".join(c if c.isalnum() else "-" for c in text).split("-")
+
+
+def _with_help(error: UsageError, method: Method) -> UsageError:
+    """Return the error with the method's own help below its remedy."""
+    return UsageError(error.message, "\n  ".join(filter(None, (error.remedy, method.help))))
 
 
 def split_list(text: str) -> list[str]:
@@ -148,30 +206,28 @@ def parse(text: str) -> MethodSpec:
     """Read one method.
 
     Raises:
-        UsageError: if the method, a parameter or a value is unknown; names the nearest right one.
+        UsageError: if the method, a parameter or a value is unknown; names the nearest right one
+            and shows the method's help.
     """
     name, _, rest = text.partition(":")
     if name not in METHODS:
         raise unknown("method", name, METHODS)
-    known = {p.name: p for p in METHODS[name].parameters}
+    try:
+        return MethodSpec(text, name, _given(METHODS[name], rest, text))
+    except UsageError as error:
+        raise _with_help(error, METHODS[name]) from None
+
+
+def _given(method: Method, rest: str, text: str) -> dict[str, Value]:
+    known = {p.name: p for p in method.parameters}
     given: dict[str, Value] = {}
     for piece in filter(None, rest.split(",")):
         key, equals, value = piece.partition("=")
         if key not in known:
-            raise unknown(f"parameter of {name}", key, known or ["(it has none)"])
+            raise unknown(f"parameter of {method.name}", key, known or ["(it has none)"])
         if not equals:
             raise UsageError(f"{text}: parameter '{key}' has no value", f"Write {key}=VALUE.")
-        given[key] = _value(known[key], value, text)
-    return MethodSpec(text, name, given)
-
-
-def _value(parameter: Parameter, text: str, where: str) -> Value:
-    if parameter.kind is bool:
-        words = {"yes": True, "true": True, "no": False, "false": False}
-        if text.lower() in words:
-            return words[text.lower()]
-        raise UsageError(f"{where}: {parameter.name} is yes or no, not '{text}'")
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(f"{where}: {parameter.name} is a whole number, not '{text}'") from None
+        if key in given:
+            raise UsageError(f"{text}: parameter '{key}' is given twice")
+        given[key] = known[key].read(value, text)
+    return given

@@ -7,24 +7,48 @@ from dataclasses import dataclass
 
 from harness.federated.job import Engine, Job, Outcome
 
-Schedule = Generator[Job, Outcome, Sequence[Outcome]]
-"""Yields jobs, is sent their outcomes, returns the outcomes whose models serve the tasks."""
+
+@dataclass(frozen=True)
+class Served:
+    """Say which of its tasks a trained model serves.
+
+    Groups may overlap: a model then serves only those tasks that no better one serves. Several
+    models serve the same task where each stands for a client of its own; their losses are averaged.
+    """
+
+    tasks: str
+    outcome: Outcome
+
+
+Schedule = Generator[Job, Outcome, Sequence[Served]]
+"""Yields jobs, is sent their outcomes, returns who serves which tasks."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Tell a method what it is asked to train: the task letters and the rounds each task gets."""
+    """Tell a method what it is asked to train.
+
+    `tasks` are the letters, `rounds` is what each task gets, `clients` the size of the federation;
+    `seed` is the cell's, for methods that draw at random.
+    """
 
     tasks: str
     rounds: int
+    clients: int = 1
+    seed: int = 0
 
 
-def carry_out(schedule: Schedule, engine: Engine) -> Sequence[Outcome]:
-    """Run a schedule's jobs one after another and return the outcomes that serve the tasks."""
+def serving_itself(outcome: Outcome) -> Served:
+    """Say that a model serves every task it was trained on."""
+    return Served(outcome.job.tasks, outcome)
+
+
+def carry_out(schedule: Schedule, engine: Engine) -> Sequence[Served]:
+    """Run a schedule's jobs one after another and return who serves which tasks."""
     try:
         job = next(schedule)
         while True:
             job = schedule.send(engine.run(job))
     except StopIteration as finished:
-        served: Sequence[Outcome] = finished.value
+        served: Sequence[Served] = finished.value
         return served

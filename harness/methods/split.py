@@ -8,7 +8,7 @@ tasks. Every partition is looked at, so the result is the optimum, not an approx
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,32 +36,50 @@ def best_split(
         ValueError: if the matrix does not fit the tasks, holds anything but finite numbers off the
             diagonal, or `splits` is not between 1 and the number of tasks.
     """
-    _check(affinity, tasks, splits)
-    scores = [_group_score(affinity, group) for group in _subsets(len(tasks))]
-    best: tuple[float, list[int]] | None = None
-    for groups in _partitions(len(tasks), splits, exact):
-        score = sum(scores[group] for group in groups) / len(tasks)
-        if best is None or score > best[0]:
-            best = (score, list(groups))
-    assert best is not None
-    names = ("".join(t for i, t in enumerate(tasks) if group >> i & 1) for group in best[1])
-    return Split(tuple(names), best[0])
-
-
-def _check(affinity: NDArray[np.float64], tasks: str, splits: int) -> None:
     n = len(tasks)
     if affinity.shape != (n, n):
         raise ValueError(f"affinity is {affinity.shape}, expected {(n, n)} for tasks {tasks}")
+    masks, score = best_masks(affinity, splits, exact=exact)
+    return Split(groups_of(masks, tasks), score)
+
+
+def best_masks(
+    affinity: NDArray[np.float64], splits: int, *, exact: bool = False
+) -> tuple[list[int], float]:
+    """Return the best partition as bit masks of rows, and its score; else as `best_split`."""
+    n = len(affinity)
+    _check(affinity, splits)
+    scores = [_group_score(affinity, members(mask)) for mask in range(1 << n)]
+    best: tuple[float, list[int]] | None = None
+    for masks in partitions(n, splits, exact=exact):
+        score = sum(scores[mask] for mask in masks) / n
+        if best is None or score > best[0]:
+            best = (score, list(masks))
+    assert best is not None
+    return best[1], best[0]
+
+
+def members(mask: int) -> list[int]:
+    """Return the items of a bit mask."""
+    return [i for i in range(mask.bit_length()) if mask >> i & 1]
+
+
+def names_of(mask: int, names: Sequence[str]) -> list[str]:
+    """Return the names of the items of a bit mask."""
+    return [names[i] for i in members(mask)]
+
+
+def groups_of(masks: Sequence[int], tasks: str) -> tuple[str, ...]:
+    """Return groups of task letters for bit masks."""
+    return tuple("".join(names_of(mask, tasks)) for mask in masks)
+
+
+def _check(affinity: NDArray[np.float64], splits: int) -> None:
+    n = len(affinity)
     if not np.isfinite(affinity[~np.eye(n, dtype=bool)]).all():
         raise ValueError("affinity holds a value that is not a finite number")
     if not 1 <= splits <= n:
         raise ValueError(f"splits must be between 1 and {n}, got {splits}")
-
-
-def _subsets(n: int) -> Iterator[list[int]]:
-    """Yield the members of every bit mask from 0 on."""
-    for mask in range(1 << n):
-        yield [i for i in range(n) if mask >> i & 1]
 
 
 def _group_score(affinity: NDArray[np.float64], group: list[int]) -> float:
@@ -79,8 +97,11 @@ def _alone(affinity: NDArray[np.float64], task: int) -> float:
     return float((affinity[task, others].sum() + affinity[others, task].sum()) / (2 * len(others)))
 
 
-def _partitions(n: int, splits: int, exact: bool) -> Iterator[list[int]]:
-    """Yield partitions of n items into at most (exactly) `splits` groups, as lists of bit masks."""
+def partitions(n: int, splits: int, *, exact: bool) -> Iterator[list[int]]:
+    """Yield partitions of n items into at most (exactly) `splits` groups, as lists of bit masks.
+
+    The list is the same object every time: copy what is to be kept.
+    """
 
     def extend(item: int, groups: list[int]) -> Iterator[list[int]]:
         if exact and len(groups) + n - item < splits:

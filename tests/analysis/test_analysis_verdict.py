@@ -133,6 +133,6 @@ def test_no_common_seed():
 def test_a_run_from_disk_says_the_same(make_run):
     """Frames with missing values give the sentences of the plain rows."""
     words = sentences(load_run(make_run(seeds=1, measured=False, matches=False, quick=True)))
-    assert words[1].startswith("mas:splits=2 took 0.50× the time of independent")
+    assert words[1].startswith("mas:splits=2 took 0.50× the modelled time of independent")
     assert "0.50× its modelled energy" in words[1]
     assert any("quick run" in sentence for sentence in words)

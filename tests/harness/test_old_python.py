@@ -9,7 +9,7 @@ import pytest
 from harness.python_version import NEEDED, refuse_old_python
 
 REPOSITORY = Path(__file__).parents[2]
-FIRST_FILES = ("__init__.py", "python_version.py", "run.py", "doctor.py", "list.py")
+FIRST_FILES = ("__init__.py", "python_version.py", "run.py", "doctor.py", "list.py", "split.py")
 
 
 @pytest.mark.parametrize("name", FIRST_FILES)

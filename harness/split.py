@@ -1,0 +1,14 @@
+"""Split tasks by an affinity matrix: python -m harness.split MATRIX.csv --splits X.
+
+This file must parse on Python 3.6, like harness/run.py.
+"""
+
+import sys
+
+from harness.python_version import refuse_old_python
+
+if __name__ == "__main__":
+    refuse_old_python()  # type: ignore[no-untyped-call]
+    from harness.commands.split import main
+
+    sys.exit(main())
