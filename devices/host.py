@@ -12,10 +12,7 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from devices.profile import Profile
+from typing import Literal
 
 VirtualKind = Literal["", "vm", "container"]
 
@@ -116,11 +113,6 @@ def detect(
         state=read_state(root),
         gpus=_find_gpus(root),
     )
-
-
-def matches(host: Host, profile: Profile) -> bool:
-    """Say whether the host is the device of the profile."""
-    return match_strength(host, profile.match) > 0
 
 
 def match_strength(host: Host, match: HostMatch) -> int:

@@ -136,6 +136,11 @@ class Profile:
     power_modes: PowerModes | None = None
 
 
+def matches(host: Host, profile: Profile) -> bool:
+    """Say whether the host is the device of the profile."""
+    return match_strength(host, profile.match) > 0
+
+
 def profile_names(folder: Path = PROFILE_FOLDER) -> list[str]:
     """Return the names of all profiles, sorted."""
     return sorted(path.stem for path in folder.glob("*.toml"))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices.errors import DeviceError
-from devices.host import Host, detect, matches
+from devices.host import Host, detect
 from devices.meters.registry import METERS, MeterChoice, MeterSpec, choose_meter, probe_meter
-from devices.profile import Profile, find_profile, load_profiles
+from devices.profile import Profile, find_profile, load_profiles, matches
 from harness.config import RunConfig
 from harness.errors import (
     DeviceMissingError,

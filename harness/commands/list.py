@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from devices.errors import DeviceError
-from devices.host import Host, detect, matches
+from devices.host import Host, detect
 from devices.meters.registry import METERS, probe_meter
-from devices.profile import load_profiles
+from devices.profile import load_profiles, matches
 from harness.checkup.facts import detect_tree
 from harness.config import DATA_SETS
 from harness.errors import EXIT_DONE, DeviceMissingError, HarnessError, UsageError, unknown

@@ -106,7 +106,7 @@ def test_the_page_says_what_is_modelled(modelled_report):
     assert warning < text.index("In short")
     assert "not for publication" in text
     assert "none: no sensor on this host" in text
-    assert "Energy is modelled from the device profile, not measured." in text
+    assert "time and energy are modelled" in text
     assert "python -m harness.run --device jetson-nano --seeds 0-2" in text
 
 

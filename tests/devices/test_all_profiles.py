@@ -5,9 +5,16 @@ import re
 import pytest
 
 from devices.errors import DeviceError
-from devices.host import detect, matches
+from devices.host import detect
 from devices.meters.registry import METERS
-from devices.profile import PROFILE_FOLDER, find_profile, load_profile, load_profiles, profile_names
+from devices.profile import (
+    PROFILE_FOLDER,
+    find_profile,
+    load_profile,
+    load_profiles,
+    matches,
+    profile_names,
+)
 
 NAMES = (
     "x86", "x86-nvidia", "jetson-nano", "jetson-tx2", "jetson-xavier-nx", "jetson-agx-xavier",

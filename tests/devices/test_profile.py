@@ -7,8 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.errors import DeviceError
-from devices.host import detect, matches
-from devices.profile import PROFILE_FOLDER, find_profile, load_profile, load_profiles, profile_names
+from devices.host import detect
+from devices.profile import (
+    PROFILE_FOLDER,
+    find_profile,
+    load_profile,
+    load_profiles,
+    matches,
+    profile_names,
+)
 
 PI_4 = (PROFILE_FOLDER / "raspberry-pi-4.toml").read_text(encoding="utf-8")
 

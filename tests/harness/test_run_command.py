@@ -19,6 +19,7 @@ TINY = [
     *("--clients-per-round", "2", "--rounds", "3", "--batch-size", "2", "--evaluate-every", "1"),
     *("--size", "32", "--idle-s", "0.5", "--threads", "1"),
 ]
+_WITHOUT_MAKE = {name: value for name, value in os.environ.items() if name != "MAKELEVEL"}
 CONSTANT_20_W = "simulated:kind=counter,shape=constant,high_w=20"
 
 
@@ -26,7 +27,7 @@ def _start(*words: str, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "harness.run", *words],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "80", **environment},
+        env={**_WITHOUT_MAKE, "COLUMNS": "80", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -213,12 +214,7 @@ def test_an_interrupted_run_leaves_readable_files(place, number: int) -> None:
         *TINY, "--rounds", "2000", "--out", str(out), "--cache", str(place / "cache"),
         "--meter", CONSTANT_20_W,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not list(out.glob("*/events.jsonl")) or "cell started" not in _events(out):
-        assert time.monotonic() < deadline, process.communicate()
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    time.sleep(0.5)
+    _wait_for_a_cell(process, out)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
 
@@ -229,6 +225,16 @@ def test_an_interrupted_run_leaves_readable_files(place, number: int) -> None:
     assert (row["status"], row["energy_j"], row["total_loss"]) == ("interrupted", "", "")
     assert json.loads((folder / "manifest.json").read_text())["status"] == "interrupted"
     assert _rows(folder, "phases")
+
+
+def _wait_for_a_cell(process: subprocess.Popen, out: Path) -> None:
+    """Wait until training of the first cell is under way."""
+    deadline = time.monotonic() + 120
+    while "cell started" not in _events(out):
+        assert time.monotonic() < deadline, process.communicate()
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    time.sleep(0.5)
 
 
 def _events(out: Path) -> str:
@@ -247,6 +253,66 @@ def test_a_loss_that_explodes_fails_its_cell_and_others_go_on(place) -> None:
     assert "round" in rows[0]["reason"]
     assert "task" in rows[0]["reason"]
     assert rows[0]["total_loss"] == ""
+
+
+def test_under_make_the_next_command_is_makes(place) -> None:
+    """Whoever typed make run is told what to type to make; options given are kept."""
+    words = ["--methods", "all-in-one", "--meter", "none", "--no-report", "--quick"]
+    where = ["--out", str(place / "made"), "--cache", str(place / "cache")]
+    code, out, err = _run(*TINY, *words, *where, MAKELEVEL="1")
+
+    assert code == 0, err
+    (line,) = (line for line in out.splitlines() if line.startswith("Next"))
+    assert line.startswith('Next     make run ARGS="')
+    assert "--methods all-in-one" in line
+    assert "--quick" not in line
+
+
+def test_the_reference_runs_first_whatever_the_order(place) -> None:
+    """Δ against independent is there for a method that was named before it."""
+    words = ["--methods", "all-in-one,independent", "--meter", "none", "--no-report"]
+    where = ["--out", str(place / "order"), "--cache", str(place / "cache")]
+    code, _, err = _run(*TINY, *words, *where)
+    rows = _rows(_folder(place / "order"), "cells")
+
+    assert code == 0, err
+    assert [row["method"] for row in rows] == ["independent", "all-in-one"]
+    assert rows[1]["delta_mtl"] != ""
+
+
+def test_damaged_data_are_not_trained_on(place) -> None:
+    """One flipped byte in one label file stops the run before any training and names the file."""
+    words = ["--methods", "all-in-one", "--meter", "none", "--no-report", "--data-seed", "77"]
+    where = ["--out", str(place / "damaged"), "--cache", str(place / "own")]
+    assert _run(*TINY, *words, *where)[0] == 0
+    (file,) = (place / "own").glob("*/test/client_01/d.npy")
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+    code, _, err = _run(*TINY, *words, *where)
+
+    assert code == 1
+    assert "d.npy" in err
+    assert "Traceback" not in err
+    assert len(list((place / "damaged").iterdir())) == 1
+
+
+def test_a_meter_that_dies_fails_cells_that_require_it(place) -> None:
+    """With --require-meter a cell without joules fails and says why; the status is 5."""
+    words = ["--methods", "all-in-one", "--rounds", "60", "--require-meter", "--no-report"]
+    where = ["--out", str(place / "died"), "--cache", str(place / "cache")]
+    process = _start(*TINY, *words, *where, "--meter", CONSTANT_20_W)
+    _wait_for_a_cell(process, place / "died")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+    _, err = process.communicate(timeout=240)
+    (row,) = _rows(_folder(place / "died"), "cells")
+
+    assert children
+    assert (process.returncode, row["status"], row["energy_j"]) == (5, "failed", ""), err
+    assert "collector died" in row["reason"]
 
 
 def test_help_and_errors_need_neither_torch_nor_numpy(tmp_path) -> None:
