@@ -34,12 +34,15 @@ def _cross_entropy(scores: Tensor, ids: Tensor) -> Tensor:
     """
     n, classes, height, width = scores.shape
     factor = ids.shape[-1] // width
-    blocks = ids.view(n, height, factor, width, factor).permute(0, 1, 3, 2, 4)
-    rows = n * height * width
-    first = torch.arange(0, rows * classes, classes, device=ids.device).view(n, height, width, 1, 1)
-    counts = torch.bincount((blocks + first).flatten(), minlength=rows * classes)
-    counts = counts.view(rows, classes).to(scores.dtype)
+    rows = torch.arange(height * factor, device=ids.device) // factor * width
+    columns = torch.arange(width * factor, device=ids.device) // factor
+    images = torch.arange(n, device=ids.device) * (height * width)
+    blocks = images.view(n, 1, 1) + (rows.view(-1, 1) + columns)
+    counts = torch.bincount(
+        (ids + blocks * classes).view(-1), minlength=n * height * width * classes
+    )
+    counts = counts.view(-1, classes).to(scores.dtype)
     counts[:, IGNORED_CLASS] = 0.0
     # with the classes last in memory the softmax of a channels-last prediction needs no copy
-    likelihood = functional.log_softmax(scores.permute(0, 2, 3, 1).reshape(rows, classes), dim=1)
+    likelihood = functional.log_softmax(scores.permute(0, 2, 3, 1).reshape(-1, classes), dim=1)
     return -(counts * likelihood).sum() / counts.sum()
