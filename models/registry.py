@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from models.network import Architecture
 
 MODELS = {
-    "small": ("models.small:SMALL", "0.3 M parameters, sized for edge processors at 64×64"),
+    "small": ("models.small:SMALL", "0.4 M parameters, sized for edge processors at 64×64"),
     "xception": ("models.xception:XCEPTION", "4.1 M parameters, the network of the MAS paper"),
 }
 """Name → where it is defined, what it is."""

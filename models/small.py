@@ -65,7 +65,7 @@ def encoder() -> nn.Module:
         _convolution(5, 24, 3, 2),
         _convolution(24, 48, 2, 2),
         _convolution(48, WIDTH, 2, 2),
-        *(Residual(WIDTH) for _ in range(3)),
+        *(Residual(WIDTH) for _ in range(4)),
     )
 
 
