@@ -58,7 +58,7 @@ class RunConfig:
     data_seed: int = _option(1, "seed of the data; the same for all learning seeds")
     skew: float = _option(1.0, "0 gives alike clients, 1 buildings with a style of their own")
     clients_per_round: int = _option(4, "clients that train in a round")
-    rounds: int = _option(16, "rounds every task is trained for")
+    rounds: int = _option(14, "rounds every task is trained for")
     epochs: int = _option(1, "local epochs per round")
     batch_size: int = _option(8, "images per training step")
     learning_rate: float = _option(1.0, "learning rate of the first round")
