@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
-from models.losses import task_loss
 from models.network import MultiTaskNet
 
 
@@ -27,7 +26,7 @@ def decode_apart(
     """
     for task, decoder in net.decoders.items():
         shared = features.detach().requires_grad_()
-        loss = task_loss(task, decoder(shared), targets[task])
+        loss = net.loss(task, decoder(shared), targets[task])
         (weights[task] * loss).backward()  # type: ignore[no-untyped-call]
         gradient = shared.grad
         assert gradient is not None

@@ -6,6 +6,8 @@ normalised label, as the published MAS and Standley et al. (ICML 2020) training 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,6 +15,9 @@ from torch.nn import functional
 from models.tasks import TASKS
 
 IGNORED_CLASS = 0
+
+TaskLoss = Callable[[str, Tensor, Tensor], Tensor]
+"""Maps task letter, prediction and target to a scalar loss."""
 
 
 def task_loss(task: str, prediction: Tensor, target: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from models.losses import TaskLoss, task_loss
 from models.tasks import TASKS
 
 
@@ -30,12 +31,18 @@ class Architecture:
 
 
 class MultiTaskNet(nn.Module):
-    """Hold one shared encoder and one decoder per task of a group."""
+    """Hold one shared encoder and one decoder per task of a group, and the loss they learn from."""
 
-    def __init__(self, encoder: nn.Module, decoders: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoders: Mapping[str, nn.Module],
+        loss: TaskLoss = task_loss,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoders = nn.ModuleDict(decoders)
+        self.loss = loss
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -57,7 +64,9 @@ class MultiTaskNet(nn.Module):
         return {task: decoder(features) for task, decoder in self.decoders.items()}
 
 
-def build(architecture: Architecture, tasks: str, seed: int) -> MultiTaskNet:
+def build(
+    architecture: Architecture, tasks: str, seed: int, loss: TaskLoss = task_loss
+) -> MultiTaskNet:
     """Build a network for a group of tasks with weights that depend on the seed alone.
 
     Encoder and decoders draw from separate streams named after the part, so that every method and
@@ -73,7 +82,7 @@ def build(architecture: Architecture, tasks: str, seed: int) -> MultiTaskNet:
         )
         for task in tasks
     }
-    return MultiTaskNet(encoder, decoders).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return MultiTaskNet(encoder, decoders, loss).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def _seeded(

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from models.losses import task_loss
 from models.network import MultiTaskNet
 
 
@@ -27,7 +26,7 @@ def accumulate_gradients(
     shared = features.detach().requires_grad_()
     losses: dict[str, Tensor] = {}
     for task, decoder in net.decoders.items():
-        loss = task_loss(task, decoder(shared), targets[task])
+        loss = net.loss(task, decoder(shared), targets[task])
         loss.backward()  # type: ignore[no-untyped-call]
         losses[task] = loss.detach()
     gradient = shared.grad

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from models.losses import task_loss
 from models.network import MultiTaskNet
 
 Matrix = NDArray[np.float64]
@@ -109,7 +108,7 @@ def _decode(net: MultiTaskNet, task: str, features: Tensor) -> Tensor:
 
 
 def _losses(net: MultiTaskNet, features: Tensor, targets: Mapping[str, Tensor]) -> dict[str, float]:
-    return {t: float(task_loss(t, _decode(net, t, features), targets[t])) for t in net.tasks}
+    return {t: float(net.loss(t, _decode(net, t, features), targets[t])) for t in net.tasks}
 
 
 def _per_task_gradients(
@@ -119,7 +118,7 @@ def _per_task_gradients(
     losses: dict[str, float] = {}
     gradients: list[Tensor] = []
     for task in net.tasks:
-        loss = task_loss(task, _decode(net, task, shared), targets[task])
+        loss = net.loss(task, _decode(net, task, shared), targets[task])
         gradients += torch.autograd.grad(loss, shared)
         losses[task] = loss.item()
     return losses, gradients

@@ -30,7 +30,7 @@ def test_losses(
                 BATCH_SIZE
             ):
                 for task, prediction in net(images).items():
-                    sums[task] += float(task_loss(task, prediction, targets[task])) * len(images)
+                    sums[task] += float(net.loss(task, prediction, targets[task])) * len(images)
                 images_seen += len(images)
                 observer.work(evaluating(tasks, len(images)))
     return {task: total / images_seen for task, total in sums.items()}

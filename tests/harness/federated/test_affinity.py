@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from harness.federated import affinity
 from harness.federated.affinity import combine_clients, look_ahead
 from harness.federated.batches import ClientBatches
 from models.network import MultiTaskNet, build
@@ -24,13 +23,16 @@ class _Point(nn.Module):
         return self.w.expand(len(images), 2)
 
 
+def _squared(_task: str, prediction: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+    return 0.5 * ((prediction - centre) ** 2).sum(1).mean()
+
+
 def test_quadratic_losses_give_the_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
     """L_j = ½‖w − c_j‖² gives Z[i→j] = (η g_i·g_j − ½η²‖g_i‖²) / L_j.
 
     With w = (1, 2), c_a = (0, 0), c_b = (2, 0), η = 0.1: Z_aa = Z_bb = .19, Z_ab = Z_ba = .11.
     """
-    monkeypatch.setattr(affinity, "task_loss", lambda _t, y, c: 0.5 * ((y - c) ** 2).sum(1).mean())
-    net = MultiTaskNet(_Point(), {"a": nn.Identity(), "b": nn.Identity()})
+    net = MultiTaskNet(_Point(), {"a": nn.Identity(), "b": nn.Identity()}, _squared)
     monkeypatch.setattr(MultiTaskNet, "encoder_gradient_scale", 1.0)
     targets = {"a": torch.tensor([0.0, 0.0]), "b": torch.tensor([2.0, 0.0])}
 
@@ -39,12 +41,9 @@ def test_quadratic_losses_give_the_closed_form(monkeypatch: pytest.MonkeyPatch) 
     assert z == pytest.approx(np.array([[0.19, 0.11], [0.11, 0.19]]), abs=1e-6)
 
 
-def test_asymmetric_quadratics_put_the_recipient_in_the_row(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_asymmetric_quadratics_put_the_recipient_in_the_row() -> None:
     """Entry [j, i] is the effect on j of i's step: with unlike losses the transpose differs."""
-    monkeypatch.setattr(affinity, "task_loss", lambda _t, y, c: 0.5 * ((y - c) ** 2).sum(1).mean())
-    net = MultiTaskNet(_Point(), {"a": nn.Identity(), "b": nn.Identity()})
+    net = MultiTaskNet(_Point(), {"a": nn.Identity(), "b": nn.Identity()}, _squared)
     centres = {"a": np.array([0.0, 0.0]), "b": np.array([0.0, 1.5])}
     targets = {k: torch.tensor(c, dtype=torch.float32) for k, c in centres.items()}
     w, rate = np.array([1.0, 2.0]), 0.1
