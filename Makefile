@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 ARGS ?=
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench bench-tools test-arm64 clean
 
 run: $(VENV)/ready
 	$(BIN)/python -m harness.run $(ARGS)
@@ -21,8 +21,17 @@ lint: $(VENV)/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# make bench ARGS="collector waveform": some of the benchmarks; without ARGS all, in ten minutes.
 bench: $(VENV)/ready-dev
 	$(BIN)/python -m tests.benchmarks.run $(ARGS)
+
+# What the benchmark "comparison" compares with. Neither asks for torch, so none is replaced.
+bench-tools: $(VENV)/ready-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+
+# On 64-bit Arm, emulated; as root, with debootstrap, qemu-user-static and binfmt-support.
+test-arm64: $(VENV)/ready
+	PYTHON=$(CURDIR)/$(BIN)/python tests/arm64/run $(ARGS)
 
 # PyTorch goes first and by name: anything else that asked for it could pull another build.
 $(VENV)/ready: pyproject.toml constraints.txt

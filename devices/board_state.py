@@ -1,4 +1,4 @@
-"""Read how a board is set up: system release, power mode, clocks, throttling.
+"""Read how a board is set up and what slows it down.
 
 Every parser takes text and gives None or an empty text for what it does not find. Shapes follow
 the output of NVIDIA's `nvpmodel` and `jetson_clocks` and of Raspberry Pi's `vcgencmd`; both print
@@ -8,10 +8,12 @@ other lines around the ones that matter, so lines are searched for, never counte
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from devices.host import read_text
+from devices.board_counters import Counters, read_counters
+from devices.host import HostState, read_state, read_text
 from devices.programs import Programs
 
 _JETPACK = {
@@ -52,6 +54,8 @@ class BoardState:
         clocks: Whether clocks are pinned; None if unknown.
         throttled_now: What slows the board down at this moment.
         throttled_before: What has done so since it was started.
+        host: Governor, temperature and throttle counters.
+        counters: What the kernel counts, for the difference between two moments.
     """
 
     l4t: str
@@ -60,10 +64,19 @@ class BoardState:
     clocks: Clocks | None
     throttled_now: tuple[str, ...]
     throttled_before: tuple[str, ...]
+    host: HostState
+    counters: Counters
 
 
-def read_board_state(root: Path, programs: Programs) -> BoardState:
-    """Read the set-up of the board whose files lie under `root`."""
+def read_board_state(root: Path, programs: Programs, own: Sequence[int] = ()) -> BoardState:
+    """Read the state of the board whose files lie under `root`.
+
+    Args:
+        root: Root of the file system.
+        programs: Asks the board's programs. It keeps every answer, so give a fresh one for each
+            moment that is to be compared.
+        own: Processes besides this one whose work is not foreign, such as the collector.
+    """
     l4t = parse_l4t(read_text(root / "etc/nv_tegra_release"), read_text(root / "proc/version"))
     now, before = _throttling(root, programs)
     return BoardState(
@@ -73,6 +86,8 @@ def read_board_state(root: Path, programs: Programs) -> BoardState:
         clocks=parse_jetson_clocks(programs.ask("jetson_clocks", "--show")) or read_cpufreq(root),
         throttled_now=now,
         throttled_before=before,
+        host=read_state(root),
+        counters=read_counters(root, own),
     )
 
 
@@ -147,7 +162,7 @@ def _core_is_pinned(line: str) -> bool:
 
 
 def read_cpufreq(root: Path) -> Clocks | None:
-    """Say whether every core's clock is fixed, by its limits or by the performance governor."""
+    """Say whether every clock is fixed: cores by limits or governor, a board's GPU by limits."""
     folders = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq"))
     fixed = []
     for folder in folders:
@@ -155,7 +170,17 @@ def read_cpufreq(root: Path) -> Clocks | None:
         governor = read_text(folder / "scaling_governor")
         if (least and greatest) or governor:
             fixed.append((least != "" and least == greatest) or governor == "performance")
-    return Clocks(all(fixed), "cpufreq") if fixed else None
+    return Clocks(all([*fixed, *_fixed_gpus(root)]), "cpufreq") if fixed else None
+
+
+def _fixed_gpus(root: Path) -> list[bool]:
+    """Say of each GPU in the devfreq tree (Jetson) whether its least clock is its greatest."""
+    found = []
+    for folder in sorted((root / "sys/class/devfreq").glob("*")):
+        least, greatest = (read_text(folder / f"{end}_freq") for end in ("min", "max"))
+        if re.search(r"gpu|\.g[a-z][0-9]{2}b$", folder.name) and least and greatest:
+            found.append(least == greatest)
+    return found
 
 
 def parse_throttled(text: str) -> int | None:
@@ -177,6 +202,26 @@ def _throttling(root: Path, programs: Programs) -> tuple[tuple[str, ...], tuple[
         text = read_text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
         bits = int(text, 16) if re.fullmatch(r"(0x)?[0-9a-fA-F]{1,8}", text) else None
     now, before = throttle_words(bits) if bits is not None else ((), ())
-    alarms = sorted((root / "sys/class/hwmon").glob("hwmon*/curr*_crit_alarm"))
-    over = tuple(f"over-current alarm {path.name}" for path in alarms if read_text(path) == "1")
-    return now + over, before
+    over = tuple(f"over-current alarm {name}" for name in _current_alarms(root))
+    low = _supply_alarm(root) if bits is None else ()
+    return now + low + over, before
+
+
+def _current_alarms(root: Path) -> list[str]:
+    """Name the rails' alarms that are set, each once, wherever the tree shows their chip."""
+    places = ("sys/class/hwmon/hwmon*", "sys/bus/i2c/drivers/ina*/*/hwmon/hwmon*")
+    found = {
+        (path.parent.name, path.name)
+        for place in places
+        for path in root.glob(f"{place}/curr*_crit_alarm")
+        if read_text(path) == "1"
+    }
+    return [name for _, name in sorted(found)]
+
+
+def _supply_alarm(root: Path) -> tuple[str, ...]:
+    """Read the Pi's under-voltage alarm as its kernel driver shows it (hwmon `rpi_volt`)."""
+    for alarm in sorted((root / "sys/class/hwmon").glob("hwmon*/in0_lcrit_alarm")):
+        if read_text(alarm.parent / "name") == "rpi_volt" and read_text(alarm) == "1":
+            return (THROTTLE_BITS[0],)
+    return ()

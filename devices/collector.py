@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
 
+from devices.collector_cost import CostLog
 from devices.errors import DeviceError
 from devices.meters.registry import MeterSpec, make_meter, meter_class
 from devices.records import Record, RecordKind, RecordReader, RecordWriter
@@ -36,7 +37,7 @@ class Collector:
         meter: The meter as typed, such as `rapl` or `simulated:shape=square`.
         record_path: The file of raw records; it stays after `stop`.
         late: Deadlines that were skipped because a read took too long.
-        cpu_s: Processor seconds of the collector at its last record; None before the first.
+        cost: What the collector itself has cost so far.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Collector:
         self.record_path = record_path
         self.start_timeout_s = start_timeout_s
         self.late = 0
-        self.cpu_s: float | None = None
+        self.cost = CostLog()
         self._process: subprocess.Popen[bytes] | None = None
         self._reader = RecordReader(record_path)
         self._streams: StreamSet | None = None
@@ -185,13 +186,12 @@ class Collector:
             self._take(self._streams, record)
 
     def _take(self, streams: StreamSet, record: Record) -> None:
-        if record.kind is RecordKind.CPU_SECONDS:
-            self.cpu_s = record.value
-        elif record.kind is RecordKind.LATE:
+        self.cost.take(record)
+        if record.kind is RecordKind.LATE:
             self.late += int(record.value)
         elif record.kind is RecordKind.END:
             self._ended_well = True
-        else:
+        elif record.kind is not RecordKind.CPU_SECONDS:
             if record.rail == 0:  # rails are read in order, so the others are no older
                 self._recorded_s = record.before_s
             try:

@@ -40,6 +40,8 @@ PATTERNS = (
     "sys/class/hwmon/hwmon*/*",
     "sys/class/power_supply/*/*",
     "sys/class/powercap/*/*",
+    "sys/class/thermal/cooling_device*/cur_state",
+    "sys/class/thermal/cooling_device*/type",
     "sys/class/thermal/thermal_zone*/temp",
     "sys/class/thermal/thermal_zone*/type",
     "sys/devices/platform/soc/soc:firmware/get_throttled",

@@ -245,7 +245,7 @@ def _throttle_counters(root: Path) -> dict[str, int]:
     for path in sorted((root / "sys/class/hwmon").glob("hwmon*/oc*_event_cnt")):
         events = _integer(read_text(path))
         if events is not None:
-            counters[path.name] = events
+            counters[path.name] = counters.get(path.name, 0) + events
     bits = read_text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
     if re.fullmatch(r"(0x)?[0-9a-fA-F]{1,8}", bits):
         counters["get_throttled"] = int(bits, 16)

@@ -13,6 +13,7 @@ from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, Raw
 from devices.meters.board_rails import RailChoice, choose_rule, find_board_rails
 from devices.meters.ina3221_chips import Channel, Chip, find_channels, find_chips, find_timing
 from devices.meters.sysfs import Opener, QuantityReader, open_readonly, try_quantity
+from devices.profile import RailRule
 
 CONTAINER_FIX = "start the container with -v /sys:/sys:ro"
 NO_CHIP_FIX = "ls /sys/bus/i2c/drivers/ina3221 /sys/bus/i2c/drivers/ina3221x lists the chips"
@@ -153,6 +154,7 @@ class Ina3221Meter(Meter):
         if rule is not None and rule.total:
             values = [self._reader.value(index) for index in range(len(rails))]
             notes += _labels_in_doubt(rule.total, rails, values)
+            notes += _parts_in_doubt(rule, rails, values)
         return notes
 
     def read(self) -> list[RawSample]:
@@ -184,6 +186,18 @@ def _labels_in_doubt(total: str, rails: list[Rail], values: list[float | None]) 
         for name, (part_w, step_w) in readings.items()
         if part_w > whole_w + step_w + whole_step_w
     ]
+
+
+def _parts_in_doubt(rule: RailRule, rails: list[Rail], values: list[float | None]) -> list[str]:
+    """Warn if the parts add up to more than a tenth above the whole they are inside of."""
+    readings = {rail.name: value or 0.0 for rail, value in zip(rails, values, strict=True)}
+    parts_w = sum(readings.get(name, 0.0) for name in rule.never_sum)
+    steps_w = sum(rail.resolution_w or 0.0 for rail in rails)
+    whole_w = readings.get(rule.total, 0.0)
+    if parts_w <= 1.1 * whole_w + steps_w:
+        return []
+    inside = ", ".join(rule.never_sum)
+    return [f"{inside} add up to {parts_w:.3f} W, the total {rule.total} reads {whole_w:.3f} W"]
 
 
 def _reasons(rejected: list[Rejected]) -> str:

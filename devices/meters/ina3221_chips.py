@@ -9,6 +9,7 @@ whole kit's input.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ ChipKind = Literal["iio", "hwmon", "ina238"]
 AVERAGING_S = 0.43
 """2 × 140 µs × 3 channels × 512 samples, which the vendor's start script sets on its boards."""
 
-MAX_RATE_HZ = 5.0
+USEFUL_HZ = 5.0
+"""Reading faster adds no information where the chips average over 0.43 s."""
+
 FASTEST_HZ = 20.0
 """Reading one register takes about 0.55 ms; beyond this rate the reader itself costs energy."""
 
@@ -241,8 +244,17 @@ def find_timing(chips: list[Chip]) -> Timing:
     shown = ", ".join(dict.fromkeys(filter(None, samples))) or "not readable"
     if not told_ms:
         note = f"averaging over {AVERAGING_S} s is assumed: update_interval not readable"
-        return Timing(AVERAGING_S, MAX_RATE_HZ, f"{note}; samples: {shown}")
+        return Timing(AVERAGING_S, _rate_hz(AVERAGING_S), f"{note}; samples: {shown}")
     averaging_s = max(told_ms) / 1000.0
-    own_hz = min(1.0 / averaging_s, FASTEST_HZ)
     note = f"the chip averages over {averaging_s:g} s; samples: {shown}"
-    return Timing(averaging_s, max(own_hz, MAX_RATE_HZ), note)
+    return Timing(averaging_s, _rate_hz(averaging_s), note)
+
+
+def _rate_hz(averaging_s: float) -> float:
+    """Return a rate that meets each of the chip's readings equally often.
+
+    A rate in between would meet some readings twice and others three times; with power that
+    changes in step with that, the sum is off by more than a percent.
+    """
+    readings = max(1, math.floor(USEFUL_HZ * averaging_s))
+    return min(readings / averaging_s, FASTEST_HZ)

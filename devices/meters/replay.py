@@ -88,6 +88,10 @@ def _read(path: Path) -> str:
 
 
 def _add_row(rails: dict[str, RailTrace], row: Mapping[str, str | None], place: str) -> None:
+    if None in row:  # where csv puts what is left over
+        raise DeviceError(
+            f"{place}: more fields than the header has", "write decimals with a point"
+        )
     name = row.get("rail") or ""
     energy = row.get("energy_j") or ""
     kind: Kind = "counter" if energy else "sampled"

@@ -1,19 +1,33 @@
-"""Run every benchmark and print its table."""
+"""Run benchmarks and print their tables: python -m tests.benchmarks.run [NAME…], all by default."""
 
 from __future__ import annotations
 
-import os
+import argparse
+from importlib import import_module
 
-import torch
-
-from tests.benchmarks import parts
+BENCHMARKS = {
+    "parts": "what merging saves: decoders beside the encoder, merged steps beside single ones",
+    "affinity": "look-aheads beside training steps, and how the linear kind agrees with the exact",
+    "collector": "what the collector costs a training, and how evenly it samples",
+    "waveform": "energy of known waves through live files, with all cores busy",
+    "overhead": "what keeping a run costs: checkpoints, marks and logs",
+    "comparison": "one fake file tree, measured by this project, CodeCarbon and Zeus",
+}
+"""Module of this package with a function `report` → what it measures."""
 
 
 def main() -> None:
-    """Print the tables, timed on all cores this process may use."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    torch.set_flush_denormal(True)
-    print("\n".join(parts.report()))
+    """Print the tables."""
+    names = ", ".join(BENCHMARKS)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.run", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {names}")
+    wanted = parser.parse_args().names
+    for name in wanted:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no benchmark {name}; there are {names}")
+    for name in wanted or BENCHMARKS:
+        print(f"\n## {name}: {BENCHMARKS[name]}\n", flush=True)
+        print("\n".join(import_module(f"tests.benchmarks.{name}").report()), flush=True)
 
 
 if __name__ == "__main__":

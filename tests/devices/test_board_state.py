@@ -140,3 +140,38 @@ def test_parsers_survive_anything(text):
             parse(start + text)
         parse_nvpmodel_status(start + text, text)
         jetpack_of(parse_l4t(text, start + text))
+
+
+def test_gpu_clock_of_a_jetson(tmp_path):
+    """A GPU that may change its clock unpins the board; other devfreq devices do not count."""
+    core = tmp_path / "sys/devices/system/cpu/cpu0/cpufreq"
+    core.mkdir(parents=True)
+    (core / "scaling_governor").write_text("performance")
+    for name, least in (("17000000.gpu", "1020"), ("ufs", "1"), ("17000000.ga10b", "1020")):
+        folder = tmp_path / "sys/class/devfreq" / name
+        folder.mkdir(parents=True)
+        (folder / "min_freq").write_text(least)
+        (folder / "max_freq").write_text("1020")
+    assert read_cpufreq(tmp_path) == Clocks(True, "cpufreq")
+    (tmp_path / "sys/class/devfreq/17000000.ga10b/min_freq").write_text("306")
+    assert read_cpufreq(tmp_path) == Clocks(False, "cpufreq")
+
+
+def test_under_voltage_alarm_of_a_pi_without_vcgencmd(tmp_path):
+    """The kernel's own alarm is used where the program cannot be asked."""
+    folder = tmp_path / "sys/class/hwmon/hwmon1"
+    folder.mkdir(parents=True)
+    (folder / "name").write_text("rpi_volt\n")
+    (folder / "in0_lcrit_alarm").write_text("1\n")
+    assert read_board_state(tmp_path, Programs(tmp_path)).throttled_now == ("under-voltage",)
+    (folder / "name").write_text("other\n")
+    assert read_board_state(tmp_path, Programs(tmp_path)).throttled_now == ()
+
+
+def test_over_current_alarm_of_a_tree_without_classes(tmp_path):
+    """The driver's folder tells too, and a chip shown in both places raises one alarm."""
+    for place in ("sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3", "sys/class/hwmon/hwmon3"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "curr2_crit_alarm").write_text("1\n")
+        state = read_board_state(tmp_path, Programs(tmp_path))
+        assert state.throttled_now == ("over-current alarm curr2_crit_alarm",)

@@ -203,6 +203,19 @@ def test_permuted_labels_are_noted(board, clock):
     assert any("POM_5V_GPU" in note and "permuted" in note for note in info.notes)
 
 
+def test_parts_that_outgrow_the_whole_are_noted(board, clock):
+    """Parts may read a tenth and one step more than the whole together, not more than that."""
+    root = board("jetson-orin-nano-rails")
+    (chip,) = root.glob("sys/**/1-0040/hwmon/hwmon1")
+    (chip / "curr1_input").write_text("1000\n")  # 4.984 W in, steps of 0.04 W
+    (chip / "curr2_input").write_text("560\n")
+    (chip / "curr3_input").write_text("552\n")  # 5.533 W in parts
+    assert not any("add up" in note for note in described(root, clock).notes)
+    (chip / "curr3_input").write_text("656\n")  # 6.051 W
+    notes = [note for note in described(root, clock).notes if "add up" in note]
+    assert notes == ["VDD_CPU_GPU_CV, VDD_SOC add up to 6.051 W, the total VDD_IN reads 4.984 W"]
+
+
 def test_steps_of_the_sensor(board, clock):
     """The step is 40 µV over the shunt times the voltage; a shunt that the kernel shows wins."""
     root = board("jetson-agx-orin-rails")
@@ -219,16 +232,26 @@ def test_steps_of_the_sensor(board, clock):
 
 @pytest.mark.parametrize(
     ("interval", "averaging_s", "rate_hz"),
-    [("430", 0.43, 5.0), ("", 0.43, 5.0), ("rubbish", 0.43, 5.0), ("100", 0.1, 10.0)],
+    [
+        ("430", 0.43, 2 / 0.43),
+        ("", 0.43, 2 / 0.43),
+        ("rubbish", 0.43, 2 / 0.43),
+        ("100", 0.1, 10.0),
+        ("1000", 1.0, 5.0),
+        ("1", 0.001, 20.0),
+    ],
 )
 def test_averaging(board, clock, interval, averaging_s, rate_hz):
-    """The chip's own interval is used where it is readable, otherwise the vendor's 0.43 s."""
+    """The chip's own interval is used where it is readable, otherwise the vendor's 0.43 s.
+
+    The rate is a whole multiple of the chip's, not above 5 Hz unless the chip itself is faster.
+    """
     root = board("jetson-agx-orin-rails")
     for chip in ("1-0040/hwmon/hwmon3", "1-0041/hwmon/hwmon4"):
         (root / "sys/bus/i2c/drivers/ina3221" / chip / "update_interval").write_text(interval)
     info = described(root, clock)
     assert info.averaging_s == averaging_s
-    assert info.max_rate_hz == rate_hz
+    assert info.max_rate_hz == pytest.approx(rate_hz)
     assert any("512" in note for note in info.notes)
 
 

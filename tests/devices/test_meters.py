@@ -155,6 +155,15 @@ def test_replay_without_file(tmp_path):
             load_trace(bad)
 
 
+def test_decimal_commas_are_refused(tmp_path):
+    """A comma inside a number is one field too many, not another number."""
+    trace = tmp_path / "trace.csv"
+    trace.write_text("t_s,rail,power_w,energy_j\n0.5,in,5,2,\n")
+    with pytest.raises(DeviceError, match=r"trace.csv:2: more fields") as caught:
+        load_trace(trace)
+    assert "point" in caught.value.remedy
+
+
 @given(st.binary(max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_any_trace_file_is_survived(tmp_path_factory, data):

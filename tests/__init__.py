@@ -1,0 +1,1 @@
+"""Test suite; a package, so that another installed package named `tests` does not hide it."""

@@ -1,0 +1,51 @@
+"""Keep all cores busy with the default training: python -m tests.benchmarks.load."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import torch
+
+from harness.config import RunConfig
+from harness.plan import random_batch
+from models.network import build
+from models.registry import architecture
+from models.step import accumulate_gradients
+
+
+def training_step() -> Callable[[], None]:
+    """Return one step of the merged model of the default run, on random images of its size."""
+    config = RunConfig()
+    net = build(architecture(config.model), config.tasks, 0).train()
+    images, targets = random_batch(config.tasks, config.batch_size, config.size)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=config.momentum)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        accumulate_gradients(net, images, targets)
+        optimizer.step()
+
+    return step
+
+
+def use_all_cores() -> int:
+    """Give torch every core this process may use, as a run does, and return how many."""
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(cores)
+    torch.set_flush_denormal(True)
+    return cores
+
+
+def main() -> None:
+    """Train until the parent is gone or ends this process."""
+    use_all_cores()
+    step = training_step()
+    parent = os.getppid()
+    print("busy", flush=True)
+    while os.getppid() == parent:
+        step()
+
+
+if __name__ == "__main__":
+    main()
