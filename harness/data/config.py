@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
 
-from harness.data.errors import DataError
+from harness.data.catalogue import Layout
+from harness.data.errors import DataUsageError
+from harness.data.manifest import FORMAT_VERSION
 from harness.data.scenes import GENERATOR_VERSION, VIEWS_PER_ROOM
-
-Split: TypeAlias = Literal["train", "test", "test_unseen"]
-SPLITS: tuple[Split, ...] = ("train", "test", "test_unseen")
+from harness.data.split import SPLITS, Split
 
 UNSEEN_BUILDING = 1_000_000
 """Number of the first building no client owns: clear of any client's number."""
+
+TASKS = "sdnkterca"
+IMAGE_BYTES_PER_PIXEL = 15
+"""Bytes of all labels: rgb 3, s 1, d 2, n 3, k 1, t 1, e 1, r 1, c 2."""
 
 _HELD_OUT_SHARE = 8
 _SIZES_PX = (16, 512)
@@ -24,7 +27,7 @@ _MOST_IMAGES = 1 << 16
 
 def _require(condition: bool, message: str, remedy: str) -> None:
     if not condition:
-        raise DataError(f"scenes: {message}.", remedy)
+        raise DataUsageError(f"scenes: {message}.", remedy)
 
 
 def _require_images(name: str, images: int, rooms: int) -> None:
@@ -45,7 +48,8 @@ class ScenesConfig:
     Attributes:
         seed: Number of the world.
         clients: Buildings that train, one per client.
-        images: Pictures per client, the held-out rooms among them: the last eighth, whole rooms.
+        images: Pictures per client to train and test on. The test has the last eighth, whole
+            rooms; as many further rooms are made for validation.
         unseen_buildings: Further buildings that nobody trains on.
         unseen_images: Pictures per unseen building.
         size: Side of the pictures in pixels.
@@ -57,9 +61,9 @@ class ScenesConfig:
 
     seed: int = 1
     clients: int = 16
-    images: int = 128
+    images: int = 96
     unseen_buildings: int = 4
-    unseen_images: int = 32
+    unseen_images: int = 16
     size: int = 64
     skew: float = 1.0
 
@@ -96,7 +100,7 @@ class ScenesConfig:
 
     @property
     def held_out_rooms(self) -> int:
-        """Return how many rooms of each client's building are test data."""
+        """Return how many rooms of each client's building are test data, and validation again."""
         return max(1, self.images // VIEWS_PER_ROOM // _HELD_OUT_SHARE)
 
     def rooms(self, split: Split) -> range:
@@ -107,6 +111,8 @@ class ScenesConfig:
             return range(first_held_out)
         if split == "test":
             return range(first_held_out, rooms)
+        if split == "validation":
+            return range(rooms, rooms + self.held_out_rooms)
         return range(self.unseen_images // VIEWS_PER_ROOM)
 
     def length(self, split: Split) -> int:
@@ -117,14 +123,18 @@ class ScenesConfig:
         """Return the number of buildings in a split."""
         return self.unseen_buildings if split == "test_unseen" else self.clients
 
+    def layout(self) -> Layout:
+        """Return how many clients and images there will be."""
+        lengths = {split: (self.length(split),) * self.count(split) for split in SPLITS}
+        size_bytes = sum(map(sum, lengths.values())) * IMAGE_BYTES_PER_PIXEL * self.size**2
+        return Layout(TASKS, self.size, lengths, size_bytes)
+
+    def source(self) -> dict[str, float]:
+        """Return plain values for a manifest; skew = 1 and skew = 1.0 are the same data."""
+        return asdict(self) | {"skew": float(self.skew)}
+
     def folder_name(self) -> str:
         """Return the name of the store: equal for equal data, different otherwise."""
-        # float() so that skew = 1 and skew = 1.0 name the same data.
-        values = asdict(self) | {"skew": float(self.skew), "generator": GENERATOR_VERSION}
+        values = self.source() | {"generator": GENERATOR_VERSION, "format": FORMAT_VERSION}
         digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
         return f"scenes-{GENERATOR_VERSION}-{digest[:12]}"
-
-
-def shard_name(split: Split, client: int) -> str:
-    """Return the folder of one building in a store."""
-    return f"{split}/client_{client:02d}"

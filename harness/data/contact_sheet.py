@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.scenes.building import LABELS
+from harness.data.manifest import Description
 
 _GAP = 2
 _BACKGROUND = 40
@@ -21,46 +21,70 @@ _CLASS_COLOURS = np.array(
     ],
     np.uint8,
 )  # fmt: skip
+_INVALID_COLOUR = np.array((90, 0, 90), np.uint8)
+_GEOMETRIC = "dnerc"
 _FARTHEST_M = 6.0
+_GREYS_PER_UNIT = 48
+"""Grey levels per unit of a target for labels of more than 8 bits; their mean is middle grey."""
+
+Image = Mapping[str, npt.NDArray[np.generic]]
+Shown = npt.NDArray[np.uint8]
 
 
-def visible(label: str, values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Turn one stored image into 8-bit RGB for people, shape (size, size, 3)."""
+def visible(label: str, image: Image, what: Description) -> Shown:
+    """Turn one stored label of an image into 8-bit RGB for people, shape (size, size, 3).
+
+    Pixels of geometric labels that the mask says are invalid are purple.
+    """
+    shown = _colours(label, image[label], what)
+    if label in _GEOMETRIC and "mask" in image:
+        shown = np.where(image["mask"].astype(np.bool_)[..., None], shown, _INVALID_COLOUR)
+    return shown
+
+
+def _colours(label: str, values: npt.NDArray[np.generic], what: Description) -> Shown:
     if label == "rgb":
         return np.asarray(values, np.uint8)
     if label == "s":
         return _CLASS_COLOURS[np.asarray(values, np.int64)]
+    levels = np.clip(_levels(label, values, what), 0, 255).astype(np.uint8)
+    if levels.ndim == 2:
+        return np.repeat(levels[..., None], 3, axis=-1)
+    middle = np.full_like(levels[..., :1], 128)  # fills up the two channels of curvature
+    return np.concatenate([levels, middle], axis=-1)[..., :3]
+
+
+def _levels(
+    label: str, values: npt.NDArray[np.generic], what: Description
+) -> npt.NDArray[np.float32]:
+    """Return a label as grey levels, some of which may lie outside 0 to 255."""
+    stored = np.asarray(values, np.float32)
+    if label == "mask":
+        return stored * 255
     if label == "d":
-        grey = np.minimum(np.asarray(values, np.float32) / (_FARTHEST_M * 1000), 1) * 255
-        return _grey(grey)
-    if label == "n":
-        return (np.asarray(values, np.int16) + 128).astype(np.uint8)
-    if label == "c":
-        shifted = (np.asarray(values, np.int16) + 128).astype(np.uint8)
-        return np.concatenate([shifted, np.full_like(shifted[..., :1], 128)], axis=-1)
-    return _grey(np.asarray(values, np.float32))
+        return stored * np.float32(what.depth_unit_m / _FARTHEST_M * 255)
+    if label != "n" and values.dtype == np.uint8:
+        return stored
+    offset, scale = what.normalisation[label]
+    targets = (stored - np.float32(offset)) / np.float32(scale)
+    return targets * np.float32(127 if label == "n" else _GREYS_PER_UNIT) + np.float32(128)
 
 
-def _grey(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    return np.repeat(values.astype(np.uint8)[..., None], 3, axis=-1)
-
-
-def contact_sheet(
-    rows: Sequence[Mapping[str, npt.NDArray[np.generic]]], zoom: int = 2
-) -> npt.NDArray[np.uint8]:
-    """Return one picture with a row per image and a column per label.
+def contact_sheet(rows: Sequence[Image], what: Description, zoom: int = 2) -> Shown:
+    """Return one picture with a row per image and a column per stored label.
 
     Args:
-        rows: One image each: the arrays of `LABELS` without the image axis.
+        rows: One image each: arrays by label without the image axis.
+        what: The data set they are from.
         zoom: Screen pixels per image pixel.
     """
-    size = rows[0]["rgb"].shape[0] * zoom
+    size = what.size * zoom
     step = size + _GAP
-    shape = (len(rows) * step + _GAP, len(LABELS) * step + _GAP, 3)
+    shape = (len(rows) * step + _GAP, len(what.labels) * step + _GAP, 3)
     sheet = np.full(shape, _BACKGROUND, np.uint8)
-    for row, arrays in enumerate(rows):
-        for column, label in enumerate(LABELS):
-            tile = visible(label, arrays[label]).repeat(zoom, axis=0).repeat(zoom, axis=1)
+    for row, image in enumerate(rows):
+        for column, label in enumerate(what.labels):
+            tile = visible(label, image, what).repeat(zoom, axis=0).repeat(zoom, axis=1)
             top, left = _GAP + row * step, _GAP + column * step
             sheet[top : top + size, left : left + size] = tile
     return sheet

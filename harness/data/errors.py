@@ -18,3 +18,7 @@ class DataError(Exception):
 
     def __reduce__(self) -> tuple[type[DataError], tuple[str, str]]:
         return type(self), (self.message, self.remedy)
+
+
+class DataUsageError(DataError):
+    """Report a request that makes no sense whatever is on the disk."""

@@ -1,19 +1,21 @@
-"""Generate and write the arrays of one building, all or nothing."""
+"""Write the arrays of one client image by image, all or nothing, and read what a shard holds."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.config import UNSEEN_BUILDING, ScenesConfig, Split, shard_name
+from harness.data.errors import DataError
 from harness.data.files import (
     remove_folder,
     rename_durably,
@@ -22,134 +24,229 @@ from harness.data.files import (
     sync_folder,
     write_durably,
 )
-from harness.data.scenes.building import LABELS, building_views
-from harness.data.store import FileEntry
+from harness.data.label_format import LabelFormat
+from harness.data.manifest import REMEDY, Description
+from harness.data.split import Split, shard_name
 
-_RECORD = "shard.json"
+RECORD = "shard.json"
 
 
-@dataclass(frozen=True)
-class Job:
-    """Name one shard to generate."""
+class Picture(NamedTuple):
+    """Hold one image with all labels of its data set, and a name that tells where it is from."""
 
-    config: ScenesConfig
-    split: Split
-    client: int
+    name: str
+    arrays: Mapping[str, npt.NDArray[np.generic]]
+
+
+class LeftOut(NamedTuple):
+    """Say why an image could not be used: its name, and a reason for every file at fault."""
+
+    name: str
+    faults: tuple[tuple[str, str], ...]
+
+
+class Job(Protocol):
+    """Name one shard to make, and make its pictures; it travels to worker processes."""
 
     @property
-    def name(self) -> str:
-        """Folder of the shard inside the store."""
-        return shard_name(self.split, self.client)
+    def description(self) -> Description:
+        """Return what data set the shard belongs to."""
+        ...
+
+    @property
+    def split(self) -> Split:
+        """Return the split of the shard."""
+        ...
+
+    @property
+    def client(self) -> str:
+        """Return the name of the client (or building)."""
+        ...
 
     @property
     def images(self) -> int:
-        """Number of images in the shard."""
-        return self.config.length(self.split)
+        """Return how many pictures or reasons for none there will be."""
+        ...
 
-    @property
-    def building(self) -> int:
-        """Number of the building in the generated world."""
-        return self.client + (UNSEEN_BUILDING if self.split == "test_unseen" else 0)
+    def pictures(self) -> Iterator[Picture | LeftOut]:
+        """Yield every picture, or why there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Describe one array file of a store."""
+
+    sha256: str
+    bytes: int
+    dtype: str
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """Say what a finished shard holds: entries by label, (room, view) by image."""
+    """Say what a shard holds: entries by label, names of its images, images left out and why."""
 
     files: dict[str, FileEntry]
-    images: list[tuple[int, int]]
+    images: list[str]
+    left_out: list[LeftOut]
+
+    def to_json(self) -> str:
+        """Return the text of `shard.json`."""
+        content = {
+            "files": {label: asdict(entry) for label, entry in self.files.items()},
+            "images": self.images,
+            "left_out": [[left.name, list(left.faults)] for left in self.left_out],
+        }
+        return json.dumps(content)
 
 
 def write_shard(job: Job, folder: Path, step: Callable[[], None]) -> None:
-    """Generate one shard into `folder`.
+    """Make one shard in `folder`; memory stays constant, however many images it has.
 
     The shard appears under its final name only when all its files are on the disk.
 
     Args:
-        job: What to generate.
+        job: What to make.
         folder: The unfinished store.
         step: Called after every image.
 
     Raises:
-        DataError: If the disk is full, read-only or out of reach.
+        DataError: If the disk is full, read-only or out of reach, or a source cannot be read.
     """
-    arrays, places = _generate(job, step)
-    staging = folder / f"tmp-{job.split}-{job.client:02d}"
+    staging = folder / f"tmp-{job.split}-{job.client}"
+    final = folder / shard_name(job.split, job.client)
+    names: list[str] = []
+    left_out: list[LeftOut] = []
     with reported("write", staging):
         remove_folder(staging)
         staging.mkdir()
-        files = {label: _write(staging / f"{label}.npy", arrays[label]) for label in LABELS}
-        record = {
-            "files": {label: asdict(entry) for label, entry in files.items()},
-            "images": places,
-        }
-        write_durably(staging / _RECORD, json.dumps(record).encode())
+        with _Writers(staging, job.description) as writers:
+            for picture in job.pictures():
+                if isinstance(picture, LeftOut):
+                    left_out.append(picture)
+                else:
+                    writers.add(picture.arrays)
+                    names.append(picture.name)
+                step()
+            files = writers.finish(len(names)) if names else {}
+        record = ShardRecord(files, names, left_out)
+        write_durably(staging / RECORD, record.to_json().encode())
         sync_folder(staging)
-        final = folder / job.name
         final.parent.mkdir(exist_ok=True)
         rename_durably(staging, final)
 
 
-def _generate(
-    job: Job, step: Callable[[], None]
-) -> tuple[dict[str, npt.NDArray[Any]], list[tuple[int, int]]]:
-    config = job.config
-    arrays = {
-        label: np.empty(stored.shape(job.images, config.size), stored.dtype)
-        for label, stored in LABELS.items()
-    }
-    places = []
-    rooms = config.rooms(job.split)
-    views = building_views(config.seed, job.building, rooms, config.size, config.skew)
-    for number, view in enumerate(views):
-        for label, array in arrays.items():
-            array[number] = view.arrays[label]
-        places.append((view.room, view.view))
-        step()
-    return arrays, places
+class _Writers:
+    """Append images to one `.npy` file per label.
+
+    Plain writes, because a mapped file on a full disk kills the process.
+    """
+
+    def __init__(self, folder: Path, description: Description) -> None:
+        self._folder = folder
+        self._labels = description.labels
+        self._size = description.size
+        self._stack = ExitStack()
+        self._files: dict[str, io.BufferedWriter] = {}
+
+    def __enter__(self) -> _Writers:
+        for label, stored in self._labels.items():
+            file = self._stack.enter_context((self._folder / f"{label}.npy").open("wb"))
+            file.write(_header(stored, 0, self._size))
+            self._files[label] = file
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def add(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Append one image."""
+        for label, stored in self._labels.items():
+            values = arrays[label]
+            expected = stored.shape(1, self._size)[1:]
+            if str(values.dtype) != stored.dtype or values.shape != expected:
+                msg = f"{label}: {values.dtype} {values.shape}, not {stored.dtype} {expected}"
+                raise ValueError(msg)
+            self._files[label].write(np.ascontiguousarray(values).tobytes())
+
+    def finish(self, images: int) -> dict[str, FileEntry]:
+        """Enter the number of images and return what was written."""
+        entries = {}
+        for label, stored in self._labels.items():
+            file, path = self._files[label], self._folder / f"{label}.npy"
+            file.seek(0)
+            file.write(_header(stored, images, self._size))
+            file.flush()
+            os.fsync(file.fileno())
+            shape = stored.shape(images, self._size)
+            entries[label] = FileEntry(sha256_of(path), path.stat().st_size, stored.dtype, shape)
+        return entries
 
 
-def _write(path: Path, array: npt.NDArray[Any]) -> FileEntry:
-    """Write one array; through memory, because a mapped file on a full disk kills the process."""
+def _header(stored: LabelFormat, images: int, size: int) -> bytes:
+    """Return the header of an array file; as long for any number of images (NumPy leaves room)."""
+    shape = stored.shape(images, size)
     buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    content = buffer.getvalue()
-    write_durably(path, content)
-    digest = hashlib.sha256(content).hexdigest()
-    return FileEntry(digest, len(content), str(array.dtype), array.shape)
+    described = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(stored.dtype)),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    np.lib.format.write_array_header_1_0(buffer, described)
+    return buffer.getvalue()
 
 
-def read_record(folder: Path, job: Job) -> ShardRecord:
-    """Read what a finished shard holds.
+def parse_record(path: Path, content: bytes) -> ShardRecord:
+    """Read the record of a shard.
 
     Raises:
-        ValueError: If the record is damaged.
+        DataError: If it is damaged.
     """
-    with reported("read", folder / job.name):
-        text = (folder / job.name / _RECORD).read_text(encoding="utf-8")
-    content = json.loads(text)
     try:
-        files = {
-            label: FileEntry(**(content["files"][label] | {"shape": tuple(stored["shape"])}))
-            for label, stored in content["files"].items()
-        }
-        images = [(int(room), int(view)) for room, view in content["images"]]
-    except (KeyError, TypeError) as error:
-        msg = f"{folder / job.name / _RECORD} is damaged: {error}"
-        raise ValueError(msg) from error
-    return ShardRecord(files, images)
+        values = json.loads(content)
+        files = {label: _entry(stored) for label, stored in values["files"].items()}
+        left_out = [
+            LeftOut(str(name), tuple((str(file), str(reason)) for file, reason in faults))
+            for name, faults in values["left_out"]
+        ]
+        return ShardRecord(files, [str(name) for name in values["images"]], left_out)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"{path} is damaged: expected a record, {type(error).__name__}: {error}."
+        raise DataError(message, REMEDY) from error
+
+
+def _entry(stored: Mapping[str, Any]) -> FileEntry:
+    shape = tuple(int(length) for length in stored["shape"])
+    return FileEntry(str(stored["sha256"]), int(stored["bytes"]), str(stored["dtype"]), shape)
+
+
+def read_record(folder: Path, digest: str | None = None) -> ShardRecord:
+    """Read the record of the shard in `folder`, which must have the SHA-256 `digest` if given.
+
+    Raises:
+        DataError: If it is missing or damaged.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        raise DataError(f"{path} is missing: {folder} is no finished shard.", REMEDY)
+    with reported("read", path):
+        content = path.read_bytes()
+    if digest is not None and hashlib.sha256(content).hexdigest() != digest:
+        raise DataError(f"{path} is damaged: expected SHA-256 {digest}.", REMEDY)
+    return parse_record(path, content)
 
 
 def is_finished(folder: Path, job: Job) -> bool:
     """Tell whether an earlier run left this shard whole; every file is read and hashed."""
-    shard = folder / job.name
-    if not (shard / _RECORD).is_file():
-        return False
+    shard = folder / shard_name(job.split, job.client)
     try:
-        record = read_record(folder, job)
-    except ValueError:
+        record = read_record(shard)
+    except DataError:
         return False
-    if set(record.files) != set(LABELS) or len(record.images) != job.images:
+    expected = set(job.description.labels) if record.images else set()
+    made = len(record.images) + len(record.left_out)
+    if set(record.files) != expected or made != job.images:
         return False
     with reported("read", shard):
         paths = [(shard / f"{label}.npy", entry) for label, entry in record.files.items()]

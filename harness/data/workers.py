@@ -22,10 +22,10 @@ _GRACE_S = 1.0
 
 
 def run_jobs(jobs: Sequence[Job], folder: Path, step: Callable[[], None], workers: int) -> None:
-    """Generate all shards with a number of processes; one means in this process.
+    """Make all shards with a number of processes; one means in this process.
 
     Args:
-        jobs: Shards to generate.
+        jobs: Shards to make.
         folder: The unfinished store.
         step: Called in this process after every image.
         workers: Number of processes at most.
@@ -87,7 +87,7 @@ class _Crew:
         except (EOFError, ConnectionResetError) as error:
             process = self._members[connection]
             process.join(_GRACE_S)
-            message = f"a generator process stopped with exit code {process.exitcode}."
+            message = f"a worker process stopped with exit code {process.exitcode}."
             remedy = "If it was killed for want of memory, use fewer workers."
             raise DataError(message, remedy) from error
         if isinstance(message, DataError):
@@ -107,7 +107,7 @@ class _Crew:
 
 
 def _serve(connection: Connection, folder: Path) -> None:
-    """Generate shards as they are handed in; runs in a worker until it is stopped."""
+    """Make shards as they are handed in; runs in a worker until it is stopped."""
     # Ctrl-C reaches the whole process group; the parent alone decides what to do about it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
@@ -116,8 +116,16 @@ def _serve(connection: Connection, folder: Path) -> None:
         except EOFError:
             return
         try:
-            write_shard(job, folder, lambda: connection.send(_IMAGE))
+            write_shard(job, folder, lambda: _tell(connection, _IMAGE))
         except DataError as error:
-            connection.send(error)
+            _tell(connection, error)
             return
-        connection.send(_FINISHED)
+        _tell(connection, _FINISHED)
+
+
+def _tell(connection: Connection, message: str | DataError) -> None:
+    """Send a message; leave at once and in silence if there is no parent any more."""
+    try:
+        connection.send(message)
+    except (BrokenPipeError, ConnectionResetError):
+        raise SystemExit(1) from None

@@ -10,10 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harness.data.split import Split
 from models.tasks import TASKS
 
-Split = Literal["train", "test", "test_unseen"]
+__all__ = ["Augment", "Batch", "ClientBatches", "Source", "Split"]
+
 Batch = tuple[Tensor, dict[str, Tensor]]
+Augment = Literal["none", "flip"]
+
+MASK = "mask"
+GEOMETRIC = "dnerc"
+"""Tasks whose labels come from a scan and are invalid where it has holes; the others come from
+the picture, or have a class id for pixels without label."""
 
 
 class Source(Protocol):
@@ -24,8 +32,18 @@ class Source(Protocol):
         """Return (offset, scale) by label: the target is (stored − offset) / scale."""
         ...
 
+    @property
+    def masked(self) -> bool:
+        """Say whether pixels can be without label: NaN in the target, id 0 among classes."""
+        ...
+
+    @property
+    def depth_unit_m(self) -> float:
+        """Return how many metres one stored unit of depth is."""
+        ...
+
     def split(self, split: Split, client: int) -> Mapping[str, NDArray[np.generic]]:
-        """Return arrays of shape (images, H, W[, C]) by label name."""
+        """Return arrays of shape (images, H, W[, C]) by label name; `mask` is 1 where valid."""
         ...
 
     def length(self, split: Split, client: int) -> int:
@@ -44,12 +62,22 @@ class ClientBatches:
         self._arrays = source.split(split, client)
         self._normalisation = source.normalisation
         self._tasks = tasks
+        self._masked = source.masked and MASK in self._arrays
         self.length = source.length(split, client)
 
     def read(self, rows: NDArray[np.int64]) -> Batch:
-        """Return images (N, 3, H, W) in [0, 1] and the target of every task for some rows."""
+        """Return images (N, 3, H, W) in [0, 1] and the target of every task for some rows.
+
+        Targets are NaN where a geometric label is invalid.
+        """
         images = _channels_first(self._arrays["rgb"][rows]).to(torch.float32).div_(255.0)
-        return images, {task: self._target(task, rows) for task in self._tasks}
+        targets = {task: self._target(task, rows) for task in self._tasks}
+        masked = [task for task in self._tasks if task in GEOMETRIC] if self._masked else []
+        if masked:
+            invalid = torch.from_numpy(self._arrays[MASK][rows] == 0).unsqueeze(1)
+            for task in masked:
+                targets[task].masked_fill_(invalid, torch.nan)
+        return images, targets
 
     def _target(self, task: str, rows: NDArray[np.int64]) -> Tensor:
         stored = self._arrays[TASKS[task].label][rows]
@@ -59,21 +87,48 @@ class ClientBatches:
         values = torch.from_numpy(stored.astype(np.float32)).sub_(offset).div_(scale)
         return values.unsqueeze(1) if values.dim() == 3 else values.permute(0, 3, 1, 2)
 
-    def epoch(self, batch_size: int, order: np.random.Generator) -> Iterator[Batch]:
+    def epoch(
+        self,
+        batch_size: int,
+        order: np.random.Generator,
+        *,
+        rest: bool = False,
+        augment: Augment = "none",
+    ) -> Iterator[Batch]:
         """Yield every full batch once in random order; a smaller client is one batch.
 
-        The rest that fills no batch is left out, as batch norm cannot learn from one or two images.
-        Rows are sorted inside a batch so that memory-mapped pages are read forwards.
+        The rest that fills no batch is left out unless asked for, as batch norm cannot learn from
+        one or two images. Rows are sorted inside a batch so that memory-mapped pages are read
+        forwards. With `augment`, each image is mirrored or not; the same order stream decides.
         """
         size = min(batch_size, self.length)
         shuffled = order.permutation(self.length)
-        for start in range(0, self.length - size + 1, size):
-            yield self.read(np.sort(shuffled[start : start + size]))
+        for start in range(0, self.length if rest else self.length - size + 1, size):
+            batch = self.read(np.sort(shuffled[start : start + size]))
+            yield mirrored(batch, order.random(len(batch[0])) < 0.5) if augment == "flip" else batch
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Yield every image once, in stored order, the last batch as small as it is."""
         for start in range(0, self.length, batch_size):
             yield self.read(np.arange(start, min(start + batch_size, self.length)))
+
+
+def mirrored(batch: Batch, chosen: NDArray[np.bool_]) -> Batch:
+    """Return a batch with the chosen images, and their targets, left and right exchanged.
+
+    The first channel of normals points to the right and changes sign.
+    """
+    images, targets = batch
+    turn = torch.from_numpy(chosen)
+    flipped = {task: _mirrored(target, turn) for task, target in targets.items()}
+    if "n" in flipped:
+        sign = 1.0 - 2.0 * turn.to(torch.float32)
+        flipped["n"][:, 0] *= sign.view(-1, 1, 1)
+    return _mirrored(images, turn), flipped
+
+
+def _mirrored(values: Tensor, turn: Tensor) -> Tensor:
+    return torch.where(turn.view(-1, *[1] * (values.dim() - 1)), values.flip(-1), values)
 
 
 def _channels_first(stored: NDArray[np.generic]) -> Tensor:

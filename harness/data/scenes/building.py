@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from harness.data.label_format import LabelFormat
 from harness.data.scenes import VIEWS_PER_ROOM
 from harness.data.scenes.camera import Camera
 from harness.data.scenes.labels import SUPERSAMPLING, all_labels, develop
@@ -18,21 +18,6 @@ from harness.data.scenes.scene import Scene
 from harness.data.scenes.shading import gather, illuminate
 from harness.data.scenes.style import room_style
 from harness.data.scenes.viewpoint import choose_camera
-
-
-@dataclass(frozen=True)
-class LabelFormat:
-    """Describe how one label is stored: type, channels (0 for none) and meaning."""
-
-    dtype: str
-    channels: int
-    meaning: str
-
-    def shape(self, images: int, size: int) -> tuple[int, ...]:
-        """Return the shape of the array of a number of images (NHWC, or NHW for one channel)."""
-        plane = (images, size, size)
-        return (*plane, self.channels) if self.channels else plane
-
 
 LABELS: dict[str, LabelFormat] = {
     "rgb": LabelFormat("uint8", 3, "picture, red green blue; also the target of task a"),

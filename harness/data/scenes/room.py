@@ -41,7 +41,7 @@ def make_room(seed: int, building: int, room: int, style: Style) -> Scene:
         style: Taste to build in, see `style.room_style`.
     """
     rng = Rng(seed, 1, building, room)
-    room_type = rng.weighted(ROOM_TYPES, style.room_weights)
+    room_type = _draw_type(rng, style)
     scene = Scene(_size(rng, style, room_type), style, _shell(rng, style, room_type))
     builder = Builder(rng, style, scene, scene.shell[0])
     layout = Layout(scene, rng)
@@ -55,6 +55,15 @@ def make_room(seed: int, building: int, room: int, style: Style) -> Scene:
     scene.lights = sorted(scene.lights, key=lambda light: -light.power)[:_MOST_LIGHTS]
     scene.sun = sun_direction(builder)
     return scene
+
+
+def type_of_room(seed: int, building: int, room: int, style: Style) -> str:
+    """Return which of `ROOM_TYPES` `make_room` builds, without building it."""
+    return _draw_type(Rng(seed, 1, building, room), style)
+
+
+def _draw_type(rng: Rng, style: Style) -> str:
+    return rng.weighted(ROOM_TYPES, style.room_weights)
 
 
 def _size(rng: Rng, style: Style, room_type: str) -> Point:

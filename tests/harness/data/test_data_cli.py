@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from harness.data.__main__ import main
+from harness.data.config import ScenesConfig
 from harness.data.contact_sheet import contact_sheet, visible
 from harness.data.png import encode_png
 from harness.data.scenes.building import LABELS, building_views
+from harness.data.sources.scenes import describe
 
 ROOT = Path(__file__).parents[3]
 TINY = [
@@ -65,12 +67,13 @@ def test_png_refuses_other_arrays():
 def test_contact_sheet_has_a_tile_per_label():
     """Rows are images, columns labels, with pixels enlarged and gaps between."""
     rows = [view.arrays for view in building_views(1, 0, range(1), 16, 1.0)]
-    sheet = contact_sheet(rows, zoom=3)
+    what = describe(ScenesConfig(size=16))
+    sheet = contact_sheet(rows, what, zoom=3)
     assert sheet.shape == (4 * (48 + 2) + 2, 9 * (48 + 2) + 2, 3)
     assert (sheet[2:50:3, 2:50:3] == rows[0]["rgb"]).all()
     assert (sheet[:2] == 40).all()
     for label in LABELS:
-        assert visible(label, rows[0][label]).shape == (16, 16, 3)
+        assert visible(label, rows[0], what).shape == (16, 16, 3)
 
 
 def test_make_info_show(tmp_path, capsys):
@@ -82,24 +85,31 @@ def test_make_info_show(tmp_path, capsys):
     assert main(["info", "--verify", *cache]) == 0
     told = capsys.readouterr().out
     assert checksum in told
-    assert "2 buildings × 4 images" in told
+    assert told.count("2 buildings × 4 images") == 3
     out = tmp_path / "sheet.png"
     assert main(["show", "--rows", "3", "--out", str(out), *cache]) == 0
     assert decode(out.read_bytes()).shape == (3 * 34 + 2, 9 * 34 + 2, 3)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "message", "status"),
     [
-        (["info"], "does not exist"),
-        (["show"], "does not exist"),
-        (["make", "--images", "9"], "images = 9"),
-        (["make", "--workers", "0"], "workers = 0"),
+        (["info"], "does not exist", 1),
+        (["show"], "does not exist", 1),
+        (["report"], "does not exist", 1),
+        (["make", "--images", "9"], "images = 9", 2),
+        (["make", "--workers", "0"], "workers = 0", 2),
+        (["info", "taskonomy"], "has not been imported", 2),
+        (["info", "taskonomi"], "Did you mean 'taskonomy'?", 2),
+        (["info", "/nowhere/at/all"], "there is no folder /nowhere/at/all", 2),
+        (["import", "folder", "/nowhere"], "dataset.toml is missing", 1),
+        (["import", "nyuv2", "/nowhere"], "is no file", 1),
+        (["import", "taskonomy", "/nowhere"], "is no folder", 1),
     ],
 )
-def test_errors_are_two_lines_and_a_status(tmp_path, capsys, arguments, message):
-    """What is wrong and what to do about it go to stderr; the status is 1."""
-    assert main([*arguments, "--cache", str(tmp_path)]) == 1
+def test_errors_are_two_lines_and_a_status(tmp_path, capsys, arguments, message, status):
+    """What is wrong and what to do about it go to stderr; wrong use has status 2."""
+    assert main([*arguments, "--cache", str(tmp_path)]) == status
     told = capsys.readouterr()
     assert not told.out
     assert message in told.err
@@ -108,7 +118,7 @@ def test_errors_are_two_lines_and_a_status(tmp_path, capsys, arguments, message)
 
 def test_empty_sheets_are_refused(tiny_cache, capsys):
     """No rows, no picture."""
-    assert main(["show", "--rows", "0", "--cache", str(tiny_cache), *TINY]) == 1
+    assert main(["show", "--rows", "0", "--cache", str(tiny_cache), *TINY]) == 2
     assert "no sheet" in capsys.readouterr().err
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data.config import SPLITS, UNSEEN_BUILDING, ScenesConfig, shard_name
-from harness.data.dataset import size_bytes
-from harness.data.errors import DataError
-from harness.data.shard import Job
+from harness.data.config import UNSEEN_BUILDING, ScenesConfig
+from harness.data.errors import DataUsageError
+from harness.data.sources.scenes import building_number, client_name, describe
+from harness.data.split import SPLITS, shard_name
 
 
 @pytest.mark.parametrize(
@@ -26,33 +26,40 @@ from harness.data.shard import Job
 )  # fmt: skip
 def test_impossible_values_are_refused_with_a_remedy(wrong):
     """Each impossible value is named, and the remedy says something."""
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataUsageError) as caught:
         ScenesConfig(**wrong)
     assert next(iter(wrong)) in caught.value.message
     assert caught.value.remedy
 
 
 def test_default_holds_out_the_last_eighth_in_whole_rooms():
-    """128 pictures are 32 rooms of four views: 28 to train, the last 4 to test."""
+    """96 pictures are 24 rooms of four: 21 train, the last 3 test, and 3 more validate."""
     config = ScenesConfig()
-    assert config.rooms("train") == range(28)
-    assert config.rooms("test") == range(28, 32)
-    assert config.length("train") == 112
-    assert config.length("test") == 16
-    assert config.rooms("test_unseen") == range(8)
-    assert [config.count(split) for split in SPLITS] == [16, 16, 4]
+    assert config.rooms("train") == range(21)
+    assert config.rooms("test") == range(21, 24)
+    assert config.rooms("validation") == range(24, 27)
+    assert config.rooms("test_unseen") == range(4)
+    assert [config.length(split) for split in SPLITS] == [84, 12, 12, 16]
+    assert [config.count(split) for split in SPLITS] == [16, 16, 16, 4]
 
 
 def test_default_size_follows_from_the_formats():
-    """At 15 bytes per pixel 16 · 128 + 4 · 32 pictures of 64 px take 133.7 MB."""
-    assert size_bytes(ScenesConfig()) == (16 * 128 + 4 * 32) * 64 * 64 * 15
+    """At 15 bytes per pixel 16 · 108 + 4 · 16 pictures of 64 px take 110.1 MB."""
+    layout = ScenesConfig().layout()
+    assert layout.bytes == (16 * 108 + 4 * 16) * 64 * 64 * 15
+    assert describe(ScenesConfig()).image_bytes == 64 * 64 * 15
+    assert [layout.images(split) for split in SPLITS] == [1344, 192, 192, 64]
+    assert layout.mean_length("train") == 84
 
 
 @given(rooms=st.integers(2, 200))
 def test_held_out_rooms_are_disjoint_from_training_rooms(rooms):
-    """Training and test rooms never overlap, cover all rooms, and neither is empty."""
+    """Training and test rooms never overlap, cover all rooms, none is empty; others validate."""
     config = ScenesConfig(images=4 * rooms)
     train, test = set(config.rooms("train")), set(config.rooms("test"))
+    validation = set(config.rooms("validation"))
+    assert len(validation) == len(test)
+    assert not validation & (train | test)
     assert train
     assert test
     assert not train & test
@@ -62,18 +69,17 @@ def test_held_out_rooms_are_disjoint_from_training_rooms(rooms):
 
 def test_unseen_buildings_are_nobodys():
     """No building of the unseen split belongs to a client, whatever their number."""
-    config = ScenesConfig(clients=1000, unseen_buildings=1000)
-    owned = {Job(config, "train", client).building for client in range(1000)}
-    unseen = {Job(config, "test_unseen", number).building for number in range(1000)}
+    owned = {building_number("train", client) for client in range(1000)}
+    unseen = {building_number("test_unseen", number) for number in range(1000)}
     assert not owned & unseen
     assert min(unseen) == UNSEEN_BUILDING
-    assert Job(config, "test", 7).building == Job(config, "train", 7).building == 7
+    assert {building_number(split, 7) for split in SPLITS[:3]} == {7}
 
 
 def test_every_parameter_changes_the_folder():
     """Stores of different data never share a name; equal data does."""
     changes = {
-        "seed": 2, "clients": 17, "images": 132, "unseen_buildings": 5, "unseen_images": 36,
+        "seed": 2, "clients": 17, "images": 132, "unseen_buildings": 5, "unseen_images": 20,
         "size": 128, "skew": 0.5,
     }  # fmt: skip
     assert set(changes) == {field.name for field in dataclasses.fields(ScenesConfig)}
@@ -85,5 +91,5 @@ def test_every_parameter_changes_the_folder():
 
 def test_shard_names_have_two_digits_at_least():
     """Folders sort and read as documented."""
-    assert shard_name("train", 7) == "train/client_07"
-    assert shard_name("test_unseen", 123) == "test_unseen/client_123"
+    assert shard_name("train", client_name(7)) == "train/client_07"
+    assert shard_name("test_unseen", client_name(123)) == "test_unseen/client_123"

@@ -17,10 +17,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.data import dataset, shard
+from harness.data import build, shard
 from harness.data.config import ScenesConfig
-from harness.data.dataset import default_cache, ensure_scenes
+from harness.data.dataset import default_cache, ensure_scenes, open_data_set
 from harness.data.errors import DataError
+from harness.data.verify import MEMO
 
 ROOT = Path(__file__).parents[3]
 
@@ -34,7 +35,7 @@ def contents(folder):
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != MEMO
     }
 
 
@@ -43,7 +44,7 @@ def test_two_workers_make_the_same_bytes_as_one(tmp_path, tiny_cache, tiny_confi
     seen = []
     store = ensure_scenes(tiny_config, tmp_path, lambda *counts: seen.append(counts), workers=2)
     assert contents(store.path) == contents(tiny_cache / tiny_config.folder_name())
-    assert seen == [(done, 20) for done in range(21)]
+    assert seen == [(done, 28) for done in range(29)]
     assert [path.name for path in tmp_path.iterdir()] == [tiny_config.folder_name()]
     assert not multiprocessing.active_children()
 
@@ -82,8 +83,8 @@ def test_interrupted_generation_resumes(tmp_path, tiny_cache, tiny_config):
     kept = (partial / "train/client_00/rgb.npy").stat().st_mtime_ns
     seen = []
     store = ensure_scenes(tiny_config, tmp_path, lambda *counts: seen.append(counts), workers=1)
-    assert seen[0] == (8, 20)
-    assert seen[-1] == (20, 20)
+    assert seen[0] == (8, 28)
+    assert seen[-1] == (28, 28)
     assert (store.path / "train/client_00/rgb.npy").stat().st_mtime_ns == kept
     assert contents(store.path) == contents(tiny_cache / tiny_config.folder_name())
 
@@ -104,10 +105,10 @@ def test_resuming_makes_damaged_shards_anew(tmp_path, tiny_cache, tiny_config, d
     elif damage == "lose file":
         (victim / "k.npy").unlink()
     else:
-        victim.rename(partial / "tmp-train-01")
+        victim.rename(partial / "tmp-train-client_01")
     seen = []
     store = ensure_scenes(tiny_config, tmp_path, lambda *counts: seen.append(counts), workers=1)
-    assert seen[0] == (4, 20)
+    assert seen[0] == (4, 28)
     assert contents(store.path) == contents(tiny_cache / tiny_config.folder_name())
 
 
@@ -117,16 +118,16 @@ def test_resuming_makes_damaged_shards_anew(tmp_path, tiny_cache, tiny_config, d
 )
 def test_write_errors_name_cause_and_remedy(monkeypatch, tmp_path, tiny_config, code, cause):
     """A disk that fails mid-way gives a DataError, leaves no half shard and can be resumed."""
-    real = shard.write_durably
+    real = os.fsync
     written = []
 
-    def failing(path, content):
-        written.append(path)
+    def failing(handle):
+        written.append(handle)
         if len(written) > 15:
-            raise OSError(code, os.strerror(code), str(path))
-        real(path, content)
+            raise OSError(code, os.strerror(code), "rgb.npy")
+        real(handle)
 
-    monkeypatch.setattr(shard, "write_durably", failing)
+    monkeypatch.setattr(shard.os, "fsync", failing)
     with pytest.raises(DataError, match=cause) as caught:
         ensure_scenes(tiny_config, tmp_path, quiet, workers=1)
     assert "choose" in caught.value.remedy.lower()
@@ -155,7 +156,7 @@ def test_damaged_store_is_reported_not_replaced(tmp_path, copied_store, tiny_con
     """A finished store that was damaged later is left for the user to look at."""
     (copied_store / "test/client_00/e.npy").unlink()
     with pytest.raises(DataError, match=r"e\.npy is missing"):
-        ensure_scenes(tiny_config, copied_store.parent, quiet, workers=1)
+        open_data_set("scenes", tiny_config, copied_store.parent, quiet, workers=1)
     assert copied_store.exists()
 
 
@@ -163,7 +164,7 @@ def test_store_of_other_data_under_this_name_is_refused(tmp_path, tiny_cache, ti
     """A renamed folder does not pass for what its name says."""
     other = ScenesConfig(seed=9, clients=2, images=8, unseen_buildings=1, unseen_images=4, size=16)
     shutil.copytree(tiny_cache / tiny_config.folder_name(), tmp_path / other.folder_name())
-    with pytest.raises(DataError, match="seed=9"):
+    with pytest.raises(DataError, match="'seed': 9"):
         ensure_scenes(other, tmp_path, quiet, workers=1)
 
 
@@ -189,7 +190,7 @@ def test_store_finished_meanwhile_is_opened(monkeypatch, tmp_path, tiny_cache, t
         real(handle, operation)
         shutil.copytree(tiny_cache / name, tmp_path / name)
 
-    monkeypatch.setattr(dataset.fcntl, "flock", slow_lock)
+    monkeypatch.setattr(build.fcntl, "flock", slow_lock)
     store = ensure_scenes(tiny_config, tmp_path, pytest.fail, workers=1)
     assert store.path == tmp_path / name
 
@@ -271,6 +272,38 @@ def test_ctrl_c_stops_all_workers_and_leaves_nothing_half_written(tmp_path):
     assert all(len(list(path.iterdir())) == 10 for path in shards)
     assert not list(partial.glob("tmp-*"))
     wait_for(lambda: not living(process.pid), "a worker outlived its parent")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's process table")
+def test_a_killed_generation_leaves_no_process_and_resumes(tmp_path):
+    """After SIGKILL to the parent its workers end in silence; the next run goes on from there."""
+    options = ["--clients", "400", "--images", "8", "--size", "16", "--workers", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.data", "make", "--cache", str(tmp_path), *options],
+        cwd=ROOT,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for(lambda: any(tmp_path.glob("*/train/client_01/rgb.npy")), "no shard was made")
+    finally:
+        process.kill()
+    _, errors = process.communicate(timeout=30)
+    assert "Traceback" not in errors
+    wait_for(lambda: not living(process.pid), "a worker outlived its parent")
+    (partial,) = tmp_path.iterdir()
+    finished = {path.name for path in partial.glob("train/*")}
+    config = ScenesConfig(clients=400, images=8, size=16)
+    seen = []
+
+    def stop(done, total):
+        seen.append(done)
+        raise StopError
+
+    with pytest.raises(StopError):
+        ensure_scenes(config, tmp_path, stop, workers=1)
+    assert len(finished) * 4 == seen[0] > 0
 
 
 def test_default_cache_follows_the_environment():

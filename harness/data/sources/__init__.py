@@ -1,0 +1,1 @@
+"""Where images come from: each module plans a store, and its jobs make the pictures."""
