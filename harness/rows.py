@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from harness.accounting import Figures
 from harness.cell import Bench, CellResult
 from harness.config import RunConfig
+from harness.recorder import Value
 from harness.results import csv_text
-from harness.schema import AFFINITY_ROUNDS
+from harness.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, TASK_MEASURES, UNSEEN
+from models.measures import BY_NAME
 
 
 def cell_row(
-    bench: Bench, run_id: str, result: CellResult, idle_w: float | None, delta: float | None
+    bench: Bench,
+    run_id: str,
+    result: CellResult,
+    idle_w: float | None,
+    compared: Mapping[str, float | None],
 ) -> dict[str, object]:
-    """Return the cell's row of cells.csv."""
+    """Return the cell's row of cells.csv; `compared` are the columns of `gains`."""
     config, cost, done = bench.config, result.bill, result.status == "done"
     meter = bench.instruments.describe()
     net = None if cost.energy_j is None or idle_w is None else cost.energy_j - idle_w * cost.time_s
     sent, received = _traffic(config, result)
+    unseen = result.unseen_losses
     row: dict[str, object] = {
         "run_id": run_id, "cell": result.cell.name, "device": bench.target.profile.name,
         "host_matches_device": bench.target.matches, "method": result.cell.spec.text,
@@ -34,8 +42,8 @@ def cell_row(
     return row | {
         "groups": "|".join(result.groups),
         "total_loss": math.fsum(result.losses.values()),
-        "unseen_total_loss": math.fsum(result.unseen_losses.values()),
-        "delta_mtl": delta,
+        "unseen_total_loss": math.fsum(unseen.values()) if unseen else None,
+        **compared,
         "time_s": cost.time_s, "time_model_s": cost.time_model_s,
         "energy_j": cost.energy_j, "energy_net_j": net, "energy_error_j": cost.energy_error_j,
         "energy_model_j": cost.energy_model_j,
@@ -80,58 +88,74 @@ def phase_rows(run_id: str, figures: Sequence[Figures], zero_s: float) -> list[d
 
 
 def metric_rows(
-    run_id: str, result: CellResult, mean_predictor: Mapping[str, float]
+    run_id: str, result: CellResult, constants: Mapping[str, Mapping[str, float]]
 ) -> list[dict[str, object]]:
-    """Return rows of metrics.csv, the mean predictor's losses first."""
-    name = result.cell.name
-    rows: list[dict[str, object]] = [
-        {
-            "run_id": run_id, "cell": name, "round": 0, "job": "", "task": task,
-            "phase": "evaluate", "metric": "mean_predictor_loss", "value": loss, "unit": "",
-        }
-        for task, loss in mean_predictor.items()
-    ]  # fmt: skip
-    rows += [
-        {
-            "run_id": run_id, "cell": name, "round": v.rounds_done, "job": v.job,
-            "task": v.task, "phase": v.phase, "metric": v.metric, "value": v.value, "unit": "",
-        }
-        for v in result.recorder.values
-    ]  # fmt: skip
-    return rows + _mean_rows(run_id, result) + _serving_rows(run_id, result)
-
-
-def _serving_rows(run_id: str, result: CellResult) -> list[dict[str, object]]:
-    """Return one row per task and model that serves it, so that overlapping groups are clear."""
+    """Return rows of metrics.csv, first the losses of constant predictors by name and task."""
+    values = [
+        Value(0, "", task, "evaluate", name, loss)
+        for name, losses in constants.items()
+        for task, loss in losses.items()
+    ]
+    values += [*result.recorder.values, *_means_of_groups(result), *_serving(result)]
     return [
         {
-            "run_id": run_id, "cell": result.cell.name, "round": served.outcome.job.last_round,
-            "job": served.outcome.job.name, "task": task, "phase": "evaluate",
-            "metric": "serves", "value": 1, "unit": "",
+            "run_id": run_id, "cell": result.cell.name, "round": v.rounds_done, "job": v.job,
+            "task": v.task, "phase": v.phase, "metric": v.metric, "value": v.value,
+            "unit": _unit(v.metric),
         }
+        for v in values
+    ]  # fmt: skip
+
+
+def _unit(metric: str) -> str:
+    measure = BY_NAME.get(metric.removeprefix(UNSEEN))
+    return measure.unit if measure else ""
+
+
+def _serving(result: CellResult) -> list[Value]:
+    """Return one value per task and model that serves it, so that overlapping groups are clear."""
+    return [
+        Value(served.outcome.job.last_round, served.outcome.job.name, task, "evaluate", "serves", 1)
         for served in result.served
         for task in served.tasks
-    ]  # fmt: skip
+    ]
 
 
-def _mean_rows(run_id: str, result: CellResult) -> list[dict[str, object]]:
-    """Return the losses averaged over the models of a group, where there are several."""
+def _means_of_groups(result: CellResult) -> list[Value]:
+    """Return losses and measures averaged over the models of a group, where there are several."""
     jobs = [served.outcome.job for served in result.served]
     groups = {job.tasks for job in jobs if job.name != job.tasks}
-    means = {"test_loss": result.losses, "test_unseen_loss": result.unseen_losses}
-    return [
-        {
-            "run_id": run_id, "cell": result.cell.name, "round": jobs[0].last_round, "job": group,
-            "task": task, "phase": "evaluate", "metric": metric, "value": losses[task], "unit": "",
-        }
-        for group in sorted(groups)
-        for metric, losses in means.items()
-        for task in group
-    ]  # fmt: skip
+    measured = task_measures(result)
+    found = []
+    for group in sorted(groups):
+        for task in group:
+            means = {"test_loss": result.losses[task], **measured.get(task, {})}
+            if task in result.unseen_losses:
+                means["test_unseen_loss"] = result.unseen_losses[task]
+            found += [
+                Value(jobs[0].last_round, group, task, "evaluate", name, mean)
+                for name, mean in means.items()
+            ]
+    return found
+
+
+def task_measures(result: CellResult) -> dict[str, dict[str, float]]:
+    """Return every task's last measures by name, averaged over the models that serve it."""
+    last = {(served.outcome.job.name, served.outcome.job.last_round): served.tasks
+            for served in result.served}  # fmt: skip
+    found: dict[str, dict[str, list[float]]] = {}
+    for v in result.recorder.values:
+        serves = v.task and v.task in last.get((v.job, v.rounds_done), "")
+        if serves and v.metric.removeprefix(UNSEEN) in BY_NAME:
+            found.setdefault(v.task, {}).setdefault(v.metric, []).append(v.value)
+    return {
+        task: {name: math.fsum(those) / len(those) for name, those in values.items()}
+        for task, values in found.items()
+    }
 
 
 def affinity_files(result: CellResult) -> dict[str, str]:
-    """Return the files of the measured affinity: the mean matrix and every round's entries.
+    """Return the files of the measured affinity: the mean, every round's and every client's.
 
     The matrix has recipients in rows and the task letters as header and first column.
     """
@@ -152,9 +176,41 @@ def affinity_files(result: CellResult) -> dict[str, str]:
         for j, recipient in enumerate(tasks)
         for i, source in enumerate(tasks)
     ]  # fmt: skip
+    of_clients = [
+        {
+            "round": r.round, "client": c.client, "recipient": recipient, "source": source,
+            "mean": float(c.mean[j, i]), "count": c.count,
+        }
+        for r in measured.rounds
+        for c in r.clients
+        for j, recipient in enumerate(tasks)
+        for i, source in enumerate(tasks)
+    ]  # fmt: skip
     return {
         f"{name}.csv": "\n".join(lines) + "\n",
         f"{name}_rounds.csv": csv_text(AFFINITY_ROUNDS, entries),
+        f"{name}_clients.csv": csv_text(AFFINITY_CLIENTS, of_clients),
+    }
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Hold what two methods are compared by: every task's last test loss and measures."""
+
+    losses: Mapping[str, float] = field(default_factory=dict)
+    measures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def standing(result: CellResult) -> Standing:
+    """Return where a cell stands; empty if it is not done."""
+    return Standing(result.losses, task_measures(result))
+
+
+def gains(own: Standing, reference: Standing) -> dict[str, float | None]:
+    """Return the columns of cells.csv that compare a cell with the reference of its seed."""
+    return {
+        "delta_mtl": delta_mtl(own.losses, reference.losses),
+        "delta_metric": delta_metric(own.measures, reference.measures),
     }
 
 
@@ -164,3 +220,27 @@ def delta_mtl(losses: Mapping[str, float], reference: Mapping[str, float]) -> fl
         return None
     changes = [(reference[task] - loss) / reference[task] for task, loss in losses.items()]
     return 100.0 * math.fsum(changes) / len(changes)
+
+
+def delta_metric(
+    measures: Mapping[str, Mapping[str, float]], reference: Mapping[str, Mapping[str, float]]
+) -> float | None:
+    """Return Δ of the measures in percent, positive is better.
+
+    As LibMTL (Lin and Zhang, JMLR 2023): the relative gains of a task's measures, each signed by
+    its better direction, are averaged first, then the tasks. Measures on unseen buildings are not
+    in it. None if the reference lacks a measure or one of its measures is 0.
+    """
+    if not measures or measures.keys() != reference.keys():
+        return None
+    tasks: list[float] = []
+    for task, values in measures.items():
+        those = [m for m in TASK_MEASURES[task] if m.name in values]
+        if not those or not all(reference[task].get(m.name) for m in those):
+            return None
+        relative = [
+            (values[m.name] / reference[task][m.name] - 1.0) * (1 if m.better == "higher" else -1)
+            for m in those
+        ]
+        tasks.append(math.fsum(relative) / len(relative))
+    return 100.0 * math.fsum(tasks) / len(tasks)

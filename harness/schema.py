@@ -9,10 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-SCHEMA_VERSION = 1
+from models.measures import MEASURES
+
+SCHEMA_VERSION = 2
+OLDEST_SCHEMA_VERSION = 1
+"""Columns are only ever appended, so runs from this version on can be read."""
 
 PHASES = (
     "idle", "warm-up", "train", "affinity", "aggregate", "evaluate", "communicate", "cool-down",
+    "lost",
 )  # fmt: skip
 
 COST_PHASES = ("train", "affinity", "aggregate", "communicate")
@@ -21,12 +26,16 @@ COST_PHASES = ("train", "affinity", "aggregate", "communicate")
 
 @dataclass(frozen=True)
 class Column:
-    """Describe one column: its name carries the unit, `meaning` is one sentence for people."""
+    """Describe one column: its name carries the unit, `meaning` is one sentence for people.
+
+    Runs of a schema version before `since` lack it; it then reads as empty.
+    """
 
     name: str
     type: Literal["str", "int", "float", "bool"]
     unit: str
     meaning: str
+    since: int = 1
 
 
 CELLS = (
@@ -48,7 +57,7 @@ CELLS = (
     Column("time_s", "float", "s", "Seconds measured on the host in the charged phases (training, affinity, aggregation); evaluation is not in it."),
     Column("time_model_s", "float", "s", "Seconds the profile's throughput gives for the same work on the named device; empty if the host is that device."),
     Column("energy_j", "float", "J", "Joules measured by a meter of the host in the charged phases; empty without a valid measurement."),
-    Column("energy_net_j", "float", "J", "energy_j minus the idle power measured before the first cell times time_s."),
+    Column("energy_net_j", "float", "J", "energy_j minus time_s times the idle power: the mean of what was measured before the first and after the last cell, of the first alone if the run was broken off."),
     Column("energy_error_j", "float", "J", "Bound on the error of energy_j from resolution, sampling and window edges."),
     Column("energy_model_j", "float", "J", "Modelled joules: the profile's power model applied to the same work. Never a measurement."),
     Column("energy_meter", "str", "", "Meter that produced energy_j."),
@@ -62,6 +71,10 @@ CELLS = (
     Column("decoder_passes", "int", "images", "Images through forward and backward of decoders in training steps."),
     Column("status", "str", "", "done, failed or interrupted."),
     Column("reason", "str", "", "Why the cell is not done."),
+    Column("delta_metric", "float", "%", "Mean over tasks of the mean over the task's measures of the relative gain against independent, same seed; positive is better; empty if a measure of independent is 0.", since=2),
+    Column("energy_net_error_j", "float", "J", "Bound on the error of energy_net_j: that of energy_j, that of the idle power, and half its change from before to after; empty if there was no second look at it.", since=2),
+    Column("flags", "str", "", "What made the cell's conditions different, joined by +: resumed, warm-start, throttled, under-voltage, swapped, foreign-load, stolen-time, clock-step, slept and others; empty if nothing was noticed.", since=2),
+    Column("interruptions", "int", "", "How often the cell was broken off and gone on with; rounds that were broken off are measured anew.", since=2),
 )  # fmt: skip
 
 METRICS = (
@@ -71,7 +84,7 @@ METRICS = (
     Column("job", "str", "", "Federated job: the task letters it trains."),
     Column("task", "str", "", "Task letter; empty if the value is not of one task."),
     Column("phase", "str", "", "Phase that produced the value."),
-    Column("metric", "str", "", "train_loss, test_loss, test_unseen_loss, mean_predictor_loss, learning_rate, serves (1: this job serves the task in the end), or a metric of the task."),
+    Column("metric", "str", "", "train_loss, validation_loss, test_loss, test_unseen_loss, mean_predictor_loss, median_predictor_loss, learning_rate, serves (1: this job serves the task in the end), or a measure of the task on the test images; with unseen_ before it, on buildings no client owns."),
     Column("value", "float", "", "The value."),
     Column("unit", "str", "", "Unit of the value; empty for a pure number."),
 )  # fmt: skip
@@ -82,7 +95,7 @@ PHASE_ROWS = (
     Column("job", "str", "", "Federated job: the task letters it trains."),
     Column("round", "int", "rounds", "Round index from 0; empty outside rounds."),
     Column("client", "str", "", "Client that worked; empty for the server's own work."),
-    Column("phase", "str", "", "One of " + ", ".join(PHASES) + "."),
+    Column("phase", "str", "", "One of " + ", ".join(PHASES) + "; lost is work that was broken off and done anew, up to the last moment known."),
     Column("start_s", "float", "s", "Start on the monotonic clock, 0 at the start of the run."),
     Column("end_s", "float", "s", "End on the same clock."),
     Column("time_s", "float", "s", "end_s minus start_s."),
@@ -114,11 +127,26 @@ AFFINITY_ROUNDS = (
         "mean",
         "float",
         "",
-        "Mean of Z[i→j] over the look-aheads of the round: epochs first, then clients.",
+        "Mean of Z[i→j] in the round: over a client's look-aheads first, then over clients.",
     ),
     Column("std", "float", "", "Standard deviation over clients; empty for one client."),
+    Column("count", "int", "", "Look-aheads of all clients that went into the mean."),
+)
+
+AFFINITY_CLIENTS = (
+    Column("round", "int", "rounds", "Round index from 0."),
+    Column("client", "int", "", "Client that measured."),
+    Column("recipient", "str", "", "Task j whose loss is observed."),
+    Column("source", "str", "", "Task i whose gradient step is tried."),
+    Column("mean", "float", "", "Mean of Z[i→j] over the client's look-aheads of the round."),
     Column("count", "int", "", "Look-aheads that went into the mean."),
 )
+
+UNSEEN = "unseen_"
+"""Stands before the name of a measure that was taken on buildings no client owns."""
+
+TASK_MEASURES = MEASURES
+"""Task letter → the measures of it that metrics.csv holds, with unit and direction."""
 
 FILES: dict[str, tuple[Column, ...]] = {
     "cells.csv": CELLS,
@@ -126,4 +154,5 @@ FILES: dict[str, tuple[Column, ...]] = {
     "phases.csv": PHASE_ROWS,
     "traces/<cell>.csv.gz": TRACE,
     "affinity/<cell>_rounds.csv": AFFINITY_ROUNDS,
+    "affinity/<cell>_clients.csv": AFFINITY_CLIENTS,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from harness.schema import COST_PHASES, FILES, PHASES, SCHEMA_VERSION
+from harness.schema import COST_PHASES, FILES, PHASES, SCHEMA_VERSION, TASK_MEASURES
 
 INTRODUCTION = f"""# Result files
 
@@ -34,7 +34,26 @@ def page() -> str:
         parts.append(
             "\n".join([f"## {name}", "", *head, *rows]).replace("joined by |", "joined by \\|")
         )
+    parts.append(_measures())
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _measures() -> str:
+    """Return the section on what `metrics.csv` holds for each task beside its losses."""
+    lines = [
+        "## Measures of the tasks",
+        "",
+        "Rows of `metrics.csv`, taken once at the end of every job, in phase evaluate.",
+        "",
+        "| tasks | metric | unit | better | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for measures in dict.fromkeys(TASK_MEASURES.values()):
+        tasks = " ".join(task for task, own in TASK_MEASURES.items() if own == measures)
+        lines += [
+            f"| {tasks} | `{m.name}` | {m.unit} | {m.better} | {m.meaning} |" for m in measures
+        ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

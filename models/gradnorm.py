@@ -46,6 +46,8 @@ class GradNormStep:
         return losses
 
     def _adapt(self, losses: Mapping[str, float], norms: Mapping[str, float]) -> None:
+        if not all(losses.values()):
+            return  # a batch without labels of some task shows no rate to even out
         if not self._first:
             self._first = dict(losses)
         self.weights = adapted(

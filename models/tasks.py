@@ -1,4 +1,4 @@
-"""Name the tasks: their letters, output channels and which stored label each one learns.
+"""Name the tasks: their letters, output channels, stored labels, and the losses they can learn by.
 
 Letters and channel counts are those of the Taskonomy-based literature (MAS, ICCV 2023; Standley
 et al., ICML 2020). Only plain data lives here, so that listing tasks needs no torch.
@@ -45,3 +45,12 @@ TASKS: dict[str, Task] = {
 
 TASK_SETS = ("sdnkt", "erckt", "sdnkterca")
 """The task sets of the MAS paper."""
+
+LOSSES = {
+    "auto": "plain where every pixel has a label, else masked",
+    "plain": "cross entropy without id 0, mean absolute error for the rest",
+    "masked": "as plain, pixels without label left out of the mean",
+    "rotated": "as auto, depth and normals forgiven a shift of one pixel",
+    "release": "as rotated, but means divide by all pixels, as the published code does",
+}
+"""Name → meaning of what `--loss` takes; `models.losses` computes them."""

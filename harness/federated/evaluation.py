@@ -1,79 +1,144 @@
-"""Judge a global model on images nobody trains on, beside a predictor that knows only the mean."""
+"""Judge a global model on images nobody trains on."""
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
 import torch
 from torch import Tensor
 
-from harness.federated.batches import ClientBatches, Source, Split
+from harness.errors import SourceDataError
+from harness.federated.batches import Batch, ClientBatches, Source, Split
 from harness.federated.observer import Observer
 from harness.federated.work import evaluating
-from models.losses import task_loss
+from harness.schema import UNSEEN
+from models.losses import TaskLoss
+from models.metrics import Accumulator, DepthScale, accumulator
 from models.network import MultiTaskNet
-from models.tasks import SEMANTIC_CLASSES, TASKS
 
 BATCH_SIZE = 32
 
 
-def test_losses(
-    net: MultiTaskNet, source: Source, split: Split, observer: Observer
-) -> dict[str, float]:
-    """Return each task's loss on a split, every image of every building counting alike."""
+@dataclass(frozen=True)
+class Judgement:
+    """Hold a model's losses by task; all but the test losses are only there at a job's end.
+
+    `measures` are by task and name, those on unseen buildings with `unseen_` before the name.
+    """
+
+    losses: dict[str, float]
+    unseen_losses: dict[str, float] = field(default_factory=dict)
+    validation_losses: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def report(self, observer: Observer, rounds_done: int) -> None:
+        """Tell the observer every value."""
+        for name, losses in (
+            ("validation_loss", self.validation_losses),
+            ("test_loss", self.losses),
+            ("test_unseen_loss", self.unseen_losses),
+        ):
+            for task, loss in losses.items():
+                observer.metric(rounds_done, "evaluate", name, task, loss)
+        for task, values in self.measures.items():
+            for name, value in values.items():
+                observer.metric(rounds_done, "evaluate", name, task, value)
+
+
+def judge(net: MultiTaskNet, source: Source, observer: Observer, *, final: bool) -> Judgement:
+    """Test a model; at the end of its job also validate it, and take every measure.
+
+    Validation images are never looked at by anything that reports a result of a method: they are
+    there for methods that choose among trained models.
+    """
+    if not final:
+        return Judgement(split_losses(net, source, "test", observer))
     tasks = "".join(net.tasks)
-    sums = dict.fromkeys(net.tasks, 0.0)
-    images_seen = 0
+    seen, unseen = (accumulators(source, tasks) for _ in range(2))
+    return Judgement(
+        split_losses(net, source, "test", observer, seen),
+        split_losses(net, source, "test_unseen", observer, unseen),
+        split_losses(net, source, "validation", observer),
+        {
+            task: seen[task].values()
+            | {UNSEEN + name: value for name, value in unseen[task].values().items()}
+            for task in tasks
+        },
+    )
+
+
+def accumulators(source: Source, tasks: str) -> dict[str, Accumulator]:
+    """Return a fresh accumulator of each task's measures."""
+    offset, scale = source.normalisation.get("d", (0.0, 1.0))  # only depth asks for it
+    depth = DepthScale(offset, scale, source.depth_unit_m)
+    return {task: accumulator(task, depth) for task in tasks}
+
+
+def split_losses(
+    net: MultiTaskNet,
+    source: Source,
+    split: Split,
+    observer: Observer,
+    measures: Mapping[str, Accumulator] | None = None,
+) -> dict[str, float]:
+    """Return each task's loss on a split, nothing if the split is empty, and feed the measures.
+
+    Every image of every building counts alike, or, where pixels lack a label, every labelled
+    pixel: the result does not depend on how images fall into batches. The published code averages
+    batch means instead, so that a last small batch counts as much as a full one.
+
+    Raises:
+        SourceDataError: if there are images, but none has a label of some task.
+    """
+    tasks = "".join(net.tasks)
+    mean = MeanLoss(net.loss, split)
     net.eval()
     with torch.no_grad():
-        for building in range(source.count(split)):
-            for images, targets in ClientBatches(source, split, building, tasks).in_order(
-                BATCH_SIZE
-            ):
-                for task, prediction in net(images).items():
-                    sums[task] += float(net.loss(task, prediction, targets[task])) * len(images)
-                images_seen += len(images)
-                observer.work(evaluating(tasks, len(images)))
-    return {task: total / images_seen for task, total in sums.items()}
+        for images, targets in split_batches(source, split, tasks):
+            for task, prediction in net(images).items():
+                loss = mean.add(task, prediction, targets[task])
+                if measures is not None and math.isfinite(loss):
+                    measures[task].update(prediction, targets[task])
+            observer.work(evaluating(tasks, len(images)))
+    return mean.result()
 
 
-def mean_predictor_losses(source: Source, tasks: str) -> dict[str, float]:
-    """Return each task's test loss of always predicting the training mean (or class shares).
-
-    It is the least a network has to beat before its cost means anything.
-    """
-    return {task: _constant_loss(source, task, _training_mean(source, task)) for task in tasks}
+def split_batches(source: Source, split: Split, tasks: str) -> Iterator[Batch]:
+    """Yield all images of a split, building by building."""
+    for building in range(source.count(split)):
+        yield from ClientBatches(source, split, building, tasks).in_order(BATCH_SIZE)
 
 
-def _training_mean(source: Source, task: str) -> Tensor:
-    sums: list[Tensor] = []
-    pixels = 0
-    for client in range(source.count("train")):
-        batches = ClientBatches(source, "train", client, task)
-        for _, targets in batches.in_order(BATCH_SIZE):
-            sums.append(_channel_sums(task, targets[task]))
-            pixels += targets[task].numel() // _channels(task, targets[task])
-    return torch.stack(sums).sum(0) / pixels
+class MeanLoss:
+    """Average the losses of batches by what each is the mean over."""
+
+    def __init__(self, loss: TaskLoss, split: Split) -> None:
+        self._loss = loss
+        self._split = split
+        self._sums: dict[str, float] = {}
+        self._weights: dict[str, float] = {}
+
+    def add(self, task: str, prediction: Tensor, target: Tensor) -> float:
+        """Take in one batch and return its loss."""
+        loss = float(self._loss(task, prediction, target))
+        weight = self._loss.weight(task, target)
+        self._sums[task] = self._sums.get(task, 0.0) + loss * weight
+        self._weights[task] = self._weights.get(task, 0.0) + weight
+        return loss
+
+    def result(self) -> dict[str, float]:
+        """Return the mean of every task that was added."""
+        for task, weight in self._weights.items():
+            if weight == 0.0:
+                raise unlabelled(task, self._split)
+        return {task: total / self._weights[task] for task, total in self._sums.items()}
 
 
-def _channel_sums(task: str, target: Tensor) -> Tensor:
-    if TASKS[task].loss == "cross-entropy":
-        return torch.from_numpy(np.bincount(target.numpy().ravel(), minlength=SEMANTIC_CLASSES))
-    return target.double().sum(dim=(0, 2, 3))
-
-
-def _channels(task: str, target: Tensor) -> int:
-    return 1 if TASKS[task].loss == "cross-entropy" else target.shape[1]
-
-
-def _constant_loss(source: Source, task: str, mean: Tensor) -> float:
-    # shares of classes are a prediction once their logarithm is taken; an absent class stays finite
-    constant = mean.clamp_min(1e-6).log() if TASKS[task].loss == "cross-entropy" else mean
-    total, images_seen = 0.0, 0
-    for client in range(source.count("test")):
-        batches = ClientBatches(source, "test", client, task)
-        for images, targets in batches.in_order(BATCH_SIZE):
-            shape = (len(images), len(constant), *images.shape[-2:])
-            prediction = constant.float().view(1, -1, 1, 1).expand(shape)
-            total += float(task_loss(task, prediction, targets[task])) * len(images)
-            images_seen += len(images)
-    return total / images_seen
+def unlabelled(task: str, split: Split) -> SourceDataError:
+    """Return the error for a task of which no pixel of a split has a label."""
+    return SourceDataError(
+        f"no pixel of the {split} images has a label of task '{task}'",
+        "Leave the task out of --tasks, or import data that hold it.",
+    )

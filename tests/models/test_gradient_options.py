@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.gradnorm import GradNormStep, adapted
-from models.losses import task_loss
+from models.losses import named, task_loss
 from models.network import build
 from models.pcgrad import ProjectedStep, projected_sum
 from models.proximal import ProximalStep
@@ -165,6 +165,20 @@ def test_weights_move_against_the_slope_and_sum_to_their_number() -> None:
     # progress 0.4 and 1.2: rates 0.5 and 1.5; targets 2·0.5^2 = 0.5 and 2·1.5^2 = 4.5
     weights = adapted({"a": 1.5, "b": 0.5}, {"a": 1.0, "b": 3.0}, {"a": 0.4, "b": 1.2}, 2.0, 0.1)
     assert weights == pytest.approx({"a": 1.35 * 2 / 1.9, "b": 0.55 * 2 / 1.9})
+
+
+def test_a_batch_without_labels_of_a_task_moves_no_weight() -> None:
+    """Depth without any label has no loss and no rate: weights wait for a batch that has all."""
+    images, targets = _batch()
+    gaps = {**targets, "d": torch.full_like(targets["d"], torch.nan)}
+    net = build(architecture("small"), TASKS, 0, named("masked", masked=True)).double().train()
+    step = GradNormStep(net, 1.5, 0.1)
+
+    assert float(step(images, gaps)["d"]) == 0.0
+    assert step.weights == dict.fromkeys(TASKS, 1.0)
+    step(images, targets)
+    assert step.weights != dict.fromkeys(TASKS, 1.0)
+    assert all(p.grad.isfinite().all() for p in net.parameters())
 
 
 def test_weights_on_target_stay() -> None:
