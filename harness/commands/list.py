@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
+import textwrap
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,8 +20,17 @@ from devices.host import Host, detect
 from devices.meters.registry import METERS, probe_meter
 from devices.profile import load_profiles, matches
 from harness.checkup.facts import detect_tree
-from harness.config import DATA_SETS
+from harness.data.catalogue import (
+    DATA_SETS,
+    IMPORTS,
+    SCENES,
+    default_cache,
+    read_layout,
+    stores_in,
+)
+from harness.data.errors import DataError
 from harness.errors import EXIT_DONE, DeviceMissingError, HarnessError, UsageError, unknown
+from harness.lock import is_running
 from harness.methods.registry import METHODS, Method, Parameter
 from harness.options import Parser, read_options
 from models.registry import MODELS
@@ -27,12 +38,16 @@ from models.registry import MODELS
 
 @dataclass(frozen=True)
 class Item:
-    """Hold one thing listed: its name, whether it can be used here, what it is or why not."""
+    """Hold one thing listed: its name, whether it can be used here, what it is or why not.
+
+    `below` are paragraphs that people see under it; JSON has their facts in `more`.
+    """
 
     name: str
     usable: bool
     text: str
     more: dict[str, Any] = field(default_factory=dict)
+    below: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON shows."""
@@ -49,6 +64,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("kind", metavar="KIND", help=", ".join(LISTS))
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     parser.add_argument("--out", default="results", metavar="DIR", help="folder of runs [results]")
+    parser.add_argument("--cache", metavar="DIR", help="folder of data sets [~/.cache/…]")
     parser.add_argument("--root", metavar="DIR", help="answer for a folder that doctor has written")
     try:
         parsed = read_options(parser, sys.argv[1:] if words is None else words)
@@ -74,6 +90,14 @@ def _print(items: Sequence[Item], parsed: Namespace) -> None:
     width = max((len(item.name) for item in items), default=0)
     for item in items:
         print(f"{'yes' if item.usable else 'no ':<4}{item.name:<{width}}  {item.text}")
+        for paragraph in item.below:
+            print(_below(paragraph))
+    if parsed.kind in LEGENDS:
+        print("\n" + _below(LEGENDS[parsed.kind]))
+
+
+def _below(paragraph: str) -> str:
+    return textwrap.fill(paragraph, 80, initial_indent=" " * 4, subsequent_indent=" " * 8)
 
 
 def _host(parsed: Namespace) -> Host:
@@ -109,17 +133,30 @@ def _meters(parsed: Namespace) -> Iterable[Item]:
         yield Item(name, usable, text + given, {"reason": reason, "fix": fix, "options": options})
 
 
+KINDS = {int: "N", float: "X", bool: "yes|no", str: "WORD"}
+
+LEGENDS = {
+    "methods": "Cost: R rounds, R0 merged rounds, n tasks, |g| tasks of a group; E and D are what a"
+    " round of the encoder and of one decoder costs, o is the share that look-aheads add; N"
+    " clients, K of them in a round. [ ] holds defaults; --protocol release has others"
+    " (docs/protocol.md)."
+}
+"""Kind of list → what its lines need to be understood."""
+
+
 def _methods(_: Namespace) -> Iterable[Item]:
     for method in METHODS.values():
-        parameters = [_parameter(parameter) for parameter in method.parameters]
-        given = f"; parameters: {', '.join(parameters)}" if parameters else ""
-        text = f"{method.meaning}; cost {method.cost}; {method.source}{given}"
-        yield Item(method.name, True, text, _method_details(method))
+        below = (
+            f"cost {method.cost}", f"from {method.source}",
+            *(_parameter(parameter) for parameter in method.parameters),
+        )  # fmt: skip
+        yield Item(method.name, True, method.meaning, _method_details(method), below)
 
 
 def _parameter(parameter: Parameter) -> str:
-    default = "as the setting asks" if parameter.default is None else parameter.default
-    return f"{parameter.name}={default} ({parameter.meaning})"
+    values = "|".join(parameter.choices) or KINDS[parameter.kind]
+    default = f" [{parameter.typed_default}]" if parameter.typed_default else ""
+    return f"{parameter.name}={values}  {parameter.meaning}{default}"
 
 
 def _method_details(method: Method) -> dict[str, Any]:
@@ -127,7 +164,13 @@ def _method_details(method: Method) -> dict[str, Any]:
         "cost": method.cost,
         "source": method.source,
         "parameters": [
-            {"name": p.name, "kind": p.kind.__name__, "default": p.default, "meaning": p.meaning}
+            {
+                "name": p.name,
+                "kind": p.kind.__name__,
+                "default": p.default,
+                "meaning": p.meaning,
+                "choices": list(p.choices),
+            }
             for p in method.parameters
         ],
     }
@@ -139,10 +182,37 @@ def _models(_: Namespace) -> Iterable[Item]:
         yield Item(name, usable, meaning + ("" if usable else "; PyTorch is not installed"))
 
 
-def _datasets(_: Namespace) -> Iterable[Item]:
-    usable = find_spec("numpy") is not None
+def _datasets(parsed: Namespace) -> Iterable[Item]:
+    cache = Path(parsed.cache) if parsed.cache else default_cache(os.environ, Path.home())
     for name, meaning in DATA_SETS.items():
-        yield Item(name, usable, meaning + ("" if usable else "; NumPy is not installed"))
+        if name == SCENES:
+            usable = find_spec("numpy") is not None
+            yield Item(name, usable, meaning + ("" if usable else "; NumPy is not installed"))
+        else:
+            yield _imported(name, meaning, stores_in(cache, name))
+
+
+_NEEDS = {"taskonomy": "PIL", "nyuv2": "h5py", "folder": "PIL"}
+"""Module without which a data set cannot be imported; a finished store needs none."""
+
+
+def _imported(name: str, meaning: str, stores: Sequence[Path]) -> Item:
+    """Return an imported data set: its stores, or the command that makes one."""
+    if not stores:
+        install = "pip install 'mas-edge-harness[import]'; "
+        command = (install if find_spec(_NEEDS[name]) is None else "") + IMPORTS[name]
+        text = f"{meaning}; not imported yet: {command}"
+        return Item(name, False, text, {"stores": [], "fix": command})
+    found = "; ".join(map(_store_words, stores))
+    return Item(name, True, f"{meaning}; {found}", {"stores": list(map(str, stores)), "fix": ""})
+
+
+def _store_words(path: Path) -> str:
+    try:
+        layout = read_layout(path)
+    except DataError as error:
+        return error.message
+    return f"{layout.count('train')} clients, {layout.size} px, tasks {layout.tasks}: {path}"
 
 
 def _runs(parsed: Namespace) -> Iterable[Item]:
@@ -166,9 +236,19 @@ def _run(manifest: Path) -> Item:
     counted = ", ".join(f"{count} {state}" for state, count in sorted(cells.items())) or "none"
     quick = "; quick, not for publication" if facts.get("quick") else ""
     return Item(
-        name, status == "done", f"{status}; cells: {counted}{quick}",
+        name, status == "done", f"{_going(manifest.parent, status)}; cells: {counted}{quick}",
         {"status": status, "created": facts.get("created"), "cells": dict(cells)},
     )  # fmt: skip
+
+
+def _going(folder: Path, status: str) -> str:
+    """Return how a run stands: one that says it is running may have been killed."""
+    if status == "done":
+        return status
+    if is_running(folder):
+        return "running"
+    word = "killed" if status == "running" else status
+    return f"{word}; to go on: python -m harness.run --resume {folder}"
 
 
 def _cell_states(path: Path) -> Counter[str]:

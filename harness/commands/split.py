@@ -8,13 +8,14 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import EXIT_DONE, HarnessError, UsageError, unknown
 from harness.options import Parser, read_options
 
 if TYPE_CHECKING:
-    from harness.commands.matrix import Matrix
+    from harness.commands.affinity_history import History
+    from harness.commands.matrix import Matrix, NamedMatrix
 
 RULES = {
     "mas": "mean affinity over tasks; groups do not overlap",
@@ -24,7 +25,8 @@ RULES = {
 MOST_TASKS = 12
 
 EPILOG = """Rows of the matrix are recipients: row d, column s is the effect of task s on task d.
-For --rule hoa it is the loss of d trained with s, and the diagonal the loss alone."""
+For --rule hoa it is the loss of d trained with s, and the diagonal the loss alone.
+With --history, MATRIX.csv is a file affinity/<cell>_rounds.csv of a run folder."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--splits", metavar="X", required=True, help="groups, at most")
     parser.add_argument("--exact", action="store_true", help="exactly that many groups")
     parser.add_argument("--rule", default="mas", metavar="RULE", help=f"{', '.join(RULES)} [mas]")
+    parser.add_argument(
+        "--history", action="store_true", help="show how sure the split is: over rounds, clients"
+    )
+    parser.add_argument(
+        "--losses", metavar="PAIRS.csv", help="show its regret by these losses of pairs"
+    )
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     try:
         _run(read_options(parser, sys.argv[1:] if words is None else words))
@@ -58,11 +66,12 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(parsed: Namespace) -> None:
-    from harness.commands.matrix import read_matrix  # noqa: PLC0415 - help answers without numpy
-
     if parsed.rule not in RULES:
         raise unknown("rule", parsed.rule, RULES)
-    matrix = read_matrix(Path(parsed.matrix), with_diagonal=parsed.rule == "hoa")
+    for option in ("history", "losses"):
+        if getattr(parsed, option) and parsed.rule != "mas":
+            raise UsageError(f"--{option} is for --rule mas", "Leave --rule away.")
+    matrix, history = _read(parsed)
     if len(matrix.names) > MOST_TASKS:
         raise UsageError(
             f"{parsed.matrix} has {len(matrix.names)} tasks, the search is exhaustive",
@@ -74,8 +83,57 @@ def _run(parsed: Namespace) -> None:
     else:
         answer = _overlapping(parsed.rule, matrix.names, matrix.values, splits, exact=parsed.exact)
     _print(answer, parsed.rule)
+    more: dict[str, Any] = {}
+    if history is not None:
+        more |= _show_history(history, splits, exact=parsed.exact)
+    if parsed.losses:
+        more["regret"] = _show_regret(answer, matrix.names, Path(parsed.losses))
     if parsed.json:
-        print(json.dumps({"groups": answer.groups, "score": answer.score}))
+        print(json.dumps({"groups": answer.groups, "score": answer.score, **more}))
+
+
+def _read(parsed: Namespace) -> tuple[NamedMatrix, History | None]:
+    """Return the matrix to split, and the history it is the mean of if there is one."""
+    from harness.commands.matrix import NamedMatrix, read_matrix  # noqa: PLC0415 - help needs none
+
+    path = Path(parsed.matrix)
+    if not parsed.history:
+        return read_matrix(path, with_diagonal=parsed.rule == "hoa"), None
+    from harness.commands.affinity_history import read_history  # noqa: PLC0415
+
+    history = read_history(path)
+    return NamedMatrix(history.names, history.mean), history
+
+
+def _show_history(history: History, splits: int, *, exact: bool) -> dict[str, Any]:
+    from harness.commands.affinity_history import findings, lines, plain  # noqa: PLC0415
+    from harness.methods.split_analysis import Question  # noqa: PLC0415
+
+    found = findings(history, Question(history.names, splits, exact))
+    print("\n".join(lines(found)))
+    return plain(found)
+
+
+def _show_regret(answer: Answer, names: Sequence[str], path: Path) -> dict[str, Any]:
+    """Print how the split stands among all of as many groups; return it for JSON."""
+    from harness.commands.matrix import read_matrix  # noqa: PLC0415
+    from harness.methods.split_analysis import pair_losses, regret  # noqa: PLC0415
+
+    losses = read_matrix(path, with_diagonal=True)
+    if set(losses.names) != set(names):
+        raise UsageError(
+            f"{path} has the tasks {' '.join(losses.names)}, the split {' '.join(names)}"
+        )
+    known = pair_losses(losses.values, losses.names)
+    found = regret(tuple(tuple(group) for group in answer.groups), known, names)
+    print(
+        f"loss {found.loss:.6g} as pairs foretell it: rank {found.rank} of {found.of} splits,"
+        f" best {found.best:.6g}, worst {found.worst:.6g}"
+    )
+    return {
+        "loss": found.loss, "best": found.best, "worst": found.worst, "rank": found.rank,
+        "of": found.of, "best_groups": [list(group) for group in found.best_split],
+    }  # fmt: skip
 
 
 def _splits(text: str, tasks: int) -> int:

@@ -1,39 +1,44 @@
-"""Measure how one task's update changes another task's loss.
+"""Hold measured affinities and average them, from look-aheads to rounds.
 
-TAG (Fifty et al., NeurIPS 2021), equation 1, used by MAS: with one batch X, encoder weights θ and
-decoders left as they are,
-
-    θ[i] = θ − η ∇θ L_i(X; θ)            Z[i→j] = 1 − L_j(X; θ[i]) / L_j(X; θ)
-
-Z > 0 says that i's step helps j. Matrices here have the recipient j in the row and the source i in
-the column. The look-ahead is pure: it works on copies and changes no weight, gradient, optimizer
-state, batch-norm statistic or random state.
+Z[i→j] says how much task i's step lowers task j's loss, relative to that loss; Z > 0 says that i
+helps j. Matrices have the recipient j in the row and the source i in the column. How Z is measured
+is in `harness.federated.affinity_measure`; nothing here needs torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.func import functional_call
 
-from models.network import MultiTaskNet
+from harness.protocol import REPAIRED, Protocol
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class ClientAffinity:
+    """Hold what one client measured in one round: its mean matrix and its look-aheads, counted."""
+
+    client: int
+    mean: Matrix
+    count: int
+
+
+@dataclass(frozen=True)
 class RoundAffinity:
-    """Hold one round: mean over its clients, spread between them, look-aheads counted."""
+    """Hold one round: mean over its clients, spread between them, look-aheads, each client's own.
+
+    `clients` may be empty where only the mean is known.
+    """
 
     round: int
     mean: Matrix
     std: Matrix
     count: int
+    clients: tuple[ClientAffinity, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,76 +54,57 @@ class Affinity:
         mean: Matrix = np.stack([r.mean for r in self.rounds]).mean(axis=0)
         return mean
 
-
-def combine_clients(round_index: int, clients: Sequence[Sequence[Matrix]]) -> RoundAffinity:
-    """Average the look-aheads of a round: within each client first, then over clients, unweighted.
-
-    Negative values are kept as they are. The spread is NaN for a single client.
-    """
-    means = np.array([np.mean(matrices, axis=0) for matrices in clients])
-    std = means.std(axis=0, ddof=1) if len(means) > 1 else np.full(means.shape[1:], np.nan)
-    return RoundAffinity(round_index, means.mean(axis=0), std, sum(map(len, clients)))
+    def first(self, rounds: int | None) -> Affinity:
+        """Return the affinity of the first rounds; of all with None."""
+        return Affinity(self.tasks, self.rounds[:rounds])
 
 
-def look_ahead(
-    net: MultiTaskNet,
-    images: Tensor,
-    targets: Mapping[str, Tensor],
-    learning_rate: float,
-    weight_decay: float = 0.0,
+@dataclass(frozen=True)
+class Epoch:
+    """Hold the look-aheads of one local epoch and the number of batches it had."""
+
+    looks: Sequence[Matrix]
+    batches: int
+
+
+def client_mean(
+    epochs: Sequence[Epoch], every: int, learning_rate: float, protocol: Protocol = REPAIRED
 ) -> Matrix:
-    """Return Z on one batch: entry [j, i] is the effect of task i's encoder step on task j.
+    """Return one client's affinity of a round from its look-aheads.
 
-    The step is the optimizer's without momentum: θ − η (g_i + weight_decay·θ), with g_i scaled like
-    the real encoder gradient (`net.encoder_gradient_scale`).
+    Repaired: the mean over all look-aheads, negative values and all. The published code differs in
+    three ways, each a field of `Protocol`: values over the learning rate; the sum of an epoch over
+    batches / `every`, which is less than the number of look-aheads unless `every` divides the
+    batches; epochs added up in `collections.Counter`s, whose sum forgets every entry that is not
+    positive. A forgotten entry counts as 0 here; there, averaging over clients may end in a
+    `KeyError`.
     """
-    parameters = dict(net.encoder.named_parameters())
-    weights = {name: p.detach().requires_grad_() for name, p in parameters.items()}
-    features = _call(net.encoder, weights, images)
-    losses, gradients = _per_task_gradients(net, features, targets)
-    result = np.empty((len(net.tasks), len(net.tasks)))
-    for column, gradient in enumerate(gradients):
-        steps = torch.autograd.grad(
-            features,
-            list(weights.values()),
-            gradient * net.encoder_gradient_scale,
-            retain_graph=True,
-        )
-        with torch.no_grad():
-            moved = {
-                name: w - learning_rate * (g + weight_decay * w)
-                for (name, w), g in zip(weights.items(), steps, strict=True)
-            }
-            after = _losses(net, _call(net.encoder, moved, images), targets)
-        result[:, column] = [1.0 - after[t] / losses[t] for t in net.tasks]
-    return result
+    found = [_epoch_mean(epoch, every, protocol) for epoch in epochs]
+    counts = [len(epoch.looks) for epoch in epochs]
+    total: Matrix
+    if protocol.epochs_summed:
+        total = found[0]
+        for more in found[1:]:
+            total = np.maximum(total + more, 0.0)
+    else:
+        total = np.average(np.stack(found), axis=0, weights=counts)
+    return total / learning_rate if protocol.affinity_over_rate else total
 
 
-def _call(module: nn.Module, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """Run a module with other weights and with copies of its buffers, which it may then change."""
-    buffers = {name: b.clone() for name, b in module.named_buffers()}
-    output: Tensor = functional_call(module, {**weights, **buffers}, (x,))
-    return output
+def _epoch_mean(epoch: Epoch, every: int, protocol: Protocol) -> Matrix:
+    if not protocol.looks_over_batches:
+        mean: Matrix = np.mean(epoch.looks, axis=0)
+        return mean
+    total: Matrix = np.sum(epoch.looks, axis=0)
+    return total / (epoch.batches / every)
 
 
-def _decode(net: MultiTaskNet, task: str, features: Tensor) -> Tensor:
-    decoder = net.decoders[task]
-    frozen = {name: p.detach() for name, p in decoder.named_parameters()}
-    return _call(decoder, frozen, features)
+def combine_clients(round_index: int, clients: Sequence[ClientAffinity]) -> RoundAffinity:
+    """Average the clients of a round, each counting alike whatever its size.
 
-
-def _losses(net: MultiTaskNet, features: Tensor, targets: Mapping[str, Tensor]) -> dict[str, float]:
-    return {t: float(net.loss(t, _decode(net, t, features), targets[t])) for t in net.tasks}
-
-
-def _per_task_gradients(
-    net: MultiTaskNet, features: Tensor, targets: Mapping[str, Tensor]
-) -> tuple[dict[str, float], Iterable[Tensor]]:
-    shared = features.detach().requires_grad_()
-    losses: dict[str, float] = {}
-    gradients: list[Tensor] = []
-    for task in net.tasks:
-        loss = net.loss(task, _decode(net, task, shared), targets[task])
-        gradients += torch.autograd.grad(loss, shared)
-        losses[task] = loss.item()
-    return losses, gradients
+    A client that takes part twice counts twice. The spread is NaN for a single client.
+    """
+    means = np.stack([client.mean for client in clients])
+    std = means.std(axis=0, ddof=1) if len(means) > 1 else np.full(means.shape[1:], np.nan)
+    count = sum(client.count for client in clients)
+    return RoundAffinity(round_index, means.mean(axis=0), std, count, tuple(clients))

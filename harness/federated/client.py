@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from harness.federated.affinity import Matrix, look_ahead
-from harness.federated.batches import ClientBatches
-from harness.federated.local_rule import LocalRule
+from harness.federated.affinity import ClientAffinity, Epoch, Matrix, client_mean
+from harness.federated.affinity_measure import (
+    LookAhead,
+    MeasuredStep,
+    affinity,
+    look_ahead,
+    velocity_of,
+)
+from harness.federated.affinity_rule import AffinityRule
+from harness.federated.batches import Batch, ClientBatches
+from harness.federated.local_rule import Balanced, LocalRule
 from harness.federated.observer import Observer
 from harness.federated.steps import training_step
-from harness.federated.work import looking_ahead, training
+from harness.federated.work import looking_ahead, shares_gradients, training
+from harness.protocol import REPAIRED, Protocol
 from models.network import MultiTaskNet
 
 
@@ -20,7 +31,8 @@ from models.network import MultiTaskNet
 class LocalTraining:
     """Fix how a client trains: SGD as in the MAS paper, a fresh optimizer every round.
 
-    `rule` replaces plain descent on the summed loss; jobs that ask for one set it.
+    `rule` replaces plain descent on the summed loss, `affinity` says how affinity is measured; jobs
+    that ask for either set them.
     """
 
     epochs: int
@@ -29,14 +41,32 @@ class LocalTraining:
     weight_decay: float = 1e-4
     look_ahead_every: int = 10
     rule: LocalRule | None = None
+    affinity: AffinityRule = field(default_factory=AffinityRule)
+    nesterov: bool = False
+    protocol: Protocol = REPAIRED
+
+    @property
+    def period(self) -> int:
+        """Return the number of batches from one look-ahead to the next."""
+        return self.look_ahead_every if self.affinity.every is None else self.affinity.every
+
+    def look_ahead(self, learning_rate: float) -> LookAhead:
+        """Return the step that look-aheads try at a learning rate."""
+        return LookAhead(
+            learning_rate,
+            self.weight_decay,
+            self.momentum if self.affinity.momentum else 0.0,
+            self.affinity.mode,
+            self.protocol.looks_move_statistics,
+        )
 
 
 @dataclass(frozen=True)
 class ClientResult:
-    """Report one client's round: mean loss per task, mean affinity of each epoch."""
+    """Report one client's round: mean loss per task, and its affinity if that was measured."""
 
     losses: dict[str, float]
-    affinities: list[Matrix]
+    affinity: ClientAffinity | None
 
 
 def train_client(
@@ -46,40 +76,104 @@ def train_client(
     learning_rate: float,
     order: np.random.Generator,
     observer: Observer,
-    measure_affinity: bool = False,
+    measured_as: int | None = None,
 ) -> ClientResult:
     """Train the network in place for the local epochs and report what was seen.
 
-    With `measure_affinity`, every `look_ahead_every`-th batch of an epoch, from the first on, is
-    looked ahead on before the real step; the step itself is the same with and without.
+    With the client's number in `measured_as`, affinity is measured on every `period`-th batch of an
+    epoch, from the first on. The training step is the same with and without, to the last bit.
     """
     net.train()
-    optimizer = torch.optim.SGD(
-        net.parameters(),
-        lr=learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-    )
-    step = training_step(net, settings.rule, order)
-    tasks = "".join(net.tasks)
+    client = _Client(net, settings, learning_rate, order, observer)
     sums = dict.fromkeys(net.tasks, 0.0)
     seen = 0
-    affinities: list[Matrix] = []
+    epochs: list[Epoch] = []
     for _ in range(settings.epochs):
-        of_epoch: list[Matrix] = []
-        for index, batch in enumerate(batches.epoch(settings.batch_size, order)):
+        looks: list[Matrix] = []
+        count = 0
+        for count, batch in enumerate(_epoch(batches, settings, order), 1):
+            measuring = measured_as is not None and (count - 1) % settings.period == 0
+            losses = client.measure(batch, looks) if measuring else client.train(batch)
             images = len(batch[0])
-            if measure_affinity and index % settings.look_ahead_every == 0:
-                with observer.phase("affinity"):
-                    of_epoch.append(look_ahead(net, *batch, learning_rate, settings.weight_decay))
-                    observer.work(looking_ahead(tasks, images))
-            optimizer.zero_grad(set_to_none=True)
-            losses = step(*batch)
-            optimizer.step()
-            observer.work(training(tasks, images, settings.rule))
             for task, loss in losses.items():
                 sums[task] += float(loss) * images
             seen += images
-        if of_epoch:
-            affinities.append(np.mean(of_epoch, axis=0))
-    return ClientResult({t: s / seen for t, s in sums.items()}, affinities)
+        epochs.append(Epoch(looks, count))
+    found = None
+    if measured_as is not None:
+        mean = client_mean(epochs, settings.period, learning_rate, settings.protocol)
+        found = ClientAffinity(measured_as, mean, sum(len(epoch.looks) for epoch in epochs))
+    return ClientResult({t: s / seen for t, s in sums.items()}, found)
+
+
+class _Client:
+    """Train on batches with one optimizer, measuring on some of them."""
+
+    def __init__(
+        self,
+        net: MultiTaskNet,
+        settings: LocalTraining,
+        learning_rate: float,
+        order: np.random.Generator,
+        observer: Observer,
+    ) -> None:
+        self._net = net
+        self._tasks = "".join(net.tasks)
+        self._settings = settings
+        self._observer = observer
+        self._ahead = settings.look_ahead(learning_rate)
+        self._step = training_step(net, settings.rule, order)
+        self._optimizer = torch.optim.SGD(
+            net.parameters(),
+            lr=learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            nesterov=settings.nesterov,
+        )
+
+    def train(self, batch: Batch) -> dict[str, Tensor]:
+        """Take one training step; return each task's loss."""
+        self._optimizer.zero_grad(set_to_none=True)
+        losses = self._step(*batch)
+        self._finish(len(batch[0]))
+        return losses
+
+    def measure(self, batch: Batch, looks: list[Matrix]) -> dict[str, Tensor]:
+        """Take one training step and append its look-ahead.
+
+        Plain and balanced steps have the gradients of every task at hand; under another rule they
+        are computed for the look-ahead alone.
+        """
+        velocity = velocity_of(self._net, self._optimizer)
+        rule = self._settings.rule
+        shares = shares_gradients(rule)
+        work = looking_ahead(self._tasks, len(batch[0]), self._ahead.mode, shares=shares)
+        if not shares:
+            with self._observer.phase("affinity"):
+                looks.append(look_ahead(self._net, batch, self._ahead, velocity))
+                self._observer.work(work)
+            return self.train(batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        step = MeasuredStep(self._net, batch, balance=isinstance(rule, Balanced))
+        with self._observer.phase("affinity"):
+            apart = step.apart(self._ahead.mode)
+            looks.append(affinity(self._net, batch, self._ahead, apart, velocity))
+            self._observer.work(work)
+        self._finish(len(batch[0]))
+        return step.losses
+
+    def _finish(self, images: int) -> None:
+        self._optimizer.step()
+        self._observer.work(training(self._tasks, images, self._settings.rule))
+
+
+def _epoch(
+    batches: ClientBatches, settings: LocalTraining, order: np.random.Generator
+) -> Iterator[Batch]:
+    protocol = settings.protocol
+    return batches.epoch(
+        settings.batch_size,
+        order,
+        rest=protocol.trains_on_rest,
+        augment="flip" if protocol.mirrors_images else "none",
+    )

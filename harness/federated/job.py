@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from harness.federated.affinity_rule import AffinityRule
+from harness.federated.descent import Descent
 from harness.federated.local_rule import LocalRule
 
 if TYPE_CHECKING:
@@ -43,8 +45,9 @@ class Job:
     the learning rate of each. The learning rate falls from round `rate_start` over `horizon` rounds
     (default: to the end of this job), so that a job split off from another goes on where that one
     stopped, or begins anew. Parts of the network that `start` lacks begin with the seed's weights.
-    Affinity is measured in the first `affinity_rounds` rounds (default: in all). `local` changes
-    how clients train; `clients` restricts who may be chosen (default: all).
+    Affinity is measured in the first `affinity_rounds` rounds (default: in all), as `affinity`
+    says. `local` changes how clients train and `descent` how their steps are taken (default: as the
+    run says); `clients` restricts who may be chosen (default: all).
     """
 
     tasks: str
@@ -57,6 +60,8 @@ class Job:
     rate_start: int = 0
     local: LocalRule | None = None
     clients: tuple[int, ...] | None = None
+    affinity: AffinityRule = field(default_factory=AffinityRule)
+    descent: Descent | None = None
 
     @property
     def last_round(self) -> int:
@@ -92,7 +97,9 @@ class Job:
 class Outcome:
     """Report what came of a job: final weights, last test loss per task, measured affinity.
 
-    `unseen_losses` are those on buildings that no client owns.
+    `unseen_losses` are those on buildings that no client owns. `validation_losses` are those on
+    images held out for choosing: a method that compares trained models compares by them, so that
+    its test losses stay unseen. Both are empty where the data set has no such images.
     """
 
     job: Job
@@ -100,6 +107,7 @@ class Outcome:
     losses: Mapping[str, float]
     affinity: Affinity | None = None
     unseen_losses: Mapping[str, float] = field(default_factory=dict)
+    validation_losses: Mapping[str, float] = field(default_factory=dict)
 
 
 class Engine(Protocol):

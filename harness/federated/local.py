@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from harness.federated.affinity import Affinity, Matrix, RoundAffinity, combine_clients
+from harness.federated.affinity import Affinity, ClientAffinity, combine_clients
 from harness.federated.batches import ClientBatches, Source
 from harness.federated.client import LocalTraining, train_client
-from harness.federated.evaluation import test_losses
+from harness.federated.descent import Descent
+from harness.federated.evaluation import Judgement, judge
 from harness.federated.job import Checkpoint, Job, Outcome
+from harness.federated.keeping import ForgetfulKeeper, JobState, Keeper
 from harness.federated.observer import Observer
 from harness.federated.random_streams import random_stream
-from harness.federated.server import FederatedAverage, choose_clients, polynomial_rate
+from harness.federated.rounds import Draw, job_rate
+from harness.federated.server import FederatedAverage
 from harness.federated.work import averaging
+from models.losses import named
 from models.network import Architecture, MultiTaskNet, build
 
 
@@ -26,6 +30,8 @@ class Federation:
     learning_rate: float
     evaluate_every: int
     training: LocalTraining
+    loss: str = "auto"
+    descent: Descent = field(default_factory=Descent)
 
 
 class LocalEngine:
@@ -41,45 +47,69 @@ class LocalEngine:
         federation: Federation,
         seed: int,
         observer: Observer,
+        keeper: Keeper | None = None,
     ) -> None:
         self._source = source
         self._architecture = architecture
         self._federation = federation
         self._seed = seed
         self._observer = observer
+        self._keeper = keeper or ForgetfulKeeper()
 
     def run(self, job: Job) -> Outcome:
-        """Train one model on the job's tasks for its rounds."""
-        net = build(self._architecture, job.tasks, self._seed)
-        if job.start is not None:
-            net.load_state_dict({**net.state_dict(), **job.start.tensors})
-        weights = _copy(net)
-        losses: dict[str, float] = {}
-        unseen: dict[str, float] = {}
-        measured: list[RoundAffinity] = []
+        """Train one model on the job's tasks for its rounds, or for those that are left."""
+        loss = named(self._federation.loss, masked=self._source.masked)
+        net = build(self._architecture, job.tasks, self._seed, loss)
+        state = self._keeper.recall(job)
+        if state is None:
+            if job.start is not None:
+                net.load_state_dict({**net.state_dict(), **job.start.tensors})
+            state = JobState(job.first_round, _copy(net))
         self._observer.job_started(job)
-        for round_index in range(job.first_round, job.last_round):
-            weights, affinities = self._round(net, weights, job, round_index)
-            if affinities:
-                measured.append(combine_clients(round_index, affinities))
-            done = round_index + 1
-            if done % self._federation.evaluate_every == 0 or done == job.last_round:
-                losses, unseen = self._evaluate(net, weights, done, final=done == job.last_round)
-            self._observer.round_done(done)
-        affinity = Affinity(job.tasks, tuple(measured)) if measured else None
-        return Outcome(job, weights, losses, affinity, unseen)
+        while state.rounds_done < job.last_round:
+            state = self._after_a_round(net, state, job)
+            self._observer.round_done(state.rounds_done)
+            self._keeper.keep(job, state)
+        affinity = Affinity(job.tasks, state.measured) if state.measured else None
+        return Outcome(
+            job, state.weights, state.losses, affinity, state.unseen_losses,
+            state.validation_losses,
+        )  # fmt: skip
+
+    def _after_a_round(self, net: MultiTaskNet, before: JobState, job: Job) -> JobState:
+        index = before.rounds_done
+        weights, affinities = self._round(net, before.weights, job, index)
+        state = replace(before, rounds_done=index + 1, weights=weights)
+        if affinities:
+            measured = (*before.measured, combine_clients(index, affinities))
+            state = replace(state, measured=measured)
+        final = state.rounds_done == job.last_round
+        if not final and state.rounds_done % self._federation.evaluate_every:
+            return state
+        judged = self._evaluate(net, weights, state.rounds_done, final=final)
+        return replace(
+            state, losses=judged.losses, unseen_losses=judged.unseen_losses,
+            validation_losses=judged.validation_losses,
+        )  # fmt: skip
 
     def _round(
         self, net: MultiTaskNet, weights: Checkpoint, job: Job, index: int
-    ) -> tuple[Checkpoint, list[list[Matrix]]]:
+    ) -> tuple[Checkpoint, list[ClientAffinity]]:
         # 1. choose K of N clients and the round's learning rate
         observer = self._observer
-        training = replace(self._federation.training, rule=job.local)
+        descent = job.descent or self._federation.descent
+        training = replace(
+            self._federation.training,
+            rule=job.local,
+            affinity=job.affinity,
+            nesterov=descent.nesterov,
+        )
         chosen = self._chosen(job, index)
         rate = self._rate(job, index)
         sizes = [self._source.length("train", client) for client in chosen]
         average = FederatedAverage(float(sum(sizes)))
-        affinities: list[list[Matrix]] = []
+        affinities: list[ClientAffinity] = []
+        measuring = index < job.first_round + job.measured_rounds
         losses = dict.fromkeys(job.tasks, 0.0)
         for client, size in zip(chosen, sizes, strict=True):
             # 2. each trains its copy of the global model on its own images
@@ -92,7 +122,7 @@ class LocalEngine:
                     rate,
                     random_stream(self._seed, "order", index, client),
                     observer,
-                    index < job.first_round + job.measured_rounds,
+                    client if measuring else None,
                 )
             # 3. the server adds it to the weighted average
             with observer.phase("aggregate", round_index=index):
@@ -100,8 +130,8 @@ class LocalEngine:
                 observer.work(averaging(weights.bytes))
             for task, loss in result.losses.items():
                 losses[task] += loss * size / sum(sizes)
-            if result.affinities:
-                affinities.append(result.affinities)
+            if result.affinity is not None:
+                affinities.append(result.affinity)
         with observer.phase("aggregate", round_index=index):
             merged = average.result(weights.tensors)
         observer.metric(index + 1, "train", "learning_rate", "", rate)
@@ -110,31 +140,23 @@ class LocalEngine:
         return merged, affinities
 
     def _chosen(self, job: Job, index: int) -> list[int]:
-        everyone = range(self._source.count("train"))
-        population = everyone if job.clients is None else job.clients
-        per_round = job.per_round(self._federation.clients_per_round)
-        drawn = choose_clients(self._seed, index, len(population), per_round)
-        return [population[i] for i in drawn]
+        federation = self._federation
+        everyone, protocol = self._source.count("train"), federation.training.protocol
+        return Draw(everyone, federation.clients_per_round, self._seed, protocol).chosen(job, index)
 
     def _rate(self, job: Job, index: int) -> float:
-        horizon = job.horizon or job.last_round
-        return polynomial_rate(
-            self._federation.learning_rate, index - job.rate_start, horizon - job.rate_start
-        )
+        federation = self._federation
+        return job_rate(federation.learning_rate, job, index, federation.descent)
 
     def _evaluate(
         self, net: MultiTaskNet, weights: Checkpoint, done: int, *, final: bool
-    ) -> tuple[dict[str, float], dict[str, float]]:
-        """Return the losses on test images and, at the end of the job, on unseen buildings."""
+    ) -> Judgement:
+        """Return the losses on test images and, at the end of the job, all else it is judged by."""
         net.load_state_dict(dict(weights.tensors))
         with self._observer.phase("evaluate", round_index=done - 1):
-            losses = test_losses(net, self._source, "test", self._observer)
-            unseen = test_losses(net, self._source, "test_unseen", self._observer) if final else {}
-        for task, loss in losses.items():
-            self._observer.metric(done, "evaluate", "test_loss", task, loss)
-        for task, loss in unseen.items():
-            self._observer.metric(done, "evaluate", "test_unseen_loss", task, loss)
-        return losses, unseen
+            judged = judge(net, self._source, self._observer, final=final)
+        judged.report(self._observer, done)
+        return judged
 
 
 def _copy(net: MultiTaskNet) -> Checkpoint:

@@ -37,4 +37,9 @@ class ProjectedGradients:
     """Take from each task's encoder gradient what opposes another's (PCGrad, NeurIPS 2020)."""
 
 
-LocalRule = Proximal | GradNorm | ProjectedGradients
+@dataclass(frozen=True)
+class Balanced:
+    """Scale each task's gradient to the largest at the encoder's output (DB-MTL, Lin et al. 2023)."""
+
+
+LocalRule = Proximal | GradNorm | ProjectedGradients | Balanced

@@ -1,30 +1,13 @@
-"""Do the server's part of a round: choose clients, set the learning rate, average the updates."""
+"""Average what the clients of a round have learnt."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from harness.federated.job import Checkpoint
-from harness.federated.random_streams import random_stream
-
-MINIMUM_LEARNING_RATE = 3e-5
-"""Floor of the schedule; the published training stops there."""
-
-
-def choose_clients(seed: int, round_index: int, clients: int, per_round: int) -> list[int]:
-    """Draw K of N clients for a round without replacement, alike for every method and job."""
-    drawn = random_stream(seed, "clients", round_index).choice(clients, per_round, replace=False)
-    return [int(i) for i in drawn]
-
-
-def polynomial_rate(base: float, round_index: int, horizon: int, power: float = 0.9) -> float:
-    """Return base·(1 − round/horizon)^power, as in the MAS paper, never below its floor."""
-    rate = base * math.pow(1.0 - round_index / horizon, power)
-    return max(rate, min(base, MINIMUM_LEARNING_RATE))
 
 
 class FederatedAverage:

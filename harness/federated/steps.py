@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 from torch import Tensor
 
-from harness.federated.local_rule import GradNorm, LocalRule, Proximal
+from harness.federated.local_rule import Balanced, GradNorm, LocalRule, Proximal
+from models.balance import BalancedStep
 from models.gradnorm import GradNormStep
 from models.network import MultiTaskNet
 from models.pcgrad import ProjectedStep
@@ -30,4 +31,6 @@ def training_step(net: MultiTaskNet, rule: LocalRule | None, order: np.random.Ge
         return ProximalStep(net, rule.mu)
     if isinstance(rule, GradNorm):
         return GradNormStep(net, rule.alpha, rule.step)
+    if isinstance(rule, Balanced):
+        return BalancedStep(net)
     return ProjectedStep(net, order.spawn(1)[0])

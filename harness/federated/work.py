@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.federated.local_rule import LocalRule, ProjectedGradients
+from harness.federated.local_rule import Balanced, LocalRule, ProjectedGradients
 
 ENCODER = "encoder"
 
@@ -48,15 +48,25 @@ def training(tasks: str, images: int, rule: LocalRule | None = None) -> Work:
     return Work(forwards, images, images * len(tasks))
 
 
-def looking_ahead(tasks: str, images: int) -> Work:
-    """Return the work of one look-ahead over n tasks.
+def shares_gradients(rule: LocalRule | None) -> bool:
+    """Say whether a look-ahead can use the gradients that the training step has at hand."""
+    return rule is None or isinstance(rule, Balanced)
 
-    Encoder: one forward, then per source a backward and a forward. Decoder of each task: one
-    forward, a backward to its input only, and a forward per source.
+
+def looking_ahead(tasks: str, images: int, mode: str = "exact", *, shares: bool = True) -> Work:
+    """Return the work of one look-ahead over n tasks, beside the training step.
+
+    Encoder: a backward per task, one of which is the training step's own, and with `exact` a
+    forward per task. Decoder of each task, with `exact`: a forward per task whose step is tried.
+    If it `shares` nothing with the training step: one more encoder forward and backward, and of
+    each decoder a forward and a backward to its input only.
     """
     n = len(tasks)
-    forwards = dict.fromkeys(tasks, (2.0 + n) * images)
-    return Work({ENCODER: (1.0 + 3.0 * n) * images, **forwards})
+    tried = n if mode == "exact" else 0
+    encoder, decoder = 2.0 * (n - 1) + tried, float(tried)
+    if not shares:
+        encoder, decoder = encoder + 3.0, decoder + 2.0
+    return Work({ENCODER: encoder * images, **dict.fromkeys(tasks, decoder * images)})
 
 
 def evaluating(tasks: str, images: int) -> Work:

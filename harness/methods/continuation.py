@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from harness.federated.descent import Descent
 from harness.federated.job import Checkpoint, Job, Outcome
+from harness.federated.local_rule import LocalRule
 from harness.methods.schedule import Schedule, Setting, serving_itself
 
 WHOLE_START = "encoder+decoders"
@@ -18,17 +20,29 @@ class Continuation:
     `init` is what a group takes from the merged model: `encoder+decoders`, its `encoder` alone, or
     nothing (`scratch`). With `lr` = `continue` the learning rate falls as if nothing had been
     split; with `restart` every job begins at the first rate and ends near zero, as in the published
-    code.
+    code. By default the protocol decides. `local` and `descent` are those of every job.
     """
 
     merge_rounds: int
     init: str = WHOLE_START
-    lr: str = "continue"
+    lr: str | None = None
+    local: LocalRule | None = None
+    descent: Descent | None = None
+
+    def training(self, local: LocalRule | None, descent: Descent) -> Continuation:
+        """Return the same with another way to train."""
+        return replace(self, local=local, descent=descent)
 
     def merged_job(self, setting: Setting) -> Job:
         """Return the job of the merged rounds."""
-        horizon = None if self.lr == "restart" else setting.rounds
-        return Job(setting.tasks, self.merge_rounds, horizon=horizon)
+        horizon = None if self._restarts(setting) else setting.rounds
+        return Job(
+            setting.tasks,
+            self.merge_rounds,
+            horizon=horizon,
+            local=self.local,
+            descent=self.descent,
+        )
 
     def group_job(self, group: str, setting: Setting, merged: Outcome | None) -> Job:
         """Return the job that trains a group in the rounds that remain."""
@@ -37,8 +51,33 @@ class Continuation:
             setting.rounds - self.merge_rounds,
             self._start(group, merged),
             first_round=self.merge_rounds,
-            rate_start=self.merge_rounds if self.lr == "restart" else 0,
+            rate_start=self.merge_rounds if self._restarts(setting) else 0,
+            local=self.local,
+            descent=self.descent,
         )
+
+    def stage_job(self, group: str, rounds: int, setting: Setting, before: Outcome) -> Job:
+        """Return the job that goes on with a group for some rounds.
+
+        `init` is about what is taken from the merged model; later a group takes all.
+        """
+        restarts, done = self._restarts(setting), before.job.last_round
+        from_merged = before.job.tasks == setting.tasks
+        return Job(
+            group,
+            rounds,
+            self._start(group, before) if from_merged else before.weights.restricted(group),
+            first_round=done,
+            horizon=None if restarts else setting.rounds,
+            rate_start=done if restarts else 0,
+            local=self.local,
+            descent=self.descent,
+        )
+
+    def _restarts(self, setting: Setting) -> bool:
+        if self.lr is None:
+            return setting.protocol.jobs_start_over
+        return self.lr == "restart"
 
     def _start(self, group: str, merged: Outcome | None) -> Checkpoint | None:
         if merged is None or self.init == "scratch":

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from harness.federated.job import Job
+from harness.methods.choice import losses_to_choose_by
 from harness.methods.cover import best_cover, hoa_scores
 from harness.methods.schedule import Schedule, Served, Setting
 
@@ -15,7 +16,7 @@ def hoa(setting: Setting, *, splits: int) -> Schedule:
     """Train every task alone and every pair; predict larger groups from pairs; train the chosen.
 
     Groups may overlap and a task is served by the group with the least predicted loss. Losses of
-    singles and pairs are test losses, the only ones an engine reports, which favours HOA slightly.
+    singles and pairs are validation losses, so that test images have no part in the choice.
     """
     tasks = setting.tasks
     small = [*tasks, *("".join(pair) for pair in combinations(tasks, 2))]
@@ -24,7 +25,7 @@ def hoa(setting: Setting, *, splits: int) -> Schedule:
         trained[group] = yield Job(group, setting.rounds)
     losses = np.empty((len(tasks), len(tasks)))
     for group in small:
-        for task, loss in trained[group].losses.items():
+        for task, loss in losses_to_choose_by(trained[group]).items():
             partner = group.replace(task, "") or task
             losses[tasks.index(task), tasks.index(partner)] = loss
     cover = best_cover(hoa_scores(losses), splits)

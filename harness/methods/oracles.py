@@ -1,23 +1,24 @@
 """Best and worst split: exhaustive bounds on what choosing a split can do.
 
-They look at test losses before they choose, which no method may; and they are charged for every
-group they train. Neither is a method to use, both bound the others.
+They train every group before they choose by validation loss, and are charged for all of it.
+Neither is a method to use: but for the gap between validation and test, both bound the others.
 """
 
 from __future__ import annotations
 
+from harness.methods.choice import losses_to_choose_by
 from harness.methods.continuation import Continuation, merge
 from harness.methods.schedule import Schedule, Setting, serving_itself
 from harness.methods.split import groups_of, partitions
 
 
 def best_partition(setting: Setting, *, splits: int, merge_rounds: int) -> Schedule:
-    """Train every group and return the partition with the least sum of test losses."""
+    """Train every group and return the partition with the least sum of validation losses."""
     return _extreme(setting, splits, merge_rounds, sign=1.0)
 
 
 def worst_partition(setting: Setting, *, splits: int, merge_rounds: int) -> Schedule:
-    """Train every group and return the partition with the greatest sum of test losses."""
+    """Train every group and return the partition with the greatest sum of validation losses."""
     return _extreme(setting, splits, merge_rounds, sign=-1.0)
 
 
@@ -36,7 +37,7 @@ def _extreme(setting: Setting, splits: int, merge_rounds: int, *, sign: float) -
         trained[group] = yield go_on.group_job(group, setting, merged)
 
     def total(groups: tuple[str, ...]) -> float:
-        return sum(sum(trained[group].losses.values()) for group in groups)
+        return sum(sum(losses_to_choose_by(trained[group]).values()) for group in groups)
 
     chosen = min(every, key=lambda groups: sign * total(groups))
     return [serving_itself(trained[group]) for group in chosen]

@@ -19,7 +19,7 @@ class Parameter:
 
     `choices` are the words a text may be. A number is at least `least`, less than `below`, and at
     most what `most` names: `tasks` or `rounds` of the setting, or another parameter. `noun` says
-    what is counted.
+    what is counted. Parameters of the same `record` reach the schedule as one argument.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Parameter:
     below: float | None = None
     most: str | None = None
     noun: str = ""
+    record: str = ""
 
     def read(self, text: str, where: str) -> Value:
         """Read a value.
@@ -93,9 +94,14 @@ class Parameter:
         return limit
 
     @property
+    def typed_default(self) -> str:
+        """Return the default as people type it; empty if the setting decides."""
+        return "" if self.default is None else _typed(self.default)
+
+    @property
     def help(self) -> str:
         """Return its line of help."""
-        default = "" if self.default is None else f" [{_typed(self.default)}]"
+        default = f" [{self.typed_default}]" if self.typed_default else ""
         words = f" ({'|'.join(self.choices)})" if self.choices else ""
         return f"{self.name}={self.kind.__name__.upper()}  {self.meaning}{words}{default}"
 

@@ -5,26 +5,65 @@ A method is written `name` or `name:key=value,key=value`. No torch is needed to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.errors import HarnessError, UsageError, unknown
+from harness.federated.affinity_rule import MODES
+from harness.federated.descent import OPTIMIZERS, SCHEDULES, Descent
+from harness.methods.continuation import Continuation
+from harness.methods.how_many import HowMany
+from harness.methods.measuring import Measuring
 from harness.methods.parameters import Method, Parameter, Value
-from harness.methods.schedule import Schedule, Setting
+from harness.methods.schedule import Schedule, Setting, measured_throughout
 
 __all__ = ["METHODS", "Method", "MethodSpec", "Parameter", "parse", "split_list"]
+
+RECORDS: Mapping[str, Callable[..., object]] = {
+    "how_many": HowMany,
+    "descent": Descent,
+    "go_on": Continuation,
+    "measuring": Measuring,
+}
+"""What parameters that belong together make up; fields have the parameters' names."""
 
 SPLITS = Parameter(
     "splits", int, 2, "groups to split into", least=1, most="tasks", noun="splits"
 )  # fmt: skip
 MERGE_ROUNDS = Parameter(
     "merge_rounds", int, None, "merged rounds R0; 30 % of all rounds",
-    least=1, most="rounds", noun="merged rounds",
+    least=1, most="rounds", noun="merged rounds", record="go_on",
 )  # fmt: skip
 MERGE_ROUNDS_OR_NONE = Parameter(
     "merge_rounds", int, None, "merged rounds R0, 0 for groups from scratch; 30 % of all rounds",
     least=0, most="rounds", noun="merged rounds",
 )  # fmt: skip
+
+
+def _measuring(
+    most: str, rounds: str, default: int | None = None, mode: str = "exact"
+) -> tuple[Parameter, ...]:
+    """Return the parameters that say how affinity is measured."""
+    return (
+        Parameter(
+            "affinity_rounds", int, default, rounds,
+            least=1, most=most, noun="affinity rounds", record="measuring",
+        ),
+        Parameter(
+            "affinity", str, mode, "exact tries each step, linear takes gradients alone",
+            choices=MODES, record="measuring",
+        ),
+        Parameter(
+            "affinity_every", int, None, "batches between look-aheads; as --look-ahead-every",
+            least=1, record="measuring",
+        ),
+        Parameter(
+            "momentum", bool, False, "look ahead along the optimizer's momentum too",
+            record="measuring",
+        ),
+    )  # fmt: skip
+
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -47,7 +86,8 @@ METHODS: dict[str, Method] = {
             "mas",
             "harness.methods.mas:mas",
             "merge all tasks, split them by affinity, go on with each group",
-            "R0·(E + n·D)·(1 + o) + Σ over groups g of (R − R0)·(E + |g|·D)",
+            "R0·(E + n·D)·(1 + o) + Σ over groups g of (R − R0)·(E + |g|·D); hierarchical:"
+            " Σ over groups g of their rounds·(E + |g|·D), ·(1 + o) while more splits follow",
             "Zhuang et al., ICCV 2023",
             (
                 SPLITS,
@@ -55,16 +95,53 @@ METHODS: dict[str, Method] = {
                 Parameter("exact", bool, True, "exactly that many groups, not at most"),
                 Parameter(
                     "init", str, "encoder+decoders", "what a group takes from the merged model",
-                    choices=("encoder+decoders", "encoder", "scratch"),
+                    choices=("encoder+decoders", "encoder", "scratch"), record="go_on",
                 ),
                 Parameter(
                     "lr", str, "continue", "learning rate after the split",
-                    choices=("continue", "restart"),
+                    choices=("continue", "restart"), record="go_on",
                 ),
                 Parameter(
-                    "affinity_rounds", int, None, "rounds that measure affinity; all merged ones",
-                    least=1, most="merge_rounds", noun="affinity rounds",
+                    "hierarchical", bool, False,
+                    "split in two, then the worst group again after as many rounds, till splits",
                 ),
+                *_measuring("merge_rounds", "rounds that measure affinity; all merged ones"),
+            ),
+        ),
+        Method(
+            "mas-plus",
+            "harness.methods.mas_plus:mas_plus",
+            "mas with equal pull of all tasks, Nesterov steps, and only as many groups as pay",
+            "R0·(E + n·D)·(1 + o) + Σ over groups g of (R − R0)·(E + |g|·D), often one group",
+            "this project; docs/mas-plus.md has what each part brings",
+            (
+                Parameter(
+                    "splits", int, 3, "most groups, or with pays=no just as many",
+                    least=1, most="tasks", noun="splits", record="how_many",
+                ),
+                Parameter(
+                    "pays", bool, True, "as many groups as lower losses most for their cost",
+                    record="how_many",
+                ),
+                Parameter(
+                    "decoder_cost", float, 0.2, "cost of a decoder over that of the encoder",
+                    least=0.0, record="how_many",
+                ),
+                Parameter("balance", bool, True, "scale gradients at the encoder to the largest"),
+                Parameter(
+                    "optimizer", str, "nesterov", "kind of momentum",
+                    choices=OPTIMIZERS, record="descent",
+                ),
+                Parameter(
+                    "schedule", str, "hold", "how the learning rate falls",
+                    choices=SCHEDULES, record="descent",
+                ),
+                Parameter(
+                    "factor", float, 1.0, "by what the run's learning rate is multiplied",
+                    least=0.0, record="descent",
+                ),
+                MERGE_ROUNDS,
+                *_measuring("merge_rounds", "rounds that measure affinity", 2, "linear"),
             ),
         ),
         Method(
@@ -73,12 +150,12 @@ METHODS: dict[str, Method] = {
             "merge to the end with affinity, then train overlapping groups from scratch",
             "R·(E + n·D)·(1 + o) + Σ over groups g of R·(E + |g|·D); a group of all tasks is free",
             "Fifty et al., NeurIPS 2021",
-            (SPLITS,),
+            (SPLITS, *_measuring("rounds", "rounds that measure affinity; all of them")),
         ),
         Method(
             "hoa",
             "harness.methods.hoa:hoa",
-            "train all singles and pairs, predict overlapping groups, train those of three or more",
+            "train all singles and pairs, predict groups by validation loss, train the larger ones",
             "n·R·(E + D) + n(n − 1)/2·R·(E + 2·D) + Σ over groups g of 3 or more of R·(E + |g|·D)",
             "Standley et al., ICML 2020",
             (SPLITS,),
@@ -130,7 +207,7 @@ METHODS: dict[str, Method] = {
         Method(
             "best-split",
             "harness.methods.oracles:best_partition",
-            "oracle: train every group, take the partition with the least test loss",
+            "oracle: train every group, take the partition with the least validation loss",
             "R0·(E + n·D) + Σ over all groups g of any partition of (R − R0)·(E + |g|·D)",
             "Zhuang et al., ICCV 2023 (ablation); charged for all it trains",
             (SPLITS, MERGE_ROUNDS_OR_NONE),
@@ -138,7 +215,7 @@ METHODS: dict[str, Method] = {
         Method(
             "worst-split",
             "harness.methods.oracles:worst_partition",
-            "oracle: train every group, take the partition with the greatest test loss",
+            "oracle: train every group, take the partition with the greatest validation loss",
             "R0·(E + n·D) + Σ over all groups g of any partition of (R − R0)·(E + |g|·D)",
             "Zhuang et al., ICCV 2023 (ablation); charged for all it trains",
             (SPLITS, MERGE_ROUNDS_OR_NONE),
@@ -159,15 +236,17 @@ class MethodSpec:
         """Return all parameters with defaults filled in."""
         values: dict[str, Value] = {}
         for parameter in METHODS[self.name].parameters:
-            default = parameter.default
-            if parameter.name == "merge_rounds":  # R0 = 30 of R = 100 in the paper
-                default = max(1, round(0.3 * setting.rounds))
+            default = _default(parameter, setting, values)
             values[parameter.name] = self.given.get(parameter.name, default)
         return values
 
     def schedule(self, setting: Setting) -> Schedule:
         """Return the generator of jobs."""
-        return METHODS[self.name].load()(setting, **self.parameters(setting))
+        method = METHODS[self.name]
+        schedule = method.load()(setting, **_arguments(method, self.parameters(setting)))
+        if setting.protocol.looks_ahead_everywhere:
+            return measured_throughout(schedule)
+        return schedule
 
     def problems(self, setting: Setting) -> list[HarnessError]:
         """Return what makes the parameters impossible in a setting."""
@@ -180,6 +259,35 @@ class MethodSpec:
     def slug(self) -> str:
         """Return the text as it may stand in a file name."""
         return "-".join(filter(None, _words(self.text)))
+
+
+def _default(parameter: Parameter, setting: Setting, values: Mapping[str, Value]) -> Value:
+    """Return what a parameter is if it is not given: by the setting and its protocol."""
+    name, protocol = parameter.name, setting.protocol
+    if name == "merge_rounds":  # R0 = 30 of R = 100 in the paper
+        return max(1, round(0.3 * setting.rounds))
+    if name == "exact" and protocol.at_most_splits:
+        return False
+    if name == "lr" and protocol.jobs_start_over:
+        return "restart"
+    if name == "affinity_rounds":
+        most = int(values.get("merge_rounds") or setting.rounds)
+        wanted = protocol.affinity_rounds or parameter.default
+        return None if wanted is None else min(int(wanted), most)
+    return parameter.default
+
+
+def _arguments(method: Method, values: Mapping[str, Value]) -> dict[str, object]:
+    """Return what the schedule takes: parameters, or the records that some of them make up."""
+    found: dict[str, object] = {}
+    parts: dict[str, dict[str, Any]] = {}
+    for parameter in method.parameters:
+        value = values[parameter.name]
+        if parameter.record:
+            parts.setdefault(parameter.record, {})[parameter.name] = value
+        else:
+            found[parameter.name] = value
+    return found | {record: RECORDS[record](**fields) for record, fields in parts.items()}
 
 
 def _words(text: str) -> Sequence[str]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from harness.federated.job import Job
 from harness.methods.cover import best_cover, tag_scores
+from harness.methods.measuring import Measuring
 from harness.methods.schedule import Schedule, Served, Setting, serving_itself
 
 
-def tag(setting: Setting, *, splits: int) -> Schedule:
+def tag(setting: Setting, *, splits: int, measuring: Measuring) -> Schedule:
     """Measure affinity over a whole merged training, then train each group from scratch.
 
     Groups may overlap; a task is served by the group in which it scores best. A group of all tasks
     is the merged model already trained and is not trained again.
     """
-    merged = yield Job(setting.tasks, setting.rounds, measure_affinity=True)
+    merged = yield measuring.measured(Job(setting.tasks, setting.rounds))
     if merged.affinity is None:
         return [serving_itself(merged)]
-    cover = best_cover(tag_scores(merged.affinity.mean), splits)
+    cover = best_cover(tag_scores(measuring.mean(merged.affinity)), splits)
     trained = {setting.tasks: merged}
     for group in cover.names(setting.tasks):
         if group not in trained:

@@ -11,6 +11,7 @@ from devices.meters.registry import METERS
 from devices.profile import profile_names
 from harness.commands import list as listing
 from harness.config import DATA_SETS
+from harness.lock import run_lock
 from harness.methods.registry import METHODS
 from models.registry import MODELS
 
@@ -54,8 +55,9 @@ def test_everything_registered_has_one_line(show, items, tree, kind, names):
     root = tree("raspberry-pi-4")
     status, out, _ = show(kind, "--root", root)
     assert status == 0
-    assert {line.split()[1] for line in out.splitlines()} == set(names)
-    assert {line.split()[0] for line in out.splitlines()} <= {"yes", "no"}
+    entries = [line for line in out.splitlines() if line and not line.startswith(" ")]
+    assert {line.split()[1] for line in entries} == set(names)
+    assert {line.split()[0] for line in entries} <= {"yes", "no"}
     assert set(items(kind, "--root", root)) == set(names)
 
 
@@ -83,6 +85,18 @@ def test_method_lists_cost_source_and_parameters(items):
     assert (defaults["splits"], defaults["merge_rounds"]) == (2, None)
 
 
+def test_methods_are_explained_within_eighty_columns(show):
+    """Cost, source and every parameter stand under the method's line, wrapped."""
+    _, out, _ = show("methods")
+
+    for method in METHODS.values():
+        for parameter in method.parameters:
+            assert f"    {parameter.name}=" in out
+    assert all(len(line) <= 80 for line in out.splitlines() if line.startswith(" "))
+    assert "[yes]" in out
+    assert "R0 merged rounds" in out
+
+
 def make_run(out, name, manifest, cells):
     folder = out / name
     folder.mkdir(parents=True)
@@ -107,6 +121,15 @@ def test_runs_have_their_status(show, items, tmp_path):
     text = show("runs", "--out", tmp_path)[1]
     assert "2 done, 1 failed; quick, not for publication" in text
     assert "cannot be read" in text
+    assert f"interrupted; to go on: python -m harness.run --resume {tmp_path / 'b'}" in text
+
+
+def test_a_run_that_says_it_runs_is_looked_at(show, tmp_path):
+    """With its lock held it is running; without, it was killed and can be gone on with."""
+    make_run(tmp_path, "a", '{"status": "running"}', "run_id,cell,status\n")
+    assert "killed; to go on" in show("runs", "--out", tmp_path)[1]
+    with run_lock(tmp_path / "a"):
+        assert "running; cells: none" in show("runs", "--out", tmp_path)[1]
 
 
 def test_no_runs(show, tmp_path):

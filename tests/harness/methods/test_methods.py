@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from harness.errors import UsageError
+from harness.federated import local as module
 from harness.federated.affinity import Affinity, RoundAffinity
 from harness.federated.job import Checkpoint, Job, Outcome
 from harness.federated.local import LocalEngine
@@ -112,7 +113,13 @@ def test_mas_without_a_split_trains_the_all_in_one_model(
     assert all(torch.equal(v, wanted[k]) for k, v in ours.outcome.weights.tensors.items())
 
 
-@pytest.mark.parametrize("text", list(registry.METHODS))
+VARIANTS = [
+    "mas:affinity=linear", "mas:momentum=yes,affinity_every=1", "mas:init=scratch,lr=restart",
+    "mas:hierarchical=yes,splits=3", "tag:affinity=linear,affinity_rounds=1", "mas:exact=no",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*registry.METHODS, *VARIANTS])
 def test_every_method_serves_every_task_alike_in_every_run(
     text: str, tiny_source, tiny_architecture, federation
 ) -> None:
@@ -130,9 +137,73 @@ def test_every_method_serves_every_task_alike_in_every_run(
     assert all(s.outcome.unseen_losses.keys() == s.outcome.losses.keys() for s in runs[0])
 
 
+@pytest.mark.parametrize("text", ["mas:splits=2", "mas:affinity=linear", "tag:splits=2"])
+def test_renaming_tasks_permutes_the_whole_method(
+    text: str, tiny_source, tiny_architecture, federation
+) -> None:
+    """Another order of the letters gives the same groups and, to rounding, the same losses."""
+    engine = LocalEngine(tiny_source, tiny_architecture, federation, 0, SilentObserver())
+    ends = []
+    for tasks in ("sdnk", "knds"):
+        served = carry_out(registry.parse(text).schedule(Setting(tasks, 3)), engine)
+        losses = {t: s.outcome.losses[t] for s in served for t in s.tasks}
+        ends.append(({frozenset(s.outcome.job.tasks) for s in served}, losses))
+
+    assert ends[0][0] == ends[1][0]
+    assert ends[1][1] == pytest.approx(ends[0][1], rel=1e-3)
+
+
+def test_identical_clients_measure_the_same(
+    make_source, tiny_architecture, federation, monkeypatch
+) -> None:
+    """Clients with the same images in the same order have the same matrix, and no spread."""
+    orders = module.random_stream
+    monkeypatch.setattr(
+        module, "random_stream", lambda seed, name, index, _client: orders(seed, name, index, 0)
+    )
+    source = make_source((4, 4, 4), identical=True)
+    engine = LocalEngine(source, tiny_architecture, federation, 0, SilentObserver())
+
+    (first,) = engine.run(Job("sdn", 1, measure_affinity=True)).affinity.rounds
+
+    one, two = first.clients
+    assert one.client != two.client
+    assert np.array_equal(one.mean, two.mean)
+    assert first.std == pytest.approx(np.zeros((3, 3)), abs=1e-12)
+    assert np.array_equal(first.mean, one.mean)
+
+
+@pytest.mark.parametrize("text", ["mas:splits=3", "mas:splits=3,exact=no", "tag:splits=2"])
+def test_scaling_affinities_changes_nothing(text: str) -> None:
+    """A positive factor on all that was measured leaves every job as it is."""
+
+    class _Scaled(_Recorder):
+        factor = 1.0
+
+        def run(self, job: Job) -> Outcome:
+            outcome = super().run(job)
+            if outcome.affinity is None:
+                return outcome
+            n = len(job.tasks)
+            matrix = self.factor * np.random.default_rng(n).normal(size=(n, n))
+            affinity = Affinity(job.tasks, (RoundAffinity(0, matrix, matrix, 1),))
+            return Outcome(job, outcome.weights, outcome.losses, affinity)
+
+    jobs = []
+    for factor in (1.0, 3e-5, 700.0):
+        engine = _Scaled()
+        engine.factor = factor
+        carry_out(registry.parse(text).schedule(Setting("sdnk", 10)), engine)
+        jobs.append([(job.tasks, job.rounds, job.first_round) for job in engine.jobs])
+
+    assert jobs[0] == jobs[1] == jobs[2]
+    assert len(jobs[0]) > 1
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("mass", "mas"), ("mas:split=2", "splits"), ("mas:splits=two", "whole number"),
+    [("mas:affinity=exakt", "exact"), ("mas:affinity_every=x", "whole number"), ("mass", "mas"),
+     ("mas:split=2", "splits"), ("mas:splits=two", "whole number"),
      ("mas:exact=maybe", "yes or no"), ("independent:x=1", "x"), ("mas:splits", "no value")],
 )  # fmt: skip
 def test_wrong_methods_are_refused_with_the_right_word(text: str, words: str) -> None:

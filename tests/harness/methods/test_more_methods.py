@@ -2,11 +2,12 @@
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from harness.errors import UsageError
+from harness.errors import SourceDataError, UsageError
 from harness.federated.affinity import Affinity, RoundAffinity
 from harness.federated.job import Checkpoint, Job, Outcome
 from harness.federated.local_rule import GradNorm, ProjectedGradients, Proximal
@@ -17,7 +18,10 @@ TASKS = "sdnkt"
 
 
 class _Scripted:
-    """An engine with a given affinity and a loss for every task in every group."""
+    """An engine with a given affinity and a validation loss for every task in every group.
+
+    Test losses run the other way, so that whoever chooses by them chooses wrongly.
+    """
 
     def __init__(self, affinity: np.ndarray, loss) -> None:
         self.jobs: list[Job] = []
@@ -29,7 +33,9 @@ class _Scripted:
         rounds = (RoundAffinity(0, self._affinity, self._affinity, 1),)
         affinity = Affinity(job.tasks, rounds) if job.measure_affinity else None
         losses = {task: self._loss(task, job.tasks) for task in job.tasks}
-        return Outcome(job, Checkpoint({"encoder.w": 0}), losses, affinity)
+        tested = {task: 9.0 - loss for task, loss in losses.items()}
+        weights = Checkpoint({"encoder.w": 0})
+        return Outcome(job, weights, tested, affinity, validation_losses=losses)
 
 
 def _loss(task: str, group: str) -> float:
@@ -277,3 +283,19 @@ def test_every_method_accepts_its_defaults() -> None:
         spec = registry.parse(name)
         assert spec.problems(Setting(TASKS, 10)) == []
         assert spec.slug == name
+
+
+class _Unvalidated(_Scripted):
+    """An engine on data without validation images."""
+
+    def run(self, job: Job) -> Outcome:
+        return replace(super().run(job), validation_losses={})
+
+
+@pytest.mark.parametrize("text", ["hoa", "best-split", "worst-split"])
+def test_choosing_needs_validation_images(text: str) -> None:
+    """Without them a method that chooses stops with a clear error instead of using test images."""
+    schedule = registry.parse(text).schedule(Setting("sdn", 4))
+
+    with pytest.raises(SourceDataError, match="no validation images"):
+        carry_out(schedule, _Unvalidated(np.zeros((3, 3)), _loss))

@@ -1,0 +1,49 @@
+"""Let the engine hand over what a job has come to, and take it up again after a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from harness.federated.affinity import RoundAffinity
+from harness.federated.job import Checkpoint, Job
+
+
+@dataclass(frozen=True)
+class JobState:
+    """Hold what a job has come to after some rounds; with the weights that is all it depends on.
+
+    `rounds_done` counts as the job does, from its first round. A client's optimizer and random
+    streams begin anew in every round, so there is nothing of theirs to keep.
+    """
+
+    rounds_done: int
+    weights: Checkpoint
+    measured: tuple[RoundAffinity, ...] = ()
+    losses: Mapping[str, float] = field(default_factory=dict)
+    unseen_losses: Mapping[str, float] = field(default_factory=dict)
+    validation_losses: Mapping[str, float] = field(default_factory=dict)
+
+
+class Keeper(Protocol):
+    """Keep the states of the jobs that one engine runs, which come in the same order every time."""
+
+    def recall(self, job: Job) -> JobState | None:
+        """Return what is kept of the next job; None if it is to begin."""
+        ...
+
+    def keep(self, job: Job, state: JobState) -> None:
+        """Keep the state of the job after a round. An error raised here stops the training."""
+        ...
+
+
+class ForgetfulKeeper:
+    """Keep nothing, so that every job begins at its first round."""
+
+    def recall(self, job: Job) -> JobState | None:  # noqa: ARG002
+        """Return nothing."""
+        return None
+
+    def keep(self, job: Job, state: JobState) -> None:
+        """Forget the state."""

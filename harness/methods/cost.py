@@ -1,0 +1,153 @@
+"""Compute what a method makes devices do, from its jobs alone: passes, look-aheads, bytes.
+
+Nothing is trained. The counts are those an engine reports while it trains, exactly: the same
+functions draw the clients, cut the epochs into batches and price a step. Testing is not in them, as
+no method is charged for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.federated.job import Checkpoint, Job
+from harness.federated.rounds import Draw, epoch_batches
+from harness.federated.work import ENCODER, Work, looking_ahead, shares_gradients, training
+
+
+@dataclass(frozen=True)
+class Load:
+    """Hold what the cost of a job depends on, beside the job: data, clients and local training.
+
+    `lengths` are the training images of every client.
+    """
+
+    lengths: Sequence[int]
+    draw: Draw
+    epochs: int
+    batch_size: int
+    look_ahead_every: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Hold what jobs cost: rounds, a client's rounds summed, look-aheads, passes by purpose, bytes.
+
+    `training` and `looking_ahead` count images through parts of the network (`Work`).
+    """
+
+    rounds: int = 0
+    client_rounds: int = 0
+    look_aheads: int = 0
+    training: Work = field(default_factory=Work)
+    looking_ahead: Work = field(default_factory=Work)
+    upload_bytes: int = 0
+    download_bytes: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.rounds + other.rounds,
+            self.client_rounds + other.client_rounds,
+            self.look_aheads + other.look_aheads,
+            self.training + other.training,
+            self.looking_ahead + other.looking_ahead,
+            self.upload_bytes + other.upload_bytes,
+            self.download_bytes + other.download_bytes,
+        )
+
+    @property
+    def work(self) -> Work:
+        """Return all passes a method is charged for."""
+        return self.training + self.looking_ahead
+
+    def record(self) -> dict[str, int | float]:
+        """Return the columns of a row of a cost table.
+
+        Passes are images forward and backward; look-aheads are priced in forward passes, a backward
+        worth two.
+        """
+        ahead = self.looking_ahead.forwards
+        return {
+            "rounds": self.rounds,
+            "client_rounds": self.client_rounds,
+            "encoder_passes": self.training.encoder_passes,
+            "decoder_passes": self.training.decoder_passes,
+            "look_aheads": self.look_aheads,
+            "look_ahead_encoder_forwards": ahead.get(ENCODER, 0.0),
+            "look_ahead_decoder_forwards": sum(n for part, n in ahead.items() if part != ENCODER),
+            "upload_bytes": self.upload_bytes,
+            "download_bytes": self.download_bytes,
+        }
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Hold the measured seconds of one image through the encoder and through one decoder, forward.
+
+    Both are a third of a training step's, so they hold for whole training runs.
+    """
+
+    encoder_s: float
+    decoder_s: float
+
+    def time_s(self, work: Work) -> float:
+        """Return the estimated seconds of counted work on this host."""
+        return sum(
+            n * (self.encoder_s if part == ENCODER else self.decoder_s)
+            for part, n in work.forwards.items()
+        )
+
+
+def predicted_time_s(cost: Cost, times: Calibration) -> float:
+    """Return the seconds that training and look-aheads take if every pass takes the measured time.
+
+    Averaging models, and all that is not a pass, is left out.
+    """
+    return times.time_s(cost.work)
+
+
+def job_cost(job: Job, load: Load, part_bytes: Mapping[str, int] | None = None) -> Cost:
+    """Return the cost of a job; `part_bytes` are those of the encoder and of each task's decoder.
+
+    Every chosen client gets the model and sends it back each round, unless it trains alone.
+    """
+    model = sum(part_bytes[part] for part in (ENCODER, *job.tasks)) if part_bytes else 0
+    total = Cost()
+    for index in range(job.first_round, job.last_round):
+        measuring = index < job.first_round + job.measured_rounds
+        chosen = load.draw.chosen(job, index)
+        sent = model * len(chosen) if job.travels else 0
+        total += Cost(rounds=1, upload_bytes=sent, download_bytes=sent)
+        for client in chosen:
+            total += _client_cost(job, load, client, measuring=measuring)
+    return total
+
+
+def part_bytes(weights: Checkpoint, tasks: str) -> dict[str, int]:
+    """Return the bytes of the encoder and of each task's decoder as they travel."""
+    encoder = weights.restricted("").bytes
+    return {ENCODER: encoder} | {t: weights.restricted(t).bytes - encoder for t in tasks}
+
+
+def method_cost(
+    jobs: Sequence[Job], load: Load, part_bytes: Mapping[str, int] | None = None
+) -> Cost:
+    """Return the cost of all jobs of a method."""
+    return sum((job_cost(job, load, part_bytes) for job in jobs), Cost())
+
+
+def _client_cost(job: Job, load: Load, client: int, *, measuring: bool) -> Cost:
+    """Return the cost of one client's round."""
+    rest = load.draw.protocol.trains_on_rest
+    sizes = epoch_batches(load.lengths[client], load.batch_size, rest=rest)
+    images = sum(sizes) * load.epochs
+    cost = Cost(client_rounds=1, training=training(job.tasks, images, job.local))
+    if not measuring:
+        return cost
+    looked = sizes[:: job.affinity.every or load.look_ahead_every] * load.epochs
+    return cost + Cost(
+        look_aheads=len(looked),
+        looking_ahead=looking_ahead(
+            job.tasks, sum(looked), job.affinity.mode, shares=shares_gradients(job.local)
+        ),
+    )
