@@ -5,20 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from harness.accounting import Accountant, Bill, Figures, bill
+from harness.accounting import Accountant, Bill, bill
+from harness.cell_keeper import CellKeeper
+from harness.checkpoints import CellCheckpoints
+from harness.conditions import RESUMED, Conditions
 from harness.config import RunConfig
 from harness.data.store import Store
-from harness.errors import HarnessError
+from harness.errors import DamagedRunError, HarnessError, StorageError
 from harness.federated.job import Engine, Job, Outcome
+from harness.federated.keeping import JobState, Keeper
 from harness.federated.local import LocalEngine
 from harness.instruments import Instruments
+from harness.limits import BudgetReachedError
 from harness.memory import PeakMemory, memory_errors
 from harness.methods.registry import MethodSpec
 from harness.methods.schedule import Served, carry_out
+from harness.parts import Part, whole_bill
 from harness.phases import PhaseLog
 from harness.plan import cell_setting
 from harness.recorder import CellRecorder, Progress
+from harness.recovery import CellPast
 from harness.settings import federation
 from harness.target import Target
 from models.network import Architecture
@@ -49,12 +57,13 @@ class Bench:
     log: PhaseLog
     instruments: Instruments
     accountant: Accountant
-    mean_predictor: Mapping[str, float]
+    constants: Mapping[str, Mapping[str, float]]
     zero_s: float
 
-    def engine(self, seed: int, recorder: CellRecorder) -> Engine:
+    def engine(self, seed: int, recorder: CellRecorder, keeper: Keeper) -> Engine:
         """Return the engine that plays all clients on this host."""
-        return LocalEngine(self.source, self.architecture, federation(self.config), seed, recorder)
+        settings = federation(self.config)
+        return LocalEngine(self.source, self.architecture, settings, seed, recorder, keeper)
 
 
 @dataclass(frozen=True)
@@ -66,13 +75,14 @@ class CellResult:
 
     cell: Cell
     recorder: CellRecorder
-    figures: Sequence[Figures]
+    parts: Sequence[Part]
     bill: Bill
     served: Sequence[Served]
     trained: Sequence[Outcome]
     peak_memory_bytes: int | None
     status: str
     reason: str
+    flags: Sequence[str] = ()
 
     @property
     def losses(self) -> dict[str, float]:
@@ -81,8 +91,10 @@ class CellResult:
 
     @property
     def unseen_losses(self) -> dict[str, float]:
-        """Return the last loss on unseen buildings of every task."""
-        return _means((task, o.unseen_losses[task]) for task, o in self._serving())
+        """Return the last loss on unseen buildings of every task; empty if there are none."""
+        return _means(
+            (task, o.unseen_losses[task]) for task, o in self._serving() if task in o.unseen_losses
+        )
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -120,27 +132,91 @@ class _Keeping:
         return outcome
 
 
-def run_cell(bench: Bench, cell: Cell, on_round: Callable[[Progress], None]) -> CellResult:
-    """Train one cell. A failure of the cell becomes its status, so that others can go on."""
-    recorder = CellRecorder(cell.name, bench.log, on_round)
+@dataclass(frozen=True)
+class CellRecord:
+    """Hold how a cell is kept while it runs: where, what is left from before, who is told.
+
+    `after_round` is called when a round is on the disk; an error it raises stops the cell.
+    """
+
+    checkpoints: CellCheckpoints
+    past: CellPast
+    sitting: int
+    on_round: Callable[[Progress], None]
+    after_round: Callable[[], None]
+
+
+def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
+    """Train one cell, or what is left of it.
+
+    A failure of the cell becomes its status, so that others can go on. A run whose files cannot be
+    written, or are damaged, cannot go on.
+    """
+    recorder = CellRecorder(cell.name, bench.log, record.on_round)
     memory = PeakMemory()
     memory.reset()
+    conditions = Conditions(bench.instruments.processes)
+
+    def note() -> dict[str, Any]:
+        return {
+            "sitting": record.sitting,
+            "flags": conditions.so_far(),
+            "peak_memory_bytes": memory.read_bytes(),
+        }
+
+    keeper = _Stopping(
+        CellKeeper(record.checkpoints, record.past.saved, recorder, bench.log, note),
+        record.after_round,
+    )
     trained: list[Outcome] = []
     served: Sequence[Served] = ()
     status, reason = "done", ""
     try:
-        engine = _Keeping(bench.engine(cell.seed, recorder), trained)
+        engine = _Keeping(bench.engine(cell.seed, recorder, keeper), trained)
         setting = cell_setting(bench.config, cell.seed)
         with memory_errors():
             served = carry_out(cell.spec.schedule(setting), engine)
+    except (StorageError, DamagedRunError):
+        raise
     except HarnessError as error:
         status, reason = "failed", error.message
+    except BudgetReachedError as error:
+        status, reason = "interrupted", str(error)
     except KeyboardInterrupt:
         status, reason = "interrupted", "stopped by the user"
-    segments = bench.log.segments[recorder.first_segment :]
-    streams = bench.instruments.streams(segments[-1].end_s) if segments else None
-    figures = [bench.accountant.figures(segment, streams) for segment in segments]
+    parts = [*record.past.parts, *_part(bench, recorder, record.sitting)]
+    bills = [part.bill(bench.instruments.reason) for part in parts]
+    peaks = [p for p in (record.past.peak_memory_bytes, memory.read_bytes()) if p is not None]
+    resumed = [RESUMED] if record.past.interruptions else []
+    flags = [*resumed, *record.past.flags, *conditions.at_end()]
     return CellResult(
-        cell, recorder, figures, bill(figures, streams, bench.instruments.reason),
-        served, trained, memory.read_bytes(), status, reason,
+        cell, recorder, parts, whole_bill(bills) if bills else bill((), None, ""), served, trained,
+        max(peaks, default=None), status, reason, tuple(dict.fromkeys(flags)),
     )  # fmt: skip
+
+
+class _Stopping:
+    """Keep as another keeper does, then let the run stop."""
+
+    def __init__(self, keeper: Keeper, after_round: Callable[[], None]) -> None:
+        self._keeper = keeper
+        self._after_round = after_round
+
+    def recall(self, job: Job) -> JobState | None:
+        """Return what the other keeper has."""
+        return self._keeper.recall(job)
+
+    def keep(self, job: Job, state: JobState) -> None:
+        """Keep the state; only then is it safe to stop."""
+        self._keeper.keep(job, state)
+        self._after_round()
+
+
+def _part(bench: Bench, recorder: CellRecorder, sitting: int) -> list[Part]:
+    """Return what this sitting measured of the cell; nothing if it was stopped at once."""
+    segments = bench.log.segments[recorder.first_segment :]
+    if not segments:
+        return []
+    streams = bench.instruments.streams(segments[-1].end_s)
+    figures = [bench.accountant.figures(segment, streams) for segment in segments]
+    return [Part(sitting, bench.zero_s, figures, streams)]

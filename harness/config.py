@@ -9,24 +9,29 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from harness.cooling import parse_cool_down
+from harness.data.catalogue import DATA_SETS, SCENES, Layout, default_cache, find_store, read_layout
 from harness.data.config import ScenesConfig
 from harness.data.errors import DataError
 from harness.errors import HarnessError, UsageError, raise_all, unknown
+from harness.federated.descent import OPTIMIZERS, SCHEDULES
 from harness.methods import registry
 from harness.methods.registry import MethodSpec
 from harness.methods.schedule import Setting
+from harness.order import ORDERS
+from harness.protocol import PROTOCOLS, RELEASE, REPAIRED
 from models.registry import MODELS
-from models.tasks import TASKS
+from models.tasks import LOSSES, TASKS
 
 MOST_SEEDS = 10_000
-
-DATA_SETS = {"scenes": "ray-cast rooms with exact labels, made on the spot"}
 
 
 def _option(default: Any, meaning: str, *, metavar: str = "N") -> Any:  # noqa: ANN401
@@ -48,11 +53,13 @@ class RunConfig:
         metavar="LIST",
     )
     tasks: str = _option("sdnkt", "task letters, as in sdnkt or erckt", metavar="LETTERS")
-    data: str = _option("scenes", "data set", metavar="NAME")
+    data: str = _option(
+        SCENES, "data set: " + ", ".join(DATA_SETS) + ", or the folder of a store", metavar="NAME"
+    )
     model: str = _option("small", "network: " + ", ".join(MODELS), metavar="NAME")
     size: int = _option(64, "image side in pixels")
     clients: int = _option(16, "clients, one building each")
-    images: int = _option(96, "images per client; the last eighth is held out for the test")
+    images: int = _option(96, "images per client; the last eighth tests, as many more validate")
     unseen_buildings: int = _option(4, "test buildings that no client owns")
     unseen_images: int = _option(16, "images per unseen building")
     data_seed: int = _option(1, "seed of the data; the same for all learning seeds")
@@ -61,7 +68,17 @@ class RunConfig:
     rounds: int = _option(14, "rounds every task is trained for")
     epochs: int = _option(1, "local epochs per round")
     batch_size: int = _option(8, "images per training step")
+    protocol: str = _option(
+        "repaired", "training protocol: " + ", ".join(PROTOCOLS), metavar="NAME"
+    )
+    loss: str = _option("auto", "loss: " + ", ".join(LOSSES), metavar="NAME")
     learning_rate: float = _option(1.0, "learning rate of the first round")
+    optimizer: str = _option(
+        "heavy-ball", "kind of momentum: " + ", ".join(OPTIMIZERS), metavar="NAME"
+    )
+    schedule: str = _option(
+        "polynomial", "how the learning rate falls: " + ", ".join(SCHEDULES), metavar="NAME"
+    )
     momentum: float = _option(0.9, "momentum of the local optimizer")
     weight_decay: float = _option(1e-4, "weight decay of the local optimizer")
     look_ahead_every: int = _option(10, "batches from one affinity look-ahead to the next")
@@ -71,6 +88,10 @@ class RunConfig:
     threads: int = _option(0, "processor threads; 0 is all that device and host have")
     idle_s: float = _option(3.0, "seconds of idle power before and after, if a meter is there")
     rate_hz: float = _option(10.0, "samples per second asked of the meter")
+    order: str = _option(
+        "random", "order of the methods in a seed: " + ", ".join(ORDERS), metavar="NAME"
+    )
+    cool_down: str = _option("auto", "pause between cells: auto, off or seconds", metavar="TIME")
     quick: bool = _option(False, "tiny run to see that all works; not for publication")
     out: str = _option("results", "folder that run folders are made in", metavar="DIR")
     cache: str = _option("", "folder of generated data; default ~/.cache", metavar="DIR")
@@ -89,9 +110,26 @@ class RunConfig:
         )
 
     @property
+    def cache_folder(self) -> Path:
+        """Return the folder that data sets are kept in."""
+        return Path(self.cache) if self.cache else default_cache(os.environ, Path.home())
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Return how many clients and images the data set has.
+
+        Raises:
+            DataError: if there is no such data set, or its store is damaged.
+        """
+        if self.data == SCENES:
+            return self.scenes.layout()
+        return read_layout(find_store(self.data, self.cache_folder))
+
+    @property
     def setting(self) -> Setting:
         """Return what a method is asked to train."""
-        return Setting(self.tasks, self.rounds)
+        protocol = PROTOCOLS.get(self.protocol, REPAIRED)  # a wrong name is reported by itself
+        return Setting(self.tasks, self.rounds, protocol=protocol)
 
     def method_specs(self) -> list[MethodSpec]:
         """Return the methods read."""
@@ -104,6 +142,7 @@ class RunConfig:
     def digest(self) -> str:
         """Return a short hash of everything that decides results, not where they are put."""
         values = {k: v for k, v in self.as_dict().items() if k not in ("out", "cache")}
+        values["data"] = Path(self.data).name  # a store says in its name what it was made from
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -169,17 +208,26 @@ def read_file(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read configuration {path}: {error}") from None
+    return check_values(values, str(path))
+
+
+def check_values(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Check the names and types of values that `where` gives to fields.
+
+    Raises:
+        UsageError: if a key is unknown or its value of another type.
+    """
     known = {f.name: f for f in fields(RunConfig)}
     problems: list[HarnessError] = []
     read: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
-            problems.append(unknown(f"key in {path}:", key, known))
+            problems.append(unknown(f"key in {where}:", key, known))
             continue
         try:
             read[key] = _from_toml(known[key], value)
         except UsageError as error:
-            problems.append(UsageError(f"{path}: {error.message}"))
+            problems.append(UsageError(f"{where}: {error.message}"))
     raise_all(problems)
     return read
 
@@ -204,13 +252,48 @@ def make_config(given: Mapping[str, Any], from_file: Mapping[str, Any] | None = 
         HarnessError: naming every impossible value or combination at once.
     """
     chosen = {**(from_file or {}), **given}
-    base = QUICK if chosen.get("quick") else {}
-    config = RunConfig(**{**base, **chosen})
+    base = {**(QUICK if chosen.get("quick") else {})}
+    if chosen.get("protocol") == RELEASE.name:
+        base["loss"] = RELEASE.name
+    config = _with_data(RunConfig(**{**base, **chosen}), chosen)
     if "methods" not in chosen:  # nobody asked for three splits of two tasks
         possible = [s.text for s in config.method_specs() if not s.problems(config.setting)]
         config = replace(config, methods=tuple(possible))
     raise_all(_problems(config))
     return config
+
+
+_OF_SCENES = ("size", "clients", "images", "unseen_buildings", "unseen_images", "data_seed", "skew")
+"""Options that say what to generate; other data sets are as they are."""
+
+
+def _with_data(config: RunConfig, chosen: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration with the numbers of an imported data set in place of options.
+
+    Raises:
+        UsageError: if the data set is unknown or not here, or options contradict it.
+    """
+    if config.data == SCENES:
+        return config
+    try:
+        layout = config.layout
+    except DataError as error:
+        raise UsageError(error.message, error.remedy) from error
+    found: dict[str, Any] = {
+        "size": layout.size,
+        "clients": layout.count("train"),
+        "images": layout.mean_length("train") + layout.mean_length("test"),
+        "unseen_buildings": layout.count("test_unseen"),
+        "unseen_images": layout.mean_length("test_unseen"),
+        "data_seed": RunConfig.data_seed,
+        "skew": RunConfig.skew,
+    }
+    wrong = [name for name in _OF_SCENES if chosen.get(name, found[name]) != found[name]]
+    if wrong:
+        options = ", ".join("--" + name.replace("_", "-") for name in wrong)
+        text = f"{options}: only {SCENES} are made to measure, {config.data} is as it is"
+        raise UsageError(text, "Leave it out.")
+    return replace(config, **found)
 
 
 def _problems(config: RunConfig) -> list[HarnessError]:
@@ -219,8 +302,13 @@ def _problems(config: RunConfig) -> list[HarnessError]:
         UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
         for name, least in _LEAST.items()
         if not least <= (value := getattr(config, name)) < math.inf  # refuses NaN too
+        and (config.data == SCENES or name not in _OF_SCENES)
     ]
     found += _seed_problems(config)
+    try:
+        parse_cool_down(config.cool_down)
+    except UsageError as error:
+        found.append(error)
     if config.momentum >= 1.0:
         found.append(UsageError(f"--momentum must be below 1, got {config.momentum}"))
     if config.clients_per_round > config.clients:
@@ -231,13 +319,22 @@ def _problems(config: RunConfig) -> list[HarnessError]:
                 "Lower --clients-per-round or raise --clients.",
             )
         )
-    try:
-        _ = config.scenes
-    except DataError as error:
-        found.append(UsageError(error.message, error.remedy))
+    found += _data_problems(config)
     if config.model == "xception" and config.size % 16:
         found.append(UsageError(f"xception needs --size in multiples of 16, got {config.size}"))
     return found
+
+
+def _data_problems(config: RunConfig) -> list[HarnessError]:
+    try:
+        layout = config.layout
+    except DataError as error:
+        return [UsageError(error.message, error.remedy)]
+    missing = [task for task in config.tasks if task in TASKS and task not in layout.tasks]
+    if missing:
+        text = f"data set {config.data} has no labels for task {', '.join(missing)}"
+        return [UsageError(text, f"It has: --tasks {layout.tasks}")]
+    return []
 
 
 def _seed_problems(config: RunConfig) -> list[HarnessError]:
@@ -266,8 +363,12 @@ def _name_problems(config: RunConfig) -> list[HarnessError]:
     if not config.tasks:
         found.append(UsageError("--tasks is empty", f"Known: {', '.join(TASKS)}"))
     for kind, name, known in (
-        ("data set", config.data, DATA_SETS),
         ("model", config.model, MODELS),
+        ("loss", config.loss, LOSSES),
+        ("order", config.order, ORDERS),
+        ("protocol", config.protocol, PROTOCOLS),
+        ("optimizer", config.optimizer, OPTIMIZERS),
+        ("schedule", config.schedule, SCHEDULES),
     ):
         if name not in known:
             found.append(unknown(kind, name, known))

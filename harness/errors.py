@@ -1,7 +1,9 @@
 """Hold every fatal error: what happened, what to do about it, and the exit status the shell sees.
 
 Exit statuses: 0 done, 1 internal error, 2 usage or configuration, 3 device or meter missing or not
-permitted, 5 some cells failed, 130 interrupted. Others belong to commands still to come.
+permitted, 4 finished but unstable, 5 some cells failed, 6 worse than a threshold, 7 results that
+cannot be read or compared, 8 a budget is reached and the run can go on later, 9 files cannot be
+written or data cannot be read, 130 interrupted and the run can go on later.
 """
 
 from __future__ import annotations
@@ -12,7 +14,12 @@ from collections.abc import Iterable, Sequence
 EXIT_DONE = 0
 EXIT_USAGE = 2
 EXIT_DEVICE = 3
+EXIT_UNSTABLE = 4
 EXIT_CELLS_FAILED = 5
+EXIT_WORSE = 6
+EXIT_UNREADABLE = 7
+EXIT_BUDGET = 8
+EXIT_FILES = 9
 EXIT_INTERRUPTED = 130
 
 
@@ -56,24 +63,42 @@ class StorageError(HarnessError):
     """Report that files cannot be written: no permission, no space, read-only."""
 
     code = "storage"
+    exit_status = EXIT_FILES
+
+
+class BusyError(HarnessError):
+    """Report that another run is going on where this one would be."""
+
+    code = "busy"
+    exit_status = EXIT_FILES
+
+
+class DamagedRunError(HarnessError):
+    """Report that a run folder cannot be gone on with, as a file in it is not what was written."""
+
+    code = "damaged"
+    exit_status = EXIT_UNREADABLE
 
 
 class SourceDataError(HarnessError):
     """Report that training data cannot be made or are damaged."""
 
     code = "data"
+    exit_status = EXIT_FILES
 
 
 class MemoryExceededError(HarnessError):
     """Report that training needs more memory than the device has."""
 
     code = "memory"
+    exit_status = EXIT_USAGE
 
 
 class DivergedError(HarnessError):
     """Report a loss that is no longer a finite number."""
 
     code = "diverged"
+    exit_status = EXIT_CELLS_FAILED
 
 
 class SeveralProblems(HarnessError):  # noqa: N818 - it holds errors, it is none of its own

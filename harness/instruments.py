@@ -7,6 +7,7 @@ import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +28,7 @@ class Instruments:
     def __init__(self, collector: Collector | None, reason: str, log: PhaseLog) -> None:
         self._collector = collector
         self._log = log
+        self._cost: dict[str, Any] | None = None
         self.reason = reason
 
     def streams(self, until_s: float) -> StreamSet | None:
@@ -37,13 +39,17 @@ class Instruments:
         return self._collector.streams()
 
     def idle(self, seconds: float, sleep: Callable[[float], None] = time.sleep) -> Reading | None:
-        """Do nothing for a while and return what that took; None without a meter or seconds."""
+        """Do nothing for a while and return what that took; None without a meter or seconds.
+
+        The first such window also tells what the collector itself costs.
+        """
         if self._collector is None or seconds <= 0:
             return None
         with self._log.phase(Label("idle")):
             sleep(seconds)
         segment = self._log.segments[-1]
         streams = self.streams(segment.end_s)
+        self._cost = self._cost or self._collector_cost(segment.start_s, segment.end_s, "idle")
         return energy(streams, segment.start_s, segment.end_s) if streams else None
 
     def describe(self) -> dict[str, Any] | None:
@@ -52,24 +58,40 @@ class Instruments:
             return None
         streams = self._collector.streams()
         info = streams.info.to_dict()
+        cost = self._cost or self._collector_cost(0.0, time.monotonic(), "run")
         return {
             **info,
             "name": self._collector.meter,
             "rate_hz": 1.0 / streams.period_s,
             "late": self._collector.late,
-            "collector_cpu_s": self._collector.cpu_s,
+            "collector_cpu_s": self._collector.cost.cpu_s,
+            "collector_cost": cost,
         }
+
+    def _collector_cost(self, start_s: float, end_s: float, during: str) -> dict[str, Any] | None:
+        """Return the collector's share of one core and the time of one reading; None if unknown."""
+        cost = self._collector.cost.over(start_s, end_s) if self._collector else None
+        return {"during": during, **asdict(cost)} if cost else None
 
     def trace(self, start_s: float, end_s: float, zero_s: float) -> list[dict[str, object]]:
         """Return the samples of a window as rows of the trace file; none without a meter."""
         if self._collector is None:
             return []
-        rows = [
-            row
-            for stream in self._collector.streams().streams
-            for row in _trace_rows(stream, start_s, end_s, zero_s)
-        ]
-        return sorted(rows, key=itemgetter("t_s", "rail"))
+        return trace_rows(self._collector.streams(), start_s, end_s, zero_s)
+
+    @property
+    def processes(self) -> list[int]:
+        """Return the processes that measure, whose work is not foreign."""
+        number = self._collector.process_id if self._collector else None
+        return [] if number is None else [number]
+
+
+def trace_rows(
+    streams: StreamSet, start_s: float, end_s: float, zero_s: float
+) -> list[dict[str, object]]:
+    """Return the samples of a window as rows of the trace file."""
+    rows = [row for s in streams.streams for row in _trace_rows(s, start_s, end_s, zero_s)]
+    return sorted(rows, key=itemgetter("t_s", "rail"))
 
 
 def _trace_rows(
@@ -99,11 +121,16 @@ def idle_power_w(reading: Reading | None) -> float | None:
 
 @contextmanager
 def instruments(
-    target: Target, rate_hz: float, log: PhaseLog, root: Path = Path("/")
+    target: Target,
+    rate_hz: float,
+    log: PhaseLog,
+    root: Path = Path("/"),
+    record: Path | None = None,
 ) -> Iterator[Instruments]:
     """Run the target's meter as long as the context is open.
 
-    Raw samples go to a temporary file; what of them belongs to cells is written with the results.
+    Raw samples go to the file `record`, by default a temporary one; what of them belongs to cells
+    is written with the results.
 
     Raises:
         MeterMissingError: if the meter that looked usable cannot be started.
@@ -113,7 +140,8 @@ def instruments(
         return
     with TemporaryDirectory(prefix="samples-") as folder:
         try:
-            collector = Collector(target.meter, root, rate_hz, Path(folder) / "samples.bin")
+            path = record or Path(folder) / "samples.bin"
+            collector = Collector(target.meter, root, rate_hz, path)
             collector.start()
         except DeviceError as error:
             raise MeterMissingError(error.message, error.remedy) from error

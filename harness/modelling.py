@@ -8,7 +8,6 @@ from devices.power_model import PowerModel
 from devices.time_model import TimeModel
 from harness.accounting import DeviceModel
 from harness.config import RunConfig
-from harness.data.dataset import size_bytes
 from harness.federated.work import ENCODER
 from harness.plan import Estimate, calibrate, planned_run
 from harness.target import Target
@@ -52,4 +51,4 @@ def estimate(config: RunConfig, target: Target, architecture: Architecture) -> E
         joules = power.energy_on_host_j(seconds, seconds * target.threads)
     else:
         joules = power.energy_elsewhere_j(device.time_s(work))
-    return Estimate(seconds, joules, size_bytes(config.scenes))
+    return Estimate(seconds, joules, config.layout.bytes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,6 +40,8 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         names = [option_name(field)]
         if field.name == "methods":
             names.append("--method")
+        if field.name == "data":
+            names.append("--dataset")
         parser.add_argument(
             *names, dest=field.name, metavar=field.metadata["metavar"], help=text.replace("%", "%%")
         )
@@ -66,8 +68,8 @@ def read_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> argpa
     return parsed
 
 
-def config_from(parsed: argparse.Namespace) -> RunConfig:
-    """Put together what the options and the file say.
+def config_from(parsed: argparse.Namespace, base: Mapping[str, Any] | None = None) -> RunConfig:
+    """Put together what the options and the file say, over the values of `base` if there are any.
 
     Raises:
         HarnessError: for every value or combination that is impossible.
@@ -78,4 +80,5 @@ def config_from(parsed: argparse.Namespace) -> RunConfig:
         if value is None:
             continue
         given[field.name] = value if isinstance(value, bool) else parse_option(field, value)
-    return make_config(given, read_file(Path(parsed.config)) if parsed.config else None)
+    from_file = read_file(Path(parsed.config)) if parsed.config else {}
+    return make_config(given, {**(base or {}), **from_file})

@@ -12,7 +12,9 @@ import numpy as np
 from harness.config import RunConfig
 from harness.federated.affinity import Affinity, RoundAffinity
 from harness.federated.job import Checkpoint, Job, Outcome
-from harness.federated.work import ENCODER, Work, evaluating, looking_ahead, training
+from harness.federated.rounds import Draw
+from harness.federated.work import Work, evaluating
+from harness.methods.cost import Calibration, Load, job_cost
 from harness.methods.registry import MethodSpec
 from harness.methods.schedule import Setting, carry_out
 
@@ -43,7 +45,7 @@ class PaperEngine:
         rounds = (RoundAffinity(job.first_round, made_up, made_up, 0),)
         affinity = Affinity(job.tasks, rounds) if job.measure_affinity else None
         losses = {task: float(self._random.uniform(0.9, 1.1)) for task in job.tasks}
-        return Outcome(job, Checkpoint({}), losses, affinity)
+        return Outcome(job, Checkpoint({}), losses, affinity, validation_losses=losses)
 
 
 def cell_setting(config: RunConfig, seed: int) -> Setting:
@@ -58,41 +60,34 @@ def planned_jobs(spec: MethodSpec, setting: Setting) -> list[Job]:
     return engine.jobs
 
 
-def planned_work(job: Job, config: RunConfig) -> Work:
-    """Return the passes of one job, tests included."""
-    size = min(config.batch_size, config.scenes.length("train"))
-    steps = config.scenes.length("train") // size
-    shares = job.per_round(config.clients_per_round) * config.epochs
-    work = training(job.tasks, job.rounds * shares * steps * size, job.local)
-    if job.measured_rounds:
-        looks = -(-steps // config.look_ahead_every)
-        work = work + looking_ahead(job.tasks, job.measured_rounds * shares * looks * size)
+def planned_load(config: RunConfig, seed: int) -> Load:
+    """Return what the cost of a job depends on, beside the job."""
+    return Load(
+        lengths=config.layout.lengths["train"],
+        draw=Draw(
+            config.layout.count("train"),
+            config.clients_per_round,
+            seed,
+            config.setting.protocol,
+        ),
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        look_ahead_every=config.look_ahead_every,
+    )
+
+
+def planned_work(job: Job, config: RunConfig, seed: int | None = None) -> Work:
+    """Return the passes of one job in the cells of a seed (default: the first), tests included."""
+    cost = job_cost(job, planned_load(config, config.seeds[0] if seed is None else seed))
     tests = sum(
         1
         for done in range(job.first_round + 1, job.last_round + 1)
         if done % config.evaluate_every == 0 or done == job.last_round
     )
-    images = tests * config.clients * config.scenes.length("test")
-    unseen = config.unseen_buildings * config.unseen_images
-    return work + evaluating(job.tasks, images + unseen)
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Hold the measured seconds of one image through the encoder and through one decoder, forward.
-
-    Both are a third of a training step's, so they hold for whole training runs.
-    """
-
-    encoder_s: float
-    decoder_s: float
-
-    def time_s(self, work: Work) -> float:
-        """Return the estimated seconds of counted work on this host."""
-        return sum(
-            n * (self.encoder_s if part == ENCODER else self.decoder_s)
-            for part, n in work.forwards.items()
-        )
+    images = tests * config.layout.images("test")
+    validation = config.layout.images("validation")
+    unseen = config.layout.images("test_unseen")
+    return cost.work + evaluating(job.tasks, images + validation + unseen)
 
 
 def calibrate(
@@ -118,10 +113,11 @@ def _step_time_s(
     """Return the seconds per image of the fastest of a few training steps."""
     import torch  # noqa: PLC0415 - planning on paper needs no torch
 
+    from models.losses import named  # noqa: PLC0415
     from models.network import build  # noqa: PLC0415
     from models.step import accumulate_gradients  # noqa: PLC0415
 
-    net = build(architecture, tasks, 0).train()
+    net = build(architecture, tasks, 0, named(config.loss, masked=False)).train()
     images, targets = random_batch(tasks, config.batch_size, config.size)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-6, momentum=0.9)
     times = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -50,6 +50,11 @@ class CellRecorder:
         self.first_segment = len(log.segments)
         self.values: list[Value] = []
         self.jobs: list[Job] = []
+
+    def take_up(self, values: Iterable[Value], task_rounds: int) -> None:
+        """Go on from what was recorded before the cell was stopped."""
+        self.values += values
+        self._task_rounds += task_rounds
 
     def phase(
         self, name: str, *, round_index: int | None = None, client: int | None = None

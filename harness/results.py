@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ from harness.schema import CELLS, METRICS, PHASE_ROWS, Column
 
 Row = Mapping[str, object]
 
+UNNAMED = ".new-"
+"""Begins the name of a run folder that is still being made."""
+
 
 class RunFolder:
     """Own the files of one run."""
@@ -31,28 +35,41 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, parent: Path, run_id: str) -> RunFolder:
-        """Make a new folder with the headers of its tables.
+    def create(
+        cls, parent: Path, run_id: str, manifest: Mapping[str, Any] | None = None
+    ) -> RunFolder:
+        """Make a new folder with the headers of its tables, and with a manifest if one is given.
+
+        It gets its name only when all is in it. What an earlier attempt left half made is removed.
 
         Raises:
-            StorageError: if the folder cannot be made or written to.
+            StorageError: if the folder cannot be made or written to, or there is one of that name.
         """
-        path = parent / run_id
+        path, unnamed = parent / run_id, parent / f"{UNNAMED}{run_id}"
         with storage_errors(path):
             parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir()
-        folder = cls(path)
+            for litter in parent.glob(f"{UNNAMED}*"):
+                shutil.rmtree(litter)
+            unnamed.mkdir()
         for name, columns in (("cells", CELLS), ("metrics", METRICS), ("phases", PHASE_ROWS)):
-            write_atomically(path / f"{name}.csv", csv_text(columns, []).encode())
-        return folder
+            write_atomically(unnamed / f"{name}.csv", csv_text(columns, []).encode())
+        if manifest is not None:
+            cls(unnamed).manifest(manifest)
+        with storage_errors(path):
+            if path.exists():
+                shutil.rmtree(unnamed)
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            unnamed.rename(path)
+            sync_names(parent)
+        return cls(path)
 
     def append(self, table: str, columns: Sequence[Column], rows: Iterable[Row]) -> None:
         """Append rows to a table, all or none."""
-        _append(self.path / f"{table}.csv", csv_text(columns, rows, header=False).encode())
+        append_durably(self.path / f"{table}.csv", csv_text(columns, rows, header=False).encode())
 
     def event(self, **values: object) -> None:
         """Append one line to the event log."""
-        _append(self.path / "events.jsonl", (json_text(values) + "\n").encode())
+        append_durably(self.path / "events.jsonl", (json_text(values) + "\n").encode())
 
     def manifest(self, values: Mapping[str, Any]) -> None:
         """Write the manifest anew."""
@@ -108,8 +125,10 @@ def json_text(values: Mapping[str, object], indent: int | None = None) -> str:
     return json.dumps(values, allow_nan=False, indent=indent, sort_keys=False)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, sync it and rename it into place.
+def write_atomically(path: Path, content: bytes, *, sync_folder: bool = True) -> None:
+    """Write a file under a temporary name, sync it, rename it into place and sync the folder.
+
+    The folder need not be synced if another file is written to it right afterwards.
 
     Raises:
         StorageError: if that fails; the file is then as it was before.
@@ -124,9 +143,25 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+        if sync_folder:
+            sync_names(path.parent)
 
 
-def _append(path: Path, content: bytes) -> None:
+def sync_names(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def append_durably(path: Path, content: bytes) -> None:
+    """Append to a file and sync it; what does not fit is taken back.
+
+    Raises:
+        StorageError: if that fails; the file is then as it was before.
+    """
     with storage_errors(path), path.open("ab", buffering=0) as stream:
         before = stream.seek(0, os.SEEK_END)
         try:

@@ -21,6 +21,7 @@ from harness.target import describe_host
 if TYPE_CHECKING:
     from harness.cell import Cell, CellResult
     from harness.config import RunConfig
+    from harness.limits import Limits
     from harness.plan import Estimate
     from harness.recorder import Progress
     from harness.session import RunSummary
@@ -87,13 +88,35 @@ class RunScreen:
         hanging = partial(textwrap.fill, width=width, subsequent_indent=" " * 9)
         self._print("\n".join(map(hanging, lines)))
 
-    def estimate(self, expected: Estimate) -> None:
+    def estimate(self, expected: Estimate, results_bytes: float) -> None:
         """Print the expected cost and where the expectation comes from."""
         self._print(
-            f"Expect   {duration(expected.time_s)}, {expected.energy_model_j:.0f} J modelled,"
-            f" {expected.disk_bytes / 1e6:.0f} MB of data on disk"
-            "\n         (training and tests only, from timing a few steps here)"
+            f"Expect   {duration(expected.time_s)} and {expected.energy_model_j:.0f} J modelled for"
+            " training and tests of the whole run"
+            "\n         (from timing a few steps here, and the profile's power model);"
+            f"\n         disk: at most {_megabytes(expected.disk_bytes)} of data,"
+            f" {_megabytes(results_bytes)} of results"
         )
+
+    def limits(self, limits: Limits, target: Target) -> None:
+        """Print what the run may take, if that is limited."""
+        said = []
+        if limits.time_s is not None:
+            said.append(duration(limits.time_s))
+        if limits.energy_j is not None:
+            origin = f"measured by {target.meter}" if target.meter else "modelled: no meter here"
+            said.append(f"{limits.energy_j:.0f} J ({origin})")
+        if said:
+            self._print(f"Limit    {' or '.join(said)}; it stops at a round's end")
+
+    def goes_on(self, path: Path | None) -> None:
+        """Print which run is unfinished, if one is."""
+        if path is not None:
+            self._print(f"Goes on  {path} is unfinished (--fresh starts anew instead)")
+
+    def note(self, text: str) -> None:
+        """Print a sentence in full width."""
+        self._print(textwrap.fill(f"Note     {text}", 80, subsequent_indent=" " * 9))
 
     def making_data(self, done: int, total: int) -> None:
         """Show how far the data are."""
@@ -106,9 +129,11 @@ class RunScreen:
         if done >= total:
             self._drop_bar()
 
-    def run_started(self, path: Path) -> None:
-        """Show where results will be."""
+    def run_started(self, path: Path, *, resumed: bool) -> None:
+        """Show where results will be, and what is there already."""
         self._print(f"Results  {path}\n")
+        if resumed:
+            self._print("  going on after the last round that was finished")
 
     def cell_started(self, cell: Cell, number: int, total: int) -> None:
         """Show which cell begins."""
@@ -130,6 +155,9 @@ class RunScreen:
         """Print one line on a finished cell."""
         self._drop_bar()
         name = f"{result.cell.spec.text} seed {result.cell.seed}"
+        if result.status == "interrupted":
+            self._print(f"  {name}: interrupted")
+            return
         if result.status != "done":
             self._print(f"  {name}: {result.status}: {result.reason}")
             return
@@ -141,11 +169,16 @@ class RunScreen:
         """Print the method table, the verdict in words and what spoilt any figure."""
         if summary.done:
             self._table(summary.done)
-        if summary.interrupted:
-            self._print(f"\nInterrupted. What was finished is in {summary.path}")
+        if summary.stopped:
             return
         lines = cell_sentences(summary.done, quick=self._config.quick)
         self._print("\n" + "\n".join([*lines, *_spoilt(summary)]))
+
+    def stopped(self, summary: RunSummary, command: str) -> None:
+        """Print why the run stopped and what to type to go on."""
+        what = "Interrupted" if summary.stopped == "user" else f"Stopped: {summary.reason}"
+        self._print(f"\n{what}.\nFinished rounds are kept in {summary.path}")
+        self._print(f"To go on type the same again:\n  {command}")
 
     def goodbye(self, summary: RunSummary, page: Path | None, next_command: str) -> None:
         """Print where everything is and what to type next."""
@@ -208,6 +241,10 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min"
+
+
+def _megabytes(count: float) -> str:
+    return "1 MB" if count < 1.5e6 else f"{count / 1e6:.0f} MB"
 
 
 def _spoilt(summary: RunSummary) -> list[str]:

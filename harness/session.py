@@ -3,42 +3,57 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
+import math
 import os
+import shutil
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-import safetensors.torch
 import torch
 
-from devices.energy import Reading
+from devices.host import read_state
 from harness.accounting import Accountant
-from harness.cell import Bench, Cell, CellResult, run_cell
+from harness.cell import Bench, Cell, CellRecord, CellResult, run_cell
+from harness.checkpoints import SUFFIX, CellCheckpoints
+from harness.conditions import WARM_START
 from harness.config import RunConfig
-from harness.data.dataset import default_cache, ensure_scenes, open_store
+from harness.cooling import CoolDown, Thermometer, cool_down, parse_cool_down
+from harness.data.catalogue import SCENES
+from harness.data.dataset import open_data_set
 from harness.data.errors import DataError
 from harness.data.store import Store
-from harness.errors import HarnessError, SourceDataError
-from harness.federated.evaluation import mean_predictor_losses
+from harness.errors import DamagedRunError, HarnessError, SourceDataError
+from harness.federated.constants import constant_predictor_losses
 from harness.federated.job import Job
 from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
-from harness.instruments import idle_power_w, instruments
+from harness.identity import identity
+from harness.idle import IdlePower, read_idle
+from harness.instruments import instruments
+from harness.limits import Budget, BudgetReachedError, Limits, Spent
 from harness.manifest import describe_run
 from harness.modelling import device_model, power_model
+from harness.order import ordered
 from harness.phases import Label, PhaseLog
 from harness.recorder import Progress
-from harness.results import RunFolder, csv_text
-from harness.rows import affinity_files, cell_row, delta_mtl, metric_rows, phase_rows
-from harness.schema import CELLS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE
-from harness.settings import federation
+from harness.recovery import RunPast
+from harness.repair import RESTORE, read_events, repair_tables
+from harness.resume import Claim, Start, claim, read_manifest
+from harness.run_writer import REFERENCE, RunWriter
+from harness.settings import federation, task_loss
+from harness.sittings import (
+    SAMPLES,
+    Sitting,
+    next_sitting,
+    read_sittings,
+    recorded,
+    this_boot,
+)
 from harness.target import Target, confine
 from models.network import Architecture
-
-REFERENCE = "independent"
-"""The method that Δ compares with; it runs first in every seed."""
 
 
 class Screen(Protocol):
@@ -48,8 +63,12 @@ class Screen(Protocol):
         """Show how far the data are."""
         ...
 
-    def run_started(self, path: Path) -> None:
-        """Show where results will be."""
+    def run_started(self, path: Path, *, resumed: bool) -> None:
+        """Show where results will be, and whether a run goes on there."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show a sentence that people should know."""
         ...
 
     def cell_started(self, cell: Cell, number: int, total: int) -> None:
@@ -67,11 +86,12 @@ class Screen(Protocol):
 
 @dataclass(frozen=True)
 class RunSummary:
-    """Hold what a finished run left behind."""
+    """Hold what a run left behind; `stopped` is what ended it before its time, if anything did."""
 
     path: Path
     rows: list[dict[str, object]]
-    interrupted: bool
+    stopped: Literal["", "user", "budget"] = ""
+    reason: str = ""
 
     @property
     def done(self) -> list[dict[str, object]]:
@@ -85,7 +105,7 @@ class RunSummary:
 
 
 def matrix(config: RunConfig) -> list[Cell]:
-    """Return the cells in the order in which they run: seed by seed, the reference method first."""
+    """Return the cells as tables list them: seed by seed, the reference first, then as typed."""
     specs = sorted(config.method_specs(), key=lambda spec: spec.name != REFERENCE)
     return [
         Cell(spec, seed, repeat)
@@ -93,6 +113,18 @@ def matrix(config: RunConfig) -> list[Cell]:
         for repeat in range(config.repeats)
         for spec in specs
     ]
+
+
+def running_order(config: RunConfig) -> list[Cell]:
+    """Return the cells in the order in which they run: all methods of a seed, then the next."""
+    cells = matrix(config)
+    blocks = [(seed, repeat) for seed in config.seeds for repeat in range(config.repeats)]
+    found: list[Cell] = []
+    for number, (seed, repeat) in enumerate(blocks):
+        block = [cell for cell in cells if (cell.seed, cell.repeat) == (seed, repeat)]
+        drawn = repeat if config.order == "random" else number
+        found += ordered(block, config.order, seed, drawn)
+    return found
 
 
 def prepare_torch(threads: int) -> None:
@@ -108,22 +140,23 @@ def open_data(config: RunConfig, screen: Screen) -> Store:
         SourceDataError: if it cannot be made, does not fit the disk, or is damaged.
     """
     workers = len(os.sched_getaffinity(0))
+    scenes = config.scenes if config.data == SCENES else None
     try:
-        store = ensure_scenes(config.scenes, cache_folder(config), screen.making_data, workers)
-        return open_store(store.path, verify=True)
+        return open_data_set(config.data, scenes, config.cache_folder, screen.making_data, workers)
     except DataError as error:
         raise SourceDataError(error.message, error.remedy) from error
 
 
-def cache_folder(config: RunConfig) -> Path:
-    """Return the folder that generated data are kept in."""
-    return Path(config.cache) if config.cache else default_cache(os.environ, Path.home())
-
-
 def run(
-    config: RunConfig, target: Target, store: Store, architecture: Architecture, screen: Screen
+    config: RunConfig,
+    target: Target,
+    store: Store,
+    architecture: Architecture,
+    screen: Screen,
+    start: Start,
+    limits: Limits,
 ) -> RunSummary:
-    """Run the whole matrix and write its folder.
+    """Run the whole matrix, or what is left of it, and write its folder.
 
     A cell that fails is written as failed and the next one goes on. However the run ends, the
     manifest says how. The meter's process starts before this one is confined to the device's cores,
@@ -131,17 +164,33 @@ def run(
     """
     log = PhaseLog()
     accountant = Accountant(power_model(target), device_model(target, config, architecture))
-    mean_predictor = mean_predictor_losses(store, config.tasks)
-    with instruments(target, config.rate_hz, log) as meter:
-        confine(target)
-        bench = Bench(
-            config, target, store, architecture, log, meter, accountant, mean_predictor,
-            time.monotonic(),
-        )  # fmt: skip
-        started = dt.datetime.now(dt.timezone.utc)
-        run_id = f"{started:%Y%m%d-%H%M%S}-{target.profile.name}-{config.digest()}"
-        folder = RunFolder.create(Path(config.out), run_id)
-        return _Run(bench, folder, run_id, started, screen).carry_out()
+    constants = constant_predictor_losses(store, config.tasks, task_loss(config, store))
+    who = identity(config, target, store)
+    with claim(Path(config.out), who, config.as_dict(), start) as claimed:
+        past = _past(claimed, target)
+        boot = this_boot()
+        sitting = next_sitting(past.sittings, past.last_moment_s(), boot, time.monotonic())
+        samples = claimed.folder.path / sitting.samples
+        with instruments(target, config.rate_hz, log, record=samples) as meter:
+            confine(target)
+            bench = Bench(
+                config, target, store, architecture, log, meter, accountant, constants,
+                sitting.zero_s,
+            )  # fmt: skip
+            return _Run(bench, claimed, past, sitting, screen, limits).carry_out()
+
+
+def _past(claimed: Claim, target: Target) -> RunPast:
+    """Return what earlier sittings left; torn last lines are cut off on the way."""
+    path = claimed.folder.path
+    try:
+        sittings = read_sittings(claimed.manifest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedRunError(
+            f"{path / 'manifest.json'}: its sittings lack {error}", RESTORE
+        ) from None
+    read = cache(lambda sitting: recorded(path, sitting, target.meter))
+    return RunPast(path, sittings, read_events(path), read)
 
 
 class _Run:
@@ -150,78 +199,146 @@ class _Run:
     def __init__(
         self,
         bench: Bench,
-        folder: RunFolder,
-        run_id: str,
-        started: dt.datetime,
+        claimed: Claim,
+        past: RunPast,
+        sitting: Sitting,
         screen: Screen,
+        limits: Limits,
     ) -> None:
         self._bench = bench
-        self._folder = folder
-        self._run_id = run_id
+        self._folder = claimed.folder
+        self._note = claimed.note
+        self._past = past
+        self._sitting = sitting
         self._screen = screen
-        self._rows: list[dict[str, object]] = []
-        self._reference: dict[tuple[int, int], dict[str, float]] = {}
-        self._idle_w: float | None = None
-        self._written = 0
-        self._manifest: dict[str, Any] = {
-            "schema_version": SCHEMA_VERSION,
-            "run_id": run_id,
-            "status": "running",
-            "created": started.isoformat(timespec="seconds"),
+        self._budget = Budget(limits, time.monotonic, Meterman(bench).spent)
+        self._manifest: dict[str, Any] = dict(read_manifest(self._folder.path))
+        self._resumed = bool(past.sittings)
+        self._idle = {
+            int(s["number"]): read_idle(s.get("idle")) for s in self._manifest.get("sittings", [])
         }
+        self._idle[sitting.number] = IdlePower()
+        self._writer = RunWriter(
+            self._folder, str(self._manifest["run_id"]), bench, sitting, matrix(bench.config)
+        )
+        self._cool_c: float | None = None
+        self._last_cell_s = 0.0
 
     def carry_out(self) -> RunSummary:
+        stopped: Literal["", "user", "budget"] = ""
+        reason = ""
         try:
             self._begin()
-            self._prepare()
             self._cells()
-            self._remember_idle("after", self._bench.instruments.idle(self._bench.config.idle_s))
+            self._remember_idle("after")
+            self._writer.settle(self._idle)
             self._end("done")
         except KeyboardInterrupt:
-            self._end("interrupted")
+            stopped, reason = "user", "stopped by the user"
+            self._end("interrupted", reason)
+        except BudgetReachedError as error:
+            stopped, reason = "budget", str(error)
+            self._end("interrupted", reason)
         except BaseException as error:
             with contextlib.suppress(HarnessError):  # the first failure is the one to report
                 self._end("failed", reason=str(error).splitlines()[0] if str(error) else "")
             raise
-        interrupted = self._manifest["status"] == "interrupted"
-        return RunSummary(self._folder.path, self._rows, interrupted)
+        return RunSummary(self._folder.path, self._writer.rows, stopped, reason)
 
     def _begin(self) -> None:
-        self._manifest |= describe_run(self._bench)
-        self._folder.manifest(self._manifest)
-        self._event("started")
-        self._screen.run_started(self._folder.path)
+        if not self._manifest.get("sittings"):
+            self._manifest |= describe_run(self._bench)
+        self._manifest |= {"status": "running", "reason": ""}
+        self._manifest.setdefault("sittings", []).append(self._sitting.as_dict())
+        self._save_manifest()
+        rows = repair_tables(self._folder.path)
+        self._writer.take_up(rows, self._past.events)
+        self._writer.event("resumed" if self._resumed else "started")
+        if self._note:
+            self._screen.note(self._note)
+        self._screen.run_started(self._folder.path, resumed=self._resumed)
 
     def _end(self, status: str, reason: str = "") -> None:
-        self._manifest["status"] = status
-        self._manifest["reason"] = reason
+        """Write what is still to be written; only then is a run done."""
+        self._manifest |= {"status": status, "reason": reason}
         self._manifest["meter"] = self._bench.instruments.describe()
+        if status != "done":
+            self._save_manifest()
+        self._writer.run_phases()
+        self._writer.event(status, reason=reason)
+        if status == "done":
+            self._save_manifest()
+            with contextlib.suppress(OSError):  # what belongs to cells is in their traces
+                shutil.rmtree(self._folder.path / SAMPLES)
+
+    def _save_manifest(self) -> None:
+        own = self._idle[self._sitting.number].as_dict()
+        self._manifest["sittings"][-1]["idle"] = own
+        first = self._manifest["sittings"][0]["idle"]
+        self._manifest["idle"] = {"before_w": first["before_w"], "after_w": own["after_w"]}
         self._folder.manifest(self._manifest)
-        self._write_run_phases()
-        self._event(status, reason=reason)
 
     def _prepare(self) -> None:
         """Take the idle baseline, then warm up so that the first cell pays for nothing extra."""
-        before = self._bench.instruments.idle(self._bench.config.idle_s)
-        self._idle_w = idle_power_w(before)
-        self._remember_idle("before", before)
+        self._remember_idle("before")
+        self._cool_c = temperature_c()
         with self._bench.log.phase(Label("warm-up")):
             warm_up(self._bench)
 
-    def _remember_idle(self, when: str, reading: Reading | None) -> None:
-        idle = self._manifest.setdefault("idle", {})
-        idle[f"{when}_w"] = idle_power_w(reading)
+    def _remember_idle(self, when: Literal["before", "after"]) -> None:
+        reading = self._bench.instruments.idle(self._bench.config.idle_s)
+        number = self._sitting.number
+        self._idle[number] = self._idle[number].with_reading(when, reading)
+        self._save_manifest()
 
     def _cells(self) -> None:
-        cells = matrix(self._bench.config)
-        for number, cell in enumerate(cells, 1):
-            self._screen.cell_started(cell, number, len(cells))
-            self._event("cell started", cell=cell.name)
-            result = self._judged(run_cell(self._bench, cell, self._screen.round_done))
-            self._write(result)
+        cells = running_order(self._bench.config)
+        finished = {str(row["cell"]) for row in self._writer.rows}
+        left = [cell for cell in cells if cell.name not in finished]
+        if left:
+            self._prepare()
+        for cell in left:
+            warm = False
+            if cell is not left[0]:
+                self._budget.check()
+                warm = not self._cool_down()
+            self._screen.cell_started(cell, cells.index(cell) + 1, len(cells))
+            result = self._one_cell(cell, warm=warm)
             self._screen.cell_done(result)
             if result.status == "interrupted":
+                self._budget.check()
                 raise KeyboardInterrupt
+
+    def _one_cell(self, cell: Cell, *, warm: bool) -> CellResult:
+        path = self._folder.path / "checkpoints" / (cell.name + SUFFIX)
+        checkpoints = CellCheckpoints(path)
+        past = self._past.cell(cell.name, checkpoints, self._bench.accountant)
+        if warm:
+            past = replace(past, flags=(*past.flags, WARM_START))
+        self._writer.event("cell started", cell=cell.name)
+        record = CellRecord(
+            checkpoints, past, self._sitting.number, self._screen.round_done, self._budget.check
+        )
+        began_s = time.monotonic()
+        result = self._judged(run_cell(self._bench, cell, record))
+        self._last_cell_s = time.monotonic() - began_s
+        self._writer.cell(result, past, self._idle)
+        if result.status != "interrupted":
+            checkpoints.remove()
+        return result
+
+    def _cool_down(self) -> bool:
+        """Let the device cool down; say whether the next cell begins as the first one did."""
+        if self._bench.target.meter is None and self._cooling.auto:
+            return True
+        thermometer = Thermometer(temperature_c, time.sleep, time.monotonic)
+        with self._bench.log.phase(Label("cool-down")):
+            cool = cool_down(self._cooling, self._cool_c, self._last_cell_s, thermometer)
+        return cool is not False
+
+    @property
+    def _cooling(self) -> CoolDown:
+        return parse_cool_down(self._bench.config.cool_down)
 
     def _judged(self, result: CellResult) -> CellResult:
         """Return the result, failed if a meter is required and gave no valid figure."""
@@ -230,54 +347,31 @@ class _Run:
             return replace(result, status="failed", reason=result.bill.energy_reason)
         return result
 
-    def _write(self, result: CellResult) -> None:
-        """Write a cell's own files first and its rows last, so that a row means all is there."""
-        bench, folder, name = self._bench, self._folder, result.cell.name
-        key = (result.cell.seed, result.cell.repeat)
-        if result.cell.spec.name == REFERENCE and result.status == "done":
-            self._reference[key] = result.losses
-        delta = delta_mtl(result.losses, self._reference.get(key, {}))
-        self._write_weights(result)
-        self._write_trace(result)
-        for file, text in affinity_files(result).items():
-            folder.text(f"affinity/{file}", text)
-        self._write_run_phases()
-        folder.append("phases", PHASE_ROWS, phase_rows(self._run_id, result.figures, bench.zero_s))
-        folder.append("metrics", METRICS, metric_rows(self._run_id, result, bench.mean_predictor))
-        row = cell_row(bench, self._run_id, result, self._idle_w, delta)
-        folder.append("cells", CELLS, [row])
-        self._rows.append(row)
-        self._event("cell done", cell=name, status=result.status, reason=result.reason)
 
-    def _write_trace(self, result: CellResult) -> None:
-        if not result.figures:
-            return
-        start, end = result.figures[0].segment.start_s, result.figures[-1].segment.end_s
-        samples = self._bench.instruments.trace(start, end, self._bench.zero_s)
-        if samples:
-            file = f"traces/{result.cell.name}.csv.gz"
-            self._folder.compressed(file, csv_text(TRACE, samples))
+class Meterman:
+    """Say what a run has taken since its start, by the meter if there is one, else by the model."""
 
-    def _write_weights(self, result: CellResult) -> None:
-        for outcome in result.outcomes:
-            tensors = {k: v.contiguous() for k, v in outcome.weights.tensors.items()}
-            file = f"checkpoints/{result.cell.name}/{outcome.job.name}.safetensors"
-            self._folder.binary(file, safetensors.torch.save(tensors))
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._modelled_j = 0.0
+        self._segments = 0
 
-    def _write_run_phases(self) -> None:
-        """Write phases that belong to no cell and are not written yet."""
-        bench = self._bench
-        fresh = [s for s in bench.log.segments[self._written :] if not s.label.cell]
-        self._written = len(bench.log.segments)
-        if fresh:
-            streams = bench.instruments.streams(fresh[-1].end_s)
-            figures = [bench.accountant.figures(segment, streams) for segment in fresh]
-            rows = phase_rows(self._run_id, figures, bench.zero_s)
-            self._folder.append("phases", PHASE_ROWS, rows)
+    def spent(self) -> Spent:
+        """Return joules of all phases so far, idling and tests included."""
+        streams = self._bench.instruments.streams(0.0)
+        if streams is not None:
+            totals = [s for s in streams.streams if s.rail.role == "total" and len(s)]
+            return Spent(math.fsum(s.curve_j[-1] for s in totals), measured=True)
+        fresh = self._bench.log.segments[self._segments :]
+        self._segments += len(fresh)
+        figures = (self._bench.accountant.figures(segment, None) for segment in fresh)
+        self._modelled_j += math.fsum(f.energy_model_j for f in figures)
+        return Spent(self._modelled_j, measured=False)
 
-    def _event(self, what: str, **values: object) -> None:
-        now = time.monotonic() - self._bench.zero_s
-        self._folder.event(t_s=round(now, 3), event=what, **values)
+
+def temperature_c() -> float | None:
+    """Return the hottest plausible temperature of this host; None if it shows none."""
+    return read_state(Path("/")).temperature_c
 
 
 def warm_up(bench: Bench) -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from harness.config import RunConfig
+from harness.errors import UsageError
+from harness.federated.batches import Source
 from harness.federated.client import LocalTraining
+from harness.federated.descent import Descent
 from harness.federated.local import Federation
+from harness.protocol import PROTOCOLS
+from models.losses import TaskLoss, named
 
 
 def federation(config: RunConfig) -> Federation:
@@ -15,10 +20,27 @@ def federation(config: RunConfig) -> Federation:
         momentum=config.momentum,
         weight_decay=config.weight_decay,
         look_ahead_every=config.look_ahead_every,
+        protocol=PROTOCOLS[config.protocol],
     )
     return Federation(
         clients_per_round=config.clients_per_round,
         learning_rate=config.learning_rate,
         evaluate_every=config.evaluate_every,
         training=training,
+        loss=config.loss,
+        descent=Descent(config.optimizer, config.schedule),
     )
+
+
+def task_loss(config: RunConfig, source: Source) -> TaskLoss:
+    """Return the loss that a run learns by and is judged by.
+
+    Raises:
+        UsageError: if it cannot be used on these data.
+    """
+    try:
+        return named(config.loss, masked=source.masked)
+    except ValueError as error:
+        raise UsageError(
+            f"--loss {config.loss}: {error}, and these data lack some", "Use --loss auto."
+        ) from None

@@ -7,23 +7,32 @@ import os
 import shlex
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from harness.config import RunConfig
+from harness.config import RunConfig, check_values
 from harness.errors import (
+    EXIT_BUDGET,
     EXIT_CELLS_FAILED,
     EXIT_DONE,
     EXIT_INTERRUPTED,
+    DamagedRunError,
     HarnessError,
+    UsageError,
 )
+from harness.limits import Limits, parse_energy_j, parse_time_s
 from harness.options import Parser, add_config_options, config_from, read_options
+from harness.resume import Start, read_manifest, unfinished
 
 SEEDS_FOR_A_CLAIM = 6
 """With fewer pairs no sign-flip test can reach p < 0.05 (2/2⁶ = 0.031)."""
 
-EPILOG = """exit status: 0 done, 2 wrong usage, 3 device or meter missing, 5 some cells failed,
-130 interrupted. Devices and methods: python -m harness.list devices|methods."""
+EPILOG = """A run that was stopped, by whatever, goes on where it was when the same command is typed
+again. exit status: 0 done, 2 wrong usage, 3 device or meter missing, 5 some cells failed, 7 damaged
+run folder, 8 stopped by --max-time or --max-energy, 9 files cannot be written, 130 interrupted.
+Devices, methods, runs: python -m harness.list devices|methods|runs."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -36,12 +45,11 @@ def main(words: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     add_config_options(parser)
-    parser.add_argument("--dry-run", action="store_true", help="show plan and estimate, then stop")
-    parser.add_argument("--no-report", action="store_true", help="write results without the report")
+    _add_own_options(parser)
     try:
         words = sys.argv[1:] if words is None else words
         parsed = read_options(parser, words)
-        return _run(config_from(parsed), words, dry=parsed.dry_run, report=not parsed.no_report)
+        return _run(_config(parsed), _wishes(parsed), words)
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
@@ -50,36 +58,113 @@ def main(words: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
-def _run(config: RunConfig, words: Sequence[str], *, dry: bool, report: bool) -> int:
+@dataclass(frozen=True)
+class _Wishes:
+    """Hold the options that change no result: how to start, when to stop, what to leave out."""
+
+    start: Start
+    limits: Limits
+    dry: bool
+    report: bool
+
+
+def _add_own_options(parser: Parser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="show plan and estimate, then stop")
+    parser.add_argument("--no-report", action="store_true", help="write results without the report")
+    parser.add_argument(
+        "--fresh", action="store_true", help="start a new run even if one could go on"
+    )
+    parser.add_argument(
+        "--resume", metavar="RUN", help="go on with this run; its own options are taken"
+    )
+    parser.add_argument(
+        "--max-time", metavar="TIME", help="stop at a round's end after 30m, 90s, 1h30m"
+    )
+    parser.add_argument(
+        "--max-energy", metavar="ENERGY", help="stop at a round's end after 5kJ, 500J, 1.5Wh"
+    )
+
+
+def _config(parsed: Namespace) -> RunConfig:
+    """Return the configuration; with --resume that of the run, and the folder it lies in."""
+    if parsed.resume is None:
+        return config_from(parsed)
+    if parsed.fresh:
+        raise UsageError("--fresh and --resume contradict each other", "Leave out one of them.")
+    path = _resumed(parsed)
+    values = read_manifest(path).get("config")
+    if not isinstance(values, dict):
+        raise DamagedRunError(f"{path / 'manifest.json'}: holds no configuration", "Restore it.")
+    own = check_values(values, str(path / "manifest.json"))
+    return config_from(parsed, {**own, "out": str(path.absolute().parent)})
+
+
+def _resumed(parsed: Namespace) -> Path:
+    """Return the run folder meant: a path, or a name in the folder of results."""
+    path = Path(parsed.resume)
+    return path if path.is_dir() else Path(parsed.out or "results") / path
+
+
+def _wishes(parsed: Namespace) -> _Wishes:
+    limits = Limits(
+        parse_time_s(parsed.max_time) if parsed.max_time is not None else None,
+        parse_energy_j(parsed.max_energy) if parsed.max_energy is not None else None,
+    )
+    resume = None if parsed.resume is None else _resumed(parsed)
+    return _Wishes(Start(parsed.fresh, resume), limits, parsed.dry_run, not parsed.no_report)
+
+
+def _run(config: RunConfig, wishes: _Wishes, words: Sequence[str]) -> int:
     from rich.console import Console  # noqa: PLC0415 - help and errors answer without it
 
     from harness.screen import RunScreen  # noqa: PLC0415
     from harness.target import resolve_target  # noqa: PLC0415
 
     target = resolve_target(config)
-    _check_writable(Path(config.out))
+    if not wishes.dry:
+        _check_writable(Path(config.out))
     screen = RunScreen(Console(highlight=False), config)
     screen.plan(target)
+    screen.limits(wishes.limits, target)
+    if wishes.start == Start():
+        screen.goes_on(unfinished(Path(config.out), config.digest()))
     with _terminated_like_interrupted():
-        from harness import modelling, session  # noqa: PLC0415 - imports torch
+        from harness import disk, modelling, session  # noqa: PLC0415 - imports torch
         from harness.memory import memory_errors  # noqa: PLC0415
         from models.registry import architecture  # noqa: PLC0415
 
         session.prepare_torch(target.threads)
         network = architecture(config.model)
         with memory_errors():
-            screen.estimate(modelling.estimate(config, target, network))
-            if dry:
+            expected = modelling.estimate(config, target, network)
+            needed = disk.results_bytes(config, network, expected.time_s)
+            screen.estimate(expected, needed)
+            disk.check_space(Path(config.out), needed)
+            if wishes.dry:
                 return EXIT_DONE
             with screen:
                 store = session.open_data(config, screen)
-                summary = session.run(config, target, store, network, screen)
+                summary = session.run(
+                    config, target, store, network, screen, wishes.start, wishes.limits
+                )
         screen.conclude(summary)
-        if summary.interrupted:
-            return EXIT_INTERRUPTED
-        page = _report(summary.path) if report and summary.done else None
+        if summary.stopped:
+            screen.stopped(summary, _same_command(words))
+            return EXIT_BUDGET if summary.stopped == "budget" else EXIT_INTERRUPTED
+        page = _report(summary.path) if wishes.report and summary.done else None
         screen.goodbye(summary, page, _next_command(config, words))
     return EXIT_CELLS_FAILED if summary.failed else EXIT_DONE
+
+
+def _same_command(words: Sequence[str]) -> str:
+    """Return what to type to go on: the same again, but a run that was new goes on now."""
+    return _command([word for word in words if word != "--fresh"])
+
+
+def _command(words: Sequence[str]) -> str:
+    if "MAKELEVEL" in os.environ:
+        return f'make run ARGS="{shlex.join(words)}"' if words else "make run"
+    return " ".join(["python -m harness.run", shlex.join(words)]).strip()
 
 
 def _next_command(config: RunConfig, words: Sequence[str]) -> str:
@@ -92,9 +177,7 @@ def _next_command(config: RunConfig, words: Sequence[str]) -> str:
             at = kept.index("--seeds")
             del kept[at : at + 2]
         kept += ["--seeds", f"0-{SEEDS_FOR_A_CLAIM - 1}"]
-    if "MAKELEVEL" in os.environ:
-        return f'make run ARGS="{shlex.join(kept)}"' if kept else "make run"
-    return " ".join(["python -m harness.run", shlex.join(kept)]).strip()
+    return _command(kept)
 
 
 def _check_writable(out: Path) -> None:

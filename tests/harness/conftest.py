@@ -20,8 +20,14 @@ class TinySource:
         "d": (100.0, 50.0), "n": (0.0, 64.0), "k": (128.0, 64.0), "t": (128.0, 64.0),
     }  # fmt: skip
 
-    def __init__(self, sizes: tuple[int, ...] = (6, 4, 8, 5), identical: bool = False) -> None:
-        self.sizes = {"train": sizes, "test": (3,) * len(sizes), "test_unseen": (4,)}
+    masked = False
+    depth_unit_m = 0.001
+
+    def __init__(
+        self, sizes: tuple[int, ...] = (6, 4, 8, 5), identical: bool = False, held_out: int = 3
+    ) -> None:
+        apart = (held_out,) * len(sizes)
+        self.sizes = {"train": sizes, "validation": apart, "test": apart, "test_unseen": (4,)}
         self.arrays = {}
         for split, lengths in self.sizes.items():
             for client, length in enumerate(lengths):

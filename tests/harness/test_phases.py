@@ -64,9 +64,9 @@ def test_work_adds_up_without_losing_parts() -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9])
 def test_look_ahead_costs_what_its_definition_says(n: int) -> None:
-    """n tasks: encoder 1 + n·(2 + 1), each decoder 1 forward, 1 to its input, n look-aheads."""
+    """By itself, n tasks: encoder 1 + n·(2 + 1), decoder 1 forward, 1 to its input, n tried."""
     tasks = "sdnkterca"[:n]
-    work = looking_ahead(tasks, 1).forwards
+    work = looking_ahead(tasks, 1, shares=False).forwards
 
     assert work["encoder"] == 1 + 3 * n
     assert all(work[task] == 2 + n for task in tasks)

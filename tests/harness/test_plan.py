@@ -32,11 +32,7 @@ def test_planned_passes_are_the_executed_ones(text: str, make_source, tiny_archi
         RunConfig(), clients=4, images=24, unseen_buildings=1, unseen_images=4, tasks="sdn",
         clients_per_round=2, rounds=4, batch_size=4, look_ahead_every=2, evaluate_every=3,
     )  # fmt: skip
-    source = make_source((20,) * 4)
-    source.sizes["test"] = (4,) * 4
-    for client in range(4):
-        arrays = source.arrays["test", client]
-        source.arrays["test", client] = {k: v[[0, 1, 2, 2]] for k, v in arrays.items()}
+    source = make_source((20,) * 4, held_out=4)
     observer = _Adding()
     engine = LocalEngine(source, tiny_architecture, federation(config), 0, observer)
     spec = registry.parse(text)

@@ -192,7 +192,13 @@ def test_another_device_is_modelled_and_said_everywhere(place) -> None:
         (["--meter", "rappl"], 2, "rapl"),
         (["--rouns", "3"], 2, "--rounds"),
         (["--methods", "mas:splits=9"], 2, "9 splits of 5 tasks"),
-        (["--out", "LICENSE/results"], 1, "LICENSE"),
+        (["--out", "LICENSE/results"], 9, "LICENSE"),
+        (["--max-time", "soon"], 2, "30m"),
+        (["--max-energy", "5 miles"], 2, "5kJ"),
+        (["--cool-down", "later"], 2, "auto"),
+        (["--order", "sorted"], 2, "fixed"),
+        (["--resume", "nowhere"], 7, "list runs"),
+        (["--resume", "nowhere", "--fresh"], 2, "contradict"),
     ],
 )
 def test_bad_input_ends_with_its_status_before_any_work(
@@ -268,16 +274,73 @@ def test_under_make_the_next_command_is_makes(place) -> None:
     assert "--quick" not in line
 
 
-def test_the_reference_runs_first_whatever_the_order(place) -> None:
-    """Δ against independent is there for a method that was named before it."""
+def test_the_reference_may_run_last(place) -> None:
+    """Δ against independent is there for a method that ran before it; tables keep their order."""
     words = ["--methods", "all-in-one,independent", "--meter", "none", "--no-report"]
+    # interleaved, the second repeat begins with the method that comes second in tables
+    more = ["--order", "interleaved", "--repeats", "2"]
     where = ["--out", str(place / "order"), "--cache", str(place / "cache")]
-    code, _, err = _run(*TINY, *words, *where)
-    rows = _rows(_folder(place / "order"), "cells")
+    code, _, err = _run(*TINY, *words, *more, *where)
+    folder = _folder(place / "order")
+    rows = _rows(folder, "cells")
+    events = map(json.loads, (folder / "events.jsonl").read_text().splitlines())
 
     assert code == 0, err
-    assert [row["method"] for row in rows] == ["independent", "all-in-one"]
-    assert rows[1]["delta_mtl"] != ""
+    assert [row["cell"] for row in rows] == [
+        "independent-s0-r0", "all-in-one-s0-r0", "independent-s0-r1", "all-in-one-s0-r1",
+    ]  # fmt: skip
+    assert [e["cell"] for e in events if e["event"] == "cell started"] == [
+        "independent-s0-r0", "all-in-one-s0-r0", "all-in-one-s0-r1", "independent-s0-r1",
+    ]  # fmt: skip
+    assert rows[1]["delta_mtl"] == rows[3]["delta_mtl"] != ""
+
+
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(place) -> None:
+    """Time, joules and disk with their basis, the limit, exit 0, and no folder."""
+    out = place / "dry"
+    words = ["--dry-run", "--max-energy", "5kJ", "--out", str(out), "--meter", "none"]
+    code, said, err = _run(*TINY, *words, "--cache", str(place / "dry-cache"))
+
+    assert code == 0, err
+    assert "J modelled" in said
+    assert "from timing a few steps here" in said
+    assert "of results" in said
+    assert "5000 J (modelled: no meter here)" in said
+    assert max(map(len, said.splitlines())) <= 80
+    assert not out.exists()
+    assert not (place / "dry-cache").exists()
+
+
+def test_a_budget_ends_with_its_own_status_and_the_command_to_go_on(place) -> None:
+    """--max-time stops with 8 and says what to type; typed again, it goes on and ends with 0."""
+    words = ["--methods", "all-in-one", "--meter", "none", "--no-report"]
+    where = ["--out", str(place / "budget"), "--cache", str(place / "cache")]
+    code, out, err = _run(*TINY, *words, *where, "--max-time", "0.01s")
+    assert code == 8, err
+    assert "--max-time" in out
+    assert "To go on" in out
+    folder = _folder(place / "budget")
+
+    code, out, err = _run(*TINY, *words, *where)
+
+    assert code == 0, err
+    assert "is unfinished" in out
+    assert _folder(place / "budget") == folder
+    assert [row["status"] for row in _rows(folder, "cells")] == ["done"]
+
+
+def test_resume_takes_the_options_of_the_run(place) -> None:
+    """--resume RUN alone is enough; an option that contradicts the run is refused and named."""
+    words = ["--methods", "all-in-one", "--meter", "none", "--no-report", "--max-time", "0.01"]
+    where = ["--out", str(place / "named"), "--cache", str(place / "cache")]
+    assert _run(*TINY, *words, *where)[0] == 8
+    folder = _folder(place / "named")
+
+    code, _, err = _run("--resume", str(folder), "--rounds", "4", "--no-report")
+    assert (code, "--rounds 3 → 4" in err) == (2, True), err
+    code, _, err = _run("--resume", str(folder), "--no-report")
+    assert code == 0, err
+    assert json.loads((folder / "manifest.json").read_text())["status"] == "done"
 
 
 def test_damaged_data_are_not_trained_on(place) -> None:
@@ -292,7 +355,7 @@ def test_damaged_data_are_not_trained_on(place) -> None:
 
     code, _, err = _run(*TINY, *words, *where)
 
-    assert code == 1
+    assert code == 9
     assert "d.npy" in err
     assert "Traceback" not in err
     assert len(list((place / "damaged").iterdir())) == 1

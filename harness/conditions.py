@@ -1,0 +1,78 @@
+"""Notice what spoils a measurement while a cell runs: heat, voltage, load, a clock that is set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from devices.board_changes import changes
+from devices.board_counters import read_counters
+from devices.board_state import BoardState, read_board_state
+from devices.host import read_state
+from devices.programs import Programs
+
+CLOCK_STEP_S = 0.5
+"""A clock that is slewed to the right time stays far below this within a cell."""
+
+RESUMED = "resumed"
+WARM_START = "warm-start"
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """Read the monotonic clock, the clock with time asleep, and the clock on the wall."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    boot: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
+    wall: Callable[[], float] = time.time
+
+    def offsets_s(self) -> tuple[float, float]:
+        """Return how far the other two clocks are ahead of the monotonic one."""
+        now_s = self.monotonic()
+        return self.boot() - now_s, self.wall() - self.boot()
+
+
+def clock_flags(before: tuple[float, float], after: tuple[float, float]) -> list[str]:
+    """Name a host that slept and a wall clock that was set; times measured are not touched."""
+    found = []
+    if after[0] - before[0] > CLOCK_STEP_S:
+        found.append("slept")
+    if abs(after[1] - before[1]) > CLOCK_STEP_S:
+        found.append("clock-step")
+    return found
+
+
+class Conditions:
+    """Compare the board at the start of a cell with later moments.
+
+    Asking the board's programs takes long, so after each round only files are read.
+    """
+
+    def __init__(
+        self, own: Sequence[int] = (), root: Path = Path("/"), clocks: Clocks | None = None
+    ) -> None:
+        """Take the first look; `own` are processes whose work is not foreign."""
+        self._own = own
+        self._root = root
+        self._clocks = clocks or Clocks()
+        self._state = self._board()
+        self._offsets_s = self._clocks.offsets_s()
+
+    def so_far(self) -> list[str]:
+        """Return flags of what files show since the start."""
+        counters = read_counters(self._root, self._own)
+        now = replace(self._state, counters=counters, host=read_state(self._root))
+        return self._flags(now)
+
+    def at_end(self) -> list[str]:
+        """Return flags of all that happened since the start."""
+        return self._flags(self._board())
+
+    def _board(self) -> BoardState:
+        return read_board_state(self._root, Programs(self._root), self._own)
+
+    def _flags(self, now: BoardState) -> list[str]:
+        moved = clock_flags(self._offsets_s, self._clocks.offsets_s())
+        return [*changes(self._state, now), *moved]

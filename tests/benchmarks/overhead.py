@@ -1,0 +1,122 @@
+"""Weigh what keeping a run costs: checkpoints, marks and logs as a share of the default run.
+
+A run is trained once with every keeping action timed inside it, on this process's own clock. The
+share is that time over the time of all cells, so that a machine's drift cancels. The data set is
+the default one; the rounds can be fewer, since both grow with them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+from rich.console import Console
+
+from harness import session
+from harness.cell_keeper import CellKeeper
+from harness.config import RunConfig, make_config
+from harness.limits import Limits
+from harness.phases import PhaseLog
+from harness.resume import Start
+from harness.run_writer import RunWriter
+from harness.screen import RunScreen
+from harness.target import resolve_target
+from models.registry import architecture
+
+GOAL = 0.02
+KEEPING = (
+    (CellKeeper, "keep"), (CellKeeper, "recall"), (RunWriter, "cell"), (RunWriter, "event"),
+    (PhaseLog, "_close"), (PhaseLog, "work"),
+)  # fmt: skip
+
+
+class Stopwatch:
+    """Add up the time spent in some methods, counting one inside another once."""
+
+    def __init__(self) -> None:
+        self.total_s = 0.0
+        self._depth = 0
+
+    def timed(self, action: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the same action, timed."""
+
+        def run(*words: Any, **named: Any) -> Any:
+            start_s = time.perf_counter()
+            self._depth += 1
+            try:
+                return action(*words, **named)
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    self.total_s += time.perf_counter() - start_s
+
+        return run
+
+
+@contextmanager
+def timed_keeping(stopwatch: Stopwatch) -> Iterator[None]:
+    """Time all keeping as long as the context is open."""
+    with ExitStack() as stack:
+        for owner, name in KEEPING:
+            stack.enter_context(patch.object(owner, name, stopwatch.timed(getattr(owner, name))))
+        yield
+
+
+def share(config: RunConfig) -> float:
+    """Return the share of the run's time that goes into keeping it."""
+    target = resolve_target(config)
+    session.prepare_torch(target.threads)
+    screen = RunScreen(Console(file=open(os.devnull, "w")), config)  # noqa: SIM115, PTH123
+    stopwatch = Stopwatch()
+    store = session.open_data(config, screen)
+    with timed_keeping(stopwatch), screen:
+        start_s = time.perf_counter()
+        network = architecture(config.model)
+        session.run(config, target, store, network, screen, Start(fresh=True), Limits())
+        passed_s = time.perf_counter() - start_s
+    return stopwatch.total_s / passed_s
+
+
+def shares(rounds: int, repeats: int, meter: str) -> list[float]:
+    """Return the share of each of some runs, sorted."""
+    found = []
+    for _ in range(repeats):
+        with TemporaryDirectory(prefix="overhead-") as folder:
+            config = make_config({"rounds": rounds, "out": str(Path(folder)), "meter": meter})
+            found.append(share(config))
+    return sorted(found)
+
+
+def line(found: list[float]) -> str:
+    """Return the least, the middle and the greatest share in words."""
+    numbers = " / ".join(f"{100 * s:.2f}" for s in (found[0], median(found), found[-1]))
+    return f"keeping a run, % of its time (min / median / max): {numbers}; goal below 2"
+
+
+def report() -> list[str]:
+    """Return the line of a few short runs."""
+    return [line(shares(rounds=4, repeats=3, meter="auto"))]
+
+
+def main() -> int:
+    """Print the shares; 1 if the goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=4, help="rounds of each run")
+    parser.add_argument("--repeats", type=int, default=3, help="runs")
+    parser.add_argument("--meter", default="auto", help="meter of the runs")
+    parsed = parser.parse_args()
+    found = shares(parsed.rounds, parsed.repeats, parsed.meter)
+    print(line(found))
+    return int(median(found) >= GOAL)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,34 @@
+"""Commands that only look answer without the heavy packages (ux.md section 8, no. 1)."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "numpy", "pandas", "matplotlib")
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("harness.commands.run", ["--help"]),
+        ("harness.commands.run", ["--max-time", "soon"]),
+        ("harness.commands.run", ["--resume", "nowhere"]),
+        ("harness.commands.list", ["methods"]),
+        ("harness.commands.list", ["runs", "--out", "tests/fixtures/runs"]),
+        ("harness.commands.doctor", ["--json"]),
+    ],
+)
+def test_it_imports_nothing_heavy(module: str, words: list[str]) -> None:
+    code = (
+        f"import sys; from {module} import main\n"
+        f"try: main({words!r})\n"
+        "except SystemExit: pass\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
