@@ -17,7 +17,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness.cooling import parse_cool_down
 from harness.data.catalogue import DATA_SETS, SCENES, Layout, default_cache, find_store, read_layout
 from harness.data.config import ScenesConfig
 from harness.data.errors import DataError
@@ -26,8 +25,9 @@ from harness.federated.descent import OPTIMIZERS, SCHEDULES
 from harness.methods import registry
 from harness.methods.registry import MethodSpec
 from harness.methods.schedule import Setting
-from harness.order import ORDERS
 from harness.protocol import PROTOCOLS, RELEASE, REPAIRED
+from harness.running.cooling import parse_cool_down
+from harness.running.order import ORDERS
 from models.registry import MODELS
 from models.tasks import LOSSES, TASKS
 

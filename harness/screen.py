@@ -15,17 +15,17 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from analysis.verdict import cell_sentences
-from harness.plan import cell_setting, planned_jobs
-from harness.target import describe_host
+from harness.running.plan import cell_setting, planned_jobs
+from harness.running.target import describe_host
 
 if TYPE_CHECKING:
-    from harness.cell import Cell, CellResult
     from harness.config import RunConfig
-    from harness.limits import Limits
-    from harness.plan import Estimate
-    from harness.recorder import Progress
-    from harness.session import RunSummary
-    from harness.target import Target
+    from harness.running.cell import Cell, CellResult
+    from harness.running.limits import Limits
+    from harness.running.plan import Estimate
+    from harness.running.recorder import Progress
+    from harness.running.session import RunSummary
+    from harness.running.target import Target
 
 Row = Mapping[str, object]
 

@@ -30,9 +30,9 @@ from harness.data.catalogue import (
 )
 from harness.data.errors import DataError
 from harness.errors import EXIT_DONE, DeviceMissingError, HarnessError, UsageError, unknown
-from harness.lock import is_running
 from harness.methods.registry import METHODS, Method, Parameter
 from harness.options import Parser, read_options
+from harness.run_folder.lock import is_running
 from models.registry import MODELS
 
 

@@ -22,9 +22,9 @@ from harness.errors import (
     HarnessError,
     UsageError,
 )
-from harness.limits import Limits, parse_energy_j, parse_time_s
 from harness.options import Parser, add_config_options, config_from, read_options
-from harness.resume import Start, read_manifest, unfinished
+from harness.run_folder.resume import Start, read_manifest, unfinished
+from harness.running.limits import Limits, parse_energy_j, parse_time_s
 
 SEEDS_FOR_A_CLAIM = 6
 """With fewer pairs no sign-flip test can reach p < 0.05 (2/2⁶ = 0.031)."""
@@ -117,8 +117,8 @@ def _wishes(parsed: Namespace) -> _Wishes:
 def _run(config: RunConfig, wishes: _Wishes, words: Sequence[str]) -> int:
     from rich.console import Console  # noqa: PLC0415 - help and errors answer without it
 
+    from harness.running.target import resolve_target  # noqa: PLC0415
     from harness.screen import RunScreen  # noqa: PLC0415
-    from harness.target import resolve_target  # noqa: PLC0415
 
     target = resolve_target(config)
     if not wishes.dry:
@@ -129,8 +129,9 @@ def _run(config: RunConfig, wishes: _Wishes, words: Sequence[str]) -> int:
     if wishes.start == Start():
         screen.goes_on(unfinished(Path(config.out), config.digest()))
     with _terminated_like_interrupted():
-        from harness import disk, modelling, session  # noqa: PLC0415 - imports torch
-        from harness.memory import memory_errors  # noqa: PLC0415
+        from harness.run_folder import disk  # noqa: PLC0415 - imports torch
+        from harness.running import modelling, session  # noqa: PLC0415 - imports torch
+        from harness.running.memory import memory_errors  # noqa: PLC0415
         from models.registry import architecture  # noqa: PLC0415
 
         session.prepare_torch(target.threads)
@@ -186,7 +187,7 @@ def _check_writable(out: Path) -> None:
     Raises:
         StorageError: naming the folder and what to do.
     """
-    from harness.results import storage_errors  # noqa: PLC0415
+    from harness.run_folder.results import storage_errors  # noqa: PLC0415
 
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)

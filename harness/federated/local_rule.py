@@ -39,7 +39,7 @@ class ProjectedGradients:
 
 @dataclass(frozen=True)
 class Balanced:
-    """Scale each task's gradient to the largest at the encoder's output (DB-MTL, Lin et al. 2023)."""
+    """Scale each task's gradient at the features to the largest (DB-MTL, Lin et al., 2023)."""
 
 
 LocalRule = Proximal | GradNorm | ProjectedGradients | Balanced

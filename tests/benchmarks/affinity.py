@@ -29,7 +29,7 @@ from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
 from harness.methods.split import best_split
 from harness.methods.split_analysis import rank_correlation
-from harness.plan import random_batch
+from harness.running.plan import random_batch
 from harness.settings import federation
 from models.network import build
 from models.registry import architecture

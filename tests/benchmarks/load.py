@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from harness.config import RunConfig
-from harness.plan import random_batch
+from harness.running.plan import random_batch
 from models.network import build
 from models.registry import architecture
 from models.step import accumulate_gradients

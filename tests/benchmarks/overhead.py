@@ -20,15 +20,15 @@ from unittest.mock import patch
 
 from rich.console import Console
 
-from harness import session
-from harness.cell_keeper import CellKeeper
 from harness.config import RunConfig, make_config
-from harness.limits import Limits
-from harness.phases import PhaseLog
-from harness.resume import Start
-from harness.run_writer import RunWriter
+from harness.run_folder.cell_keeper import CellKeeper
+from harness.run_folder.resume import Start
+from harness.run_folder.run_writer import RunWriter
+from harness.running import session
+from harness.running.limits import Limits
+from harness.running.phases import PhaseLog
+from harness.running.target import resolve_target
 from harness.screen import RunScreen
-from harness.target import resolve_target
 from models.registry import architecture
 
 GOAL = 0.02

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 
-from harness.plan import random_batch
+from harness.running.plan import random_batch
 from models.losses import task_loss
 from models.network import MultiTaskNet, build
 from models.registry import architecture

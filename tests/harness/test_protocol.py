@@ -109,14 +109,14 @@ def test_published_split_jobs_start_over(tiny_source, tiny_architecture, federat
 
 
 def test_published_methods_look_ahead_in_every_job() -> None:
-    """Every job of every method measures in all its rounds; repaired, only mas and tag measure."""
+    """Every job of every method measures in all its rounds; repaired, only mas, mas-plus and tag do."""
 
     class _Writing:
         def __init__(self) -> None:
             self.jobs: list[Job] = []
 
         def run(self, job: Job) -> Outcome:
-            from harness.plan import PaperEngine  # noqa: PLC0415
+            from harness.running.plan import PaperEngine  # noqa: PLC0415
 
             self.jobs.append(job)
             return PaperEngine().run(job)
@@ -128,7 +128,9 @@ def test_published_methods_look_ahead_in_every_job() -> None:
         assert all(job.measured_rounds == job.rounds for job in engine.jobs)
         plain = _Writing()
         carry_out(spec.schedule(Setting("sdn", 20, clients=2)), plain)
-        assert any(job.measured_rounds for job in plain.jobs) == (text in ("mas", "tag"))
+        assert any(job.measured_rounds for job in plain.jobs) == (
+            text in ("mas", "mas-plus", "tag")
+        )
 
 
 def test_published_mas_averages_the_first_ten_rounds_and_splits_at_most() -> None:

@@ -17,7 +17,7 @@ RUNS = Path(__file__).parents[1] / "fixtures" / "runs"
 @pytest.mark.parametrize("folder", sorted(RUNS.iterdir()), ids=lambda path: path.name)
 def test_a_golden_run_loads(folder: Path) -> None:
     """All columns of today are there; those of later versions are empty; figures are readable."""
-    cells = analysis.load(folder)
+    cells = analysis.load(folder).cells
     assert set(cells.columns) >= {column.name for column in CELLS}
     assert list(cells["method"]) == ["independent", "mas:splits=2"]
     assert list(cells["groups"]) == ["s|d|n|k|t", "sdt|nk"]
@@ -31,7 +31,7 @@ def test_a_golden_run_loads(folder: Path) -> None:
 
 def test_the_golden_run_of_version_1_says_what_it_said() -> None:
     """Numbers as they stand in its own text, read without the loader."""
-    cells = analysis.load(RUNS / "schema1")
+    cells = analysis.load(RUNS / "schema1").cells
     with (RUNS / "schema1" / "cells.csv").open() as stream:
         written = list(csv.DictReader(stream))
     for text, (_, row) in zip(written, cells.iterrows(), strict=True):

@@ -10,7 +10,8 @@ from harness.options import Parser, add_config_options, config_from, option_name
 OTHER = {
     "device": "jetson-nano", "meter": "none", "methods": "all-in-one", "tasks": "sd",
     "data": "scenes", "model": "xception", "protocol": "release", "loss": "masked",
-    "order": "fixed", "cool_down": "7", "out": "elsewhere", "cache": "elsewhere", "seeds": "3,5",
+    "order": "fixed", "cool_down": "7", "optimizer": "nesterov", "schedule": "hold",
+    "out": "elsewhere", "cache": "elsewhere", "seeds": "3,5",
     "clients_per_round": "2", "momentum": "0.5", "skew": "0.25", "size": "128",
 }  # fmt: skip
 """A value other than the default, for fields that a number alone does not suit."""

@@ -11,8 +11,8 @@ from devices.meters.registry import METERS
 from devices.profile import profile_names
 from harness.commands import list as listing
 from harness.config import DATA_SETS
-from harness.lock import run_lock
 from harness.methods.registry import METHODS
+from harness.run_folder.lock import run_lock
 from models.registry import MODELS
 
 REPOSITORY = Path(__file__).parents[3]

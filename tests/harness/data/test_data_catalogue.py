@@ -17,7 +17,7 @@ from harness.data.manifest import Manifest, ShardEntry, read_manifest
 from harness.data.split import SPLITS
 from harness.data.store import open_store
 from harness.errors import HarnessError
-from harness.plan import planned_jobs, planned_work
+from harness.running.plan import planned_jobs, planned_work
 
 ROOT = Path(__file__).parents[3]
 

@@ -25,8 +25,8 @@ from harness.federated.local_rule import Balanced, ProjectedGradients, Proximal
 from harness.federated.observer import SilentObserver
 from harness.federated.random_streams import random_stream
 from harness.federated.work import ENCODER, Work
-from harness.plan import random_batch
 from harness.protocol import Protocol
+from harness.running.plan import random_batch
 from models.balance import BalancedStep
 from models.network import MultiTaskNet, build
 from models.registry import architecture

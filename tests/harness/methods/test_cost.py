@@ -21,8 +21,8 @@ from harness.methods.cost import (
     predicted_time_s,
 )
 from harness.methods.schedule import Setting, carry_out
-from harness.plan import planned_jobs
 from harness.protocol import PROTOCOLS, REPAIRED
+from harness.running.plan import planned_jobs
 
 METHODS = [
     *registry.METHODS, "mas:affinity=linear,affinity_every=1,affinity_rounds=1",

@@ -7,8 +7,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from harness.accounting import Bill
-from harness.cell import Cell, CellResult
 from harness.config import RunConfig
 from harness.federated.job import Checkpoint, Job, Outcome
 from harness.federated.local import LocalEngine
@@ -16,10 +14,12 @@ from harness.federated.observer import SilentObserver
 from harness.federated.work import Work
 from harness.methods import registry
 from harness.methods.schedule import Served, carry_out
-from harness.phases import PhaseLog
-from harness.plan import cell_setting, planned_jobs, planned_run, planned_work
-from harness.recorder import CellRecorder
-from harness.rows import cell_row, metric_rows
+from harness.run_folder.rows import cell_row, metric_rows
+from harness.running.accounting import Bill
+from harness.running.cell import Cell, CellResult
+from harness.running.phases import PhaseLog
+from harness.running.plan import cell_setting, planned_jobs, planned_run, planned_work
+from harness.running.recorder import CellRecorder
 from harness.settings import federation
 
 NO_BILL = Bill(1.0, None, None, None, "no meter", 2.0, Work())

@@ -1,0 +1,1 @@
+"""Write the folder of a run, keep it whole through power cuts, and find it again."""

@@ -1,0 +1,108 @@
+"""Keep a cell's jobs after every round, and give them back when the cell goes on after a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.errors import DamagedRunError
+from harness.federated.job import Checkpoint, Job
+from harness.federated.keeping import JobState
+from harness.run_folder.checkpoints import FRESH, CellCheckpoints, Saved
+from harness.run_folder.plain import (
+    plain_affinity,
+    plain_job,
+    plain_segment,
+    plain_value,
+    read_affinity,
+    read_value,
+)
+from harness.running.phases import PhaseLog
+from harness.running.recorder import CellRecorder
+
+LOSSES = ("losses", "unseen_losses", "validation_losses")
+
+
+class CellKeeper:
+    """Write a checkpoint after every round; implements `harness.federated.keeping.Keeper`.
+
+    Methods are generators without a memory on disk: they are simply carried out again, and jobs
+    that are finished are answered from their checkpoints.
+    """
+
+    def __init__(
+        self,
+        checkpoints: CellCheckpoints,
+        saved: Saved | None,
+        recorder: CellRecorder,
+        log: PhaseLog,
+        note: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        """Take up what was saved.
+
+        `note` is called after each round for what else belongs into its line of the journal, the
+        sitting at least.
+        """
+        self._checkpoints = checkpoints
+        self._saved = saved
+        self._recorder = recorder
+        self._log = log
+        self._note = note
+        self._index = -1
+        if saved is not None:
+            _restore(recorder, saved)
+        self._segments = len(log.segments)
+        self._values = len(recorder.values)
+
+    def recall(self, job: Job) -> JobState | None:
+        """Return the state of the next job; None if it was not begun.
+
+        Raises:
+            DamagedRunError: if another job was kept in its place, or its weights are damaged.
+        """
+        self._index += 1
+        if self._saved is None or self._index >= len(self._saved.jobs):
+            return None
+        kept = self._saved.jobs[self._index]
+        if any(kept.get(key) != value for key, value in plain_job(job).items()):
+            raise DamagedRunError(
+                f"{self._checkpoints.path}: job {self._index + 1} is {kept['name']},"
+                f" but the method now asks for {job.name}",
+                FRESH,
+            )
+        measured = (
+            read_affinity(line["affinity"])
+            for line in self._saved.lines
+            if line["job"] == self._index and line.get("affinity") is not None
+        )
+        weights = Checkpoint(self._checkpoints.weights(self._index))
+        losses = {name: dict(kept[name]) for name in LOSSES}
+        return JobState(int(kept["rounds_done"]), weights, tuple(measured), **losses)
+
+    def keep(self, job: Job, state: JobState) -> None:
+        """Write a checkpoint."""
+        last = state.measured[-1] if state.measured else None
+        fresh = last if last and last.round == state.rounds_done - 1 else None
+        record = {
+            **plain_job(job),
+            "rounds_done": state.rounds_done,
+            **{name: dict(getattr(state, name)) for name in LOSSES},
+        }
+        line = {
+            "job": self._index,
+            "rounds_done": state.rounds_done,
+            "segments": [plain_segment(s) for s in self._log.segments[self._segments :]],
+            "values": [plain_value(v) for v in self._recorder.values[self._values :]],
+            "affinity": plain_affinity(fresh) if fresh else None,
+            **self._note(),
+        }
+        self._checkpoints.save(self._index, record, state.weights.tensors, line)
+        self._segments = len(self._log.segments)
+        self._values = len(self._recorder.values)
+
+
+def _restore(recorder: CellRecorder, saved: Saved) -> None:
+    """Give the recorder the values and the count of what was done before."""
+    tasks = [str(job["name"]).partition("@")[0] for job in saved.jobs]
+    values = [read_value(value) for line in saved.lines for value in line["values"]]
+    recorder.take_up(values, sum(len(tasks[line["job"]]) for line in saved.lines))

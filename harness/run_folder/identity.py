@@ -1,0 +1,28 @@
+"""Say which run a configuration makes on this host, so that two are never mixed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from harness.config import RunConfig
+from harness.data.store import Store
+from harness.run_folder.environment import source_version
+from harness.running.target import Target, describe_host
+from harness.schema import SCHEMA_VERSION
+
+
+def identity(config: RunConfig, target: Target, store: Store) -> dict[str, Any]:
+    """Return the facts on which a run's numbers depend: with others it is another run."""
+    return {
+        "config": config.digest(),
+        "schema": SCHEMA_VERSION,
+        "device": target.profile.name,
+        "host": describe_host(target.host),
+        "threads": target.threads,
+        "meter": target.meter or "none",
+        "data": store.checksum,
+        "torch": str(torch.__version__),
+        "source": source_version().get("commit", ""),
+    }

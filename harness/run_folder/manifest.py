@@ -1,0 +1,60 @@
+"""Say in one JSON object what a run is: command, device, host, software, meter, models, data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.run_folder.environment import command_line, environment
+from harness.running.cell import Bench
+
+
+def describe_run(bench: Bench) -> dict[str, Any]:
+    """Return what the manifest says before the first cell."""
+    config, target, store = bench.config, bench.target, bench.source
+    return {
+        "command": command_line(),
+        "quick": config.quick,
+        "device": {"name": target.profile.name, "title": target.profile.title},
+        **environment(target),
+        "threads": target.threads,
+        "meter": bench.instruments.describe(),
+        "meter_reason": bench.instruments.reason,
+        "energy_model": _energy_model(bench),
+        "time_model": _time_model(bench),
+        "data": {
+            "name": config.data,
+            "version": store.version,
+            "checksum": store.checksum,
+            "clients": config.clients,
+            "size_px": config.size,
+        },
+        "config": config.as_dict(),
+        "config_digest": config.digest(),
+        "merge": {
+            spec.text: {"merge_rounds": spec.parameters(config.setting)["merge_rounds"]}
+            for spec in config.method_specs()
+            if spec.name == "mas"
+        },
+    }
+
+
+def _energy_model(bench: Bench) -> dict[str, Any]:
+    power = bench.accountant.power
+    return {
+        "source": power.source,
+        "idle_w": power.idle_w,
+        "full_load_w": power.full_load_w,
+        "cores": power.cores,
+    }
+
+
+def _time_model(bench: Bench) -> dict[str, Any] | None:
+    if bench.accountant.device is None:
+        return None
+    compute = bench.target.profile.compute
+    return {
+        "flop_per_s": compute.flop_per_s,
+        "flop_source": compute.flop_source,
+        "memory_bytes_per_s": compute.memory_bytes_per_s,
+        "memory_source": compute.memory_source,
+    }

@@ -1,0 +1,178 @@
+"""Find the run that a command goes on with, or make a new one; never mix two configurations."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DamagedRunError, UsageError
+from harness.run_folder.lock import NAME as LOCK
+from harness.run_folder.lock import busy, folder_lock, is_running, run_lock
+from harness.run_folder.results import RunFolder
+from harness.schema import SCHEMA_VERSION
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Say how to start: `fresh` never goes on with a run, `resume` names the run to go on with."""
+
+    fresh: bool = False
+    resume: Path | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Hold the folder of a run, its lock held; `manifest` is empty if the run is new.
+
+    `note` says why an unfinished run was not gone on with.
+    """
+
+    folder: RunFolder
+    manifest: Manifest
+    note: str = ""
+
+
+@contextlib.contextmanager
+def claim(
+    out: Path, who: Mapping[str, Any], config: Mapping[str, Any], start: Start
+) -> Iterator[Claim]:
+    """Choose or make the run folder, and hold its lock as long as the context is open.
+
+    Raises:
+        BusyError: if a run is going on in this folder of results.
+        UsageError: if the run named cannot be gone on with.
+        StorageError: if a folder cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+        with folder_lock(out):
+            for path in sorted(out.glob(f"*/{LOCK}")):
+                if is_running(path.parent):
+                    raise busy(path.parent)
+            chosen = _choose(out, who, config, start)
+            stack.enter_context(run_lock(chosen.folder.path))
+        yield chosen
+
+
+def _choose(out: Path, who: Mapping[str, Any], config: Mapping[str, Any], start: Start) -> Claim:
+    if start.resume is not None:
+        manifest = read_manifest(start.resume)
+        different = _differences(manifest, who, config)
+        if different:
+            raise UsageError(
+                f"{start.resume} cannot be gone on with: {different}",
+                "Start a new run without --resume.",
+            )
+        return Claim(RunFolder(start.resume), manifest)
+    found = [] if start.fresh else _runs(out)
+    same = [run for run in found if _is_of(run[1], who)]
+    if not found:
+        return _new(out, who, config)
+    path, manifest = (same or found)[-1]
+    if manifest.get("status") == "done":
+        return _new(out, who, config)
+    different = _differences(manifest, who, config)
+    if not different:
+        return Claim(RunFolder(path), manifest)
+    note = f"{path.name} is unfinished, but another run: {different}. This is a new run."
+    return _new(out, who, config, note)
+
+
+def _new(out: Path, who: Mapping[str, Any], config: Mapping[str, Any], note: str = "") -> Claim:
+    """Make a run folder that says from its first moment on what is to be in it."""
+    now = dt.datetime.now(dt.timezone.utc)
+    name = f"{now:%Y%m%d-%H%M%S}-{who['device']}-{who['config']}"
+    taken = sum(1 for _ in out.glob(f"{name}*"))  # runs of the same second
+    run_id = f"{name}-{taken + 1}" if taken else name
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": run_id,
+        "status": "running",
+        "created": now.isoformat(timespec="seconds"),
+        "identity": dict(who),
+        "config": dict(config),
+    }
+    return Claim(RunFolder.create(out, run_id, manifest), {}, note)
+
+
+def unfinished(out: Path, digest: str) -> Path | None:
+    """Return the newest run of a configuration in a folder of results if it is unfinished."""
+    found = [run for run in _runs(out) if _is_of(run[1], {"config": digest})]
+    if not found or found[-1][1].get("status") == "done":
+        return None
+    return found[-1][0]
+
+
+def _runs(out: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the runs whose manifest can be read, the newest last."""
+    found = []
+    for path in sorted(path.parent for path in out.glob("*/manifest.json")):
+        with contextlib.suppress(DamagedRunError):
+            found.append((path, read_manifest(path)))
+    return sorted(found, key=lambda run: (str(run[1].get("created")), run[0].name))
+
+
+def _is_of(manifest: Manifest, who: Mapping[str, Any]) -> bool:
+    old = manifest.get("identity")
+    return isinstance(old, dict) and old.get("config") == who["config"]
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the manifest of a run folder.
+
+    Raises:
+        DamagedRunError: if there is none, or it is no JSON object.
+    """
+    file = path / "manifest.json"
+    try:
+        manifest = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise DamagedRunError(
+            f"{path} is no run: it has no manifest.json",
+            "Name a run that python -m harness.list runs shows.",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise DamagedRunError(f"{file}: cannot be read: {error}", "Restore it.") from None
+    if not isinstance(manifest, dict):
+        raise DamagedRunError(f"{file}: is no JSON object", "Restore it from a copy.")
+    return manifest
+
+
+def _differences(manifest: Manifest, who: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Name in words what makes a run another one than that asked for; empty if nothing does."""
+    if manifest.get("status") == "done":
+        return "it is done"
+    old = manifest.get("identity")
+    if not isinstance(old, dict):
+        return "it was written by an earlier version of this program"
+    found = [
+        f"{key} {_short(old.get(key))} → {_short(value)}"
+        for key, value in who.items()
+        if old.get(key) != value and key != "config"
+    ]
+    if old.get("config") != who["config"]:
+        found += _config_differences(manifest, config)
+    return "; ".join(found)
+
+
+def _config_differences(manifest: Manifest, config: Mapping[str, Any]) -> list[str]:
+    before = manifest.get("config")
+    old = before if isinstance(before, dict) else {}
+    now = json.loads(json.dumps(config))  # tuples as JSON has them
+    changed = [
+        f"--{key.replace('_', '-')} {_short(old.get(key))} → {_short(value)}"
+        for key, value in now.items()
+        if old.get(key) != value and key not in ("out", "cache")
+    ]
+    return changed or ["its configuration"]
+
+
+def _short(value: object) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 40 else text[:37] + "…"

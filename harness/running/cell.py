@@ -1,0 +1,222 @@
+"""Run one cell of the matrix: method × seed × repeat."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.config import RunConfig
+from harness.data.store import Store
+from harness.errors import DamagedRunError, HarnessError, StorageError
+from harness.federated.job import Engine, Job, Outcome
+from harness.federated.keeping import JobState, Keeper
+from harness.federated.local import LocalEngine
+from harness.methods.registry import MethodSpec
+from harness.methods.schedule import Served, carry_out
+from harness.run_folder.cell_keeper import CellKeeper
+from harness.run_folder.checkpoints import CellCheckpoints
+from harness.run_folder.recovery import CellPast
+from harness.running.accounting import Accountant, Bill, bill
+from harness.running.conditions import RESUMED, Conditions
+from harness.running.instruments import Instruments
+from harness.running.limits import BudgetReachedError
+from harness.running.memory import PeakMemory, memory_errors
+from harness.running.parts import Part, whole_bill
+from harness.running.phases import PhaseLog
+from harness.running.plan import cell_setting
+from harness.running.recorder import CellRecorder, Progress
+from harness.running.target import Target
+from harness.settings import federation
+from models.network import Architecture
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Name one cell."""
+
+    spec: MethodSpec
+    seed: int
+    repeat: int
+
+    @property
+    def name(self) -> str:
+        """Return a name that may stand in file names."""
+        return f"{self.spec.slug}-s{self.seed}-r{self.repeat}"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Hold what all cells of a run share: what to train, on what, and how it is measured."""
+
+    config: RunConfig
+    target: Target
+    source: Store
+    architecture: Architecture
+    log: PhaseLog
+    instruments: Instruments
+    accountant: Accountant
+    constants: Mapping[str, Mapping[str, float]]
+    zero_s: float
+
+    def engine(self, seed: int, recorder: CellRecorder, keeper: Keeper) -> Engine:
+        """Return the engine that plays all clients on this host."""
+        settings = federation(self.config)
+        return LocalEngine(self.source, self.architecture, settings, seed, recorder, keeper)
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """Hold what came of a cell: who serves which tasks, and in `trained` all jobs' outcomes.
+
+    A task that several models serve, one per client, has the mean of their losses.
+    """
+
+    cell: Cell
+    recorder: CellRecorder
+    parts: Sequence[Part]
+    bill: Bill
+    served: Sequence[Served]
+    trained: Sequence[Outcome]
+    peak_memory_bytes: int | None
+    status: str
+    reason: str
+    flags: Sequence[str] = ()
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """Return the last test loss of every task; empty if the cell is not done."""
+        return _means((task, o.losses[task]) for task, o in self._serving())
+
+    @property
+    def unseen_losses(self) -> dict[str, float]:
+        """Return the last loss on unseen buildings of every task; empty if there are none."""
+        return _means(
+            (task, o.unseen_losses[task]) for task, o in self._serving() if task in o.unseen_losses
+        )
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Return the outcomes whose models serve."""
+        return [served.outcome for served in self.served]
+
+    @property
+    def groups(self) -> list[str]:
+        """Return the groups of tasks that were trained to serve, each once."""
+        return list(dict.fromkeys(outcome.job.tasks for outcome in self.outcomes))
+
+    def _serving(self) -> Iterator[tuple[str, Outcome]]:
+        return ((task, served.outcome) for served in self.served for task in served.tasks)
+
+
+def _means(values: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return the mean of every task's values."""
+    found: dict[str, list[float]] = {}
+    for task, value in values:
+        found.setdefault(task, []).append(value)
+    return {task: math.fsum(those) / len(those) for task, those in found.items()}
+
+
+class _Keeping:
+    """Pass jobs on to an engine and keep every outcome."""
+
+    def __init__(self, engine: Engine, kept: list[Outcome]) -> None:
+        self._engine = engine
+        self._kept = kept
+
+    def run(self, job: Job) -> Outcome:
+        """Run the job on the engine behind."""
+        outcome = self._engine.run(job)
+        self._kept.append(outcome)
+        return outcome
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """Hold how a cell is kept while it runs: where, what is left from before, who is told.
+
+    `after_round` is called when a round is on the disk; an error it raises stops the cell.
+    """
+
+    checkpoints: CellCheckpoints
+    past: CellPast
+    sitting: int
+    on_round: Callable[[Progress], None]
+    after_round: Callable[[], None]
+
+
+def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
+    """Train one cell, or what is left of it.
+
+    A failure of the cell becomes its status, so that others can go on. A run whose files cannot be
+    written, or are damaged, cannot go on.
+    """
+    recorder = CellRecorder(cell.name, bench.log, record.on_round)
+    memory = PeakMemory()
+    memory.reset()
+    conditions = Conditions(bench.instruments.processes)
+
+    def note() -> dict[str, Any]:
+        return {
+            "sitting": record.sitting,
+            "flags": conditions.so_far(),
+            "peak_memory_bytes": memory.read_bytes(),
+        }
+
+    keeper = _Stopping(
+        CellKeeper(record.checkpoints, record.past.saved, recorder, bench.log, note),
+        record.after_round,
+    )
+    trained: list[Outcome] = []
+    served: Sequence[Served] = ()
+    status, reason = "done", ""
+    try:
+        engine = _Keeping(bench.engine(cell.seed, recorder, keeper), trained)
+        setting = cell_setting(bench.config, cell.seed)
+        with memory_errors():
+            served = carry_out(cell.spec.schedule(setting), engine)
+    except (StorageError, DamagedRunError):
+        raise
+    except HarnessError as error:
+        status, reason = "failed", error.message
+    except BudgetReachedError as error:
+        status, reason = "interrupted", str(error)
+    except KeyboardInterrupt:
+        status, reason = "interrupted", "stopped by the user"
+    parts = [*record.past.parts, *_part(bench, recorder, record.sitting)]
+    bills = [part.bill(bench.instruments.reason) for part in parts]
+    peaks = [p for p in (record.past.peak_memory_bytes, memory.read_bytes()) if p is not None]
+    resumed = [RESUMED] if record.past.interruptions else []
+    flags = [*resumed, *record.past.flags, *conditions.at_end()]
+    return CellResult(
+        cell, recorder, parts, whole_bill(bills) if bills else bill((), None, ""), served, trained,
+        max(peaks, default=None), status, reason, tuple(dict.fromkeys(flags)),
+    )  # fmt: skip
+
+
+class _Stopping:
+    """Keep as another keeper does, then let the run stop."""
+
+    def __init__(self, keeper: Keeper, after_round: Callable[[], None]) -> None:
+        self._keeper = keeper
+        self._after_round = after_round
+
+    def recall(self, job: Job) -> JobState | None:
+        """Return what the other keeper has."""
+        return self._keeper.recall(job)
+
+    def keep(self, job: Job, state: JobState) -> None:
+        """Keep the state; only then is it safe to stop."""
+        self._keeper.keep(job, state)
+        self._after_round()
+
+
+def _part(bench: Bench, recorder: CellRecorder, sitting: int) -> list[Part]:
+    """Return what this sitting measured of the cell; nothing if it was stopped at once."""
+    segments = bench.log.segments[recorder.first_segment :]
+    if not segments:
+        return []
+    streams = bench.instruments.streams(segments[-1].end_s)
+    figures = [bench.accountant.figures(segment, streams) for segment in segments]
+    return [Part(sitting, bench.zero_s, figures, streams)]

@@ -1,0 +1,382 @@
+"""Carry out a run: data, meter, idle baseline, warm-up, cells, and their files."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+import time
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+
+from devices.host import read_state
+from harness.config import RunConfig
+from harness.data.catalogue import SCENES
+from harness.data.dataset import open_data_set
+from harness.data.errors import DataError
+from harness.data.store import Store
+from harness.errors import DamagedRunError, HarnessError, SourceDataError
+from harness.federated.constants import constant_predictor_losses
+from harness.federated.job import Job
+from harness.federated.local import LocalEngine
+from harness.federated.observer import SilentObserver
+from harness.run_folder.checkpoints import SUFFIX, CellCheckpoints
+from harness.run_folder.identity import identity
+from harness.run_folder.manifest import describe_run
+from harness.run_folder.recovery import RunPast
+from harness.run_folder.repair import RESTORE, read_events, repair_tables
+from harness.run_folder.resume import Claim, Start, claim, read_manifest
+from harness.run_folder.run_writer import REFERENCE, RunWriter
+from harness.run_folder.sittings import (
+    SAMPLES,
+    Sitting,
+    next_sitting,
+    read_sittings,
+    recorded,
+    this_boot,
+)
+from harness.running.accounting import Accountant
+from harness.running.cell import Bench, Cell, CellRecord, CellResult, run_cell
+from harness.running.conditions import WARM_START
+from harness.running.cooling import CoolDown, Thermometer, cool_down, parse_cool_down
+from harness.running.idle import IdlePower, read_idle
+from harness.running.instruments import instruments
+from harness.running.limits import Budget, BudgetReachedError, Limits, Spent
+from harness.running.modelling import device_model, power_model
+from harness.running.order import ordered
+from harness.running.phases import Label, PhaseLog
+from harness.running.recorder import Progress
+from harness.running.target import Target, confine
+from harness.settings import federation, task_loss
+from models.network import Architecture
+
+
+class Screen(Protocol):
+    """Show a run to people as it goes."""
+
+    def making_data(self, done: int, total: int) -> None:
+        """Show how far the data are."""
+        ...
+
+    def run_started(self, path: Path, *, resumed: bool) -> None:
+        """Show where results will be, and whether a run goes on there."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show a sentence that people should know."""
+        ...
+
+    def cell_started(self, cell: Cell, number: int, total: int) -> None:
+        """Show which cell begins."""
+        ...
+
+    def round_done(self, progress: Progress) -> None:
+        """Show how far the cell is; called at most once a round."""
+        ...
+
+    def cell_done(self, result: CellResult) -> None:
+        """Show what came of a cell."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Hold what a run left behind; `stopped` is what ended it before its time, if anything did."""
+
+    path: Path
+    rows: list[dict[str, object]]
+    stopped: Literal["", "user", "budget"] = ""
+    reason: str = ""
+
+    @property
+    def done(self) -> list[dict[str, object]]:
+        """Return the rows of cells that are done."""
+        return [row for row in self.rows if row["status"] == "done"]
+
+    @property
+    def failed(self) -> list[dict[str, object]]:
+        """Return the rows of cells that failed."""
+        return [row for row in self.rows if row["status"] == "failed"]
+
+
+def matrix(config: RunConfig) -> list[Cell]:
+    """Return the cells as tables list them: seed by seed, the reference first, then as typed."""
+    specs = sorted(config.method_specs(), key=lambda spec: spec.name != REFERENCE)
+    return [
+        Cell(spec, seed, repeat)
+        for seed in config.seeds
+        for repeat in range(config.repeats)
+        for spec in specs
+    ]
+
+
+def running_order(config: RunConfig) -> list[Cell]:
+    """Return the cells in the order in which they run: all methods of a seed, then the next."""
+    cells = matrix(config)
+    blocks = [(seed, repeat) for seed in config.seeds for repeat in range(config.repeats)]
+    found: list[Cell] = []
+    for number, (seed, repeat) in enumerate(blocks):
+        block = [cell for cell in cells if (cell.seed, cell.repeat) == (seed, repeat)]
+        drawn = repeat if config.order == "random" else number
+        found += ordered(block, config.order, seed, drawn)
+    return found
+
+
+def prepare_torch(threads: int) -> None:
+    """Fix the number of threads, on which sums and so the last bits of results depend."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+
+
+def open_data(config: RunConfig, screen: Screen) -> Store:
+    """Open the data set, making it first if it is not in the cache, and check every file's hash.
+
+    Raises:
+        SourceDataError: if it cannot be made, does not fit the disk, or is damaged.
+    """
+    workers = len(os.sched_getaffinity(0))
+    scenes = config.scenes if config.data == SCENES else None
+    try:
+        return open_data_set(config.data, scenes, config.cache_folder, screen.making_data, workers)
+    except DataError as error:
+        raise SourceDataError(error.message, error.remedy) from error
+
+
+def run(
+    config: RunConfig,
+    target: Target,
+    store: Store,
+    architecture: Architecture,
+    screen: Screen,
+    start: Start,
+    limits: Limits,
+) -> RunSummary:
+    """Run the whole matrix, or what is left of it, and write its folder.
+
+    A cell that fails is written as failed and the next one goes on. However the run ends, the
+    manifest says how. The meter's process starts before this one is confined to the device's cores,
+    so that it does not share them.
+    """
+    log = PhaseLog()
+    accountant = Accountant(power_model(target), device_model(target, config, architecture))
+    constants = constant_predictor_losses(store, config.tasks, task_loss(config, store))
+    who = identity(config, target, store)
+    with claim(Path(config.out), who, config.as_dict(), start) as claimed:
+        past = _past(claimed, target)
+        boot = this_boot()
+        sitting = next_sitting(past.sittings, past.last_moment_s(), boot, time.monotonic())
+        samples = claimed.folder.path / sitting.samples
+        with instruments(target, config.rate_hz, log, record=samples) as meter:
+            confine(target)
+            bench = Bench(
+                config, target, store, architecture, log, meter, accountant, constants,
+                sitting.zero_s,
+            )  # fmt: skip
+            return _Run(bench, claimed, past, sitting, screen, limits).carry_out()
+
+
+def _past(claimed: Claim, target: Target) -> RunPast:
+    """Return what earlier sittings left; torn last lines are cut off on the way."""
+    path = claimed.folder.path
+    try:
+        sittings = read_sittings(claimed.manifest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedRunError(
+            f"{path / 'manifest.json'}: its sittings lack {error}", RESTORE
+        ) from None
+    read = cache(lambda sitting: recorded(path, sitting, target.meter))
+    return RunPast(path, sittings, read_events(path), read)
+
+
+class _Run:
+    """Hold the state of one run while it goes on."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        claimed: Claim,
+        past: RunPast,
+        sitting: Sitting,
+        screen: Screen,
+        limits: Limits,
+    ) -> None:
+        self._bench = bench
+        self._folder = claimed.folder
+        self._note = claimed.note
+        self._past = past
+        self._sitting = sitting
+        self._screen = screen
+        self._budget = Budget(limits, time.monotonic, Meterman(bench).spent)
+        self._manifest: dict[str, Any] = dict(read_manifest(self._folder.path))
+        self._resumed = bool(past.sittings)
+        self._idle = {
+            int(s["number"]): read_idle(s.get("idle")) for s in self._manifest.get("sittings", [])
+        }
+        self._idle[sitting.number] = IdlePower()
+        self._writer = RunWriter(
+            self._folder, str(self._manifest["run_id"]), bench, sitting, matrix(bench.config)
+        )
+        self._cool_c: float | None = None
+        self._last_cell_s = 0.0
+
+    def carry_out(self) -> RunSummary:
+        stopped: Literal["", "user", "budget"] = ""
+        reason = ""
+        try:
+            self._begin()
+            self._cells()
+            self._remember_idle("after")
+            self._writer.settle(self._idle)
+            self._end("done")
+        except KeyboardInterrupt:
+            stopped, reason = "user", "stopped by the user"
+            self._end("interrupted", reason)
+        except BudgetReachedError as error:
+            stopped, reason = "budget", str(error)
+            self._end("interrupted", reason)
+        except BaseException as error:
+            with contextlib.suppress(HarnessError):  # the first failure is the one to report
+                self._end("failed", reason=str(error).splitlines()[0] if str(error) else "")
+            raise
+        return RunSummary(self._folder.path, self._writer.rows, stopped, reason)
+
+    def _begin(self) -> None:
+        if not self._manifest.get("sittings"):
+            self._manifest |= describe_run(self._bench)
+        self._manifest |= {"status": "running", "reason": ""}
+        self._manifest.setdefault("sittings", []).append(self._sitting.as_dict())
+        self._save_manifest()
+        rows = repair_tables(self._folder.path)
+        self._writer.take_up(rows, self._past.events)
+        self._writer.event("resumed" if self._resumed else "started")
+        if self._note:
+            self._screen.note(self._note)
+        self._screen.run_started(self._folder.path, resumed=self._resumed)
+
+    def _end(self, status: str, reason: str = "") -> None:
+        """Write what is still to be written; only then is a run done."""
+        self._manifest |= {"status": status, "reason": reason}
+        self._manifest["meter"] = self._bench.instruments.describe()
+        if status != "done":
+            self._save_manifest()
+        self._writer.run_phases()
+        self._writer.event(status, reason=reason)
+        if status == "done":
+            self._save_manifest()
+            with contextlib.suppress(OSError):  # what belongs to cells is in their traces
+                shutil.rmtree(self._folder.path / SAMPLES)
+
+    def _save_manifest(self) -> None:
+        own = self._idle[self._sitting.number].as_dict()
+        self._manifest["sittings"][-1]["idle"] = own
+        first = self._manifest["sittings"][0]["idle"]
+        self._manifest["idle"] = {"before_w": first["before_w"], "after_w": own["after_w"]}
+        self._folder.manifest(self._manifest)
+
+    def _prepare(self) -> None:
+        """Take the idle baseline, then warm up so that the first cell pays for nothing extra."""
+        self._remember_idle("before")
+        self._cool_c = temperature_c()
+        with self._bench.log.phase(Label("warm-up")):
+            warm_up(self._bench)
+
+    def _remember_idle(self, when: Literal["before", "after"]) -> None:
+        reading = self._bench.instruments.idle(self._bench.config.idle_s)
+        number = self._sitting.number
+        self._idle[number] = self._idle[number].with_reading(when, reading)
+        self._save_manifest()
+
+    def _cells(self) -> None:
+        cells = running_order(self._bench.config)
+        finished = {str(row["cell"]) for row in self._writer.rows}
+        left = [cell for cell in cells if cell.name not in finished]
+        if left:
+            self._prepare()
+        for cell in left:
+            warm = False
+            if cell is not left[0]:
+                self._budget.check()
+                warm = not self._cool_down()
+            self._screen.cell_started(cell, cells.index(cell) + 1, len(cells))
+            result = self._one_cell(cell, warm=warm)
+            self._screen.cell_done(result)
+            if result.status == "interrupted":
+                self._budget.check()
+                raise KeyboardInterrupt
+
+    def _one_cell(self, cell: Cell, *, warm: bool) -> CellResult:
+        path = self._folder.path / "checkpoints" / (cell.name + SUFFIX)
+        checkpoints = CellCheckpoints(path)
+        past = self._past.cell(cell.name, checkpoints, self._bench.accountant)
+        if warm:
+            past = replace(past, flags=(*past.flags, WARM_START))
+        self._writer.event("cell started", cell=cell.name)
+        record = CellRecord(
+            checkpoints, past, self._sitting.number, self._screen.round_done, self._budget.check
+        )
+        began_s = time.monotonic()
+        result = self._judged(run_cell(self._bench, cell, record))
+        self._last_cell_s = time.monotonic() - began_s
+        self._writer.cell(result, past, self._idle)
+        if result.status != "interrupted":
+            checkpoints.remove()
+        return result
+
+    def _cool_down(self) -> bool:
+        """Let the device cool down; say whether the next cell begins as the first one did."""
+        if self._bench.target.meter is None and self._cooling.auto:
+            return True
+        thermometer = Thermometer(temperature_c, time.sleep, time.monotonic)
+        with self._bench.log.phase(Label("cool-down")):
+            cool = cool_down(self._cooling, self._cool_c, self._last_cell_s, thermometer)
+        return cool is not False
+
+    @property
+    def _cooling(self) -> CoolDown:
+        return parse_cool_down(self._bench.config.cool_down)
+
+    def _judged(self, result: CellResult) -> CellResult:
+        """Return the result, failed if a meter is required and gave no valid figure."""
+        unmeasured = result.status == "done" and result.bill.energy_j is None
+        if self._bench.config.require_meter and unmeasured:
+            return replace(result, status="failed", reason=result.bill.energy_reason)
+        return result
+
+
+class Meterman:
+    """Say what a run has taken since its start, by the meter if there is one, else by the model."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._modelled_j = 0.0
+        self._segments = 0
+
+    def spent(self) -> Spent:
+        """Return joules of all phases so far, idling and tests included."""
+        streams = self._bench.instruments.streams(0.0)
+        if streams is not None:
+            totals = [s for s in streams.streams if s.rail.role == "total" and len(s)]
+            return Spent(math.fsum(s.curve_j[-1] for s in totals), measured=True)
+        fresh = self._bench.log.segments[self._segments :]
+        self._segments += len(fresh)
+        figures = (self._bench.accountant.figures(segment, None) for segment in fresh)
+        self._modelled_j += math.fsum(f.energy_model_j for f in figures)
+        return Spent(self._modelled_j, measured=False)
+
+
+def temperature_c() -> float | None:
+    """Return the hottest plausible temperature of this host; None if it shows none."""
+    return read_state(Path("/")).temperature_c
+
+
+def warm_up(bench: Bench) -> None:
+    """Train one client of the merged model once, look-ahead included, and throw it away."""
+    settings = replace(federation(bench.config), clients_per_round=1)
+    LocalEngine(bench.source, bench.architecture, settings, 0, SilentObserver()).run(
+        Job(bench.config.tasks, 1, measure_affinity=True)
+    )

@@ -1,0 +1,36 @@
+"""Check that what a cell measured is written whole: mean, rounds and clients."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from harness.commands.affinity_history import read_history
+from harness.federated.affinity import Affinity, ClientAffinity, combine_clients
+from harness.federated.job import Checkpoint, Job, Outcome
+from harness.run_folder.rows import affinity_files
+
+
+def test_files_hold_every_client_of_every_round(tmp_path) -> None:
+    """Read back, they give the matrices and counts that were measured, to the last bit."""
+    rng = np.random.default_rng(0)
+    clients = {
+        r: [ClientAffinity(c, rng.normal(size=(3, 3)), 2 + c) for c in (r, 9)] for r in (0, 1)
+    }
+    rounds = tuple(combine_clients(r, measured) for r, measured in clients.items())
+    outcome = Outcome(Job("sdn", 2), Checkpoint({}), {}, Affinity("sdn", rounds))
+    result = SimpleNamespace(trained=[outcome], cell=SimpleNamespace(name="mas-s0-r0"))
+
+    files = affinity_files(result)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    history = read_history(tmp_path / "mas-s0-r0_rounds.csv")
+
+    assert set(files) == {f"mas-s0-r0{end}.csv" for end in ("", "_rounds", "_clients")}
+    assert history.names == ("s", "d", "n")
+    for measured in rounds:
+        assert np.array_equal(history.rounds[measured.round], measured.mean)
+    assert [(m.round, m.client) for m in history.clients] == [(0, 0), (0, 9), (1, 1), (1, 9)]
+    for read, kept in zip(history.clients, (c for r in rounds for c in r.clients), strict=True):
+        assert np.array_equal(read.matrix, kept.mean)
+    assert [line.rsplit(",", 1)[1] for line in files["mas-s0-r0_clients.csv"].splitlines()[1::9]
+            ] == ["2", "11", "3", "11"]  # fmt: skip

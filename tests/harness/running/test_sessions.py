@@ -1,0 +1,155 @@
+"""Order, cool-down, idle power and conditions: what keeps cells comparable."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from devices.energy import Reading
+from harness.errors import StorageError, UsageError
+from harness.federated.work import Work
+from harness.run_folder.disk import check_space
+from harness.run_folder.sittings import Sitting, next_sitting, read_sittings
+from harness.running.accounting import Bill
+from harness.running.conditions import clock_flags
+from harness.running.cooling import CoolDown, Thermometer, cool_down, parse_cool_down
+from harness.running.idle import IdlePower, net_energy, read_idle
+from harness.running.order import ORDERS, ordered
+from harness.running.parts import whole_bill
+
+ITEMS = ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_method_runs_once_in_every_block(order: str) -> None:
+    for block in range(8):
+        assert sorted(ordered(ITEMS, order, 3, block)) == ITEMS
+
+
+def test_interleaved_puts_each_method_in_each_place_equally_often() -> None:
+    places = Counter(
+        (place, item)
+        for block in range(8)
+        for place, item in enumerate(ordered(ITEMS, "interleaved", 0, block))
+    )
+    assert set(places.values()) == {2}
+    assert len(places) == 16
+
+
+def test_random_orders_differ_between_seeds_and_repeat_for_one() -> None:
+    """24 orders of four: 40 seeds do not all draw the same, and a seed draws the same again."""
+    drawn = [tuple(ordered(ITEMS, "random", seed, 0)) for seed in range(40)]
+    assert len(set(drawn)) > 10
+    assert drawn == [tuple(ordered(ITEMS, "random", seed, 0)) for seed in range(40)]
+    assert {order[0] for order in drawn} == set(ITEMS)
+
+
+class Cooling:
+    """A device that cools by 1 °C per second of sleep."""
+
+    def __init__(self, start_c: float | None) -> None:
+        self.now_s = 0.0
+        self.start_c = start_c
+
+    def thermometer(self) -> Thermometer:
+        return Thermometer(self.read_c, self.sleep, lambda: self.now_s)
+
+    def read_c(self) -> float | None:
+        return None if self.start_c is None else self.start_c - self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+@pytest.mark.parametrize(
+    ("start_c", "last_cell_s", "slept_s", "cool"),
+    [
+        (50.0, 1000.0, 7.0, True),  # 43 °C is within 3 °C of 40 °C
+        (50.0, 40.0, 4.0, False),  # a tenth of 40 s is too short
+        (42.0, 1000.0, 0.0, True),
+        (None, 1000.0, 0.0, None),  # no sensor, no waiting
+    ],
+)
+def test_auto_waits_until_it_is_cool_but_not_for_long(start_c, last_cell_s, slept_s, cool) -> None:
+    device = Cooling(start_c)
+    auto = parse_cool_down("auto")
+    assert cool_down(auto, 40.0, last_cell_s, device.thermometer()) is cool
+    assert device.now_s == pytest.approx(slept_s)
+
+
+def test_a_number_of_seconds_is_waited_and_off_is_not() -> None:
+    device = Cooling(60.0)
+    assert cool_down(parse_cool_down("12"), 40.0, 1.0, device.thermometer()) is False
+    assert device.now_s == 12.0
+    cool_down(parse_cool_down("off"), 40.0, 1.0, device.thermometer())
+    assert device.now_s == 12.0
+    assert parse_cool_down("off") == CoolDown(auto=False)
+    for text in ("-1", "nan", "soon", "inf"):
+        with pytest.raises(UsageError, match="auto, off or seconds"):
+            parse_cool_down(text)
+
+
+def reading(energy_j: float, seconds: float, error_j: float) -> Reading:
+    return Reading(
+        energy_j, 100.0, 100.0 + seconds, "m", "board", "counter", 9, 0.1, 0, 0.0, error_j, (), ""
+    )
+
+
+def test_net_energy_takes_the_mean_idle_power_off_and_bounds_its_error() -> None:
+    """10 s at 5 W net of (2 + 3)/2 W: 25 J; error 1 J + 10 s·(½·1 W + ½·(0.1 + 0.3) W) = 8 J."""
+    idle = IdlePower().with_reading("before", reading(4.0, 2.0, 0.2))
+    assert net_energy(50.0, 1.0, {1: 10.0}, {1: idle}) == (30.0, None)
+    idle = idle.with_reading("after", reading(6.0, 2.0, 0.6))
+    net_j, error_j = net_energy(50.0, 1.0, {1: 10.0}, {1: idle})
+    assert net_j == pytest.approx(25.0)
+    assert error_j == pytest.approx(8.0)
+    assert read_idle(idle.as_dict()) == idle
+
+
+def test_each_sitting_is_net_of_its_own_idle_power() -> None:
+    """4 s at 2 W and 6 s at 1 W idle of 50 J leave 36 J; without idle power nothing is known."""
+    idle = {1: IdlePower(2.0), 2: IdlePower(1.0, 1.0, 0.0, 0.0)}
+    assert net_energy(50.0, 1.0, {1: 4.0, 2: 6.0}, idle) == (36.0, None)
+    assert net_energy(50.0, 1.0, {1: 4.0, 3: 6.0}, idle) == (None, None)
+    assert net_energy(None, None, {1: 4.0}, idle) == (None, None)
+
+
+def test_parts_add_up_and_one_without_joules_leaves_the_whole_without() -> None:
+    one = Bill(2.0, None, 10.0, 1.0, "", 7.0, Work({"encoder": 3.0}, 1, 2))
+    two = Bill(3.0, None, 20.0, 2.0, "", 8.0, Work({"encoder": 4.0}, 3, 4))
+    whole = whole_bill([one, two])
+    assert (whole.time_s, whole.energy_j, whole.energy_error_j) == (5.0, 30.0, 3.0)
+    assert (whole.energy_model_j, whole.time_model_s, whole.energy_reason) == (15.0, None, "")
+    assert whole.work == Work({"encoder": 7.0}, 4, 6)
+    spoilt = replace(two, energy_j=None, energy_error_j=None, energy_reason="gap")
+    assert whole_bill([one, spoilt]).energy_j is None
+    assert whole_bill([one, spoilt]).energy_reason == "gap"
+
+
+def test_the_runs_time_goes_on_over_sittings() -> None:
+    """One boot: the same zero, pause included. Another boot: on from the last known moment."""
+    first = next_sitting([], 0.0, "boot-a", 500.0)
+    assert first == Sitting(1, "boot-a", 500.0)
+    assert next_sitting([first], 20.0, "boot-a", 600.0) == Sitting(2, "boot-a", 500.0)
+    assert next_sitting([first], 20.0, "boot-b", 7.0) == Sitting(2, "boot-b", -13.0)
+    assert next_sitting([Sitting(1, "", 5.0)], 20.0, "", 7.0).zero_s == -13.0  # no word: unknown
+    assert read_sittings({"sittings": [first.as_dict()]}) == [first]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "flags"),
+    [
+        ((10.0, 1e9), (10.0, 1e9 + 0.4), []),
+        ((10.0, 1e9), (10.0, 1e9 - 7200.0), ["clock-step"]),
+        ((10.0, 1e9), (70.0, 1e9), ["slept"]),
+        ((10.0, 1e9), (70.0, 1e9 + 3600.0), ["slept", "clock-step"]),
+    ],
+)
+def test_a_clock_that_is_set_and_a_host_that_sleeps_are_told_apart(before, after, flags) -> None:
+    assert clock_flags(before, after) == flags
+
+
+def test_a_disk_that_is_too_small_is_refused_with_need_and_have(tmp_path) -> None:
+    check_space(tmp_path / "not" / "there", 1.0)
+    with pytest.raises(StorageError, match="need about 1000000000 MB"):
+        check_space(tmp_path, 1e15)
