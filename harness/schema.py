@@ -75,6 +75,9 @@ CELLS = (
     Column("energy_net_error_j", "float", "J", "Bound on the error of energy_net_j: that of energy_j, that of the idle power, and half its change from before to after; empty if there was no second look at it.", since=2),
     Column("flags", "str", "", "What made the cell's conditions different, joined by +: resumed, warm-start, throttled, under-voltage, swapped, foreign-load, stolen-time, clock-step, slept and others; empty if nothing was noticed.", since=2),
     Column("interruptions", "int", "", "How often the cell was broken off and gone on with; rounds that were broken off are measured anew.", since=2),
+    Column("look_ahead_encoder_forwards", "float", "images", "Images through an encoder in look-aheads beside the training steps, a backward counted as two forwards.", since=2),
+    Column("look_ahead_decoder_forwards", "float", "images", "The same for decoders.", since=2),
+    Column("time_predicted_s", "float", "s", "Seconds the counted passes of training and look-aheads would take at the speed of encoder and decoder timed on this host when the run began (manifest: calibration).", since=2),
 )  # fmt: skip
 
 METRICS = (

@@ -203,15 +203,15 @@ def _report(path: Path) -> Path | None:
     try:
         from analysis.errors import AnalysisError  # noqa: PLC0415
         from analysis.report import write_report  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        why = f"{error.name} is not installed"
-    else:
+
         try:
             return write_report([path], None).page
         except (AnalysisError, OSError) as error:
             why = str(error)
         except KeyboardInterrupt:
             why = "interrupted"
+    except ModuleNotFoundError as error:  # pandas is imported late, and matplotlib later
+        why = f"{error.name} is not installed"
     print(f"\nNo report: {why}. To make it later:\n  python -m analysis.report {path}")
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from harness.run_folder.environment import command_line, environment
@@ -21,19 +22,21 @@ def describe_run(bench: Bench) -> dict[str, Any]:
         "meter_reason": bench.instruments.reason,
         "energy_model": _energy_model(bench),
         "time_model": _time_model(bench),
+        "calibration": asdict(bench.calibration),
         "data": {
-            "name": config.data,
+            "name": store.name,
             "version": store.version,
+            "protocol": store.description.protocol,
             "checksum": store.checksum,
-            "clients": config.clients,
-            "size_px": config.size,
+            "clients": store.count("train"),
+            "size_px": store.size_px,
         },
         "config": config.as_dict(),
         "config_digest": config.digest(),
         "merge": {
             spec.text: {"merge_rounds": spec.parameters(config.setting)["merge_rounds"]}
             for spec in config.method_specs()
-            if spec.name == "mas"
+            if spec.name in ("mas", "mas-plus")
         },
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.config import RunConfig
+from harness.federated.work import ENCODER, Work
 from harness.run_folder.results import csv_text
 from harness.running.accounting import Figures
 from harness.running.cell import Bench, CellResult
@@ -53,7 +54,19 @@ def cell_row(
         "peak_memory_bytes": result.peak_memory_bytes,
         "upload_bytes": sent, "download_bytes": received,
         "encoder_passes": cost.work.encoder_passes, "decoder_passes": cost.work.decoder_passes,
+        **_looks(result),
+        "time_predicted_s": bench.calibration.time_s(cost.work),
     }  # fmt: skip
+
+
+def _looks(result: CellResult) -> dict[str, float]:
+    """Return what look-aheads cost beside the training steps, in forward passes."""
+    segments = (figure.segment for part in result.parts for figure in part.figures)
+    looks = sum((s.work for s in segments if s.label.phase == "affinity"), Work()).forwards
+    return {
+        "look_ahead_encoder_forwards": looks.get(ENCODER, 0.0),
+        "look_ahead_decoder_forwards": math.fsum(n for p, n in looks.items() if p != ENCODER),
+    }
 
 
 def _traffic(config: RunConfig, result: CellResult) -> tuple[int, int]:

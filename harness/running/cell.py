@@ -13,6 +13,7 @@ from harness.errors import DamagedRunError, HarnessError, StorageError
 from harness.federated.job import Engine, Job, Outcome
 from harness.federated.keeping import JobState, Keeper
 from harness.federated.local import LocalEngine
+from harness.methods.cost import Calibration
 from harness.methods.registry import MethodSpec
 from harness.methods.schedule import Served, carry_out
 from harness.run_folder.cell_keeper import CellKeeper
@@ -59,6 +60,7 @@ class Bench:
     accountant: Accountant
     constants: Mapping[str, Mapping[str, float]]
     zero_s: float
+    calibration: Calibration
 
     def engine(self, seed: int, recorder: CellRecorder, keeper: Keeper) -> Engine:
         """Return the engine that plays all clients on this host."""

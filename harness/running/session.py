@@ -50,6 +50,7 @@ from harness.running.limits import Budget, BudgetReachedError, Limits, Spent
 from harness.running.modelling import device_model, power_model
 from harness.running.order import ordered
 from harness.running.phases import Label, PhaseLog
+from harness.running.plan import calibrate
 from harness.running.recorder import Progress
 from harness.running.target import Target, confine
 from harness.settings import federation, task_loss
@@ -175,7 +176,7 @@ def run(
             confine(target)
             bench = Bench(
                 config, target, store, architecture, log, meter, accountant, constants,
-                sitting.zero_s,
+                sitting.zero_s, calibrate(architecture, config),
             )  # fmt: skip
             return _Run(bench, claimed, past, sitting, screen, limits).carry_out()
 

@@ -7,6 +7,7 @@ from importlib import import_module
 
 BENCHMARKS = {
     "parts": "what merging saves: decoders beside the encoder, merged steps beside single ones",
+    "data": "how fast data are read, opened, checked and made",
     "affinity": "look-aheads beside training steps, and how the linear kind agrees with the exact",
     "collector": "what the collector costs a training, and how evenly it samples",
     "waveform": "energy of known waves through live files, with all cores busy",

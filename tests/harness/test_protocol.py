@@ -109,7 +109,7 @@ def test_published_split_jobs_start_over(tiny_source, tiny_architecture, federat
 
 
 def test_published_methods_look_ahead_in_every_job() -> None:
-    """Every job of every method measures in all its rounds; repaired, only mas, mas-plus and tag do."""
+    """Every job of every method measures in all its rounds; repaired, those that split by it do."""
 
     class _Writing:
         def __init__(self) -> None:

@@ -115,6 +115,19 @@ def test_passes_and_bytes_follow_the_method(finished) -> None:
         assert int(rows["all-in-one"][column]) == 3 * 2 * size
 
 
+def test_predicted_seconds_price_the_counted_passes(finished) -> None:
+    """A training pass is three forwards, look-aheads are counted in forwards; nothing else counts."""
+    folder, _ = finished
+    speed = json.loads((folder / "manifest.json").read_text())["calibration"]
+    for row in _rows(folder, "cells"):
+        encoder = 3 * int(row["encoder_passes"]) + float(row["look_ahead_encoder_forwards"])
+        decoder = 3 * int(row["decoder_passes"]) + float(row["look_ahead_decoder_forwards"])
+        predicted_s = encoder * speed["encoder_s"] + decoder * speed["decoder_s"]
+        assert float(row["time_predicted_s"]) == pytest.approx(predicted_s)
+        looks = float(row["look_ahead_encoder_forwards"])
+        assert (looks > 0) == row["method"].startswith("mas")
+
+
 def test_the_total_is_the_sum_of_the_last_test_losses(finished) -> None:
     """cells.csv agrees with metrics.csv, and groups cover every task once."""
     folder, _ = finished
