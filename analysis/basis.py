@@ -11,8 +11,8 @@ from typing import Literal
 import pandas as pd
 
 from analysis.loading import Run
-from analysis.method_tables import origin_words
 from analysis.numbers import energy_sources, measured_by, source_words
+from analysis.words import origin_words
 
 
 @dataclass(frozen=True)

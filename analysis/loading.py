@@ -1,5 +1,8 @@
 """Read run folders into tidy, typed frames; nothing in a folder is ever executed.
 
+A table is read once with the types of its columns, by the compiled reader; only a file that this
+refuses is read again as text, to say which column is wrong.
+
 The module is not called `load`, because importing a submodule of that name would replace the
 function `analysis.load` on the package.
 """
@@ -7,8 +10,9 @@ function `analysis.load` on the package.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,17 +22,26 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.manifest import Manifest, read_manifest
-from harness.schema import AFFINITY_ROUNDS, CELLS, METRICS, PHASE_ROWS, TRACE, Column
+from harness.schema import (
+    AFFINITY_ROUNDS,
+    CELLS,
+    METRICS,
+    OLDEST_SCHEMA_VERSION,
+    PHASE_ROWS,
+    TRACE,
+    Column,
+)
 
 SAFE_CELL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+=-]*")
 BOOLEANS = {"true": True, "false": False}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """Hold one run: its facts, its three tables, and its traces and affinities on demand.
 
-    Frames have the columns of `harness.schema`; missing values are NaN, NA or empty text.
+    Two runs are equal only if they are the same object. Frames have the columns of
+    `harness.schema`; missing values are NaN, NA or empty text.
 
     Attributes:
         folder: where the run lies.
@@ -37,6 +50,8 @@ class Run:
         metrics: long table of values.
         phases: one row per phase.
         notes: what a reader should know about the files, in words.
+        members: the manifests of the runs pooled in this one; its own alone if it is not pooled.
+        origins: cell → folder and name in it, for cells that lie in another folder than `folder`.
     """
 
     folder: Path
@@ -45,13 +60,31 @@ class Run:
     metrics: pd.DataFrame
     phases: pd.DataFrame
     notes: tuple[str, ...] = field(default=())
+    members: tuple[Manifest, ...] = field(default=())
+    origins: Mapping[str, tuple[Path, str]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return the run in three lines, because frames in full drown a notebook."""
+        sizes = (len(self.cells), len(self.metrics), len(self.phases))
+        return (
+            f"Run {self.run_id}: {self.manifest.device_title}, tasks {self.tasks}, "
+            f"methods {', '.join(self.methods) or 'none finished'}\n"
+            "  frames: .cells ({} rows), .metrics ({}), .phases ({})\n".format(*sizes)
+            + "  of a cell: .trace(cell), .affinity(cell), .affinity_rounds(cell); "
+            "columns: docs/results.md"
+        )
+
+    def with_facts(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return `metrics` or `phases` with device, method, seed and repeat of each row's cell."""
+        facts = self.cells[["cell", "device", "method", "seed", "repeat"]]
+        return frame.merge(facts, on="cell", how="left", validate="many_to_one")
 
     @property
     def run_id(self) -> str:
         """Return the name of the run."""
         return self.manifest.run_id
 
-    @property
+    @cached_property
     def done(self) -> pd.DataFrame:
         """Return the rows of the cells that are finished."""
         return self.cells[self.cells["status"] == "done"]
@@ -88,7 +121,8 @@ class Run:
                 f"{self.folder / 'cells.csv'}: {cell!r} cannot be the name of a cell.",
                 "Restore cells.csv from a copy of the run.",
             )
-        return self.folder / kind / f"{cell}{ending}"
+        folder, name = self.origins.get(cell, (self.folder, cell))
+        return folder / kind / f"{name}{ending}"
 
 
 def load_run(folder: str | Path) -> Run:
@@ -109,7 +143,7 @@ def load_run(folder: str | Path) -> Run:
             "Report each task set from a run of its own; their losses cannot be compared.",
         )
     notes = (*cell_notes, *metric_notes, *phase_notes, *_unfinished(cells))
-    return Run(path, manifest, cells, metrics, phases, notes)
+    return Run(path, manifest, cells, metrics, phases, notes, (manifest,))
 
 
 def load_runs(folders: Sequence[str | Path]) -> list[Run]:
@@ -137,14 +171,14 @@ def read_table(path: Path, columns: Iterable[Column]) -> tuple[pd.DataFrame, lis
     """
     if not path.is_file():
         raise AnalysisError(f"{path}: missing.", "Copy the whole run folder, or run it again.")
-    try:
-        text = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
-        raise AnalysisError(
-            f"{path}: cannot be read as a table ({error}).", "Restore the file from a copy."
-        ) from error
     wanted = list(columns)
-    missing = [column.name for column in wanted if column.name not in text.columns]
+    frame = _read_typed(path, wanted)
+    if frame is not None:
+        return frame, []
+    text = _read_text(path)
+    absent = [column for column in wanted if column.name not in text.columns]
+    text = text.assign(**{c.name: "" for c in absent if c.since > OLDEST_SCHEMA_VERSION})
+    missing = [column.name for column in absent if column.since <= OLDEST_SCHEMA_VERSION]
     if missing:
         raise AnalysisError(
             f"{path}: lacks the column {', '.join(missing)}.",
@@ -156,6 +190,42 @@ def read_table(path: Path, columns: Iterable[Column]) -> tuple[pd.DataFrame, lis
     frame = pd.DataFrame(typed)
     notes += [note for column in wanted for note in _non_finite(path, column, text, frame)]
     return frame, notes
+
+
+def _read_typed(path: Path, columns: Sequence[Column]) -> pd.DataFrame | None:
+    """Return the table if every column is there, of its type and finite; None to look closer."""
+    names = [column.name for column in columns]
+    numbers = [column.name for column in columns if column.type == "float"]
+    whole = [column.name for column in columns if column.type == "int"]
+    flags = [column.name for column in columns if column.type == "bool"]
+    text = [column.name for column in columns if column.type == "str"]
+    types: dict[Any, Any] = {**dict.fromkeys(numbers, "float64"), **dict.fromkeys(whole, "Int64")}
+    types |= {**dict.fromkeys(flags, "str"), **dict.fromkeys(text, "str")}
+    empty = {name: [""] for name in (*numbers, *whole)}
+    try:
+        frame = pd.read_csv(
+            path, dtype=types, keep_default_na=False, na_values=empty, encoding="utf-8",
+            **_exact_floats(),
+        )  # fmt: skip
+    except (ValueError, TypeError, OSError, pd.errors.ParserError):
+        return None
+    if list(frame.columns) != names or np.isinf(frame[numbers].to_numpy()).any():
+        return None
+    if any(set(frame[name].unique()) - {*BOOLEANS, ""} for name in flags):
+        return None
+    for name in flags:
+        frame[name] = frame[name].map({**BOOLEANS, "": pd.NA}).astype("boolean")
+    typed: pd.DataFrame = frame.astype(dict.fromkeys(text, object))
+    return typed
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
+        raise AnalysisError(
+            f"{path}: cannot be read as a table ({error}).", "Restore the file from a copy."
+        ) from error
 
 
 def _typed(path: Path, column: Column, values: pd.Series[str]) -> pd.Series[Any]:
@@ -218,3 +288,9 @@ def _read_matrix(path: Path) -> pd.DataFrame:
             "Restore the file from a copy; the matrix must be square.",
         )
     return frame
+
+
+def _exact_floats() -> dict[str, Any]:
+    """Return what makes pandas read floats to the last bit: since 3.1 it does so unasked."""
+    version = tuple(int(part) for part in pd.__version__.split(".")[:2])
+    return {} if version >= (3, 1) else {"float_precision": "round_trip"}

@@ -18,10 +18,15 @@ METHOD_COLOURS: Mapping[str, str] = {
     "gradnorm": "#56B4E9",
     "fedprox": "#332288",
     "standalone": "#000000",
+    "pcgrad": "#117733",
+    "random-split": "#999999",
+    "best-split": "#882255",
+    "worst-split": "#AA8844",
+    "mas-plus": "#6B1D00",
 }
-"""Okabe and Ito's palette (2008) with one indigo; it is safe for the common colour blindnesses."""
+"""Okabe and Ito's palette (2008), then Paul Tol's muted one; safe for common colour blindness."""
 
-OTHER_COLOURS = ("#117733", "#882255", "#44AA99", "#999933", "#AA4499", "#88CCEE", "#661100")
+OTHER_COLOURS = ("#44AA99", "#999933", "#AA4499", "#88CCEE", "#661100")
 """For methods not named above, from Paul Tol's muted scheme."""
 
 METHOD_MARKERS: Mapping[str, str] = {
@@ -33,9 +38,17 @@ METHOD_MARKERS: Mapping[str, str] = {
     "gradnorm": "P",
     "fedprox": "X",
     "standalone": "*",
+    "pcgrad": "<",
+    "random-split": "p",
+    "best-split": ">",
+    "worst-split": "d",
+    "mas-plus": "h",
 }
-OTHER_MARKERS = ("<", ">", "p", "h", "d", "8", "H")
-HATCHES = ("///", "\\\\\\", "xx", "..", "++", "oo", "--")
+OTHER_MARKERS = ("8", "H")
+HATCHES = (
+    "///", "\\\\\\", "xxx", "...", "+++", "ooo", "---", "|||", "//..", "\\\\..", "OO", "**", "||..",
+)  # fmt: skip
+"""One for each method named above, in their order."""
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 SHADES = (0.0, 0.3, -0.3, 0.5, -0.5)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from analysis.errors import AnalysisError
-from harness.schema import SCHEMA_VERSION
+from harness.schema import OLDEST_SCHEMA_VERSION, SCHEMA_VERSION
 
 REQUIRED = ("run_id", "quick", "command", "created", "device", "host", "data", "config")
 
@@ -135,9 +135,10 @@ def _check_version(path: Path, version: object) -> None:
             f"{path}: schema version {version} is newer than the {SCHEMA_VERSION} known here.",
             "Update the tool to the version that wrote the run.",
         )
-    if version < SCHEMA_VERSION:
+    if version < OLDEST_SCHEMA_VERSION:
         raise AnalysisError(
-            f"{path}: schema version {version} is older than the {SCHEMA_VERSION} known here.",
+            f"{path}: schema version {version} is older than {OLDEST_SCHEMA_VERSION}, "
+            "the oldest known here.",
             "Read the run with the version of the tool that wrote it.",
         )
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import pandas as pd
 
 from analysis.loading import Run
@@ -113,6 +115,7 @@ def last_task_losses(run: Run, metric: str = "test_loss") -> pd.DataFrame:
     return rows.loc[~earlier, ["method", "seed", "cell", "task", "value"]]
 
 
+@lru_cache(maxsize=8)
 def serving_rows(run: Run, metric: str) -> pd.DataFrame:
     """Return the rows of a per-task metric, one per cell, round and task.
 
@@ -122,38 +125,49 @@ def serving_rows(run: Run, metric: str) -> pd.DataFrame:
     merged start.
 
     Returns:
-        The rows of metrics.csv with the columns method, seed and groups of their cell.
+        The rows of metrics.csv with the columns method, seed and groups of their cell. The frame
+        is kept for the next caller, so it must not be changed.
     """
     facts = run.done[["cell", "method", "seed", "groups"]]
     taken = run.metrics[(run.metrics["metric"] == metric) & (run.metrics["task"] != "")]
     rows = taken.merge(facts, on="cell", how="inner")
-    said = run.metrics[run.metrics["metric"] == "serves"].groupby(["cell", "task"])["job"].unique()
-    parts = [
-        _one_task(part, list(said.get(key, [])))
-        for key, part in rows.groupby(["cell", "task"], sort=False)
-        if len(part)
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else rows
-
-
-def _one_task(rows: pd.DataFrame, said: Sequence[str]) -> pd.DataFrame:
-    jobs = list(dict.fromkeys(rows["job"]))
-    if len(jobs) == 1:
+    if rows.empty:
         return rows
-    groups = [sorted(group) for group in str(rows["groups"].iloc[0]).split("|")]
-    candidates = [job for job in jobs if sorted(job) in groups] or jobs[-1:]
-    serving = said[0] if len(said) == 1 else _serving_job(rows, candidates)
-    own = rows[rows["job"] == serving]
-    before = rows[(rows["job"] != serving) & (rows["round"] < own["round"].min())]
-    widest = before["job"].str.len() == before["job"].str.len().max()
-    start: pd.DataFrame = before.loc[widest]
-    return pd.concat([start.drop_duplicates(subset="round"), own])
+    serving = _serving_jobs(run, rows)
+    rows = rows.merge(serving, on=["cell", "task"], how="left")
+    own = rows["job"] == rows["serving"]
+    begin = rows["round"].where(own).groupby([rows["cell"], rows["task"]]).transform("min")
+    before = rows[~own & (rows["round"] < begin)]
+    width = before["job"].str.len()
+    widest = width == width.groupby([before["cell"], before["task"]]).transform("max")
+    start = before[widest].drop_duplicates(subset=["cell", "task", "round"])
+    return pd.concat([start, rows[own]], ignore_index=True).drop(columns="serving")
 
 
-def _serving_job(rows: pd.DataFrame, candidates: Sequence[str]) -> str:
-    last = rows[rows["job"].isin(candidates)].sort_values("round", kind="stable")
-    final = last.drop_duplicates(subset="job", keep="last").set_index("job")["value"]
-    return str(final.idxmin()) if final.notna().any() else candidates[-1]
+def _serving_jobs(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per cell and task with the job that serves it in the end."""
+    last = rows.reset_index().sort_values("round", kind="stable")
+    jobs = last.drop_duplicates(subset=["cell", "task", "job"], keep="last")
+    first_seen = rows.reset_index().drop_duplicates(subset=["cell", "task", "job"])
+    place = first_seen.set_index(["cell", "task", "job"])["index"].rename("place")
+    jobs = jobs.join(place, on=["cell", "task", "job"])
+    said = run.metrics.loc[run.metrics["metric"] == "serves", ["cell", "task", "job"]]
+    said = said.drop_duplicates()
+    said = said[~said.duplicated(subset=["cell", "task"], keep=False)].assign(said=True)
+    jobs = jobs.merge(said, on=["cell", "task", "job"], how="left")
+    in_split: dict[tuple[str, str], bool] = {}
+    pairs = list(zip(jobs["job"].astype(str), jobs["groups"].astype(str), strict=True))
+    for job, groups in set(pairs):
+        letters = sorted(job)
+        in_split[job, groups] = any(letters == sorted(group) for group in groups.split("|"))
+    final = np.array([in_split[pair] for pair in pairs], dtype=bool)
+    rank = np.where(jobs["said"].notna(), 0, np.where(final, 1, 2))
+    # of several final groups the one with the lowest loss serves, of jobs outside it the last one
+    losses = np.nan_to_num(jobs["value"].to_numpy(dtype=float), nan=np.inf)
+    order = np.where(rank == 1, losses, -jobs["place"].to_numpy(dtype=float))
+    chosen = jobs.assign(rank=rank, order=order).sort_values(["rank", "order"], kind="stable")
+    chosen = chosen.drop_duplicates(subset=["cell", "task"])
+    return chosen[["cell", "task", "job"]].rename(columns={"job": "serving"})
 
 
 def seed_words(count: int) -> str:

@@ -9,9 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.loading import Run
-from analysis.method_tables import method_summary, origin_words
 from analysis.numbers import Value, energy_sources, source_words
-from analysis.tables import Table, display_rows
+from analysis.tables.table import Content, Field, Table, display_rows, footnote_letter
+from analysis.words import data_words, no_energy_words, origin_words, summary_words
+
+FOLDED = {
+    "measures_all": "Every measure of every task",
+    "setup": "What ran on what",
+    "settings": "Settings",
+    "phase_time": "Time by phase",
+}
+"""Tables that few readers want at once, with the words to unfold them."""
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+"""What the browser may load for the page: nothing that is not inside it."""
+
+LONG = 40
+"""Letters from which a field may wrap."""
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8882; --accent: #0072b2; }
@@ -41,9 +55,13 @@ td.number, th.number { text-align: right; }
 th[aria-sort="ascending"] button::after { content: " ▴"; }
 th[aria-sort="descending"] button::after { content: " ▾"; }
 td:first-child, th:first-child { position: sticky; left: 0; background: Canvas; }
-.caption { font-size: .85rem; opacity: .85; margin: .4rem 0; }
+td.long { white-space: normal; min-width: 16rem; overflow-wrap: anywhere; }
+.scroll { margin-top: .3rem; } p.words { margin-top: 1.8rem; }
+details { margin: .8rem 0; } summary { cursor: pointer; font-weight: 600; }
+.plain { font-size: .9rem; padding-left: 1.2rem; overflow-wrap: anywhere; }
+.caption { overflow-wrap: anywhere; font-size: .85rem; opacity: .85; margin: .4rem 0; }
 .figures { display: grid; gap: 1.4rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%), 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); }
 figure { margin: 0; min-width: 0; }
 figure img { width: 100%; height: auto; background: white; border-radius: .3rem; }
 figcaption { font-size: .85rem; overflow-wrap: anywhere; }
@@ -95,38 +113,56 @@ class PageFigure:
     files: Sequence[str]
 
 
-def render_page(
-    runs: Sequence[Run],
-    verdicts: Sequence[tuple[str, Sequence[str]]],
-    tables: Sequence[PageTable],
-    figures: Sequence[PageFigure],
-    report_command: str,
-) -> str:
-    """Return the whole page as text.
+@dataclass(frozen=True)
+class Page:
+    """Hold everything the page shows.
 
-    Args:
-        runs: the runs reported.
-        verdicts: per run its name and its sentences.
+    Attributes:
+        runs: the series reported.
+        verdicts: per series its name and its sentences.
         tables: in the order shown.
         figures: in the order shown.
-        report_command: the command that makes this page again.
+        not_drawn: sentences on figures that are not made.
+        apart: sentences on series that are not pooled.
+        command: the command that makes this page again.
+        macros: the file of LaTeX macros, relative to the page.
     """
+
+    runs: Sequence[Run]
+    verdicts: Sequence[tuple[str, Sequence[str]]]
+    tables: Sequence[PageTable]
+    figures: Sequence[PageFigure]
+    not_drawn: Sequence[str]
+    apart: Sequence[str]
+    command: str
+    macros: str
+
+
+def render_page(page: Page) -> str:
+    """Return the whole page as text."""
+    runs = page.runs
     title = ", ".join(run.run_id for run in runs)
+    first = [entry for entry in page.tables if entry.table.name not in FOLDED]
+    rest = [entry for entry in page.tables if entry.table.name in FOLDED]
+    commands = dict.fromkeys(facts.command for run in runs for facts in run.members)
     body = [
         f"<h1>{_text(title)}</h1>",
         *[_run_facts(run) for run in runs],
         *[_warning(run) for run in runs if origin_words(run)],
+        _list(page.apart),
         "<h2>In short</h2>",
-        *[_verdict(name, words, len(verdicts) > 1) for name, words in verdicts],
-        "<h2>Methods</h2>",
-        *[_table(entry) for entry in tables],
+        *[_verdict(name, words, len(page.verdicts) > 1) for name, words in page.verdicts],
+        "<h2>Tables</h2>",
+        *[_table(entry) for entry in first],
+        *[_folded(entry) for entry in rest],
+        f'<p class="caption">Every number as a LaTeX macro: {_links([page.macros])}</p>',
         "<h2>Figures</h2>",
-        f'<div class="figures">{"".join(_figure(figure) for figure in figures)}</div>',
+        f'<div class="figures">{"".join(_figure(figure) for figure in page.figures)}</div>',
+        *(["<h3>Not drawn</h3>", _list(page.not_drawn)] if page.not_drawn else []),
         "<h2>What is measured and what is modelled</h2>",
         *[_origin(run, len(runs) > 1) for run in runs],
         "<h2>Commands</h2>",
-        *[f"<pre>{_text(run.manifest.command)}</pre>" for run in runs],
-        f"<pre>{_text(report_command)}</pre>",
+        f"<pre>{_text(chr(10).join([*commands, page.command]))}</pre>",
     ]
     return _document(title, "\n".join(part for part in body if part))
 
@@ -135,6 +171,7 @@ def _document(title: str, body: str) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
         f"<body>\n{body}\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
@@ -142,7 +179,7 @@ def _document(title: str, body: str) -> str:
 
 def _run_facts(run: Run) -> str:
     facts = run.manifest
-    parts = [facts.device_title, f"tasks {run.tasks}", method_summary(run), facts.created]
+    parts = [facts.device_title, f"tasks {run.tasks}", summary_words(run), facts.created]
     return f'<p class="facts">{_text(" · ".join(part for part in parts if part))}</p>'
 
 
@@ -165,19 +202,42 @@ def _table(entry: PageTable) -> str:
         button = f'<button type="button">{_text(_unbroken(heading.label))}</button>'
         heads.append(f'<th scope="col"{kind}>{button}{unit}</th>')
     rows = []
-    for contents, texts in zip(table.rows, display_rows(table), strict=True):
-        fields = []
-        for index, (content, text) in enumerate(zip(contents, texts, strict=True)):
-            value = repr(content.mean) if isinstance(content, Value) else content or ""
-            kind = ' class="number"' if table.is_numeric(index) else ""
-            fields.append(f'<td{kind} data-value="{_text(value)}">{_text(text)}</td>')
+    for contents, row in zip(table.rows, display_rows(table), strict=True):
+        fields = [
+            _field(content, field, table.is_numeric(index))
+            for index, (content, field) in enumerate(zip(contents, row, strict=True))
+        ]
         rows.append(f"<tr>{''.join(fields)}</tr>")
-    return (
-        f'<p class="caption">{_text(table.caption)}</p><div class="scroll">'
-        f'<table class="sortable"><thead><tr>{"".join(heads)}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-        f'<p class="caption">{_links(entry.files)}</p>'
+    notes = "".join(
+        f"<br><sup>{footnote_letter(n)}</sup> {_text(reason)}"
+        for n, reason in enumerate(table.footnotes())
     )
+    return (
+        f'<p class="caption words">{_text(table.caption)}</p><div class="scroll">'
+        f'<table class="sortable" id="{_text(table.name)}"><thead><tr>{"".join(heads)}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f'<p class="caption">{_links(entry.files)}{notes}</p>'
+    )
+
+
+def _field(content: Content, field: Field, numeric: bool) -> str:
+    value = repr(content.mean) if isinstance(content, Value) else field.text
+    mark = f"<sup>{field.mark}</sup>" if field.mark else ""
+    text = {0: "{}", 1: "<strong>{}</strong>", 2: "<u>{}</u>"}[field.rank].format(
+        _text(field.plain)
+    )
+    kind = ' class="number"' if numeric else ' class="long"' if len(field.text) > LONG else ""
+    return f'<td{kind} data-value="{_text("" if field.mark else value)}">{text}{mark}</td>'
+
+
+def _folded(entry: PageTable) -> str:
+    title = FOLDED[entry.table.name]
+    return f"<details><summary>{_text(title)}</summary>{_table(entry)}</details>"
+
+
+def _list(words: Sequence[str]) -> str:
+    items = "".join(f"<li>{_text(entry)}</li>" for entry in words)
+    return f'<ul class="plain">{items}</ul>' if words else ""
 
 
 def _unbroken(label: str) -> str:
@@ -202,11 +262,10 @@ def _origin(run: Run, named: bool) -> str:
     rows = [
         ("Losses", "measured on the test set after real training"),
         ("Time", f"measured on {facts.host_description}" + _device_time(run)),
-        ("Measured energy", measured or f"none: {_energy_reason(run)}"),
+        ("Measured energy", measured or f"none: {no_energy_words(run)}"),
         ("Modelled energy", "none" if model is None else _model_words(run)),
-        ("Data", f"{facts.text('data', 'name')} {facts.text('data', 'version')}, checksum "
-                 f"{facts.data_checksum or 'unknown'}"),
-    ]  # fmt: skip
+        ("Data", data_words(facts)),
+    ]
     rows += [("Note", note) for note in run.notes]
     heading = f"<h3>{_text(run.run_id)}</h3>" if named else ""
     items = "".join(f"<dt>{_text(name)}</dt><dd>{_text(words)}</dd>" for name, words in rows)
@@ -229,11 +288,6 @@ def _model_words(run: Run) -> str:
     return f"computed from the profile of the {run.manifest.device_title}: {idle} W idle, " + (
         f"{full} W at full load" + (f" ({source})" if source else "")
     )
-
-
-def _energy_reason(run: Run) -> str:
-    reasons = [str(reason) for reason in run.done["energy_reason"].unique() if reason]
-    return "; ".join(reasons) or run.manifest.meter_reason or "no meter"
 
 
 def _links(files: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""How every figure looks: sizes per venue, text sizes, notes, legends, deterministic files.
+"""How every figure looks: text sizes, notes, legends, deterministic files.
 
 The style is a dict that is applied in a context; importing this module changes nothing.
 """
@@ -7,25 +7,16 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from analysis.errors import EXIT_USAGE, AnalysisError
-
-VENUE_WIDTHS_IN: Mapping[str, float] = {
-    "ieee": 3.5,  # one column of IEEEtran
-    "ieee-wide": 7.16,  # both columns of IEEEtran
-    "icml": 3.25,  # one column
-    "cvpr": 3.25,  # one column
-    "cvpr-wide": 6.875,  # both columns
-    "neurips": 5.5,  # text width
-    "iclr": 5.5,  # text width
-}
+from analysis.venues import venue_width_in
 
 TEXT_PT = 8.0
 SMALL_PT = 7.0
@@ -70,26 +61,11 @@ def figure_style() -> dict[Any, Any]:
     }
 
 
-def venue_width_in(venue: str) -> float:
-    """Return the width of a venue's column in inches.
-
-    Raises:
-        AnalysisError: if the venue is unknown, naming the known ones.
-    """
-    if venue not in VENUE_WIDTHS_IN:
-        raise AnalysisError(
-            f"Unknown venue {venue!r}.",
-            f"Use one of: {', '.join(VENUE_WIDTHS_IN)}.",
-            EXIT_USAGE,
-        )
-    return VENUE_WIDTHS_IN[venue]
-
-
 def new_figure(venue: str, aspect: float, note: str = "") -> Figure:
     """Return an empty figure of the venue's width with a note along its lower edge.
 
     Args:
-        venue: one of `VENUE_WIDTHS_IN`.
+        venue: one of `analysis.venues.VENUE_WIDTHS_IN`.
         aspect: height divided by width, the note not counted.
         note: what the reader must know, e.g. that values are modelled.
     """
@@ -117,6 +93,11 @@ def legend_above(figure: Figure, ax: Axes, width_in: float) -> None:
     figure.legend(handles, labels, loc="outside upper center", ncols=columns)
 
 
+def paint_axes(figure: Figure, width_in: float, draw: Callable[[Axes], Axes]) -> None:
+    """Draw on the only axes of a figure and put their legend above."""
+    legend_above(figure, draw(figure.add_subplot()), width_in)
+
+
 def even_columns(entries: int, most: int) -> int:
     """Return the columns, at most `most`, that fill the rows of a legend evenly."""
     rows = math.ceil(entries / max(1, most))
@@ -138,6 +119,18 @@ def save_figure(figure: Figure, stem: Path, drawn: pd.DataFrame) -> list[Path]:
     figure.savefig(paths[1], dpi=PNG_DPI, metadata={"Software": None})
     drawn.to_csv(paths[2], index=False, lineterminator="\n", encoding="utf-8")
     return paths
+
+
+def log_axis(ax: Axes) -> None:
+    """Make the x axis logarithmic with plain numbers at 1, 2 and 5 of each decade."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    ax.xaxis.set_major_formatter(FuncFormatter(_plain_tick))
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _plain_tick(value: float, _place: int) -> str:
+    return f"{value:g}"
 
 
 def spans_decade(values: Iterable[float]) -> bool:

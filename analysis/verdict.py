@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,7 @@ class Comparison:
         interval: its 95 % interval, None for one seed.
         pairs: seeds both have.
         p_value: paired sign-flip p, corrected by Holm over the methods; None below six.
+        raw_p_value: the same before the correction.
     """
 
     method: str
@@ -54,13 +56,23 @@ class Comparison:
     interval: Interval | None
     pairs: int
     p_value: float | None
+    raw_p_value: float | None = None
 
 
 def sentences(run: Run) -> list[str]:
     """Return the verdict on a run read from disk."""
+    return _sentences(_plain_rows(run), run_comparisons(run), run.manifest.quick)
+
+
+@lru_cache(maxsize=256)
+def run_comparisons(run: Run) -> tuple[Comparison, ...]:
+    """Return every comparison with the reference that a run read from disk allows."""
+    return tuple(_all_comparisons(_plain_rows(run)))
+
+
+def _plain_rows(run: Run) -> list[Row]:
     rows = run.cells.astype(object).where(run.cells.notna(), None).to_dict(orient="records")
-    plain = [{str(key): value for key, value in row.items()} for row in rows]
-    return cell_sentences(plain, quick=run.manifest.quick)
+    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def cell_sentences(rows: Sequence[Row], quick: bool = False) -> list[str]:
@@ -70,6 +82,16 @@ def cell_sentences(rows: Sequence[Row], quick: bool = False) -> list[str]:
         rows: rows of cells.csv; values may be text or typed, "" and None are missing.
         quick: whether the run is marked as not for publication.
     """
+    return _sentences(rows, _all_comparisons(rows), quick)
+
+
+def _all_comparisons(rows: Sequence[Row]) -> list[Comparison]:
+    done = [row for row in rows if row.get("status") == "done"]
+    methods = dict.fromkeys(str(row["method"]) for row in done)
+    return comparisons(done, [method for method in methods if method != REFERENCE])
+
+
+def _sentences(rows: Sequence[Row], found: Sequence[Comparison], quick: bool) -> list[str]:
     done = [row for row in rows if row.get("status") == "done"]
     methods = list(dict.fromkeys(str(row["method"]) for row in done))
     if not done:
@@ -77,7 +99,6 @@ def cell_sentences(rows: Sequence[Row], quick: bool = False) -> list[str]:
     if REFERENCE not in methods:
         words = [f"There is no finished {REFERENCE} cell, so no method can be compared with it."]
         return words + _hedges(rows, [], quick)
-    found = comparisons(done, [method for method in methods if method != REFERENCE])
     words = []
     for method in methods:
         own = [comparison for comparison in found if comparison.method == method]
@@ -119,7 +140,7 @@ def _corrected(found: Sequence[Comparison], raw: Sequence[float | None]) -> list
             if p is not None and found[place].quantity == quantity
         ]
         for (place, _), p_value in zip(tested, holm([p for _, p in tested]), strict=True):
-            corrected[place] = replace(found[place], p_value=p_value)
+            corrected[place] = replace(found[place], p_value=p_value, raw_p_value=raw[place])
     return corrected
 
 

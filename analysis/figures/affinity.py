@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from analysis.basis import note_text
-from analysis.figures.drawing import Drawing, file_stem
+from analysis.figures.drawing import Drawing, NotDrawn, Outcome, file_stem
 from analysis.loading import Run
-from analysis.method_tables import origin_words
+from analysis.style import paint_axes
+from analysis.words import origin_words
 
 
-def drawings(run: Run) -> list[Drawing]:
+def drawings(run: Run) -> list[Outcome]:
     """Return one figure per method that measured affinity, of its first seed and repeat."""
-    return [drawing for method in run.methods if (drawing := _of_method(run, method)) is not None]
+    found = [drawing for method in run.methods if (drawing := _of_method(run, method)) is not None]
+    return [*found] or [NotDrawn("Affinity", "no finished cell measured affinity")]
 
 
 def prepare(matrix: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
@@ -66,14 +69,6 @@ def _of_method(run: Run, method: str) -> Drawing | None:
         groups = [group for group in str(split).split("|") if group]
         ordered = prepare(matrix, groups)
 
-        def paint(
-            figure: Figure,
-            _width_in: float,
-            data: pd.DataFrame = ordered,
-            boxes: list[str] = groups,
-        ) -> None:
-            draw(figure.add_subplot(), data, boxes)
-
         return Drawing(
             stem=f"affinity_{file_stem(method)}",
             title=f"Affinity, {method}",
@@ -83,7 +78,7 @@ def _of_method(run: Run, method: str) -> Drawing | None:
             note=note_text(f"one seed ({seed})", origin_words(run)),
             aspect=0.86,
             drawn=ordered.rename_axis("recipient").reset_index(),
-            paint=paint,
+            paint=partial(paint_axes, draw=partial(draw, matrix=ordered, groups=groups)),
         )
     return None
 

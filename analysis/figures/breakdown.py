@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.basis import CostBasis, cost_basis, note_text, time_words
-from analysis.figures.drawing import Drawing
+from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
 from analysis.looks import PHASE_COLOURS, PHASE_HATCHES
-from analysis.method_tables import origin_words, spread_words
+from analysis.statistics import t_half_width
 from analysis.style import even_columns, scaled_unit
-from harness.schema import COST_PHASES
+from analysis.tables.phases import SHOWN, phase_means
+from analysis.words import origin_words, spread_words
 
-SHOWN = (*COST_PHASES, "evaluate")
+TOTAL = "charged total"
+ORDER = (*SHOWN, TOTAL)
 
 
-def drawings(run: Run) -> list[Drawing]:
-    """Return the figure, or nothing if no phase of a finished cell was timed."""
+def drawings(run: Run) -> list[Outcome]:
+    """Return the figure, or why there is none."""
     basis = cost_basis(run)
     panels = [prepare(run, "time_s", time_words(run), "s")]
     if basis.kind != "time":
         panels.append(prepare(run, basis.column, basis.quantity, "J", basis))
     drawn = pd.concat([panel for panel in panels if len(panel)] or panels[:1], ignore_index=True)
     if drawn.empty:
-        return []
+        return [NotDrawn("Where time and energy go", "no phase of a finished cell was timed")]
     note = note_text(*basis.notes) if basis.kind != "time" else note_text(origin_words(run))
     count = drawn["quantity"].nunique()
-
-    def paint(figure: Figure, width_in: float) -> None:
-        paint_panels(figure, drawn, width_in)
 
     return [
         Drawing(
             stem="breakdown",
             title="Where time and energy go",
             caption="Time and energy by phase, means over the seeds of a method. Evaluation is "
-            f"shown but not charged to the method. {spread_words([run])}",
+            "shown but not charged to the method; whiskers belong to the charged total. "
+            f"{spread_words([run])}",
             note=note,
             aspect=0.16 + count * (0.16 + 0.055 * len(run.methods)),
             drawn=drawn,
-            paint=paint,
+            paint=partial(paint_panels, drawn=drawn),
         )
     ]
 
@@ -55,28 +57,24 @@ def prepare(
     A cell counts only if every one of its charged phases has the number.
 
     Returns:
-        Columns quantity, unit, method, phase, value, n (seeds).
+        Columns quantity, unit, method, phase, value, half_width, n (seeds). Rows of phase
+        `charged total` hold the sum without evaluation and its 95 % half-width.
     """
-    cells = run.done if basis is None else basis.cells
-    facts = cells[["cell", "method", "seed"]]
-    rows = run.phases[run.phases["phase"].isin(SHOWN)].merge(facts, on="cell", how="inner")
-    gaps = rows.loc[rows[column].isna() & (rows["phase"] != "evaluate"), "cell"]
-    rows = rows[~rows["cell"].isin(set(gaps))].dropna(subset=[column])
-    columns = ["quantity", "unit", "method", "phase", "value", "n"]
-    if rows.empty:
+    means = phase_means(run.done if basis is None else basis.cells, run.phases, column)
+    columns = ["quantity", "unit", "method", "phase", "value", "half_width", "n"]
+    if means.empty:
         return pd.DataFrame(columns=columns)
-    table = rows.pivot_table(
-        index=["method", "seed", "cell"], columns="phase", values=column, aggfunc="sum"
-    ).fillna(0.0)
-    seeds = table.groupby(["method", "seed"]).mean()
-    counts = seeds.groupby("method").size()
-    means = seeds.groupby("method").mean().reset_index()
-    means = means.melt(id_vars="method", var_name="phase", value_name="value")
-    means = means.assign(quantity=quantity, unit=unit, n=means["method"].map(counts))
-    return _in_order(means, run.methods).filter(columns)
+    table = means.groupby(["method", "phase"])["value"].agg(value="mean", n="size").reset_index()
+    charged = means[means["phase"] != "evaluate"].groupby(["method", "seed"])["value"].sum()
+    totals = charged.groupby("method").agg(
+        value="mean", half_width=lambda own: t_half_width(own.tolist()), n="size"
+    )
+    both = pd.concat([table, totals.reset_index().assign(phase=TOTAL)], ignore_index=True)
+    both = both.assign(quantity=quantity, unit=unit)
+    return _in_order(both, run.methods).reindex(columns=columns)
 
 
-def paint_panels(figure: Figure, drawn: pd.DataFrame, width_in: float) -> None:
+def paint_panels(figure: Figure, width_in: float, drawn: pd.DataFrame) -> None:
     """Put one panel per quantity above the other, with one legend of phases."""
     quantities = list(dict.fromkeys(drawn["quantity"]))
     panels = figure.subplots(len(quantities), 1, squeeze=False)[:, 0]
@@ -92,7 +90,8 @@ def paint_panels(figure: Figure, drawn: pd.DataFrame, width_in: float) -> None:
 def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     """Draw one horizontal bar per method, stacked by phase, from 0."""
     methods = list(dict.fromkeys(drawn["method"]))
-    totals = drawn.groupby("method")["value"].sum()
+    phases = drawn[drawn["phase"] != TOTAL]
+    totals = phases.groupby("method")["value"].sum()
     factor, unit = scaled_unit(float(totals.max()), str(drawn["unit"].iloc[0]))
     left = dict.fromkeys(methods, 0.0)
     for phase in [name for name in SHOWN if name in set(drawn["phase"])]:
@@ -104,6 +103,13 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
             linewidth=0.4, label="evaluate (not charged)" if phase == "evaluate" else phase,
         )  # fmt: skip
         left = {m: left[m] + width for m, width in zip(methods, widths, strict=True)}
+    charged = drawn[(drawn["phase"] == TOTAL) & drawn["half_width"].notna()]
+    if len(charged):
+        ax.errorbar(
+            charged["value"] * factor, charged["method"], fmt="none", ecolor="black",
+            xerr=charged["half_width"].astype(float) * factor, elinewidth=0.9, capsize=2,
+        )  # fmt: skip
+    ax.set_xlim(left=0)
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.tick_params(axis="y", length=0)
@@ -115,6 +121,6 @@ def _in_order(rows: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
     """Return the rows in the order of the run's methods and of the phases; no zero rows."""
     kept = rows[rows["value"] > 0]
     method_rank = kept["method"].map({name: rank for rank, name in enumerate(methods)})
-    phase_rank = kept["phase"].map({name: rank for rank, name in enumerate(SHOWN)})
-    order = (method_rank * len(SHOWN) + phase_rank).sort_values(kind="stable").index
+    phase_rank = kept["phase"].map({name: rank for rank, name in enumerate(ORDER)})
+    order = (method_rank * len(ORDER) + phase_rank).sort_values(kind="stable").index
     return kept.loc[order]

@@ -20,7 +20,8 @@ class Drawing:
         note: what is printed inside the figure along its lower edge.
         aspect: height divided by width, without the note.
         drawn: exactly the numbers drawn.
-        paint: puts the drawing on an empty figure of the given width in inches.
+        paint: puts the drawing on an empty figure of the given width in inches; a function of a
+            module with its data bound, so that another process can call it.
     """
 
     stem: str
@@ -30,6 +31,17 @@ class Drawing:
     aspect: float
     drawn: pd.DataFrame
     paint: Callable[[Figure, float], None]
+
+
+@dataclass(frozen=True)
+class NotDrawn:
+    """Say which figure is not made, and why."""
+
+    title: str
+    reason: str
+
+
+Outcome = Drawing | NotDrawn
 
 
 def file_stem(text: str) -> str:

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.basis import note_text
-from analysis.figures.drawing import Drawing
+from analysis.curves import total_losses
+from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
 from analysis.looks import method_look
-from analysis.method_tables import origin_words, spread_words
 from analysis.numbers import serving_rows
-from analysis.style import legend_above
+from analysis.style import paint_axes
+from analysis.words import origin_words, spread_words
 
 MARKS_PER_LINE = 8
 
 
-def drawings(run: Run) -> list[Drawing]:
-    """Return the figure, or nothing if no test loss of every task was taken."""
+def drawings(run: Run) -> list[Outcome]:
+    """Return the figure, or why there is none."""
     drawn = prepare(run)
     if drawn.empty:
-        return []
+        return [NotDrawn("Loss over rounds", "no round has a test loss of every task")]
     splits = {
         method: rounds
         for method in run.methods
         if (rounds := run.manifest.merge_rounds(method)) is not None
     }
-
-    def paint(figure: Figure, width_in: float) -> None:
-        ax = draw(figure.add_subplot(), drawn, splits)
-        legend_above(figure, ax, width_in)
 
     return [
         Drawing(
@@ -46,7 +43,7 @@ def drawings(run: Run) -> list[Drawing]:
             note=note_text(origin_words(run)),
             aspect=0.74,
             drawn=drawn,
-            paint=paint,
+            paint=partial(paint_axes, draw=partial(draw, drawn=drawn, splits=splits)),
         )
     ]
 
@@ -64,12 +61,7 @@ def prepare(run: Run) -> pd.DataFrame:
     columns = ["method", "element", "seed", "round", "total_test_loss"]
     if rows.empty:
         return pd.DataFrame(columns=columns)
-    keys = ["method", "seed", "cell", "round"]
-    totals = rows.groupby(keys, sort=False).agg(
-        total_test_loss=("value", lambda values: values.sum(min_count=len(values))),
-        tasks=("task", "nunique"),
-    )
-    complete = totals[totals["tasks"] == len(run.tasks)].dropna().reset_index()
+    complete = total_losses(rows, len(run.tasks))
     seeds = complete.groupby(["method", "seed", "round"], sort=False)["total_test_loss"].mean()
     single = seeds.reset_index().assign(element="seed")
     counts = single.groupby("method")["seed"].nunique()

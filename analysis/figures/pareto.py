@@ -3,43 +3,44 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from analysis.basis import CostBasis, cost_basis, note_text
-from analysis.figures.drawing import Drawing
+from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
 from analysis.looks import method_look
-from analysis.method_tables import spread_words
 from analysis.numbers import Value, per_seed, summarise
-from analysis.style import legend_above, scaled_unit, spans_decade
+from analysis.style import log_axis, paint_axes, scaled_unit, spans_decade
+from analysis.words import spread_words
+
+RESAMPLES = 1000
+BOOTSTRAP_SEED = 0
 
 
-def drawings(run: Run) -> list[Drawing]:
-    """Return the figure, or nothing if no cell has both cost and loss."""
+def drawings(run: Run) -> list[Outcome]:
+    """Return the figure, or why there is none."""
     basis = cost_basis(run)
     drawn = prepare(basis)
     if drawn.empty:
-        return []
+        return [NotDrawn("Cost against loss", "no finished cell has both a cost and a loss")]
     label = f"{basis.quantity} ({basis.unit})"
 
-    def paint(figure: Figure, width_in: float) -> None:
-        ax = draw(figure.add_subplot(), drawn, basis.quantity, basis.unit)
-        legend_above(figure, ax, width_in)
-
+    draw_it = partial(draw, drawn=drawn, quantity=basis.quantity, unit=basis.unit)
     return [
         Drawing(
             stem="pareto",
             title="Cost against loss",
             caption=f"{label} against total test loss; towards the lower left is better. Large "
             "marks are means over seeds, small ones single seeds; the dashed line is the front "
-            f"over the means. {spread_words([run])}",
+            f"over the means.{_share_words(drawn)} {spread_words([run])}",
             note=note_text(*basis.notes),
             aspect=0.82,
             drawn=drawn,
-            paint=paint,
+            paint=partial(paint_axes, draw=draw_it),
         )
     ]
 
@@ -49,7 +50,7 @@ def prepare(basis: CostBasis) -> pd.DataFrame:
 
     Returns:
         Columns method, element (seed or mean), seed, cost, cost_half_width, loss,
-        loss_half_width, n, on_front.
+        loss_half_width, n, on_front, front_share (of bootstrap samples; see `front_shares`).
     """
     rows: list[dict[str, object]] = []
     means: dict[str, tuple[Value, Value]] = {}
@@ -69,7 +70,35 @@ def prepare(basis: CostBasis) -> pd.DataFrame:
     front = pareto_front({name: (cost.mean, loss.mean) for name, (cost, loss) in means.items()})
     rows += [_mean_row(name, cost, loss, name in front) for name, (cost, loss) in means.items()]
     columns = ["method", "element", "seed", "cost", "cost_half_width", "loss", "loss_half_width"]
-    return pd.DataFrame(rows, columns=[*columns, "n", "on_front"]).astype({"seed": "Int64"})
+    table = pd.DataFrame(rows, columns=[*columns, "n", "on_front"]).astype({"seed": "Int64"})
+    shares = front_shares(table, np.random.default_rng(BOOTSTRAP_SEED))
+    share = table["method"].map(shares).where(table["element"] == "mean")
+    return table.assign(front_share=share.astype("float64"))
+
+
+def front_shares(drawn: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
+    """Return how often each method is on the front when the common seeds are drawn again.
+
+    Returns:
+        Shares from 0 to 1 of `RESAMPLES` bootstrap samples; empty for fewer than three seeds that
+        all methods have.
+    """
+    single = drawn[drawn["element"] == "seed"]
+    if single.empty:
+        return {}
+    seeds = single.pivot(index="seed", columns="method")
+    costs, losses = seeds["cost"].dropna(), seeds["loss"].dropna()
+    common = costs.index.intersection(losses.index)
+    if len(common) < 3:
+        return {}
+    both = [frame.loc[common].to_numpy(dtype=float) for frame in (costs, losses)]
+    hits = dict.fromkeys((str(name) for name in costs.columns), 0)
+    for picks in rng.integers(0, len(common), size=(RESAMPLES, len(common))):
+        cost, loss = (values[picks].mean(axis=0) for values in both)
+        points = dict(zip(hits, zip(cost.tolist(), loss.tolist(), strict=True), strict=True))
+        for name in pareto_front(points):
+            hits[name] += 1
+    return {name: count / RESAMPLES for name, count in hits.items()}
 
 
 def pareto_front(points: dict[str, tuple[float, float]]) -> list[str]:
@@ -114,13 +143,22 @@ def draw(ax: Axes, drawn: pd.DataFrame, quantity: str, unit: str) -> Axes:
         )  # fmt: skip
     ax.margins(x=0.08, y=0.14)
     if spans_decade(drawn["cost"]):
-        ax.set_xscale("log")
+        log_axis(ax)
     else:
         ax.set_xlim(left=0)
     ax.set_xlabel(f"{quantity} ({shown_unit})")
     ax.set_ylabel("Total test loss")
     _mark_better(ax)
     return ax
+
+
+def _share_words(drawn: pd.DataFrame) -> str:
+    means = drawn[(drawn["element"] == "mean") & drawn["front_share"].notna()]
+    if means.empty:
+        return ""
+    pairs = zip(means["method"], means["front_share"].astype(float), strict=True)
+    shares = [f"{method} {100 * share:.0f} %" for method, share in pairs]
+    return f" On the front in bootstrap samples of the seeds: {', '.join(shares)}."
 
 
 def _mark_better(ax: Axes) -> None:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from analysis.basis import note_text
-from analysis.figures.drawing import Drawing
+from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
 from analysis.looks import PHASE_COLOURS
-from analysis.method_tables import origin_words
-from analysis.style import legend_above
+from analysis.style import paint_axes
+from analysis.words import origin_words
 
 RAIL_LINES = ("-", "--", ":", "-.")
 TRACE_COLOUR = "#222222"
 GAP_S = 1e-3
 """Phases closer than this adjoin: what lies between them is the marking itself."""
 SHORTEST_MEAN_S = 0.5
+MOST_POINTS = 2000
+"""More than a column of print can show at 300 dots an inch."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class PowerData:
 
     Attributes:
         spans: columns phase, start_s, end_s; times from the start of the cell.
-        lines: columns rail, t_s, power_w; NaN power breaks the line.
+        lines: columns rail, t_s, power_w; NaN power breaks the line. Where samples were joined,
+            power_w holds from t_s to the next one, and low_w and high_w are the extremes.
         modelled: whether the power is computed from the profile.
         on_device: whether the time axis is modelled time of the device.
     """
@@ -44,20 +47,17 @@ class PowerData:
         spans = self.spans.rename(columns={"phase": "name"}).assign(element="phase")
         lines = self.lines.rename(columns={"rail": "name", "t_s": "start_s"})
         lines = lines.assign(element="power", end_s=lines["start_s"])
-        columns = ["element", "name", "start_s", "end_s", "power_w"]
+        columns = ["element", "name", "start_s", "end_s", "power_w", "low_w", "high_w"]
         return pd.concat([spans, lines]).reindex(columns=columns)
 
 
-def drawings(run: Run, cell: str | None = None) -> list[Drawing]:
-    """Return the figure of one cell, or nothing if it has neither a trace nor modelled power."""
+def drawings(run: Run, cell: str | None = None) -> list[Outcome]:
+    """Return the figure of one cell, or why there is none."""
     chosen = cell or chosen_cell(run)
     data = None if chosen is None else prepare(run, chosen)
     if chosen is None or data is None:
-        return []
+        return [NotDrawn("Power over time", "no cell has a power trace or modelled power")]
     kind = "Modelled mean power per phase" if data.modelled else "Measured power"
-
-    def paint(figure: Figure, width_in: float) -> None:
-        legend_above(figure, draw(figure.add_subplot(), data), width_in)
 
     note = "power modelled, not measured" if data.modelled else ""
     return [
@@ -68,7 +68,7 @@ def drawings(run: Run, cell: str | None = None) -> list[Drawing]:
             note=note_text(f"cell {chosen}", note, origin_words(run)),
             aspect=0.66,
             drawn=data.drawn(),
-            paint=paint,
+            paint=partial(paint_axes, draw=partial(draw, data=data)),
         )
     ]
 
@@ -87,7 +87,7 @@ def prepare(run: Run, cell: str) -> PowerData | None:
     trace = _measured_trace(run, cell)
     if trace is not None:
         zero = float(np.nanmin([phases["start_s"].min(), trace["t_s"].min()]))
-        lines = trace.assign(t_s=trace["t_s"] - zero).filter(["rail", "t_s", "power_w"])
+        lines = thinned(trace.assign(t_s=trace["t_s"] - zero))
         return PowerData(_spans(phases, zero), lines, modelled=False, on_device=False)
     known = phases[phases["energy_model_j"].notna()]
     on_device = bool(known["time_model_s"].notna().any())
@@ -114,17 +114,60 @@ def draw(ax: Axes, data: PowerData) -> Axes:
     rails = list(dict.fromkeys(data.lines["rail"]))
     for number, rail in enumerate(rails):
         own = data.lines[data.lines["rail"] == rail]
+        joined = "low_w" in own and bool(own["low_w"].notna().any())
+        if joined:
+            ax.fill_between(
+                own["t_s"], own["low_w"], own["high_w"], step="post", color=TRACE_COLOUR,
+                alpha=0.22, linewidth=0,
+            )  # fmt: skip
         ax.plot(
             own["t_s"], own["power_w"], color=TRACE_COLOUR, linewidth=0.8, label=str(rail),
             linestyle=RAIL_LINES[number % len(RAIL_LINES)],
+            drawstyle="steps-post" if joined else "default",
         )  # fmt: skip
     ends = [data.spans["end_s"].max(), data.lines["t_s"].max()]
     ax.set_xlim(0, float(np.nanmax(ends)) or 1.0)
-    ax.set_ylim(bottom=0, top=float(data.lines["power_w"].max()) * 1.12 or 1.0)
+    highest = data.lines[[c for c in ("power_w", "high_w") if c in data.lines]].max().max()
+    ax.set_ylim(bottom=0, top=float(highest) * 1.12 or 1.0)
     ax.set_xlabel("Modelled time on the device (s)" if data.on_device else "Time (s)")
     ax.set_ylabel("Modelled power (W)" if data.modelled else "Power (W)")
     ax.grid(visible=False)
     return ax
+
+
+def thinned(trace: pd.DataFrame) -> pd.DataFrame:
+    """Return each rail with at most `MOST_POINTS` points, without changing its integral.
+
+    Neighbouring samples are joined: the power of a stretch is its energy over its length, from the
+    counter if there is one, else from the trapezoid; the extremes of its samples stand beside it.
+    A rail with fewer samples is returned as it is.
+
+    Returns:
+        Columns rail, t_s, power_w, low_w, high_w (both empty for a rail as it is).
+    """
+    parts = [_thinned_rail(str(rail), own) for rail, own in trace.groupby("rail", sort=False)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _thinned_rail(rail: str, own: pd.DataFrame) -> pd.DataFrame:
+    columns = ["rail", "t_s", "power_w", "low_w", "high_w"]
+    if len(own) <= MOST_POINTS:
+        return own.reindex(columns=columns)
+    time, power = own["t_s"].to_numpy(dtype=float), own["power_w"].to_numpy(dtype=float)
+    counter = own["energy_j"].to_numpy(dtype=float)
+    steps = np.diff(time) * (power[1:] + power[:-1]) / 2
+    energy = np.concatenate([[0.0], np.cumsum(steps)])
+    if np.isfinite(counter).all():
+        energy = counter
+    edges = np.unique(np.linspace(0, len(own) - 1, MOST_POINTS).round().astype(int))
+    lengths = np.diff(time[edges])
+    means = np.diff(energy[edges]) / np.where(lengths > 0, lengths, np.nan)
+    low = np.minimum.reduceat(power, edges)[:-1]
+    high = np.maximum.reduceat(power, edges)[:-1]
+    table = {"t_s": time[edges], "power_w": means, "low_w": low, "high_w": high}
+    ended = {name: values if name == "t_s" else np.append(values, values[-1])
+             for name, values in table.items()}  # fmt: skip
+    return pd.DataFrame(ended).assign(rail=rail)[columns]
 
 
 def _measured_trace(run: Run, cell: str) -> pd.DataFrame | None:

@@ -15,6 +15,7 @@ from harness.schema import CELLS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE
 
 TASKS = "sdnkt"
 ROUNDS = 8
+TITLES = {"jetson-nano": "NVIDIA Jetson Nano"}
 MERGE_ROUNDS = 3
 FACTORS = {"independent": 1.0, "all-in-one": 0.45, "mas:splits=2": 0.5}
 """Time and energy of a method relative to independent, exact for every seed."""
@@ -51,6 +52,11 @@ class RunSpec:
     matches: bool = True
     quick: bool = False
     schema_version: int = SCHEMA_VERSION
+    device: str = "jetson-nano"
+    first_seed: int = 0
+    config: dict[str, object] = field(default_factory=dict)
+    host: dict[str, object] = field(default_factory=dict)
+    measures: bool = False
     cell_changes: dict[str, dict[str, object]] = field(default_factory=dict)
 
 
@@ -78,7 +84,7 @@ def cell_row(spec: RunSpec, method: str, seed: int, repeat: int) -> dict[str, ob
     time_s = (base_time(seed) + repeat) * FACTORS.get(method, 0.8)
     name = cell_name(method, seed, repeat)
     row = {
-        "run_id": spec.run_id, "cell": name, "device": "jetson-nano",
+        "run_id": spec.run_id, "cell": name, "device": spec.device,
         "host_matches_device": spec.matches, "method": method, "tasks": TASKS, "seed": seed,
         "repeat": repeat, "rounds": ROUNDS, "clients": 4, "clients_per_round": 2,
         "groups": GROUPS.get(method, ""), "total_loss": total_loss(method, seed),
@@ -113,6 +119,10 @@ def jobs(method: str):
 def metric_rows(spec: RunSpec, method: str, seed: int, repeat: int):
     """Yield the test loss of every task (a fifth of the total) and the mean predictor's loss."""
     facts = {"run_id": spec.run_id, "cell": cell_name(method, seed, repeat), "phase": "evaluate"}
+    if spec.measures:
+        for task, name, value in (("s", "miou", 0.25), ("d", "abs_error_m", 0.5)):
+            yield {**facts, "round": ROUNDS, "job": jobs(method)[-1][0], "task": task,
+                   "metric": name, "value": value + 0.01 * seed}  # fmt: skip
     for task in TASKS:
         yield {**facts, "round": 0, "job": TASKS, "task": task, "metric": "mean_predictor_loss",
                "value": 0.4}  # fmt: skip
@@ -128,18 +138,20 @@ def phase_rows(spec: RunSpec, method: str, seed: int, repeat: int, start: float)
     cell = cell_row(spec, method, seed, repeat)
     second = "affinity" if method.startswith("mas") else "aggregate"
     clock = start
-    for done in range(ROUNDS):
-        for phase, share in (("train", 0.8), (second, 0.2), ("evaluate", 0.05)):
-            time_s = cell["time_s"] * share / ROUNDS
-            yield {
-                "run_id": spec.run_id, "cell": cell["cell"], "job": TASKS, "round": done,
-                "client": "c0" if phase == "train" else None, "phase": phase, "start_s": clock,
-                "end_s": clock + time_s, "time_s": time_s, "cpu_s": time_s,
-                "time_model_s": None if spec.matches else 9 * time_s,
-                "energy_j": 5.0 * time_s if spec.measured else None,
-                "energy_model_j": 4.0 * time_s if spec.modelled else None,
-            }  # fmt: skip
-            clock += time_s
+    for job, first, last in jobs(method):
+        share_of_job = (last - first + 1) / sum(b - a + 1 for _, a, b in jobs(method))
+        for done in range(first - 1, last):
+            for phase, share in (("train", 0.8), (second, 0.2), ("evaluate", 0.05)):
+                time_s = cell["time_s"] * share * share_of_job / (last - first + 1)
+                yield {
+                    "run_id": spec.run_id, "cell": cell["cell"], "job": job, "round": done,
+                    "client": "c0" if phase == "train" else None, "phase": phase,
+                    "start_s": clock, "end_s": clock + time_s, "time_s": time_s, "cpu_s": time_s,
+                    "time_model_s": None if spec.matches else 9 * time_s,
+                    "energy_j": 5.0 * time_s if spec.measured else None,
+                    "energy_model_j": 4.0 * time_s if spec.modelled else None,
+                }  # fmt: skip
+                clock += time_s
 
 
 def manifest(spec: RunSpec) -> dict[str, object]:
@@ -148,14 +160,16 @@ def manifest(spec: RunSpec) -> dict[str, object]:
         "schema_version": spec.schema_version, "run_id": spec.run_id, "quick": spec.quick,
         "command": "python -m harness.run --device jetson-nano --seeds 0-2",
         "created": "2026-11-23T02:00:00+00:00",
-        "device": {"name": "jetson-nano", "title": "NVIDIA Jetson Nano"},
-        "host": {"description": "x86-64 laptop, 2 cores, 8 GB", "matches_device": spec.matches},
+        "device": {"name": spec.device, "title": TITLES.get(spec.device, spec.device)},
+        "host": {"description": "x86-64 laptop, 2 cores, 8 GB", "matches_device": spec.matches,
+                 **spec.host},
         "meter": {"name": "ina3221", "scope": "board"} if spec.measured else None,
         "meter_reason": None if spec.measured else "no sensor on this host",
         "energy_model": {"source": "data sheet", "idle_w": 1.25, "full_load_w": 10.0}
         if spec.modelled else None,
         "data": {"name": "scenes", "version": "1", "checksum": "sha256:0123abcd", "clients": 4},
-        "config": {"tasks": TASKS, "rounds": ROUNDS},
+        "config": {"tasks": TASKS, "rounds": ROUNDS, **spec.config},
+        "source": {"commit": "0a1b2c3", "dirty": False},
         "merge": {m: {"merge_rounds": MERGE_ROUNDS} for m in spec.methods if m.startswith("mas")},
     }  # fmt: skip
 
@@ -176,7 +190,7 @@ def write_run(folder: Path, spec: RunSpec) -> Path:
     (path / "manifest.json").write_text(json.dumps(manifest(spec)), encoding="utf-8")
     names = [
         (method, seed, repeat)
-        for seed in range(spec.seeds)
+        for seed in range(spec.first_seed, spec.first_seed + spec.seeds)
         for repeat in range(spec.repeats)
         for method in spec.methods
     ]

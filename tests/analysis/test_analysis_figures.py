@@ -14,16 +14,11 @@ from matplotlib.figure import Figure
 from analysis.basis import cost_basis
 from analysis.errors import AnalysisError
 from analysis.figures import affinity, breakdown, loss_curves, pareto, power
+from analysis.figures.drawing import NotDrawn
 from analysis.loading import load_run
 from analysis.looks import METHOD_COLOURS, method_look
-from analysis.style import (
-    VENUE_WIDTHS_IN,
-    even_columns,
-    scaled_unit,
-    spans_decade,
-    venue_width_in,
-    wrap_note,
-)
+from analysis.style import even_columns, scaled_unit, spans_decade, wrap_note
+from analysis.venues import VENUE_WIDTHS_IN, venue_width_in
 
 
 def axes():
@@ -242,7 +237,8 @@ def test_a_trace_without_phases_still_draws(make_run):
 def test_no_power_no_figure(make_run):
     """Neither trace nor model: there is nothing to draw."""
     run = load_run(make_run(seeds=1, measured=False, modelled=False, trace=False))
-    assert power.drawings(run) == []
+    (outcome,) = power.drawings(run)
+    assert outcome == NotDrawn("Power over time", "no cell has a power trace or modelled power")
 
 
 def test_known_methods_look_different_from_each_other():

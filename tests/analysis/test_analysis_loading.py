@@ -7,11 +7,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import analysis
 from analysis.errors import AnalysisError
-from analysis.loading import load_run, load_runs
+from analysis.loading import load_run, load_runs, read_table
+from analysis.tables.main import main_table
+from harness.schema import CELLS, METRICS, OLDEST_SCHEMA_VERSION, PHASE_ROWS
 
 
 def edit(path, old, new):
@@ -196,3 +199,48 @@ def test_a_matrix_that_is_not_square_is_refused(make_run):
     edit(folder / "affinity" / "mas-splits-2-s0-r0.csv", "\nt,", "\nx,")
     with pytest.raises(AnalysisError, match="must be square"):
         load_run(folder).affinity("mas-splits-2-s0-r0")
+
+
+def test_runs_of_every_older_schema_still_load(make_run):
+    """A run of a version before a column lacks it; the column reads as empty, and tables work."""
+    later = [column.name for column in CELLS if column.since > OLDEST_SCHEMA_VERSION]
+    assert later
+    folder = make_run(seeds=1, schema_version=OLDEST_SCHEMA_VERSION)
+    frame = pd.read_csv(folder / "cells.csv", dtype=str, keep_default_na=False)
+    frame.drop(columns=later).to_csv(folder / "cells.csv", index=False)
+    run = load_run(folder)
+    assert (run.cells[later].isna() | (run.cells[later] == "")).all(axis=None)
+    assert run.notes == ()
+    assert main_table([run]).rows
+
+
+def test_both_readers_give_the_same_frame(make_run, tmp_path):
+    """The fast reader and the careful one differ in speed alone."""
+    folder = make_run(seeds=2, measured=False, repeats=2)
+    for name, columns in (("cells", CELLS), ("metrics", METRICS), ("phases", PHASE_ROWS)):
+        fast, notes = read_table(folder / f"{name}.csv", columns)
+        text = (folder / f"{name}.csv").read_text().splitlines()
+        slow_file = tmp_path / f"{name}.csv"
+        slow_file.write_text("\n".join([text[0] + ",more", *(line + "," for line in text[1:])]))
+        slow, slow_notes = read_table(slow_file, columns)
+        assert notes == []
+        assert slow_notes == [f"{name}.csv: unknown column more is not used."]
+        pd.testing.assert_frame_equal(fast, slow)
+
+
+def test_a_run_prints_as_three_lines(make_run):
+    """Frames in full would drown a notebook; the lines say what there is to look at."""
+    lines = repr(load_run(make_run(seeds=1))).splitlines()
+    assert len(lines) == 3
+    assert "independent, all-in-one, mas:splits=2" in lines[0]
+    assert ".cells (3 rows)" in lines[1]
+
+
+def test_rows_get_the_facts_of_their_cell(make_run):
+    """One call makes the long table tidy: device, method, seed and repeat stand in each row."""
+    run = load_run(make_run(seeds=2))
+    tidy = run.with_facts(run.metrics)
+    assert len(tidy) == len(run.metrics)
+    own = tidy[tidy["cell"] == "all-in-one-s1-r0"]
+    facts = own[["device", "method", "seed", "repeat"]].drop_duplicates().to_numpy().tolist()
+    assert facts == [["jetson-nano", "all-in-one", 1, 0]]

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 
+from analysis.assembly import MOST_SERIES, all_drawings
 from analysis.errors import AnalysisError
+from analysis.figures.drawing import Drawing
 from analysis.loading import load_runs
-from analysis.report import all_drawings, find_run, main, write_report
+from analysis.report import find_run, main, write_report
 
-FIGURES = ("pareto", "loss_over_rounds", "breakdown", "power_over_time", "affinity_mas-splits-2")
+FIGURES = (
+    "pareto", "loss_over_cost", "loss_over_rounds", "task_changes", "breakdown", "power_over_time",
+    "affinity_mas-splits-2", "schedule", "published",
+)  # fmt: skip
+TABLES = (
+    "main", "tasks", "phase_energy", "phase_energy_modelled", "phase_time", "setup", "pairs",
+    "settings", "cost",
+)  # fmt: skip
 
 
 def pdf_text(path) -> str:
@@ -30,7 +41,8 @@ def test_every_file_is_there(measured_report):
     folder, paths = measured_report
     names = {path.relative_to(folder / "report").as_posix() for path in paths.all()}
     expected = {"index.html"}
-    for table in ("methods", "tasks"):
+    expected.add("tables/macros.tex")
+    for table in TABLES:
         expected |= {f"tables/{table}{end}" for end in (".csv", ".md", ".tex", "_caption.tex")}
     for figure in FIGURES:
         expected |= {f"figures/{figure}{end}" for end in (".pdf", ".png", ".csv")}
@@ -130,10 +142,13 @@ def test_text_of_a_run_cannot_become_markup(make_run):
 
 
 def test_runs_without_finished_cells_still_report(make_run, tmp_path):
-    """Interrupted first cells give a page that says so for each run, without figures."""
+    """Interrupted first cells give a page that says so for each series, without figures."""
     failed = {"independent-s0-r0": {"status": "interrupted", "reason": "stopped"}}
     facts = {"seeds": 1, "methods": ("independent",), "cell_changes": failed}
-    folders = [make_run(run_id=name, **facts) for name in ("one", "two")]
+    folders = [
+        make_run(run_id=name, config={"rounds": rounds}, **facts)
+        for name, rounds in (("one", 8), ("two", 9))
+    ]
     paths = write_report(folders, tmp_path / "both")
     text = paths.page.read_text(encoding="utf-8")
     assert paths.figures == ()
@@ -141,14 +156,65 @@ def test_runs_without_finished_cells_still_report(make_run, tmp_path):
     assert "<h3>two</h3>" in text
 
 
-def test_figures_of_two_runs_carry_the_run(make_run):
-    """Two runs never share a figure, and without a folder for both the user is asked for one."""
-    folders = [make_run(run_id=name, seeds=1) for name in ("a", "b")]
-    stems = [drawing.stem for drawing in all_drawings(load_runs(folders))]
+def test_figures_of_two_series_carry_their_run(make_run):
+    """Two series never share a figure, and without a folder for both the user is asked for one."""
+    folders = [
+        make_run(run_id="a", seeds=1),
+        make_run(run_id="b", seeds=1, config={"rounds": 9}),
+    ]
+    outcomes = all_drawings(load_runs(folders))
+    stems = [outcome.stem for outcome in outcomes if isinstance(outcome, Drawing)]
     assert stems == [f"{figure}_{run}" for run in ("a", "b") for figure in FIGURES]
     with pytest.raises(AnalysisError, match="2 runs are given") as caught:
         write_report(folders)
     assert caught.value.exit_code == 2
+
+
+def test_what_is_not_drawn_is_named_with_its_reason(make_run, capsys):
+    """One repeat and one device: the page and the command say what is missing and why."""
+    folder = make_run(seeds=1, trace=False, measured=False, modelled=False)
+    assert main([str(folder)]) == 0
+    reason = "Stability over repeats: no seed was measured more than once"
+    assert f"not drawn: {reason}" in capsys.readouterr().err
+    text = (folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert reason in text
+    assert "Comparison of devices: all runs are of one device" in text
+    assert "Power over time: no cell has a power trace or modelled power" in text
+
+
+def test_of_very_many_series_the_rest_is_named(make_run):
+    """Figures of all of a hundred series would be read by nobody; tables hold every one."""
+    folders = [
+        make_run(run_id=f"r{n}", seeds=1, methods=("independent",), config={"rounds": n})
+        for n in range(MOST_SERIES + 2)
+    ]
+    outcomes = all_drawings(load_runs(folders))
+    drawn = {o.title.rsplit(", ", 1)[-1] for o in outcomes if isinstance(o, Drawing)}
+    assert drawn == {f"r{n}" for n in range(MOST_SERIES)}
+    reasons = [o.reason for o in outcomes if not isinstance(o, Drawing)]
+    assert any(f"r{MOST_SERIES}, r{MOST_SERIES + 1}" in reason for reason in reasons)
+
+
+def test_many_figures_are_drawn_by_several_processes_alike(make_run, tmp_path):
+    """Figures of two series come from other processes; the bytes are those of a report alone."""
+    folders = [make_run(run_id="a", seeds=1), make_run(run_id="b", seeds=1, config={"rounds": 9})]
+    both = write_report(folders, tmp_path / "both")
+    alone = write_report(folders[:1])
+    names = {path.name: path for path in both.figures}
+    for path in alone.figures:
+        other = names[f"{path.stem}_a{path.suffix}"]
+        assert other.read_bytes() == path.read_bytes(), path.name
+
+
+def test_help_needs_neither_pandas_nor_matplotlib():
+    """--help answers at once, so nothing heavy may be imported before the options are read."""
+    code = (
+        "import sys\nfrom analysis.report import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'pandas', 'numpy', 'matplotlib', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_command_line_prints_the_paths(make_run, capsys, tmp_path):

@@ -12,6 +12,7 @@ BENCHMARKS = {
     "collector": "what the collector costs a training, and how evenly it samples",
     "waveform": "energy of known waves through live files, with all cores busy",
     "overhead": "what keeping a run costs: checkpoints, marks and logs",
+    "report": "a report of 100 runs, 1,000 cells and a million samples",
     "comparison": "one fake file tree, measured by this project, CodeCarbon and Zeus",
 }
 """Module of this package with a function `report` → what it measures."""

@@ -116,7 +116,7 @@ def test_passes_and_bytes_follow_the_method(finished) -> None:
 
 
 def test_predicted_seconds_price_the_counted_passes(finished) -> None:
-    """A training pass is three forwards, look-aheads are counted in forwards; nothing else counts."""
+    """A training pass is three forwards, look-aheads are counted in forwards; no other work is."""
     folder, _ = finished
     speed = json.loads((folder / "manifest.json").read_text())["calibration"]
     for row in _rows(folder, "cells"):

@@ -1,0 +1,194 @@
+"""Put a report together: read, pool, tabulate, draw, and write every file and the page."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from analysis.errors import EXIT_USAGE, AnalysisError
+from analysis.figures import (
+    affinity,
+    breakdown,
+    devices,
+    loss_curves,
+    loss_over_cost,
+    pareto,
+    power,
+    published,
+    schedule,
+    stability,
+    task_changes,
+)
+from analysis.figures.drawing import Drawing, NotDrawn, Outcome, file_stem
+from analysis.figures.writing import write_figures
+from analysis.loading import Run, load_runs
+from analysis.page import Page, PageFigure, PageTable, render_page
+from analysis.pooling import differences, pool
+from analysis.tables.all import all_tables
+from analysis.tables.formats import to_csv, to_latex, to_markdown
+from analysis.tables.macros import to_macros
+from analysis.tables.table import Table
+from analysis.tables.text import latex_escape
+from analysis.venues import venue_width_in
+from analysis.verdict import sentences
+
+FIGURES = (
+    pareto, loss_over_cost, loss_curves, task_changes, breakdown, power, affinity, schedule,
+    stability, published,
+)  # fmt: skip
+"""Modules that draw one series each, in the order of the page."""
+
+MOST_SERIES = 4
+"""Of more series than this only the first ones have figures of their own; tables show all."""
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """Hold where the report lies.
+
+    Attributes:
+        folder: the report's own folder.
+        page: the HTML page.
+        tables: CSV, Markdown and LaTeX files, the macros last.
+        figures: PDF, PNG and CSV files.
+        not_drawn: figures that are not made, with the reason.
+    """
+
+    folder: Path
+    page: Path
+    tables: tuple[Path, ...]
+    figures: tuple[Path, ...]
+    not_drawn: tuple[NotDrawn, ...] = ()
+
+    def all(self) -> list[Path]:
+        """Return every file, the page first."""
+        return [self.page, *self.tables, *self.figures]
+
+
+def write_report(
+    run_dirs: Sequence[Path], out: Path | None = None, venue: str = "ieee"
+) -> ReportPaths:
+    """Write the report of one or more runs; running it again writes the same bytes.
+
+    Runs that differ in seeds, methods and repeats only are pooled (`analysis.pooling`).
+
+    Args:
+        run_dirs: run folders.
+        out: folder of the report; by default `report` inside the only run.
+        venue: one of `analysis.venues.VENUE_WIDTHS_IN`; sets the width of the figures.
+
+    Raises:
+        AnalysisError: if a run cannot be read, the venue is unknown, or several runs are given
+            without `out`.
+    """
+    venue_width_in(venue)  # an unknown venue ends here, before any work
+    folder = _report_folder(run_dirs, out)
+    runs = pool(load_runs(run_dirs))
+    tables = all_tables(runs)
+    table_files = [_write_table(table, folder / "tables") for table in tables]
+    macros = folder / "tables" / "macros.tex"
+    _write(macros, to_macros(tables))
+    outcomes = all_drawings(runs)
+    drawings = [outcome for outcome in outcomes if isinstance(outcome, Drawing)]
+    not_drawn = [outcome for outcome in outcomes if isinstance(outcome, NotDrawn)]
+    figure_files = write_figures(drawings, folder / "figures", venue)
+    figures = list(zip(drawings, figure_files, strict=True))
+    page = Page(
+        runs=runs,
+        verdicts=[(run.run_id, sentences(run)) for run in runs],
+        tables=[_page_table(t, f, folder) for t, f in zip(tables, table_files, strict=True)],
+        figures=[_page_figure(drawing, files, folder) for drawing, files in figures],
+        not_drawn=[f"{entry.title}: {entry.reason}." for entry in not_drawn],
+        apart=apart_words(runs),
+        command=_report_command(run_dirs, out, venue),
+        macros=macros.relative_to(folder).as_posix(),
+    )
+    _write(folder / "index.html", render_page(page))
+    return ReportPaths(
+        folder,
+        folder / "index.html",
+        (*(path for files in table_files for path in files), macros),
+        tuple(path for _, files in figures for path in files),
+        tuple(not_drawn),
+    )
+
+
+def all_drawings(runs: Sequence[Run]) -> list[Outcome]:
+    """Return the figures of all series; of several series each file name carries its own."""
+    found: list[Outcome] = []
+    for run in runs[:MOST_SERIES]:
+        for module in FIGURES:
+            own = module.drawings(run)
+            found += own if len(runs) == 1 else [_named_by_run(outcome, run) for outcome in own]
+    if len(runs) > MOST_SERIES:
+        names = ", ".join(run.run_id for run in runs[MOST_SERIES:])
+        reason = f"only the first {MOST_SERIES} series are drawn; report these alone: {names}"
+        found.append(NotDrawn("Figures of further series", reason))
+    return found + devices.drawings(runs)
+
+
+def apart_words(runs: Sequence[Run]) -> list[str]:
+    """Return, for every series after the first, the facts that keep it apart from the first."""
+    words = []
+    for run in runs[1:]:
+        keys = differences(runs[0].manifest, run.manifest)
+        words.append(f"{run.run_id} is not pooled with {runs[0].run_id}: {', '.join(keys)} differ.")
+    return words
+
+
+def _named_by_run(outcome: Outcome, run: Run) -> Outcome:
+    if isinstance(outcome, NotDrawn):
+        return replace(outcome, title=f"{outcome.title}, {run.run_id}")
+    return replace(
+        outcome,
+        stem=f"{outcome.stem}_{file_stem(run.run_id)}",
+        title=f"{outcome.title}, {run.run_id}",
+    )
+
+
+def _report_folder(run_dirs: Sequence[Path], out: Path | None) -> Path:
+    if out is not None:
+        return out
+    if len(run_dirs) == 1:
+        return Path(run_dirs[0]) / "report"
+    raise AnalysisError(
+        f"{len(run_dirs)} runs are given, and no folder for their common report.",
+        "Add --out FOLDER.",
+        EXIT_USAGE,
+    )
+
+
+def _report_command(run_dirs: Sequence[Path], out: Path | None, venue: str) -> str:
+    parts = ["python", "-m", "analysis.report", *(str(folder) for folder in run_dirs)]
+    parts += [] if out is None else ["--out", str(out)]
+    parts += [] if venue == "ieee" else ["--venue", venue]
+    return shlex.join(parts)
+
+
+def _write_table(table: Table, folder: Path) -> list[Path]:
+    contents = {
+        f"{table.name}.csv": to_csv(table),
+        f"{table.name}.md": to_markdown(table),
+        f"{table.name}.tex": to_latex(table),
+        f"{table.name}_caption.tex": latex_escape(table.caption) + "%\n",
+    }
+    return [_write(folder / name, text) for name, text in contents.items()]
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return path
+
+
+def _page_table(table: Table, files: Iterable[Path], folder: Path) -> PageTable:
+    shown = [path for path in files if not path.name.endswith("_caption.tex")]
+    return PageTable(table, [path.relative_to(folder).as_posix() for path in shown])
+
+
+def _page_figure(drawing: Drawing, files: Sequence[Path], folder: Path) -> PageFigure:
+    png = next(path for path in files if path.suffix == ".png")
+    names = [path.relative_to(folder).as_posix() for path in files]
+    return PageFigure(drawing.title, drawing.caption, png, names)

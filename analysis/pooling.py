@@ -1,0 +1,95 @@
+"""Put runs together that belong together, and say which facts keep the others apart.
+
+Runs of the same device, host, meter, software, source, data and configuration are one series: they
+may differ in seeds, methods and repeats only. A seed that two of them have becomes a repeat, for it
+is the same training measured again. Everything else is never averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.loading import Run
+from analysis.manifest import Manifest
+
+FREE = {
+    "methods", "seeds", "repeats", "device", "meter", "require_device", "require_meter", "out",
+    "cache",
+}  # fmt: skip
+"""Keys of the configuration in which pooled runs may differ; device and meter count as found."""
+
+
+def pool(runs: Sequence[Run]) -> list[Run]:
+    """Return one run per series, in the order of the first run of each."""
+    series: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    for run in runs:
+        series.setdefault(tuple(sorted(facts(run.manifest).items())), []).append(run)
+    return [own[0] if len(own) == 1 else _joined(own) for own in series.values()]
+
+
+def facts(manifest: Manifest) -> dict[str, str]:
+    """Return what two runs must share to be averaged, as text by name."""
+    config = manifest.section("config")
+    found = {f"config {key}": str(value) for key, value in config.items() if key not in FREE}
+    for key in ("description", "model", "kernel", "governor", "power_mode", "serial"):
+        found[f"host {key}"] = manifest.text("host", key)
+    for section in ("software", "source"):
+        found |= {f"{section} {k}": str(v) for k, v in manifest.section(section).items()}
+    meter = manifest.meter or {}
+    found |= {f"meter {key}": str(meter.get(key) or "") for key in ("name", "scope", "kind")}
+    return found | {
+        "device": manifest.device_name,
+        "host is the device": str(manifest.host_matches_device),
+        "data": manifest.data_checksum,
+        "quick": str(manifest.quick),
+    }
+
+
+def differences(one: Manifest, other: Manifest) -> list[str]:
+    """Return the names of the facts that keep two runs apart."""
+    first, second = facts(one), facts(other)
+    return [key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key)]
+
+
+def _joined(runs: Sequence[Run]) -> Run:
+    """Return several runs as one; cells carry their run in their name."""
+    origins: dict[str, tuple[Path, str]] = {}
+    cells, metrics, phases = [], [], []
+    for run in runs:
+        names = {str(cell): f"{run.run_id}.{cell}" for cell in run.cells["cell"]}
+        origins |= {new: (run.folder, old) for old, new in names.items()}
+        cells.append(run.cells.assign(cell=run.cells["cell"].map(names)))
+        metrics.append(run.metrics.assign(cell=run.metrics["cell"].map(names)))
+        named = run.phases["cell"].map(names).fillna("")
+        phases.append(run.phases.assign(cell=named))
+    together = pd.concat(cells, ignore_index=True)
+    repeats = together.groupby(["method", "seed"], sort=False, dropna=False).cumcount()
+    first = runs[0]
+    merge: dict[str, object] = {}
+    for run in runs:
+        merge |= run.manifest.section("merge")
+    name = f"{first.run_id} and {len(runs) - 1} more"
+    notes = tuple(f"{run.run_id}: {note}" for run in runs for note in run.notes)
+    return replace(
+        first,
+        manifest=Manifest({**first.manifest.raw, "run_id": name, "merge": merge}),
+        cells=together.assign(repeat=repeats.astype("Int64")),
+        metrics=pd.concat(metrics, ignore_index=True),
+        phases=pd.concat(phases, ignore_index=True),
+        notes=notes,
+        members=tuple(run.manifest for run in runs),
+        origins=origins,
+    )
+
+
+def series_names(runs: Sequence[Run]) -> Mapping[str, str]:
+    """Return a short name per series: its device, with its run where devices repeat."""
+    devices = [run.manifest.device_name for run in runs]
+    return {
+        run.run_id: device if devices.count(device) == 1 else f"{device} ({run.run_id})"
+        for run, device in zip(runs, devices, strict=True)
+    }

@@ -1,0 +1,57 @@
+"""The cost of each method in work and bytes, with the seconds measured beside those predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from analysis.loading import Run
+from analysis.numbers import Value, method_value
+from analysis.tables.fields import Column, cell_column, method_rows_table, time_columns
+from analysis.tables.table import Absent, Content, Heading, Table
+from analysis.words import spread_words
+
+KILO = 1e-3
+
+
+def cost_table(runs: Sequence[Run]) -> Table | None:
+    """Return rounds, passes, bytes, measured and predicted seconds per method.
+
+    Columns that the runs lack, such as `time_predicted_s`, are left out.
+    """
+    columns = [
+        _exact(cell_column(Heading("rounds", "Rounds"))),
+        _thousands(Heading("encoder_kilopasses", "Encoder", "10³ images"), "encoder_passes"),
+        _thousands(Heading("decoder_kilopasses", "Decoders", "10³ images"), "decoder_passes"),
+        _exact(cell_column(Heading("upload_mb", "Up", "MB", "low"), "upload_bytes")),
+        _exact(cell_column(Heading("download_mb", "Down", "MB", "low"), "download_bytes")),
+        *time_columns(runs),
+        cell_column(Heading("time_predicted_s", "Time, predicted", "s")),
+    ]
+    return method_rows_table(
+        "cost",
+        "What each method makes the clients do: rounds, images through forward and backward of "
+        f"encoder and decoders, bytes of all clients, and seconds. {spread_words(runs)}",
+        runs,
+        columns,
+    )
+
+
+def _thousands(heading: Heading, column: str) -> Column:
+    def read(run: Run, method: str) -> Content:
+        value = method_value(run.done, method, column, KILO) if column in run.done else None
+        return value or Absent("Not recorded for this method.")
+
+    return _exact(Column(heading, read))
+
+
+def _exact(column: Column) -> Column:
+    """Return a column of counts without half-widths where all seeds agree."""
+
+    def read(run: Run, method: str) -> Content:
+        content = column.read(run, method)
+        if isinstance(content, Value) and content.half_width == 0:
+            return replace(content, half_width=None)
+        return content
+
+    return Column(column.heading, read, column.why_empty)
