@@ -78,7 +78,8 @@ class PlugMeter(Meter):
         text = self.options.get(key, default)
         if not re.fullmatch(pattern, text):
             example = "plug:host=192.168.1.50,type=shelly"
-            raise DeviceError(f"meter plug: {key}={text!r} is not usable", f"write {example}")
+            fault = f"{key}={text!r} is not usable" if text else f"no {key} is named"
+            raise DeviceError(f"meter plug: {fault}", f"write {example}")
         return text
 
     def _read_password(self) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
 from devices.inspection import MeterReport
 from harness.checkup.readiness import Checkup, mode_name
+
+WIDTH = 80
+"""Columns that text is wrapped at; remedies are not, as they are there to be copied."""
 
 _VERDICTS = {
     "ready": "Ready",
@@ -67,21 +71,31 @@ def as_text(check: Checkup) -> str:
     profile = check.profile
     device = f"{profile.name}: {profile.title}" if profile else "none that is known"
     lines = [
-        f"Device  {device}",
-        f"Host    {_host_line(check)}",
-        f"System  {_system_line(check)}",
-        f"State   {_state_line(check)}",
+        *_wrapped("Device  ", device),
+        *_wrapped("Host    ", _host_line(check)),
+        *_wrapped("System  ", _system_line(check)),
+        *_wrapped("State   ", _state_line(check)),
         "Meters",
         *(line for meter in check.meters for line in _meter_lines(meter)),
     ]
     if profile and profile.limits:
-        lines += ["Limits", *(f"  - {limit}" for limit in profile.limits)]
+        lines.append("Limits")
+        lines += (line for limit in profile.limits for line in _wrapped("  - ", limit))
     fixes = check.fixes()
     if fixes:
         lines.append("To do")
     for number, fix in enumerate(fixes, 1):
-        lines += [f"  {number}. {fix.what}{' (needed)' if fix.blocks else ''}", f"     {fix.do}"]
+        needed = " (needed)" if fix.blocks else ""
+        lines += [*_wrapped(f"  {number}. ", fix.what + needed), f"     {fix.do}"]
     return "\n".join([*lines, _VERDICTS[check.verdict()]])
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    """Return a text in lines below its head; a word longer than a line stays whole."""
+    return textwrap.wrap(
+        head + text, WIDTH, subsequent_indent=" " * len(head), break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _host_line(check: Checkup) -> str:
@@ -142,11 +156,11 @@ def _health_words(check: Checkup) -> Iterator[str]:
 
 def _meter_lines(meter: MeterReport) -> Iterator[str]:
     if not meter.usable:
-        yield f"  {meter.name:<11} no: {meter.reason}"
+        yield from _wrapped(f"  {meter.name:<11} ", f"no: {meter.reason}")
         if meter.fix:
             yield f"  {'':<11} {meter.fix}"
     else:
-        yield f"  {meter.name:<11} yes: {_figures(meter)}"
+        yield from _wrapped(f"  {meter.name:<11} ", f"yes: {_figures(meter)}")
     if meter.info is None:
         return
     unit = "J" if meter.info.kind == "counter" else "W"
@@ -155,9 +169,9 @@ def _meter_lines(meter: MeterReport) -> Iterator[str]:
         witness = " (witness)" if rail.role == "witness" else ""
         yield f"  {'':<11}   {rail.name} {shown}{witness}"
     for rejected in meter.info.rejected:
-        yield f"  {'':<11}   left out: {rejected.name}: {rejected.reason}"
+        yield from _wrapped(f"  {'':<11}   ", f"left out: {rejected.name}: {rejected.reason}")
     for note in meter.info.notes:
-        yield f"  {'':<11}   note: {note}"
+        yield from _wrapped(f"  {'':<11}   ", f"note: {note}")
 
 
 def _figures(meter: MeterReport) -> str:
