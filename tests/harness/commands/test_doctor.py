@@ -330,3 +330,15 @@ def test_this_host_is_examined_without_heavy_imports():
     report = json.loads(done.stdout)
     assert report["host"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert done.stderr.startswith("[] ")
+
+
+def test_words_fit_eighty_columns_and_commands_stay_whole(ask, ask_json, orin_nano):
+    """Only remedies, which are there to be copied, and single words may be longer."""
+    _, text, _ = ask("--root", orin_nano)
+    report = ask_json("--root", orin_nano)[1]
+    remedies = {fix["do"] for fix in report["fixes"]} | {m.get("fix") for m in report["meters"]}
+
+    lines = text.splitlines()
+    long = [line.strip() for line in lines if len(line) > 80]
+    assert [line for line in long if " " in line and line not in remedies] == []
+    assert all(fix["do"] in text for fix in report["fixes"])
