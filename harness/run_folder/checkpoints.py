@@ -4,6 +4,9 @@ A folder `<cell>.partial` holds a journal with one line per round (marks, values
 weights, and small state files. A state file is written last, by renaming; it names the weights and
 how long the journal was, so it is the moment at which a checkpoint exists. The newest two
 checkpoints are kept, and the last weights of every finished job of the cell.
+
+Waiting for the disk takes longer than all the rest, so it is done by a thread while the next round
+trains. What goes wrong there is raised by the next call.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +48,8 @@ class CellCheckpoints:
         self._number = 0
         self._jobs: list[dict[str, Any]] = []
         self._kept: list[tuple[Path, set[str]]] = []
+        self._writer: ThreadPoolExecutor | None = None
+        self._writing: Future[None] | None = None
 
     @property
     def _journal(self) -> Path:
@@ -69,6 +75,7 @@ class CellCheckpoints:
 
     def step_back(self) -> Saved | None:
         """Drop the newest checkpoint and return the one before it; None if there is none."""
+        self.settle()
         path, _ = self._kept.pop()
         with storage_errors(path):
             path.unlink()
@@ -84,6 +91,7 @@ class CellCheckpoints:
         import safetensors  # noqa: PLC0415 - listing and checking runs need no torch
         import safetensors.torch  # noqa: PLC0415
 
+        self.settle()
         job = self._jobs[index]
         path = self.path / Path(str(job["weights"])).name
         try:
@@ -105,15 +113,33 @@ class CellCheckpoints:
         tensors: Mapping[str, Tensor],
         line: Mapping[str, Any],
     ) -> None:
-        """Write a checkpoint after a round of the cell's job of that index.
+        """Begin to write a checkpoint after a round of the cell's job of that index.
 
         Raises:
-            StorageError: if it cannot be written; the one before is then still whole.
+            StorageError: if the one before could not be written; that before it is still whole.
         """
         import safetensors.torch  # noqa: PLC0415
 
-        number = self._number + 1
+        self.settle()
         content = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()})
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
+        self._writing = self._writer.submit(self._write, index, dict(job), content, dict(line))
+
+    def settle(self) -> None:
+        """Wait until what was begun is on the disk.
+
+        Raises:
+            StorageError: if it could not be written.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _write(
+        self, index: int, job: Mapping[str, Any], content: bytes, line: Mapping[str, Any]
+    ) -> None:
+        number = self._number + 1
         name = f"weights-{number:06d}.safetensors"
         write_atomically(self.path / name, content, sync_folder=False)
         append_durably(self._journal, (json_text(line) + "\n").encode())
@@ -128,6 +154,7 @@ class CellCheckpoints:
 
     def remove(self) -> None:
         """Remove the folder: the cell is finished, or begins anew."""
+        self.settle()
         if self.path.exists():
             with storage_errors(self.path):
                 shutil.rmtree(self.path)

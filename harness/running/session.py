@@ -322,6 +322,7 @@ class _Run:
         )
         began_s = time.monotonic()
         result = self._judged(run_cell(self._bench, cell, record))
+        checkpoints.settle()
         self._last_cell_s = time.monotonic() - began_s
         self._writer.cell(result, past, self._idle)
         if result.status != "interrupted":

@@ -19,6 +19,10 @@ HEAVY = ("torch", "numpy", "pandas", "matplotlib")
         ("harness.commands.list", ["methods"]),
         ("harness.commands.list", ["runs", "--out", "tests/fixtures/runs"]),
         ("harness.commands.doctor", ["--json"]),
+        ("harness.commands.check", ["--help"]),
+        ("harness.commands.check", ["tests/fixtures/runs/schema1"]),
+        ("harness.commands.compare", ["--help"]),
+        ("harness.commands.pack", ["--help"]),
     ],
 )
 def test_it_imports_nothing_heavy(module: str, words: list[str]) -> None:

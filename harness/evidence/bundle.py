@@ -1,0 +1,256 @@
+"""Make the archive that a stranger can check without the hardware: data, paper, claims, checksums.
+
+The tables and figures in it are made inside it, by the very command its README gives, so that the
+command gives them again. The same runs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DamagedRunError, HarnessError, StorageError, UsageError
+from harness.evidence.bundle_readme import Claim, PackedRun, readme
+from harness.evidence.findings import exit_status, verdict
+from harness.evidence.judging import Judgement, judge
+from harness.evidence.private import Rule, rules, veil
+from harness.evidence.reading import RunFiles
+from harness.run_folder.lock import busy, is_running
+from harness.run_folder.results import storage_errors
+from harness.schema import FILES, SCHEMA_VERSION
+from harness.schema_page import page
+
+FORMAT = 1
+CHECKOUT = Path(__file__).resolve().parents[2]
+FROM_CHECKOUT = ("LICENSE", "CITATION.cff")
+TEXTS = ("manifest.json", "cells.csv", "events.jsonl")
+"""Files of a run in which a typed path or an error text may stand."""
+
+AS_THEY_ARE = ("metrics.csv", "phases.csv", "traces/*.csv.gz", "affinity/*.csv")
+WEIGHTS = ("checkpoints/*/*.safetensors",)
+FACTS = ("host", "software", "source", "threads", "meter", "meter_reason", "energy_model",
+         "time_model", "calibration")  # fmt: skip
+SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
+REPORT = ("-m", "analysis.report")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Say what goes in and what names are taken out."""
+
+    weights: bool = False
+    private: Sequence[Rule] = field(default_factory=lambda: rules(Path.home()))
+
+
+def pack(folders: Sequence[Path], out: Path, wishes: Wishes) -> Path:
+    """Write the bundle of some runs into a new folder and return it.
+
+    Raises:
+        UsageError: if the folder is not empty, or a run is given twice.
+        DamagedRunError: if a run is damaged.
+        BusyError: if a run is still going on.
+        StorageError: if the folder cannot be written.
+        HarnessError: if the report cannot be made.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is not an empty folder", "Name one that does not exist yet.")
+    judgements = _judged(folders)
+    staging = out.with_name(f".new-{out.name}")
+    with storage_errors(out):
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        try:
+            _fill(staging, judgements, wishes)
+            if out.exists():
+                out.rmdir()
+            staging.rename(out)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return out
+
+
+def _judged(folders: Sequence[Path]) -> list[tuple[Judgement, RunFiles]]:
+    """Return runs by the order of their names with what was found of each; damage ends here."""
+    found: dict[str, tuple[Judgement, RunFiles]] = {}
+    for folder in folders:
+        if is_running(folder):
+            raise busy(folder)
+        judgement = judge(folder)
+        bad = [f.text for f in judgement.findings if f.level == "damaged"]
+        if bad or judgement.run is None:
+            raise DamagedRunError(
+                f"{folder} is damaged: {bad[0]}", f"See python -m harness.check {folder}"
+            )
+        name = judgement.run.run_id
+        if not SAFE_NAME.fullmatch(name):
+            raise DamagedRunError(f"{folder}: {name!r} cannot be the name of a run", "Restore it.")
+        if name in found:
+            raise UsageError(f"run {name} is given twice", "Name each run once.")
+        found[name] = (judgement, judgement.run)
+    return [found[name] for name in sorted(found)]
+
+
+def _fill(top: Path, judgements: Sequence[tuple[Judgement, RunFiles]], wishes: Wishes) -> None:
+    withheld: dict[str, list[str]] = {}
+    packed = []
+    for judgement, run in judgements:
+        withheld |= _copy_run(run, top, wishes)
+        manifest = json.loads((top / "data" / run.run_id / "manifest.json").read_bytes())
+        _write(top / "env" / f"{run.run_id}.json", _json({k: manifest.get(k) for k in FACTS}))
+        packed.append(_packed(judgement, run, manifest))
+    _from_checkout(top)
+    _write(top / "schemas" / "columns.json", _json(_columns()))
+    _write(top / "schemas" / "results.md", page())
+    _report(top)
+    claims = read_claims(top / "paper" / "tables" / "pairs.csv")
+    document = {
+        "format": FORMAT,
+        "tool": {"name": "mas-edge-harness", "version": tool_version(CHECKOUT)},
+        "schema_version": SCHEMA_VERSION,
+        "runs": [asdict(run) for run in packed],
+        "claims": [asdict(claim) for claim in claims],
+        "weights": wishes.weights,
+        "withheld": withheld,
+    }
+    _write(top / "manifest.json", _json(document))
+    _write(top / "README.md", readme(packed, claims, withheld))
+    _write(top / "SHA256SUMS", checksums(top))
+
+
+def _copy_run(run: RunFiles, top: Path, wishes: Wishes) -> dict[str, list[str]]:
+    """Copy a run's files, never what a link leads to; return what was taken out of which."""
+    target = top / "data" / run.run_id
+    withheld: dict[str, list[str]] = {}
+    patterns = (*AS_THEY_ARE, *(WEIGHTS if wishes.weights else ()))
+    for source in sorted(path for pattern in patterns for path in run.folder.glob(pattern)):
+        if source.is_file() and not source.is_symlink():
+            place = target / source.relative_to(run.folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, place)
+    for name in TEXTS:
+        source = run.folder / name
+        if source.is_symlink():
+            raise DamagedRunError(f"{source}: is a link", "Put the file itself in its place.")
+        if source.is_file():
+            # A power cut may have torn the last line of the event log within a character.
+            text, found = veil(source.read_bytes().decode(errors="replace"), wishes.private)
+            _write(target / name, text)
+            if found:
+                withheld[f"data/{run.run_id}/{name}"] = found
+    return withheld
+
+
+def _packed(judgement: Judgement, run: RunFiles, manifest: dict[str, Any]) -> PackedRun:
+    device = run.section("device")
+    energies = [r["energy_j"] for r in run.done if r["energy_j"] is not None]
+    return PackedRun(
+        run_id=run.run_id,
+        device=str(device.get("title") or device.get("name") or ""),
+        command=str(manifest.get("command") or ""),
+        created=str(manifest.get("created") or ""),
+        size=judgement.size,
+        time_s=max((phase["end_s"] or 0.0 for phase in run.phases), default=0.0),
+        energy_j=sum(energies) if energies else None,
+        data_checksum=str(run.section("data").get("checksum") or ""),
+        commit=str(run.section("source").get("commit") or ""),
+        verdict=verdict(judgement.findings),
+        check_status=exit_status(judgement.findings),
+        findings=tuple(f.text for f in judgement.findings if f.level != "note"),
+    )
+
+
+def read_claims(path: Path) -> list[Claim]:
+    """Return what a report's table of pairs says; nothing if there was nothing to compare."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [
+            Claim(
+                row.get("run", ""), row["method"], row["quantity"], float(row["ratio"]),
+                _number(row["ratio_low"]), _number(row["ratio_high"]), int(row["pairs"]),
+            )
+            for row in csv.DictReader(stream)
+        ]  # fmt: skip
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _from_checkout(top: Path) -> None:
+    (top / "env").mkdir(exist_ok=True)
+    for name, place in [*((n, n) for n in FROM_CHECKOUT), ("constraints.txt", "env")]:
+        source = CHECKOUT / name
+        if not source.is_file():
+            raise StorageError(
+                f"{source} is missing", "Pack from a checkout of the repository, not a wheel."
+            )
+        shutil.copyfile(source, top / place / name if place == "env" else top / place)
+
+
+def _report(top: Path) -> None:
+    """Make tables and figures as the README says, in a process that sees the bundle only."""
+    names = sorted(path.name for path in (top / "data").iterdir())
+    words = [*REPORT, *(f"data/{name}" for name in names), "--out", "rebuilt"]
+    paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=top, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )  # fmt: skip
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise HarnessError(
+            f"the report cannot be made: {last}",
+            "Install it with pip install 'mas-edge-harness[analysis]', or try python -m"
+            " analysis.report RUN alone.",
+        )
+    (top / "rebuilt").rename(top / "paper")
+
+
+def _columns() -> dict[str, object]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "files": {name: [asdict(column) for column in columns] for name, columns in FILES.items()},
+    }
+
+
+def tool_version(checkout: Path) -> str:
+    """Return the version that pyproject.toml of a checkout names.
+
+    Raises:
+        StorageError: if there is none.
+    """
+    path = checkout / "pyproject.toml"
+    found = path.is_file() and re.search(r'^version = "(.+)"$', path.read_text("utf-8"), re.M)
+    if not found:
+        raise StorageError(f"{path}: names no version", "Pack from a checkout of the repository.")
+    return found[1]
+
+
+def checksums(top: Path) -> str:
+    """Return the lines of SHA256SUMS for all files below a folder, as `sha256sum -c` reads them."""
+    paths = sorted(p.relative_to(top).as_posix() for p in top.rglob("*") if p.is_file())
+    return "".join(
+        f"{hashlib.sha256((top / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in paths
+        if name != "SHA256SUMS"
+    )
+
+
+def _json(values: object) -> str:
+    return json.dumps(values, indent=2, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode())

@@ -1,0 +1,159 @@
+"""Write the README of a bundle: what is claimed, and the command that shows each claim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+LEVEL_0 = "python -m analysis.report data/* --out rebuilt"
+LEVEL_1 = "python -m harness.run --quick --meter simulated --out level1"
+
+
+@dataclass(frozen=True)
+class PackedRun:
+    """Hold what the README says of one run."""
+
+    run_id: str
+    device: str
+    command: str
+    created: str
+    size: str
+    time_s: float
+    energy_j: float | None
+    data_checksum: str
+    commit: str
+    verdict: str
+    check_status: int
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Hold one claim: a method's ratio to independent training, its 95 % interval, its pairs."""
+
+    run: str
+    method: str
+    quantity: str
+    ratio: float
+    low: float | None
+    high: float | None
+    pairs: int
+
+    @property
+    def expected(self) -> str:
+        """Return the value with its tolerance, which is the interval."""
+        if self.low is None or self.high is None:
+            return f"{self.ratio:.4g}×; n = {self.pairs}, no interval"
+        return f"{self.ratio:.4g}× ({self.low:.4g}–{self.high:.4g}), n = {self.pairs}"
+
+
+PLACES = {
+    "time": "`paper/tables/pairs.*`, `paper/figures/breakdown*`",
+    "loss": "`paper/tables/pairs.*`, `paper/figures/loss_over_rounds*`",
+}
+ENERGY = "`paper/tables/pairs.*`, `paper/figures/pareto*`"
+
+
+def readme(
+    runs: Sequence[PackedRun], claims: Sequence[Claim], withheld: Mapping[str, Sequence[str]]
+) -> str:
+    """Return the README as Markdown."""
+    parts = [_head(), _claims(claims), _levels(runs), _runs(runs), _withheld(withheld), CONTENTS]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head() -> str:
+    return (
+        "# Artifact\n\nResults of the MAS edge harness: what it costs, in time and joules, to train"
+        " several federated\ntasks at once, and what accuracy that buys. Nothing here needs the"
+        " hardware that was measured.\n\n`sha256sum -c SHA256SUMS` says whether every file is as it"
+        " was packed."
+    )
+
+
+def _claims(claims: Sequence[Claim]) -> str:
+    head = "## Claims\n\n"
+    if not claims:
+        return (
+            head + "No method was compared with independent training; see the tables in `paper/`."
+        )
+    lines = [
+        "Ratios to independent training of the same seed; the tolerance is the 95 % interval.",
+        "",
+        "| claim | table, figure | command | expected |",
+        "|---|---|---|---|",
+    ]
+    for claim in claims:
+        run = f", {claim.run}" if claim.run else ""
+        what = f"{claim.method}: {claim.quantity} over that of independent{run}"
+        place = PLACES.get(claim.quantity.split()[-1], ENERGY)
+        lines.append(f"| {what} | {place} | level 0 | {claim.expected} |")
+    return head + "\n".join(lines)
+
+
+def _levels(runs: Sequence[PackedRun]) -> str:
+    lines = [
+        "## Three levels",
+        "",
+        "All need the harness of the version in `manifest.json`, installed with"
+        " `env/constraints.txt`.",
+        "",
+        "**Level 0**, any laptop, minutes: make every table and figure again, to the byte.",
+        "",
+        "```",
+        LEVEL_0,
+        "diff -r paper rebuilt",
+        "```",
+        "",
+        "**Level 1**, any laptop, minutes: the whole chain on tiny data with a made-up meter.",
+        "",
+        "```",
+        LEVEL_1,
+        "```",
+        "",
+        "**Level 2**, the device itself: measure again, then `python -m harness.compare` with the"
+        " run here.",
+        "Losses agree to the bit on the same host and software, time and energy within the"
+        " intervals above.",
+        "",
+        "| run | takes | command |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {r.run_id} | {_takes(r)} | `{_cell(r.command)}` |" for r in runs]
+    return "\n".join(lines)
+
+
+def _takes(run: PackedRun) -> str:
+    energy = "" if run.energy_j is None else f", {run.energy_j:.3g} J measured in cells"
+    return f"{run.time_s / 60:.2g} min{energy}"
+
+
+def _runs(runs: Sequence[PackedRun]) -> str:
+    parts = ["## Runs", "What `python -m harness.check` said when they were packed."]
+    for run in runs:
+        found = "".join(f"\n- {text}" for text in run.findings)
+        words = f"**{run.run_id}**: {run.device}; {run.size}.\nVerdict: {run.verdict}.\n{found}"
+        parts.append(words.rstrip())
+    return "\n\n".join(parts)
+
+
+def _withheld(withheld: Mapping[str, Sequence[str]]) -> str:
+    if not withheld:
+        return "Nothing was taken out of the files of the runs."
+    lines = ["Taken out of the files of the runs, as it names people or machines:", ""]
+    lines += [f"- `{name}`: {', '.join(what)}" for name, what in withheld.items()]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Return text that does not end a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+CONTENTS = """## Contents
+
+- `manifest.json`: this page for programs
+- `data/`: the runs; `schemas/` says what every column means
+- `paper/`: tables (CSV, Markdown, LaTeX), one LaTeX macro per number, figures, one page
+- `env/`: tested versions, and per run the host, software, meter and models
+- `LICENSE`, `CITATION.cff`, `SHA256SUMS`"""

@@ -1,0 +1,260 @@
+"""Compare two runs, or two methods of one: ratios paired by seed, or a refusal.
+
+A figure of A and one of B are compared within a seed, repeats averaged first, on the logarithm; the
+interval is Student's t over the seeds. Measured, modelled and different kinds of figures are never
+compared with each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError, unknown
+from harness.evidence.comparable import Difference, differences, model_differences
+from harness.evidence.errors import NotComparableError
+from harness.evidence.reading import RunFiles, find_run, read_run
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Describe a figure of cells.csv; less of it is better."""
+
+    column: str
+    verb: str
+    noun: str
+    modelled: bool = False
+
+
+METRICS: Mapping[str, Metric] = {
+    metric.column: metric
+    for metric in (
+        Metric("time_s", "takes", "time measured on the host"),
+        Metric("time_model_s", "takes", "modelled time", modelled=True),
+        Metric("energy_j", "uses", "measured energy"),
+        Metric("energy_model_j", "uses", "modelled energy", modelled=True),
+        Metric("total_loss", "ends with", "total test loss"),
+    )
+}
+
+MODELLED = {"energy_j": "energy_model_j", "time_s": "time_model_s"}
+
+
+@dataclass(frozen=True)
+class Side:
+    """Hold one side of a comparison: a run, and the method meant if one was named."""
+
+    run: RunFiles
+    method: str = ""
+
+    @property
+    def methods(self) -> list[str]:
+        """Return the methods with a finished cell, in the order of the file."""
+        return list(dict.fromkeys(str(row["method"]) for row in self.run.done))
+
+    def values(self, method: str, column: str) -> dict[int, float]:
+        """Return the mean over repeats of a column for each seed of a method."""
+        found: dict[int, list[float]] = defaultdict(list)
+        for row in self.run.done:
+            if row["method"] == method and row[column] is not None:
+                found[int(row["seed"])].append(float(row[column]))
+        return {seed: math.fsum(own) / len(own) for seed, own in found.items()}
+
+    def has(self, column: str) -> bool:
+        """Say whether any finished cell that is meant has a figure in this column."""
+        rows = (r for r in self.run.done if self.method in ("", r["method"]))
+        return any(row[column] is not None for row in rows)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Hold B over A of one figure: the geometric mean over paired seeds and its 95 % interval.
+
+    `ratio` is None without a common seed, `low` and `high` are None for fewer than two.
+    """
+
+    first: str
+    second: str
+    metric: Metric
+    seeds: Sequence[int]
+    ratio: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def shown(self) -> bool:
+        """Say whether the interval leaves out 1."""
+        return self.low is not None and self.high is not None and not self.low <= 1.0 <= self.high
+
+    def worse(self, threshold: float) -> bool:
+        """Say whether B needs more than A by more than a share, and not by chance.
+
+        With one seed there is no interval, and the ratio alone decides.
+        """
+        if self.ratio is None or self.ratio <= 1.0 + threshold:
+            return False
+        return self.shown or self.low is None
+
+    def words(self) -> str:
+        """Return the verdict."""
+        if self.ratio is None:
+            return f"shares no seed with a figure of {self.metric.noun}, so nothing can be said"
+        n, noun = len(self.seeds), self.metric.noun
+        if self.low is None or self.high is None:
+            claim = f"{self.metric.verb} {_times(self.ratio)} the {noun}"
+            return f"{claim}; n = 1: no interval can be given, it may be chance"
+        span = f"{_times(self.ratio)} ({_plain(self.low)}–{_plain(self.high)})"
+        if self.shown:
+            return f"{self.metric.verb} {span} the {noun}, n = {n}"
+        return f"not shown to differ in {noun}: {span}, n = {n}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON shows."""
+        return {
+            "a": self.first, "b": self.second, "metric": self.metric.column, "n": len(self.seeds),
+            "seeds": list(self.seeds), "ratio": self.ratio, "low": self.low, "high": self.high,
+            "shown_to_differ": self.shown, "words": self.words(),
+        }  # fmt: skip
+
+
+def read_side(text: str) -> Side:
+    """Read `RUN` or `RUN:method`; a method has a colon of its own where it has parameters.
+
+    Raises:
+        UsageError: if there is no such run, or it has no finished cell of that method.
+        DamagedRunError: if the run cannot be read.
+    """
+    try:
+        return Side(read_run(find_run(text)))
+    except UsageError:
+        if ":" not in text or Path(text).exists():
+            raise
+    name, _, method = text.partition(":")
+    side = Side(read_run(find_run(name)), method)
+    if method not in side.methods:
+        raise unknown(f"finished method of {name}", method, side.methods)
+    return side
+
+
+def compare(first: Side, second: Side, wanted: str | None = None) -> list[Ratio]:
+    """Return B over A of every method that both have, or of the two methods named.
+
+    Args:
+        first: A.
+        second: B.
+        wanted: A column of `METRICS`; by default time, energy and loss as far as both have them.
+
+    Raises:
+        UsageError: if a method is named on one side only, or the metric is unknown.
+        NotComparableError: naming the facts or figures that differ.
+    """
+    if bool(first.method) != bool(second.method):
+        raise UsageError(
+            "a method is named on one side only", "Name one on both sides: A:mas:splits=2 B:tag."
+        )
+    if (first.run.run_id, first.method) == (second.run.run_id, second.method):
+        raise UsageError("A and B are the same", "Name two runs, or two methods: A:METHOD A:METHOD")
+    _refuse(differences(first.run, second.run))
+    names = [metric(wanted, first, second)] if wanted else default_metrics(first, second)
+    if any(METRICS[name].modelled for name in names):
+        _refuse(model_differences(first.run, second.run))
+    pairs = [(first.method, second.method)] if first.method else _common(first, second)
+    return [_ratio(first, second, pair, METRICS[name]) for name in names for pair in pairs]
+
+
+def default_metrics(first: Side, second: Side) -> list[str]:
+    """Return time, energy and loss: measured ones of a device that is the host, else modelled."""
+    own = first.run.section("host").get("matches_device") is True
+    names = ["time_s" if own else "time_model_s"]
+    if own and (first.has("energy_j") or second.has("energy_j")):
+        names.append("energy_j")
+    else:
+        names.append("energy_model_j")
+    return [n for n in (*names, "total_loss") if first.has(n) and second.has(n)]
+
+
+def left_out(first: Side, second: Side) -> str:
+    """Return why energy is not among the default metrics; "" if it is or nobody has any."""
+    measured = (first.has("energy_j"), second.has("energy_j"))
+    if measured[0] == measured[1]:
+        return ""
+    here, there = ("A", "B") if measured[0] else ("B", "A")
+    return f"Energy is not compared: it was measured in {here} and not in {there}."
+
+
+def metric(name: str, first: Side, second: Side) -> str:
+    """Return the metric's name if both sides have it.
+
+    Raises:
+        UsageError: if it is unknown.
+        NotComparableError: if a side lacks it; nothing modelled stands in for it.
+    """
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    lacking = [word for word, side in (("A", first), ("B", second)) if not side.has(name)]
+    if lacking:
+        modelled = MODELLED.get(name, "")
+        both = modelled and first.has(modelled) and second.has(modelled)
+        remedy = f"Both have modelled figures: --metric {modelled}" if both else ""
+        raise NotComparableError(
+            f"{' and '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} no {name};"
+            " measured and modelled figures are never compared with each other",
+            remedy or "Run python -m harness.check on both.",
+        )
+    return name
+
+
+def _refuse(found: Sequence[Difference]) -> None:
+    if found:
+        listed = "\n".join(f"  {difference}" for difference in found)
+        raise NotComparableError(
+            f"A and B differ in more than what is compared:\n{listed}",
+            "Measure both in the same way; only methods, seeds, repeats and folders may differ.",
+        )
+
+
+def _common(first: Side, second: Side) -> list[tuple[str, str]]:
+    common = [(name, name) for name in first.methods if name in second.methods]
+    if not common:
+        raise NotComparableError(
+            f"A and B share no finished method: {', '.join(first.methods) or 'none'} and"
+            f" {', '.join(second.methods) or 'none'}",
+            "Name two methods: A:METHOD B:METHOD",
+        )
+    return common
+
+
+def _ratio(first: Side, second: Side, pair: tuple[str, str], of: Metric) -> Ratio:
+    """Return exp of the mean of log(B/A) over seeds with its t interval."""
+    one, other = first.values(pair[0], of.column), second.values(pair[1], of.column)
+    seeds = sorted(s for s in one.keys() & other.keys() if _usable(one[s]) and _usable(other[s]))
+    if not seeds:
+        return Ratio(*pair, of, (), None)
+    logs = [math.log(other[seed] / one[seed]) for seed in seeds]
+    centre = math.fsum(logs) / len(logs)
+    if len(logs) < 2:
+        return Ratio(*pair, of, seeds, math.exp(centre))
+    from analysis.statistics import t_half_width  # noqa: PLC0415 - help needs no numpy
+
+    half = t_half_width(logs) or 0.0
+    bounds = math.exp(centre - half), math.exp(centre + half)
+    return Ratio(*pair, of, seeds, math.exp(centre), *bounds)
+
+
+def _usable(value: float) -> bool:
+    return math.isfinite(value) and value > 0.0
+
+
+def _times(ratio: float) -> str:
+    return f"{_plain(ratio)}×"
+
+
+def _plain(ratio: float) -> str:
+    """Return two decimals, three digits if it is small, or more if it is nearly 1 but is not."""
+    if 0.0 < abs(ratio - 1.0) < 0.005:
+        return f"{ratio:.3f}"
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.3g}"

@@ -1,0 +1,111 @@
+"""Say whether a file of a run is as it was written, without keeping what is in it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+import zlib
+from pathlib import Path
+
+from harness.errors import DamagedRunError
+from harness.evidence.reading import parse_table
+from harness.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, TRACE, Column
+
+HEAD_BYTES = 8
+"""A safetensors file begins with the length of its JSON head, little-endian."""
+
+ROUND_FILES: dict[str, tuple[Column, ...]] = {
+    "_rounds.csv": AFFINITY_ROUNDS,
+    "_clients.csv": AFFINITY_CLIENTS,
+}
+
+
+def check_file(path: Path, name: Path, version: int) -> str:
+    """Return what is wrong with a file, "" if nothing is; `name` is its path in the run folder."""
+    try:
+        if name.name == "events.jsonl":
+            return _events(path)
+        if name.suffix == ".gz":
+            return _trace(path)
+        if name.suffix == ".safetensors":
+            return _weights(path)
+        if name.parts[0] == "affinity":
+            return _affinity(path, version)
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    return ""
+
+
+def _trace(path: Path) -> str:
+    """Unpack the whole file, as only that checks its checksum; look at the header and the end."""
+    head = ",".join(column.name for column in TRACE).encode() + b"\n"
+    first, last = b"", b"\n"
+    try:
+        with gzip.open(path) as stream:
+            while block := stream.read(1 << 20):
+                first = first or block[: len(head)]
+                last = block[-1:]
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        return f"is damaged: {error}"
+    if first != head:
+        return f"does not begin with {head.decode().strip()}"
+    return "" if last == b"\n" else "breaks off in a line"
+
+
+def _weights(path: Path) -> str:
+    """Compare the offsets in the head with the size; the tensors themselves are not read."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        begin = stream.read(HEAD_BYTES)
+        length = struct.unpack("<Q", begin)[0] if len(begin) == HEAD_BYTES else size
+        if HEAD_BYTES + length > size:
+            return "breaks off in its head"
+        try:
+            head = json.loads(stream.read(length))
+            ends = [entry["data_offsets"][1] for k, entry in head.items() if k != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+            return "is no safetensors file"
+    expected = HEAD_BYTES + length + max(ends, default=0)
+    return "" if expected == size else f"has {size} bytes, its head says {expected}"
+
+
+def _affinity(path: Path, version: int) -> str:
+    columns = next((c for ending, c in ROUND_FILES.items() if path.name.endswith(ending)), None)
+    content = path.read_bytes()
+    if columns is not None:
+        try:
+            return (
+                "breaks off in a line" if parse_table(path, content, columns, version).torn else ""
+            )
+        except DamagedRunError as error:
+            return error.message.removeprefix(str(path)).lstrip(":, ")
+    return _matrix(content)
+
+
+def _matrix(content: bytes) -> str:
+    """Look whether a square matrix has its task letters around it and numbers within."""
+    try:
+        lines = [x for x in content.decode().splitlines() if x.strip() and not x.startswith("#")]
+        header, *rows = [line.split(",") for line in lines]
+        _ = [[float(number) for number in row[1:]] for row in rows]
+    except (UnicodeDecodeError, ValueError):
+        return "is no matrix of numbers"
+    square = all(len(row) == len(header) for row in rows)
+    return "" if square and header[1:] == [row[0] for row in rows] else "is no square matrix"
+
+
+def _events(path: Path) -> str:
+    """Look at each event; a last line that does not end is forgiven, as a power cut leaves one."""
+    whole, _, _torn = path.read_bytes().rpartition(b"\n")
+    wrong = (n for n, line in enumerate(whole.splitlines(), 1) if not _is_json(line))
+    first = next(wrong, None)
+    return "" if first is None else f"line {first} is no event"
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,63 @@
+"""Judge a run: complete, valid, stable, and what may be claimed with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DamagedRunError, SeveralProblems
+from harness.evidence.claims import claims
+from harness.evidence.completeness import completeness
+from harness.evidence.findings import LEVELS, Finding, verdict
+from harness.evidence.reading import RunFiles, read_run
+from harness.evidence.stability import SPREAD_LIMIT, stability
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Hold what was found of one run; `run` is None if its files could not even be read."""
+
+    folder: Path
+    run: RunFiles | None
+    findings: Sequence[Finding]
+
+    @property
+    def size(self) -> str:
+        """Return how much of its matrix the run has, in words."""
+        if self.run is None:
+            return "cannot be read"
+        counts = Counter(str(row["status"]) for row in self.run.cells)
+        config = self.run.section("config")
+        dims = [len(config["methods"]), len(config["seeds"]), int(config["repeats"])]
+        words = zip(dims, ("method", "seed", "repeat"), strict=True)
+        matrix = " × ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in words)
+        return f"{counts['done']} of {dims[0] * dims[1] * dims[2]} cells done; {matrix}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON shows."""
+        return {
+            "run": self.folder.name,
+            "verdict": verdict(self.findings),
+            "size": self.size,
+            "findings": [dict(vars(finding)) for finding in self.findings],
+        }
+
+
+def judge(folder: Path, spread_limit: float = SPREAD_LIMIT) -> Judgement:
+    """Read a run and return all that was found, the worst first; damage is a finding too."""
+    try:
+        run = read_run(folder)
+        found = [*completeness(run), *stability(run, spread_limit), *claims(run)]
+    except DamagedRunError as error:
+        return Judgement(folder, None, [_damage(error)])
+    except SeveralProblems as error:
+        return Judgement(folder, None, [_damage(problem) for problem in error.problems])
+    return Judgement(folder, run, sorted(found, key=lambda finding: LEVELS.index(finding.level)))
+
+
+def _damage(error: Exception) -> Finding:
+    message, remedy = getattr(error, "message", str(error)), getattr(error, "remedy", "")
+    return Finding("damaged", "damaged", message, remedy)

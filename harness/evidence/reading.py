@@ -1,0 +1,255 @@
+"""Read a run folder with nothing but the standard library, and report all damage at once.
+
+`analysis.loading` reads the same files into frames; commands that only judge a run must answer on a
+board without pandas. Nothing in a folder is ever executed.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from harness.errors import DamagedRunError, HarnessError, UsageError, raise_all
+from harness.schema import (
+    CELLS,
+    METRICS,
+    OLDEST_SCHEMA_VERSION,
+    PHASE_ROWS,
+    SCHEMA_VERSION,
+    Column,
+)
+
+RESTORE = "Restore the file from a copy of the run."
+TABLES: Mapping[str, tuple[Column, ...]] = {
+    "cells.csv": CELLS,
+    "metrics.csv": METRICS,
+    "phases.csv": PHASE_ROWS,
+}
+NAMES = ("run_id", "cell", "method", "seed", "repeat")
+"""Columns of cells.csv that are never empty."""
+
+BOOLEANS = {"true": True, "false": False}
+
+Row = Mapping[str, Any]
+"""One row by the schema: None where the file has nothing, "" for empty text."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Hold one table: its rows, whether its last line is torn, columns that the schema lacks."""
+
+    rows: Sequence[Row]
+    torn: bool = False
+    unknown: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Hold what a run folder says of itself: its manifest and its three tables."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    tables: Mapping[str, Table]
+
+    @property
+    def run_id(self) -> str:
+        """Return the name the run gave itself."""
+        return str(self.manifest["run_id"])
+
+    @property
+    def cells(self) -> Sequence[Row]:
+        """Return the rows of cells.csv."""
+        return self.tables["cells.csv"].rows
+
+    @property
+    def phases(self) -> Sequence[Row]:
+        """Return the rows of phases.csv."""
+        return self.tables["phases.csv"].rows
+
+    @property
+    def done(self) -> list[Row]:
+        """Return the rows of cells that are done."""
+        return [row for row in self.cells if row["status"] == "done"]
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """Return one object of the manifest, empty if it is absent or null."""
+        value = self.manifest.get(name)
+        return value if isinstance(value, dict) else {}
+
+
+def find_run(text: str, results: Path = Path("results")) -> Path:
+    """Return the folder meant: a path, or a name in the folder of results.
+
+    Raises:
+        UsageError: if there is no such folder, naming the nearest ones.
+    """
+    for candidate in (Path(text), results / text):
+        if candidate.is_dir():
+            return candidate
+    folder = Path(text)
+    parent = folder.parent if folder.parent != Path() else results
+    names = sorted(path.parent.name for path in parent.glob("*/manifest.json"))
+    near = difflib.get_close_matches(folder.name, names, 1, 0.4) or names[-1:]
+    hint = f"Did you mean {parent / near[0]}? " if near else ""
+    raise UsageError(f"{text}: no such run", f"{hint}python -m harness.list runs shows them.")
+
+
+def read_run(folder: Path) -> RunFiles:
+    """Read manifest and tables of a run folder.
+
+    Raises:
+        DamagedRunError: if one file is missing, damaged or of another schema version.
+        SeveralProblems: if several are.
+    """
+    manifest = _read_manifest(folder / "manifest.json")
+    version = int(manifest["schema_version"])
+    tables: dict[str, Table] = {}
+    problems: list[HarnessError] = []
+    for name, columns in TABLES.items():
+        found = _table_or_error(folder / name, columns, version)
+        if isinstance(found, Table):
+            tables[name] = found
+        else:
+            problems.append(found)
+    raise_all(problems)
+    _check_names(folder / "cells.csv", tables["cells.csv"].rows)
+    return RunFiles(folder, manifest, tables)
+
+
+def _check_names(path: Path, cells: Sequence[Row]) -> None:
+    """Refuse cells that do not say what they are, as nothing can be said of them."""
+    for number, row in enumerate(cells, 2):
+        empty = [name for name in NAMES if row[name] in (None, "")]
+        if empty:
+            raise DamagedRunError(f"{path}, record {number}: {', '.join(empty)} is empty", RESTORE)
+
+
+def _table_or_error(path: Path, columns: Sequence[Column], version: int) -> Table | DamagedRunError:
+    try:
+        return read_table(path, columns, version)
+    except DamagedRunError as error:
+        return error
+
+
+def read_table(path: Path, columns: Sequence[Column], version: int) -> Table:
+    """Read a CSV file by the schema of its version; a last line that does not end is left out.
+
+    Raises:
+        DamagedRunError: naming file, record and column that are not as they were written.
+    """
+    content = _content(path)
+    return parse_table(path, content, columns, version)
+
+
+def parse_table(path: Path, content: bytes, columns: Sequence[Column], version: int) -> Table:
+    """Read the content of a CSV file; `path` is what errors call it.
+
+    Raises:
+        DamagedRunError: as `read_table`.
+    """
+    whole = content.rfind(b"\n") + 1
+    try:
+        records = list(csv.reader(io.StringIO(content[:whole].decode(), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DamagedRunError(f"{path}: is no table: {error}", RESTORE) from None
+    header = records[0] if records else []
+    missing = [c.name for c in columns if c.since <= version and c.name not in header]
+    if missing:
+        raise DamagedRunError(f"{path}, line 1: lacks the column {', '.join(missing)}", RESTORE)
+    rows = [_row(path, n, header, r, columns) for n, r in enumerate(records[1:], 2)]
+    unknown = [name for name in header if name not in {column.name for column in columns}]
+    return Table(rows, whole < len(content), unknown)
+
+
+def _row(
+    path: Path, number: int, header: Sequence[str], record: Sequence[str], columns: Sequence[Column]
+) -> Row:
+    if len(record) != len(header):
+        raise DamagedRunError(
+            f"{path}, record {number}: has {len(record)} fields, expected {len(header)}", RESTORE
+        )
+    texts = dict(zip(header, record, strict=True))
+    try:
+        return {c.name: _value(c.type, texts.get(c.name, "")) for c in columns}
+    except (ValueError, KeyError):
+        column = next(c for c in columns if not _is_of(c.type, texts.get(c.name, "")))
+        raise DamagedRunError(
+            f"{path}, record {number}, column {column.name}: '{texts[column.name]}' is no"
+            f" {column.type}",
+            RESTORE,
+        ) from None
+
+
+def _value(kind: str, text: str) -> object:
+    if kind == "str":
+        return text
+    if not text:
+        return None
+    if kind == "float":
+        return float(text)
+    return int(text) if kind == "int" else BOOLEANS[text]
+
+
+def _is_of(kind: str, text: str) -> bool:
+    try:
+        _value(kind, text)
+    except (ValueError, KeyError):
+        return False
+    return True
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except FileNotFoundError:
+        raise DamagedRunError(
+            f"{path.parent} is no run: it has no manifest.json",
+            "Name a run that python -m harness.list runs shows.",
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedRunError(f"{path}: cannot be read: {error}", RESTORE) from None
+    if not isinstance(manifest, dict):
+        raise DamagedRunError(f"{path}: is no JSON object", RESTORE)
+    _check_version(path, manifest.get("schema_version"))
+    for key, kind in (("run_id", str), ("config", dict)):
+        if not isinstance(manifest.get(key), kind):
+            raise DamagedRunError(f"{path}: {key} is missing or of another kind", RESTORE)
+    return manifest
+
+
+def _check_version(path: Path, version: object) -> None:
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise DamagedRunError(
+            f"{path}: schema_version is {version!r}, not a whole number",
+            "Give a folder that harness.run wrote.",
+        )
+    if version > SCHEMA_VERSION:
+        raise DamagedRunError(
+            f"{path}: schema version {version} is newer than the {SCHEMA_VERSION} known here",
+            "Update the tool to the version that wrote the run.",
+        )
+    if version < OLDEST_SCHEMA_VERSION:
+        raise DamagedRunError(
+            f"{path}: schema version {version} is older than {OLDEST_SCHEMA_VERSION}, the oldest"
+            " known here",
+            "Read the run with the version of the tool that wrote it.",
+        )
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DamagedRunError(f"{path}: missing", "Copy the whole run folder.") from None
+    except OSError as error:
+        raise DamagedRunError(f"{path}: cannot be read: {error.strerror}", RESTORE) from None

@@ -1,0 +1,212 @@
+"""Find what makes figures doubtful: spread, gaps, drift, what happened to the board."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.evidence.findings import Finding, Level, named
+from harness.evidence.reading import RunFiles
+from harness.schema import COST_PHASES
+
+SPREAD_LIMIT = 0.05
+"""Coefficient of variation over repeats above which a figure is called unstable (our choice)."""
+
+IDLE_DRIFT_LIMIT = 0.1
+"""Change of idle power from before to after, over the power before, that is called drift."""
+
+ERROR_LIMIT = 0.05
+"""Share of energy_j that the bound on its error may reach."""
+
+SPOILT_WINDOW = {
+    "gap": "samples are missing",
+    "reset": "the counter began anew",
+    "partial": "samples do not reach from end to end",
+}
+"""Flag of phases.csv → what it says; a counter that merely wrapped is still exact."""
+
+AGAIN = "then run the same command with --fresh."
+
+FLAGS: Mapping[str, tuple[Level, str, str]] = {
+    "resumed": ("note", "broken off and gone on with; broken-off rounds were measured anew", ""),
+    "warm-start": (
+        "unstable", "began warmer than the first cell", f"Raise --cool-down, {AGAIN}",
+    ),
+    "throttled": ("unstable", "the board throttled itself", f"Cool the board, {AGAIN}"),
+    "under-voltage": (
+        "unstable", "the supply voltage was too low", f"Use a stronger supply and cable, {AGAIN}",
+    ),
+    "over-current": ("unstable", "the board drew too much current", f"Mend the supply, {AGAIN}"),
+    "swapped": (
+        "unstable", "memory was swapped to disk", f"Free memory or lower --batch-size, {AGAIN}",
+    ),
+    "foreign-load": (
+        "unstable", "other programs took processor time", f"Stop other programs, {AGAIN}",
+    ),
+    "stolen-time": (
+        "unstable", "the hypervisor gave processor time to others",
+        f"Use a host of your own, {AGAIN}",
+    ),
+    "slept": ("unstable", "the host slept", f"Switch off suspend, {AGAIN}"),
+    "clock-step": ("note", "the wall clock was set; durations are safe, dates may be wrong", ""),
+    "power-mode-changed": (
+        "unstable", "the power mode was changed", f"Pin it (sudo nvpmodel -m N), {AGAIN}",
+    ),
+    "governor-changed": (
+        "unstable", "the clock governor was changed",
+        f"Pin it (sudo cpupower frequency-set -g performance), {AGAIN}",
+    ),
+    "clocks-changed": (
+        "unstable", "clock limits were changed", f"Pin them (sudo jetson_clocks), {AGAIN}",
+    ),
+    "clock-limit-lowered": (
+        "unstable", "the system lowered the clock limit", f"Cool the board, {AGAIN}",
+    ),
+}  # fmt: skip
+"""Flag of a cell → how bad it is, what it means, what to do; others are taken as they stand."""
+
+
+def stability(run: RunFiles, spread_limit: float = SPREAD_LIMIT) -> Iterator[Finding]:
+    """Yield what makes the figures of finished cells doubtful.
+
+    Args:
+        run: The run.
+        spread_limit: Coefficient of variation over repeats that is still stable, 0.05 for 5 %.
+    """
+    yield from _spread(run, spread_limit)
+    yield from _same_training(run)
+    yield from _windows(run)
+    yield from _errors(run)
+    yield from _cell_flags(run)
+    yield from _idle(run)
+
+
+def coefficient_of_variation(values: Sequence[float]) -> float:
+    """Return the sample standard deviation over the mean, a pure number."""
+    mean = math.fsum(values) / len(values)
+    return statistics.stdev(values) / mean if mean else math.inf
+
+
+def repeats(run: RunFiles, column: str) -> dict[tuple[str, int], list[float]]:
+    """Return the values of a column by method and seed, where there are at least two repeats."""
+    found: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for row in run.done:
+        if row[column] is not None and math.isfinite(row[column]):
+            found[str(row["method"]), int(row["seed"])].append(float(row[column]))
+    return {key: values for key, values in found.items() if len(values) > 1}
+
+
+def _spread(run: RunFiles, limit: float) -> Iterator[Finding]:
+    for column in ("time_s", "energy_j"):
+        spreads = {k: coefficient_of_variation(v) for k, v in repeats(run, column).items()}
+        if not spreads:
+            continue
+        method, seed = max(spreads, key=lambda key: spreads[key])
+        wide = sum(spread > limit for spread in spreads.values())
+        text = (
+            f"{column} spreads over repeats by up to {100 * spreads[method, seed]:.1f} %"
+            f" ({method} seed {seed}); the limit is {100 * limit:g} %"
+        )
+        if not wide:
+            yield Finding("note", "spread", text)
+            continue
+        remedy = "Stop other programs, pin clocks, raise --cool-down; more --repeats average."
+        many = f", passed by {wide} of {len(spreads)} method-seed pairs"
+        yield Finding("unstable", "spread", text + many, remedy)
+
+
+def _same_training(run: RunFiles) -> Iterator[Finding]:
+    """Repeats of one seed train the same model, so their losses must be the same to the bit."""
+    for (method, seed), losses in repeats(run, "total_loss").items():
+        if len(set(losses)) > 1:
+            different = ", ".join(dict.fromkeys(map(repr, losses)))
+            text = f"repeats of {method} seed {seed} ended with different losses: {different}"
+            remedy = "Training is not repeatable on this host; report it with the manifest."
+            yield Finding("unstable", "not-repeatable", text, remedy)
+
+
+def _windows(run: RunFiles) -> Iterator[Finding]:
+    if not run.section("meter"):
+        return
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for row in run.done:
+        if row["energy_j"] is None:
+            reasons[str(row["energy_reason"] or "no reason given")].append(str(row["cell"]))
+    for reason, cells in reasons.items():
+        text = f"no valid measured energy in {named(cells)}: {reason}"
+        yield Finding("unstable", "window", text, "python -m harness.doctor examines the meter.")
+    spoilt: dict[str, set[str]] = defaultdict(set)
+    for phase in run.phases:
+        if phase["cell"] and phase["phase"] in COST_PHASES:
+            for flag in str(phase["flags"]).split("+"):
+                if flag in SPOILT_WINDOW:
+                    spoilt[flag].add(str(phase["cell"]))
+    for flag, names in spoilt.items():
+        text = f"{SPOILT_WINDOW[flag]} in charged phases of {named(sorted(names))}"
+        yield Finding("unstable", flag, text, f"python -m harness.doctor examines it; {AGAIN}")
+
+
+def _errors(run: RunFiles) -> Iterator[Finding]:
+    """Few samples in one short phase do no harm; a wide bound on the whole cell does."""
+    shares = {
+        str(row["cell"]): row["energy_error_j"] / abs(row["energy_j"])
+        for row in run.done
+        if row["energy_j"] and row["energy_error_j"] is not None and math.isfinite(row["energy_j"])
+    }
+    wide = [cell for cell, share in shares.items() if share > ERROR_LIMIT]
+    if wide:
+        text = (
+            f"the bound on the error of energy_j is up to {100 * max(shares.values()):.1f} % of it,"
+            f" above {100 * ERROR_LIMIT:g} % in {named(wide)}"
+        )
+        remedy = "Use a meter that is read more often (--rate-hz), or more --rounds."
+        yield Finding("unstable", "energy-error", text, remedy)
+
+
+def _cell_flags(run: RunFiles) -> Iterator[Finding]:
+    flagged: dict[str, list[str]] = defaultdict(list)
+    for row in run.done:
+        for flag in filter(None, str(row["flags"]).split("+")):
+            flagged[flag].append(str(row["cell"]))
+    for flag, cells in flagged.items():
+        level, meaning, remedy = _meaning(flag)
+        text = f"{flag}: {meaning}, in {len(cells)} of {len(run.done)} cells ({named(cells)})"
+        yield Finding(level, flag, text, remedy)
+
+
+def _meaning(flag: str) -> tuple[Level, str, str]:
+    if flag in FLAGS:
+        return FLAGS[flag]
+    if flag.startswith("maybe-"):
+        what = flag.removeprefix("maybe-")
+        remedy = "Start the board anew before the run, so that a new event shows."
+        return "limit", f"{what} had happened before, so a new one would not show", remedy
+    return "unstable", "the board reported it", f"Mend the cause, {AGAIN}"
+
+
+def _idle(run: RunFiles) -> Iterator[Finding]:
+    """Compare idle power before and after, sitting by sitting."""
+    sittings = run.manifest.get("sittings")
+    known = [_own(s) for s in sittings] if isinstance(sittings, list) else []
+    for number, idle in enumerate(known or [run.section("idle")], 1):
+        before, after = idle.get("before_w"), idle.get("after_w")
+        if not isinstance(before, float) or before <= 0.0:
+            continue
+        if not isinstance(after, float):
+            text = f"idle power was not measured after sitting {number}, so net energy has no error"
+            yield Finding("limit", "idle", text, "Let the run end by itself.")
+        elif abs(after - before) > IDLE_DRIFT_LIMIT * before:
+            text = (
+                f"idle power drifted from {before:.3g} W to {after:.3g} W in sitting {number};"
+                f" the limit is {100 * IDLE_DRIFT_LIMIT:g} %"
+            )
+            remedy = f"Let the board settle before the run, raise --idle-s, {AGAIN}"
+            yield Finding("unstable", "idle-drift", text, remedy)
+
+
+def _own(sitting: object) -> Mapping[str, Any]:
+    idle = sitting.get("idle") if isinstance(sitting, dict) else None
+    return idle if isinstance(idle, dict) else {}

@@ -1,0 +1,248 @@
+"""A bundle is made twice to the same bytes, makes its paper again, and names nobody."""
+
+import ast
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.commands.pack import main
+from harness.errors import BusyError, DamagedRunError
+from harness.evidence import bundle
+from harness.evidence.bundle import Wishes, pack, tool_version
+from harness.evidence.bundle_readme import LEVEL_0, Claim
+from harness.evidence.private import rules, veil
+from harness.evidence.reading import read_run
+from harness.run_folder.lock import run_lock
+
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests" / "fixtures" / "runs" / "schema1"
+SECRETS = ("/home/ada", "ada", "lab-bench-7", "00:1b:44:11:3a:b7", "plug.ada.example")
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory) -> Path:
+    """Return the golden run with names planted where a writer might have put some."""
+    folder = tmp_path_factory.mktemp("planted") / "run"
+    shutil.copytree(GOLDEN, folder)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["config"]["cache"] = "/home/ada/cache"
+    manifest["command"] += " --cache /home/ada/cache --meter plug:host=plug.ada.example,type=shelly"
+    manifest["reason"] = "lab-bench-7 answered late (00:1b:44:11:3a:b7)"
+    path.write_text(json.dumps(manifest, indent=2))
+    with (folder / "events.jsonl").open("a") as stream:
+        stream.write('{"t_s": 9.0, "event": "done", "reason": "/home/ada/x on lab-bench-7"}\n')
+    (folder / "checkpoints" / "c").mkdir(parents=True)
+    (folder / "checkpoints" / "c" / "s.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (folder / "notes.txt").write_text("ada was here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wishes() -> Wishes:
+    return Wishes(private=rules(Path("/home/ada"), "lab-bench-7", Path("/nowhere")))
+
+
+@pytest.fixture(scope="session")
+def packed(planted, wishes, tmp_path_factory) -> Path:
+    return pack([planted], tmp_path_factory.mktemp("bundle") / "bundle", wishes)
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Return path → SHA-256 of all files below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_it_holds_what_a_reviewer_needs(packed) -> None:
+    there = files(packed)
+    for name in ("README.md", "manifest.json", "LICENSE", "CITATION.cff", "SHA256SUMS",
+                 "schemas/columns.json", "schemas/results.md", "env/constraints.txt",
+                 "paper/index.html", "paper/tables/main.tex", "paper/tables/macros.tex",
+                 "paper/figures/pareto.pdf"):  # fmt: skip
+        assert name in there
+    assert any(name.startswith("data/") and name.endswith("cells.csv") for name in there)
+    assert not any("checkpoints" in name or "notes" in name for name in there)
+
+
+def test_checksums_are_those_of_the_files(packed) -> None:
+    """Every file but the list itself is in it, with the hash it has."""
+    lines = (packed / "SHA256SUMS").read_text().splitlines()
+    listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    there = files(packed)
+    del there["SHA256SUMS"]
+    assert listed == there
+
+
+def test_level_0_makes_the_paper_again_to_the_byte(packed, tmp_path) -> None:
+    """The command of the README, in an empty folder that holds the bundle's data only."""
+    shutil.copytree(packed / "data", tmp_path / "data")
+    assert f"```\n{LEVEL_0}\n" in (packed / "README.md").read_text()
+    command = LEVEL_0.replace("python", sys.executable, 1)
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "rebuilt") == files(packed / "paper")
+
+
+def test_the_same_run_gives_the_same_bytes(packed, planted, wishes, tmp_path) -> None:
+    """Also under another name, into a folder that is there already and empty."""
+    (tmp_path / "other").mkdir()
+    assert files(pack([planted], tmp_path / "other", wishes)) == files(packed)
+
+
+def test_no_name_is_left_in_any_file(packed) -> None:
+    """Also not inside tables and the page, which repeat the command; what was done is told."""
+    for path in packed.rglob("*"):
+        if path.is_file() and path.suffix not in (".png", ".pdf", ".gz"):
+            text = path.read_text()
+            for secret in SECRETS:
+                assert not re.search(rf"\b{re.escape(secret)}\b", text), (path, secret)
+    withheld = json.loads((packed / "manifest.json").read_text())["withheld"]
+    (manifest,) = (what for name, what in withheld.items() if name.endswith("manifest.json"))
+    assert manifest == ["home folder", "hardware address", "address of a meter", "host name"]
+
+
+def test_claims_are_those_of_the_table(packed) -> None:
+    """The golden run took 1.888 of 2.411 s: the ratio stands in README and manifest."""
+    claims = json.loads((packed / "manifest.json").read_text())["claims"]
+    (time,) = (c for c in claims if c["quantity"] == "time")
+    assert time["ratio"] == pytest.approx(1.888 / 2.411, rel=1e-3)
+    readme = (packed / "README.md").read_text()
+    assert "| mas:splits=2: time over that of independent |" in readme
+    assert "0.7832×; n = 1, no interval" in readme
+    assert "Verdict: unstable" in readme
+
+
+def test_a_claim_carries_its_tolerance() -> None:
+    claim = Claim("", "mas", "time", 0.62, 0.58, 0.67, 6)
+    assert claim.expected == "0.62× (0.58–0.67), n = 6"
+
+
+def test_weights_come_on_request_and_links_never(planted, wishes, tmp_path) -> None:
+    link = planted / "checkpoints" / "c" / "link.safetensors"
+    link.symlink_to("/etc/hostname")
+    bundle._copy_run(read_run(planted), tmp_path, Wishes(True, wishes.private))
+    link.unlink()
+    weights = [path.name for path in tmp_path.rglob("*.safetensors")]
+    assert weights == ["s.safetensors"]
+
+
+def test_a_table_that_is_a_link_is_refused(planted, wishes, tmp_path) -> None:
+    """A stranger's link could lead to a file of the one who packs."""
+    shutil.copytree(planted, tmp_path / "run")
+    (tmp_path / "run" / "events.jsonl").unlink()
+    (tmp_path / "run" / "events.jsonl").symlink_to(planted / "events.jsonl")
+    with pytest.raises(DamagedRunError, match="is a link"):
+        pack([tmp_path / "run"], tmp_path / "out", wishes)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("damage", ["cells.csv", "manifest.json"])
+def test_damaged_runs_are_refused_and_leave_nothing(damage, planted, wishes, tmp_path) -> None:
+    shutil.copytree(planted, tmp_path / "run")
+    path = tmp_path / "run" / damage
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DamagedRunError, match=r"harness\.check"):
+        pack([tmp_path / "run"], tmp_path / "out", wishes)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
+
+
+def test_a_run_that_is_called_like_a_path_is_refused(planted, wishes, tmp_path) -> None:
+    """The name becomes a folder of the bundle, so it must not lead out of it."""
+    shutil.copytree(planted, tmp_path / "run")
+    for name in ("manifest.json", "cells.csv"):
+        path = tmp_path / "run" / name
+        path.write_text(path.read_text().replace("20261123-224351-x86-6d3b71b8", "../../up"))
+    with pytest.raises(DamagedRunError, match="name of a run"):
+        pack([tmp_path / "run"], tmp_path / "deep" / "out", wishes)
+
+
+def test_a_run_that_goes_on_is_refused(planted, wishes, tmp_path) -> None:
+    shutil.copytree(planted, tmp_path / "run")
+    with run_lock(tmp_path / "run"), pytest.raises(BusyError):
+        pack([tmp_path / "run"], tmp_path / "out", wishes)
+
+
+def test_a_report_that_fails_leaves_nothing_and_says_why(
+    planted, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(bundle, "REPORT", ("-c", "raise SystemExit('no ink')"))
+    assert main([str(planted), "--out", str(tmp_path / "out")]) == 1
+    assert "no ink" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["{run}", "{run}", "--out", "{out}"], "twice"),
+        (["{run}", "--out", "{full}"], "not an empty folder"),
+        (["{run}"], "--out"),
+        (["nix", "--out", "{out}"], "no such run"),
+    ],
+)
+def test_wrong_use_ends_with_2(words, said, planted, tmp_path, capsys) -> None:
+    places = {"run": planted, "out": tmp_path / "out", "full": ROOT / "docs"}
+    assert main([word.format(**places) for word in words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["check", "compare", "pack"])
+def test_the_starts_parse_on_python_3_6(name: str) -> None:
+    """So that an old Python can print what to do instead of a syntax error."""
+    ast.parse((ROOT / "harness" / f"{name}.py").read_text("utf-8"), feature_version=(3, 6))
+
+
+def test_the_citation_has_version_and_licence_of_the_package() -> None:
+    """Read with plain patterns, as YAML is no dependency."""
+    citation = (ROOT / "CITATION.cff").read_text()
+    (version,) = re.findall(r"^version: (.+)$", citation, re.M)
+    (licence,) = re.findall(r"^license: (.+)$", citation, re.M)
+    assert version == tool_version(ROOT)
+    assert f'license = "{licence}"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "veiled"),
+    [
+        ('"out": "/home/ada/results"', '"out": "~/results"'),
+        ("/Users/ada/x and /root/y", "~/x and ~/y"),
+        ("--cache /srv/ada's/x", "--cache ~/x"),
+        ("at aa:BB:cc:00:11:22.", "at (address)."),
+        ("write to ada@example.org", "write to (mail)"),
+        ("plug:host=10.0.0.7,type=shelly", "plug:host=(withheld),type=shelly"),
+        ("on lab-bench-7, not lab-bench-77", "on (host), not lab-bench-77"),
+        ("serial 1421020049352", "serial (serial)"),
+        ("results/20261123-x86 /rootless ~/root a/root", None),
+        ("00:11:22 is a time; independent-s0-r0", None),
+    ],
+)
+def test_what_is_private_is_taken_out_and_nothing_else(text, veiled, tmp_path) -> None:
+    tree = tmp_path / "sys/firmware/devicetree/base"
+    tree.mkdir(parents=True)
+    (tree / "serial-number").write_text("1421020049352\0")
+    known = rules(Path("/srv/ada's"), "lab-bench-7", tmp_path)
+    found, what = veil(text, known)
+    assert found == (text if veiled is None else veiled)
+    assert bool(what) == (veiled is not None)
+
+
+def test_common_host_names_and_empty_serials_are_no_names(tmp_path) -> None:
+    """They would be found where they mean something else."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/machine-id").write_text("0000000000\n")
+    known = rules(Path("/"), "raspberrypi", tmp_path)
+    assert veil("raspberrypi 0000000000 / x", known) == ("raspberrypi 0000000000 / x", [])

@@ -1,0 +1,117 @@
+"""Every error has a status that is documented, a cause and a remedy (no. 5)."""
+
+import importlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import harness.errors
+from harness.commands import check, compare, doctor, pack, run, split
+from harness.commands import list as listing
+from harness.errors import HarnessError
+from harness.evidence.stability import FLAGS
+from harness.schema import SCHEMA_VERSION
+
+GOLDEN = Path(__file__).parents[1] / "fixtures" / "runs" / "schema1"
+RAISING = ("harness.evidence.errors", "harness.data.errors", "harness.running.limits")
+COMMANDS = {
+    "run": run.main, "check": check.main, "compare": compare.main, "pack": pack.main,
+    "list": listing.main, "split": split.main, "doctor": doctor.main,
+}  # fmt: skip
+
+
+def classes(top: type[HarnessError]) -> set[type[HarnessError]]:
+    return {top}.union(*(classes(c) for c in top.__subclasses__()))
+
+
+def test_every_class_has_a_documented_status_a_word_and_a_meaning() -> None:
+    """Statuses are those that the module's own text lists; words for programs are unique."""
+    for name in RAISING:
+        importlib.import_module(name)
+    documented = harness.errors.__doc__ or ""
+    found = [c for c in classes(HarnessError) if c.__module__.startswith("harness")]
+    assert len(found) > 10
+    words = [c.code for c in found]
+    assert sorted(words) == sorted(set(words))
+    for c in found:
+        assert f" {c.exit_status} " in documented, c
+        assert (c.__doc__ or "").strip(), c
+
+
+def test_an_error_shows_cause_and_remedy() -> None:
+    assert str(HarnessError("It broke.", "Mend it.")) == "It broke.\n  Mend it."
+
+
+def test_every_flag_of_a_spoilt_cell_has_a_remedy() -> None:
+    """Throttled, under-voltage, swapped, another power mode: what happened and what to do."""
+    for flag, (level, meaning, remedy) in FLAGS.items():
+        assert meaning, flag
+        assert bool(remedy) == (level != "note"), flag
+
+
+@pytest.fixture
+def places(tmp_path) -> dict[str, str]:
+    """Return a sound run, one of a later version, one cut short, and files that are wrong."""
+    made = {name: tmp_path / name for name in ("sound", "newer", "cut", "other")}
+    for path in made.values():
+        shutil.copytree(GOLDEN, path)
+    _change(made["newer"], schema_version=SCHEMA_VERSION + 1)
+    _change(made["other"], run_id="other", meter={"name": "plug", "scope": "wall"})
+    with (made["cut"] / "cells.csv").open("r+b") as stream:
+        stream.truncate(40)
+    (tmp_path / "key.toml").write_text("ruonds = 3\n")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("x")
+    return {**{k: str(v) for k, v in made.items()}, "at": str(tmp_path)}
+
+
+def _change(folder: Path, **values: object) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "status", "cause", "remedy"),
+    [
+        ("run", "--device jetson-nan", 2, "unknown device", "Did you mean 'jetson-nano'"),
+        ("run", "--methods mass", 2, "unknown method", "Did you mean 'mas'"),
+        ("run", "--methods mas:split=2", 2, "unknown parameter", "Did you mean 'splits'"),
+        ("run", "--config {at}/key.toml", 2, "key.toml", "Did you mean 'rounds'"),
+        ("run", "--config {at}/none.toml", 2, "cannot read configuration", "none.toml"),
+        ("run", "--devise auto", 2, "unknown option", "Did you mean '--device'"),
+        ("run", "--meter rappl", 2, "unknown meter", "Did you mean 'rapl'"),
+        ("run", "--require-device --device raspberry-pi-zero-2", 3, "is not a", "Run on that"),
+        ("run", "--data taskonomy --cache {at}", 2, "has not been imported", "harness.data import"),
+        ("run", "--resume {at}/none", 7, "is no run", "harness.list runs"),
+        ("run", "--require-meter --meter none", 3, "cannot be measured", "Leave out"),
+        ("list", "runs --out {at}/none", 2, "there is no folder", "--out DIR"),
+        ("list", "metres", 2, "unknown kind", "Did you mean 'meters'"),
+        ("check", "{at}/soun", 2, "no such run", "Did you mean"),
+        ("compare", "{sound} {other}", 7, "meter name", "Measure both in the same way"),
+        ("compare", "{sound} {cut}", 7, "cells.csv", "Restore"),
+        ("compare", "{sound} {newer}", 7, "is newer than", "Update the tool"),
+        ("pack", "{cut} --out {at}/b", 7, "is damaged", "harness.check"),
+        ("pack", "{sound} --out {at}/full", 2, "is not an empty folder", "does not exist yet"),
+        ("split", "{at}/none.csv --splits 2 --rule maas", 2, "unknown rule", "Did you mean 'mas'"),
+        ("doctor", "--dump-fixture {at}/full", 2, "is not an empty folder", "does not exist yet"),
+    ],
+)
+def test_cause_and_remedy_are_said(command, words, status, cause, remedy, places, capsys) -> None:
+    """What happened, and the thing to type or do; never a traceback."""
+    out = [] if "--" not in words or command != "run" else ["--out", f"{places['at']}/results"]
+    given = [word.format(**places) for word in words.split()]
+    assert COMMANDS[command]([*given, *out]) == status
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert cause in err
+    assert remedy in err
+    assert "Traceback" not in err
+
+
+def test_check_says_the_same_on_its_screen(places, capsys) -> None:
+    """Damage is what it was asked to find, so it stands with the findings."""
+    for name, said in (("newer", "Update the tool"), ("cut", "Restore")):
+        assert check.main([places[name]]) == 7
+        assert said in capsys.readouterr().out
