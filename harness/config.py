@@ -136,8 +136,8 @@ class RunConfig:
         return [registry.parse(text) for text in self.methods]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
+        """Return plain values for JSON; the home folder, which names a person, is `~` in them."""
+        return {k: without_home(v) if k in PATHS else v for k, v in asdict(self).items()}
 
     def digest(self) -> str:
         """Return a short hash of everything that decides results, not where they are put."""
@@ -145,6 +145,16 @@ class RunConfig:
         values["data"] = Path(self.data).name  # a store says in its name what it was made from
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+PATHS = ("out", "cache", "data")
+"""Fields that may hold a path."""
+
+
+def without_home(text: str) -> str:
+    """Return a text with the home folder as `~`."""
+    home = str(Path.home())
+    return text.replace(home, "~") if len(home) > 1 else text
 
 
 QUICK: Mapping[str, Any] = {

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.config import RunConfig, check_values
+from harness.config import PATHS, RunConfig, check_values
 from harness.errors import (
     EXIT_BUDGET,
     EXIT_CELLS_FAILED,
@@ -96,7 +96,8 @@ def _config(parsed: Namespace) -> RunConfig:
     if not isinstance(values, dict):
         raise DamagedRunError(f"{path / 'manifest.json'}: holds no configuration", "Restore it.")
     own = check_values(values, str(path / "manifest.json"))
-    return config_from(parsed, {**own, "out": str(path.absolute().parent)})
+    places = {key: str(Path(str(own[key])).expanduser()) for key in PATHS if own.get(key)}
+    return config_from(parsed, {**own, **places, "out": str(path.absolute().parent)})
 
 
 def _resumed(parsed: Namespace) -> Path:

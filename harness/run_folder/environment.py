@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -10,10 +9,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from harness.config import without_home
 from harness.running.target import Target, describe_host
 
 _PACKAGES = ("torch", "numpy", "safetensors", "pandas", "matplotlib")
-_CHECKOUT = Path(__file__).resolve().parents[1]
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def environment(target: Target) -> dict[str, Any]:
@@ -68,5 +68,4 @@ def _git(checkout: Path, *words: str) -> str:
 def command_line(words: list[str] | None = None) -> str:
     """Return the command as typed, the home folder shortened to ~."""
     text = " ".join(["python -m harness.run", *(sys.argv[1:] if words is None else words)])
-    home = os.path.expanduser("~")  # noqa: PTH111 - a plain prefix is wanted
-    return text.replace(home, "~") if len(home) > 1 else text
+    return without_home(text)

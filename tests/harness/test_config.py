@@ -142,3 +142,14 @@ def test_help_names_every_field() -> None:
     assert all(option_name(field) in text for field in fields(RunConfig))
     with pytest.raises(UsageError):
         Parser(prog="x").error("wrong")
+
+
+def test_no_home_folder_is_in_what_is_kept(monkeypatch, tmp_path) -> None:
+    """Paths are kept with ~ for the home folder, which names a person; they still lead there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = RunConfig(out=f"{tmp_path}/runs", cache=f"{tmp_path}/cache", data="scenes")
+
+    kept = config.as_dict()
+
+    assert (kept["out"], kept["cache"], kept["data"]) == ("~/runs", "~/cache", "scenes")
+    assert config.cache_folder == tmp_path / "cache"
