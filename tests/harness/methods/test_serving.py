@@ -13,6 +13,7 @@ from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
 from harness.federated.work import Work
 from harness.methods import registry
+from harness.methods.cost import Calibration
 from harness.methods.schedule import Served, carry_out
 from harness.run_folder.rows import cell_row, metric_rows
 from harness.running.accounting import Bill
@@ -39,7 +40,9 @@ def _result(text: str, served: list[Served], trained: list[Outcome]) -> CellResu
 def _row(result: CellResult, config: RunConfig) -> dict[str, object]:
     target = SimpleNamespace(profile=SimpleNamespace(name="x86"), matches=True)
     instruments = SimpleNamespace(describe=lambda: None)
-    bench = SimpleNamespace(config=config, target=target, instruments=instruments)
+    bench = SimpleNamespace(
+        config=config, target=target, instruments=instruments, calibration=Calibration(1.0, 1.0)
+    )
     return cell_row(bench, "run", result, None, {})
 
 
