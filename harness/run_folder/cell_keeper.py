@@ -80,7 +80,7 @@ class CellKeeper:
         return JobState(int(kept["rounds_done"]), weights, tuple(measured), **losses)
 
     def keep(self, job: Job, state: JobState) -> None:
-        """Write a checkpoint."""
+        """Begin to write a checkpoint; it is on the disk once the checkpoints are settled."""
         last = state.measured[-1] if state.measured else None
         fresh = last if last and last.round == state.rounds_done - 1 else None
         record = {

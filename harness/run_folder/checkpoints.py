@@ -155,6 +155,9 @@ class CellCheckpoints:
     def remove(self) -> None:
         """Remove the folder: the cell is finished, or begins anew."""
         self.settle()
+        if self._writer is not None:
+            self._writer.shutdown()
+            self._writer = None
         if self.path.exists():
             with storage_errors(self.path):
                 shutil.rmtree(self.path)

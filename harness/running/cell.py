@@ -138,7 +138,8 @@ class _Keeping:
 class CellRecord:
     """Hold how a cell is kept while it runs: where, what is left from before, who is told.
 
-    `after_round` is called when a round is on the disk; an error it raises stops the cell.
+    `after_round` is called when a round is handed to the checkpoints; an error it raises stops the
+    cell. What they still write then must be waited for (`CellCheckpoints.settle`).
     """
 
     checkpoints: CellCheckpoints
@@ -209,7 +210,7 @@ class _Stopping:
         return self._keeper.recall(job)
 
     def keep(self, job: Job, state: JobState) -> None:
-        """Keep the state; only then is it safe to stop."""
+        """Keep the state, then ask whether to stop."""
         self._keeper.keep(job, state)
         self._after_round()
 
