@@ -63,12 +63,6 @@ def method_value(cells: pd.DataFrame, method: str, column: str, scale: float = 1
     return summarise(per_seed(cells, method, column).values(), scale)
 
 
-def with_traffic(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells with `traffic_bytes`, the sum of upload and download."""
-    traffic = cells["upload_bytes"].astype("float64") + cells["download_bytes"].astype("float64")
-    return cells.assign(traffic_bytes=traffic)
-
-
 def energy_sources(cells: pd.DataFrame) -> list[tuple[str, str, str]]:
     """Return each (meter, scope, kind) that measured a cell, the most frequent first."""
     measured = cells[cells["energy_j"].notna()]

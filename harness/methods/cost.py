@@ -91,19 +91,14 @@ class Calibration:
     decoder_s: float
 
     def time_s(self, work: Work) -> float:
-        """Return the estimated seconds of counted work on this host."""
+        """Return the seconds of counted work on this host if every pass takes the measured time.
+
+        Averaging models, and all that is not a pass, is left out.
+        """
         return sum(
             n * (self.encoder_s if part == ENCODER else self.decoder_s)
             for part, n in work.forwards.items()
         )
-
-
-def predicted_time_s(cost: Cost, times: Calibration) -> float:
-    """Return the seconds that training and look-aheads take if every pass takes the measured time.
-
-    Averaging models, and all that is not a pass, is left out.
-    """
-    return times.time_s(cost.work)
 
 
 def job_cost(job: Job, load: Load, part_bytes: Mapping[str, int] | None = None) -> Cost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from harness.methods.registry import MERGE_ROUNDS, METHODS
 from harness.run_folder.environment import command_line, environment
 from harness.running.cell import Bench
 
@@ -36,7 +37,7 @@ def describe_run(bench: Bench) -> dict[str, Any]:
         "merge": {
             spec.text: {"merge_rounds": spec.parameters(config.setting)["merge_rounds"]}
             for spec in config.method_specs()
-            if spec.name in ("mas", "mas-plus")
+            if MERGE_ROUNDS in METHODS[spec.name].parameters
         },
     }
 

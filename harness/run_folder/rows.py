@@ -16,17 +16,10 @@ from harness.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, TASK_MEASURES, UNS
 from models.measures import BY_NAME
 
 
-def cell_row(
-    bench: Bench,
-    run_id: str,
-    result: CellResult,
-    idle_w: float | None,
-    compared: Mapping[str, float | None],
-) -> dict[str, object]:
-    """Return the cell's row of cells.csv; `compared` are the columns of `gains`."""
+def cell_row(bench: Bench, run_id: str, result: CellResult) -> dict[str, object]:
+    """Return the cell's row of cells.csv, but for what other cells and idle power decide."""
     config, cost, done = bench.config, result.bill, result.status == "done"
     meter = bench.instruments.describe()
-    net = None if cost.energy_j is None or idle_w is None else cost.energy_j - idle_w * cost.time_s
     sent, received = _traffic(config, result)
     unseen = result.unseen_losses
     row: dict[str, object] = {
@@ -44,9 +37,8 @@ def cell_row(
         "groups": "|".join(result.groups),
         "total_loss": math.fsum(result.losses.values()),
         "unseen_total_loss": math.fsum(unseen.values()) if unseen else None,
-        **compared,
         "time_s": cost.time_s, "time_model_s": cost.time_model_s,
-        "energy_j": cost.energy_j, "energy_net_j": net, "energy_error_j": cost.energy_error_j,
+        "energy_j": cost.energy_j, "energy_error_j": cost.energy_error_j,
         "energy_model_j": cost.energy_model_j,
         "energy_meter": meter["name"] if meter else None,
         "energy_scope": meter["scope"] if meter else None,

@@ -103,7 +103,7 @@ class RunWriter:
         )  # fmt: skip
         self._standings[name] = own
         self._costs[name] = _cost(result)
-        self._rows[name] = cell_row(self._bench, self._run_id, result, None, {}) | {
+        self._rows[name] = cell_row(self._bench, self._run_id, result) | {
             "flags": "+".join(result.flags), "interruptions": past.interruptions,
         }  # fmt: skip
         self.settle(idle)

@@ -18,7 +18,6 @@ from harness.methods.cost import (
     job_cost,
     method_cost,
     part_bytes,
-    predicted_time_s,
 )
 from harness.methods.schedule import Setting, carry_out
 from harness.protocol import PROTOCOLS, REPAIRED
@@ -134,7 +133,7 @@ def test_predicted_seconds_price_every_pass() -> None:
     """
     cost = job_cost(Job("sd", 1, measure_affinity=True), Load((8,), Draw(1, 1, 0), 1, 8, 10))
 
-    assert predicted_time_s(cost, Calibration(2.0, 1.0)) == 3 * 8 * 4 + 8 * (4 * 2 + 2 * 2 * 1)
+    assert Calibration(2.0, 1.0).time_s(cost.work) == 3 * 8 * 4 + 8 * (4 * 2 + 2 * 2 * 1)
     record = cost.record()
     assert record["look_aheads"] == 1
     assert record["look_ahead_encoder_forwards"] == 32

@@ -43,7 +43,7 @@ def _row(result: CellResult, config: RunConfig) -> dict[str, object]:
     bench = SimpleNamespace(
         config=config, target=target, instruments=instruments, calibration=Calibration(1.0, 1.0)
     )
-    return cell_row(bench, "run", result, None, {})
+    return cell_row(bench, "run", result)
 
 
 @pytest.fixture
