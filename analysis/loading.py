@@ -24,6 +24,7 @@ from analysis.errors import AnalysisError
 from analysis.manifest import Manifest, read_manifest
 from harness.schema import (
     AFFINITY_ROUNDS,
+    BOOLEANS,
     CELLS,
     METRICS,
     OLDEST_SCHEMA_VERSION,
@@ -33,7 +34,6 @@ from harness.schema import (
 )
 
 SAFE_CELL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+=-]*")
-BOOLEANS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, eq=False)

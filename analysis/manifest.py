@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from analysis.errors import AnalysisError
-from harness.schema import OLDEST_SCHEMA_VERSION, SCHEMA_VERSION
+from harness.schema import version_problem
 
 REQUIRED = ("run_id", "quick", "command", "created", "device", "host", "data", "config")
 
@@ -125,22 +125,9 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _check_version(path: Path, version: object) -> None:
-    if isinstance(version, bool) or not isinstance(version, int):
-        raise AnalysisError(
-            f"{path}: schema_version is {version!r}, not a whole number.",
-            "Give a folder written by harness.run.",
-        )
-    if version > SCHEMA_VERSION:
-        raise AnalysisError(
-            f"{path}: schema version {version} is newer than the {SCHEMA_VERSION} known here.",
-            "Update the tool to the version that wrote the run.",
-        )
-    if version < OLDEST_SCHEMA_VERSION:
-        raise AnalysisError(
-            f"{path}: schema version {version} is older than {OLDEST_SCHEMA_VERSION}, "
-            "the oldest known here.",
-            "Read the run with the version of the tool that wrote it.",
-        )
+    problem = version_problem(version)
+    if problem is not None:
+        raise AnalysisError(f"{path}: {problem[0]}.", problem[1])
 
 
 def _refuse_constant(name: str) -> NoReturn:

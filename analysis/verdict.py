@@ -22,11 +22,11 @@ from analysis.statistics import (
     paired_log_ratios,
     sign_flip_p,
 )
+from harness.schema import REFERENCE
 
 if TYPE_CHECKING:
     from analysis.loading import Run
 
-REFERENCE = "independent"
 SIGNIFICANCE = 0.05
 BOOTSTRAP_SEED = 0
 

@@ -15,6 +15,12 @@ SCHEMA_VERSION = 2
 OLDEST_SCHEMA_VERSION = 1
 """Columns are only ever appended, so runs from this version on can be read."""
 
+REFERENCE = "independent"
+"""The method that Δ compares with."""
+
+BOOLEANS = {"true": True, "false": False}
+"""How a truth value is written."""
+
 PHASES = (
     "idle", "warm-up", "train", "affinity", "aggregate", "evaluate", "communicate", "cool-down",
     "lost",
@@ -36,6 +42,42 @@ class Column:
     unit: str
     meaning: str
     since: int = 1
+
+    def value(self, text: str) -> str | float | bool | None:
+        """Return what a field says: None where it says nothing, "" for empty text.
+
+        Raises:
+            ValueError: if it is not of the column's type.
+        """
+        if self.type == "str":
+            return text
+        if not text:
+            return None
+        if self.type == "bool":
+            if text not in BOOLEANS:
+                raise ValueError(f"'{text}' is no bool")
+            return BOOLEANS[text]
+        return int(text) if self.type == "int" else float(text)
+
+
+def version_problem(version: object) -> tuple[str, str] | None:
+    """Return what is wrong with a schema version and what to do; None if it can be read."""
+    if isinstance(version, bool) or not isinstance(version, int):
+        return (
+            f"schema_version is {version!r}, not a whole number",
+            "Give a folder written by harness.run.",
+        )
+    if version > SCHEMA_VERSION:
+        return (
+            f"schema version {version} is newer than the {SCHEMA_VERSION} known here",
+            "Update the tool to the version that wrote the run.",
+        )
+    if version < OLDEST_SCHEMA_VERSION:
+        return (
+            f"schema version {version} is older than {OLDEST_SCHEMA_VERSION}, the oldest known here",
+            "Read the run with the version of the tool that wrote it.",
+        )
+    return None
 
 
 CELLS = (

@@ -16,8 +16,9 @@ from analysis.loading import Run
 from analysis.looks import method_look
 from analysis.pooling import series_names
 from analysis.style import even_columns
-from analysis.verdict import REFERENCE, run_comparisons
+from analysis.verdict import run_comparisons
 from analysis.words import origin_words
+from harness.schema import REFERENCE
 
 TITLE = "Comparison of devices"
 SAME = ("tasks", "model", "data", "size", "clients", "images", "rounds", "epochs", "batch_size",

@@ -20,8 +20,9 @@ from analysis.looks import method_look
 from analysis.numbers import per_seed
 from analysis.statistics import log_ratio_interval, paired_log_ratios
 from analysis.style import log_axis, paint_axes, spans_decade
-from analysis.verdict import BOOTSTRAP_SEED, REFERENCE
+from analysis.verdict import BOOTSTRAP_SEED
 from analysis.words import origin_words
+from harness.schema import REFERENCE
 
 TITLE = "Beside the published points"
 FILE = "mas_iccv2023.csv"

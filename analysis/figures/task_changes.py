@@ -14,8 +14,8 @@ from analysis.loading import Run
 from analysis.looks import method_look
 from analysis.numbers import last_task_losses, summarise
 from analysis.style import paint_axes
-from analysis.verdict import REFERENCE
 from analysis.words import origin_words
+from harness.schema import REFERENCE
 
 TITLE = "Change of each task"
 BAR_IN = 0.1

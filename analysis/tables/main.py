@@ -8,7 +8,7 @@ from functools import cache
 import pandas as pd
 
 from analysis.basis import cost_basis
-from analysis.curves import REFERENCE, cell_curves, cost_to_target
+from analysis.curves import cell_curves, cost_to_target
 from analysis.loading import Run
 from analysis.numbers import method_value, summarise
 from analysis.tables.fields import (
@@ -22,6 +22,7 @@ from analysis.tables.fields import (
 )
 from analysis.tables.table import Absent, Content, Heading, Table
 from analysis.words import spread_words
+from harness.schema import REFERENCE
 
 
 def main_table(runs: Sequence[Run]) -> Table | None:

@@ -9,8 +9,9 @@ from analysis.numbers import Value
 from analysis.pooling import series_names
 from analysis.statistics import MIN_PAIRS_FOR_TEST
 from analysis.tables.table import Absent, Content, Heading, Table
-from analysis.verdict import REFERENCE, Comparison, run_comparisons
+from analysis.verdict import Comparison, run_comparisons
 from analysis.words import provenance
+from harness.schema import REFERENCE
 
 ONE_PAIR = Absent("One pair of seeds has no interval.")
 

@@ -22,12 +22,10 @@ from harness.errors import (
     HarnessError,
     UsageError,
 )
+from harness.evidence.claims import PAIRS_FOR_A_TEST
 from harness.options import Parser, add_config_options, config_from, read_options
 from harness.run_folder.resume import Start, read_manifest, unfinished
 from harness.running.limits import Limits, parse_energy_j, parse_time_s
-
-SEEDS_FOR_A_CLAIM = 6
-"""With fewer pairs no sign-flip test can reach p < 0.05 (2/2⁶ = 0.031)."""
 
 EPILOG = """A run that was stopped, by whatever, goes on where it was when the same command is typed
 again. exit status: 0 done, 2 wrong usage, 3 device or meter missing, 5 some cells failed, 7 damaged
@@ -172,13 +170,13 @@ def _command(words: Sequence[str]) -> str:
 def _next_command(config: RunConfig, words: Sequence[str]) -> str:
     """Return what to type next: the same run for publication, with enough seeds, or a report."""
     kept = [word for word in words if word != "--quick"]
-    if not config.quick and len(config.seeds) >= SEEDS_FOR_A_CLAIM:
+    if not config.quick and len(config.seeds) >= PAIRS_FOR_A_TEST:
         return f"python -m analysis.report RUN RUN … --out DIR, over runs in {config.out}"
     if not config.quick:
         if "--seeds" in kept:
             at = kept.index("--seeds")
             del kept[at : at + 2]
-        kept += ["--seeds", f"0-{SEEDS_FOR_A_CLAIM - 1}"]
+        kept += ["--seeds", f"0-{PAIRS_FOR_A_TEST - 1}"]
     return _command(kept)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from harness.errors import DamagedRunError
 from harness.evidence.findings import Finding, named
 from harness.evidence.intact import check_file
-from harness.evidence.reading import RESTORE, Row, RunFiles
+from harness.evidence.reading import Row, RunFiles
 from harness.run_folder.lock import is_running
+from harness.run_folder.resume import RESTORE
 from harness.schema import COST_PHASES
 
 MOST_CELLS = 1_000_000

@@ -9,23 +9,15 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from harness.errors import DamagedRunError, HarnessError, UsageError, raise_all
-from harness.schema import (
-    CELLS,
-    METRICS,
-    OLDEST_SCHEMA_VERSION,
-    PHASE_ROWS,
-    SCHEMA_VERSION,
-    Column,
-)
+from harness.run_folder.resume import RESTORE, read_manifest
+from harness.schema import CELLS, METRICS, PHASE_ROWS, Column, version_problem
 
-RESTORE = "Restore the file from a copy of the run."
 TABLES: Mapping[str, tuple[Column, ...]] = {
     "cells.csv": CELLS,
     "metrics.csv": METRICS,
@@ -33,8 +25,6 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
 }
 NAMES = ("run_id", "cell", "method", "seed", "repeat")
 """Columns of cells.csv that are never empty."""
-
-BOOLEANS = {"true": True, "false": False}
 
 Row = Mapping[str, Any]
 """One row by the schema: None where the file has nothing, "" for empty text."""
@@ -175,47 +165,20 @@ def _row(
             f"{path}, record {number}: has {len(record)} fields, expected {len(header)}", RESTORE
         )
     texts = dict(zip(header, record, strict=True))
+    return {c.name: _typed(f"{path}, record {number}", c, texts.get(c.name, "")) for c in columns}
+
+
+def _typed(where: str, column: Column, text: str) -> object:
     try:
-        return {c.name: _value(c.type, texts.get(c.name, "")) for c in columns}
-    except (ValueError, KeyError):
-        column = next(c for c in columns if not _is_of(c.type, texts.get(c.name, "")))
+        return column.value(text)
+    except ValueError:
         raise DamagedRunError(
-            f"{path}, record {number}, column {column.name}: '{texts[column.name]}' is no"
-            f" {column.type}",
-            RESTORE,
+            f"{where}, column {column.name}: '{text}' is no {column.type}", RESTORE
         ) from None
-
-
-def _value(kind: str, text: str) -> object:
-    if kind == "str":
-        return text
-    if not text:
-        return None
-    if kind == "float":
-        return float(text)
-    return int(text) if kind == "int" else BOOLEANS[text]
-
-
-def _is_of(kind: str, text: str) -> bool:
-    try:
-        _value(kind, text)
-    except (ValueError, KeyError):
-        return False
-    return True
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
-    except FileNotFoundError:
-        raise DamagedRunError(
-            f"{path.parent} is no run: it has no manifest.json",
-            "Name a run that python -m harness.list runs shows.",
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DamagedRunError(f"{path}: cannot be read: {error}", RESTORE) from None
-    if not isinstance(manifest, dict):
-        raise DamagedRunError(f"{path}: is no JSON object", RESTORE)
+    manifest = read_manifest(path.parent)
     _check_version(path, manifest.get("schema_version"))
     for key, kind in (("run_id", str), ("config", dict)):
         if not isinstance(manifest.get(key), kind):
@@ -224,26 +187,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _check_version(path: Path, version: object) -> None:
-    if isinstance(version, bool) or not isinstance(version, int):
-        raise DamagedRunError(
-            f"{path}: schema_version is {version!r}, not a whole number",
-            "Give a folder that harness.run wrote.",
-        )
-    if version > SCHEMA_VERSION:
-        raise DamagedRunError(
-            f"{path}: schema version {version} is newer than the {SCHEMA_VERSION} known here",
-            "Update the tool to the version that wrote the run.",
-        )
-    if version < OLDEST_SCHEMA_VERSION:
-        raise DamagedRunError(
-            f"{path}: schema version {version} is older than {OLDEST_SCHEMA_VERSION}, the oldest"
-            " known here",
-            "Read the run with the version of the tool that wrote it.",
-        )
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    problem = version_problem(version)
+    if problem is not None:
+        raise DamagedRunError(f"{path}: {problem[0]}", problem[1])
 
 
 def _content(path: Path) -> bytes:

@@ -129,14 +129,8 @@ def _read_rows(path: Path, columns: Sequence[Column]) -> list[Row]:
 
 
 def _typed(where: str, column: Column, text: str) -> object:
-    if column.type == "str":
-        return text
-    if text == "":
-        return None
     try:
-        if column.type == "bool":
-            return {"true": True, "false": False}[text]
-        return int(text) if column.type == "int" else float(text)
-    except (ValueError, KeyError):
+        return column.value(text)
+    except ValueError:
         where = f"{where}, column {column.name}"
         raise DamagedRunError(f"{where}: '{text}' is no {column.type}", RESTORE) from None

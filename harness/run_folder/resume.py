@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from harness.errors import DamagedRunError, UsageError
 from harness.run_folder.lock import NAME as LOCK
@@ -17,6 +17,8 @@ from harness.run_folder.results import RunFolder
 from harness.schema import SCHEMA_VERSION
 
 Manifest = Mapping[str, Any]
+
+RESTORE = "Restore the file from a copy of the run."
 
 
 @dataclass(frozen=True)
@@ -131,17 +133,21 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """
     file = path / "manifest.json"
     try:
-        manifest = json.loads(file.read_bytes())
+        manifest = json.loads(file.read_bytes(), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise DamagedRunError(
             f"{path} is no run: it has no manifest.json",
             "Name a run that python -m harness.list runs shows.",
         ) from None
-    except (OSError, ValueError) as error:
-        raise DamagedRunError(f"{file}: cannot be read: {error}", "Restore it.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedRunError(f"{file}: cannot be read: {error}", RESTORE) from None
     if not isinstance(manifest, dict):
-        raise DamagedRunError(f"{file}: is no JSON object", "Restore it from a copy.")
+        raise DamagedRunError(f"{file}: is no JSON object", RESTORE)
     return manifest
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _differences(manifest: Manifest, who: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -24,10 +24,7 @@ from harness.running.cell import Bench, Cell, CellResult
 from harness.running.idle import IdlePower, net_energy
 from harness.running.instruments import trace_rows
 from harness.running.parts import Part
-from harness.schema import CELLS, METRICS, PHASE_ROWS, TRACE
-
-REFERENCE = "independent"
-"""The method that Δ compares with."""
+from harness.schema import CELLS, METRICS, PHASE_ROWS, REFERENCE, TRACE
 
 Row = dict[str, object]
 

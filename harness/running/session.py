@@ -31,7 +31,7 @@ from harness.run_folder.manifest import describe_run
 from harness.run_folder.recovery import RunPast
 from harness.run_folder.repair import RESTORE, read_events, repair_tables
 from harness.run_folder.resume import Claim, Start, claim, read_manifest
-from harness.run_folder.run_writer import REFERENCE, RunWriter
+from harness.run_folder.run_writer import RunWriter
 from harness.run_folder.sittings import (
     SAMPLES,
     Sitting,
@@ -53,6 +53,7 @@ from harness.running.phases import Label, PhaseLog
 from harness.running.plan import calibrate
 from harness.running.recorder import Progress
 from harness.running.target import Target, confine
+from harness.schema import REFERENCE
 from harness.settings import federation, task_loss
 from models.network import Architecture
 
