@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
 from harness.config import RunConfig, make_config, parse_option, read_file
-from harness.errors import UsageError, unknown
+from harness.errors import HarnessError, UsageError, unknown
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,6 +67,22 @@ def read_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> argpa
         word = rest[0].split("=")[0]
         raise unknown("option", word, known)
     return parsed
+
+
+def run_command(
+    parser: argparse.ArgumentParser,
+    words: Sequence[str] | None,
+    action: Callable[[argparse.Namespace], int],
+) -> int:
+    """Parse the words (default: those of the command line) and do what they ask.
+
+    Returns the exit status; what went wrong is said on stderr and decides it.
+    """
+    try:
+        return action(read_options(parser, sys.argv[1:] if words is None else words))
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
 
 
 def config_from(parsed: argparse.Namespace, base: Mapping[str, Any] | None = None) -> RunConfig:

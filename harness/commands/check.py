@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from harness.errors import HarnessError
 from harness.evidence.findings import exit_status, verdict
 from harness.evidence.judging import Judgement, judge
 from harness.evidence.reading import find_run
 from harness.evidence.stability import SPREAD_LIMIT
 from harness.evidence.words import hanging, parse_percent
-from harness.options import Parser, read_options
+from harness.options import Parser, run_command
 
 EPILOG = """incomplete and unstable runs are not fit for a paper; a limit names a claim that a run
 cannot carry. exit status: 0 complete and stable; 2 wrong usage; 4 incomplete or unstable;
@@ -37,11 +35,7 @@ def main(words: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="limits count as unstable too")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    try:
-        return _check(read_options(parser, sys.argv[1:] if words is None else words))
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return run_command(parser, words, _check)
 
 
 def _check(parsed: Namespace) -> int:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from harness.errors import EXIT_DONE, EXIT_WORSE, HarnessError
+from harness.errors import EXIT_DONE, EXIT_WORSE
 from harness.evidence.comparable import remarks
 from harness.evidence.comparing import METRICS, Ratio, Side, compare, left_out, read_side
 from harness.evidence.words import hanging, parse_percent
-from harness.options import Parser, read_options
+from harness.options import Parser, run_command
 
 EPILOG = """A and B are run folders or names in results/; with RUN:METHOD, as in
 myrun:mas:splits=2, two methods are compared. Ratios are B over A, paired by seed, repeats averaged
@@ -37,11 +36,7 @@ def main(words: Sequence[str] | None = None) -> int:
         "--threshold", metavar="PERCENT", help="end with 6 if B is worse by more, as in 5%%"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    try:
-        return _compare(read_options(parser, sys.argv[1:] if words is None else words))
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return run_command(parser, words, _compare)
 
 
 def _compare(parsed: Namespace) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import EXIT_DONE, HarnessError
-from harness.options import Parser, read_options
+from harness.errors import EXIT_DONE
+from harness.options import Parser, run_command
 
 EPILOG = """the bundle is a folder; the same runs give the same bytes. Names of home folders and of
 this host are taken out of it. exit status: 0 done; 2 wrong usage; 7 a run is damaged; 9 files
@@ -26,11 +25,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder, or a name in results/")
     parser.add_argument("--out", metavar="BUNDLE", required=True, help="folder to make")
     parser.add_argument("--weights", action="store_true", help="put trained weights in too")
-    try:
-        return _pack(read_options(parser, sys.argv[1:] if words is None else words))
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return run_command(parser, words, _pack)
 
 
 def _pack(parsed: Namespace) -> int:

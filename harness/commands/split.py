@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import EXIT_DONE, HarnessError, UsageError, unknown
-from harness.options import Parser, read_options
+from harness.errors import EXIT_DONE, UsageError, unknown
+from harness.options import Parser, run_command
 
 if TYPE_CHECKING:
     from harness.commands.affinity_history import History
@@ -57,15 +56,10 @@ def main(words: Sequence[str] | None = None) -> int:
         "--losses", metavar="PAIRS.csv", help="show its regret by these losses of pairs"
     )
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
-    try:
-        _run(read_options(parser, sys.argv[1:] if words is None else words))
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
-    return EXIT_DONE
+    return run_command(parser, words, _run)
 
 
-def _run(parsed: Namespace) -> None:
+def _run(parsed: Namespace) -> int:
     if parsed.rule not in RULES:
         raise unknown("rule", parsed.rule, RULES)
     for option in ("history", "losses"):
@@ -90,6 +84,7 @@ def _run(parsed: Namespace) -> None:
         more["regret"] = _show_regret(answer, matrix.names, Path(parsed.losses))
     if parsed.json:
         print(json.dumps({"groups": answer.groups, "score": answer.score, **more}))
+    return EXIT_DONE
 
 
 def _read(parsed: Namespace) -> tuple[NamedMatrix, History | None]:

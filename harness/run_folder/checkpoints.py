@@ -141,7 +141,7 @@ class CellCheckpoints:
     ) -> None:
         number = self._number + 1
         name = f"weights-{number:06d}.safetensors"
-        write_atomically(self.path / name, content, sync_folder=False)
+        write_atomically(self.path / name, content, names_too=False)
         append_durably(self._journal, (json_text(line) + "\n").encode())
         record = {**job, "weights": name, "sha256": hashlib.sha256(content).hexdigest()}
         jobs = [*self._jobs[:index], record]

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from harness.data.files import sync_folder
 from harness.errors import StorageError
 from harness.schema import CELLS, METRICS, PHASE_ROWS, Column
 
@@ -60,7 +61,7 @@ class RunFolder:
                 shutil.rmtree(unnamed)
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             unnamed.rename(path)
-            sync_names(parent)
+            sync_folder(parent)
         return cls(path)
 
     def append(self, table: str, columns: Sequence[Column], rows: Iterable[Row]) -> None:
@@ -125,10 +126,10 @@ def json_text(values: Mapping[str, object], indent: int | None = None) -> str:
     return json.dumps(values, allow_nan=False, indent=indent, sort_keys=False)
 
 
-def write_atomically(path: Path, content: bytes, *, sync_folder: bool = True) -> None:
+def write_atomically(path: Path, content: bytes, *, names_too: bool = True) -> None:
     """Write a file under a temporary name, sync it, rename it into place and sync the folder.
 
-    The folder need not be synced if another file is written to it right afterwards.
+    The folder (`names_too`) need not be if another file is written to it right afterwards.
 
     Raises:
         StorageError: if that fails; the file is then as it was before.
@@ -143,17 +144,8 @@ def write_atomically(path: Path, content: bytes, *, sync_folder: bool = True) ->
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        if sync_folder:
-            sync_names(path.parent)
-
-
-def sync_names(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        if names_too:
+            sync_folder(path.parent)
 
 
 def append_durably(path: Path, content: bytes) -> None:

@@ -6,15 +6,7 @@ import pytest
 
 from harness.config import RunConfig, read_file
 from harness.options import Parser, add_config_options, config_from, option_name, read_options
-
-OTHER = {
-    "device": "jetson-nano", "meter": "none", "methods": "all-in-one", "tasks": "sd",
-    "data": "scenes", "model": "xception", "protocol": "release", "loss": "masked",
-    "order": "fixed", "cool_down": "7", "optimizer": "nesterov", "schedule": "hold",
-    "out": "elsewhere", "cache": "elsewhere", "seeds": "3,5",
-    "clients_per_round": "2", "momentum": "0.5", "skew": "0.25", "size": "128",
-}  # fmt: skip
-"""A value other than the default, for fields that a number alone does not suit."""
+from tests.harness.test_config import OTHER
 
 ONLY_ONE = {"data"}
 """There is one data set that needs no import; that names are checked is tested elsewhere."""
@@ -23,9 +15,7 @@ ONLY_ONE = {"data"}
 def other(field) -> str | None:
     if isinstance(field.default, bool):
         return None
-    if field.name in OTHER:
-        return OTHER[field.name]
-    return str(field.default * 4 + 4)
+    return OTHER[field.name]
 
 
 def configured(*words: str) -> RunConfig:

@@ -245,17 +245,22 @@ def living(group):
     return found
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's process table")
-def test_ctrl_c_stops_all_workers_and_leaves_nothing_half_written(tmp_path):
-    """After SIGINT to the process group only finished shards remain and no process lives on."""
+def start_making(cache):
+    """Begin to make more data than a test waits for, in a process group of its own."""
     options = ["--clients", "400", "--images", "8", "--size", "16", "--workers", "2"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "harness.data", "make", "--cache", str(tmp_path), *options],
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness.data", "make", "--cache", str(cache), *options],
         cwd=ROOT,
         start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's process table")
+def test_ctrl_c_stops_all_workers_and_leaves_nothing_half_written(tmp_path):
+    """After SIGINT to the process group only finished shards remain and no process lives on."""
+    process = start_making(tmp_path)
     try:
         wait_for(lambda: any(tmp_path.glob("*/train/client_00/rgb.npy")), "no shard was made")
         os.killpg(process.pid, signal.SIGINT)
@@ -277,14 +282,7 @@ def test_ctrl_c_stops_all_workers_and_leaves_nothing_half_written(tmp_path):
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's process table")
 def test_a_killed_generation_leaves_no_process_and_resumes(tmp_path):
     """After SIGKILL to the parent its workers end in silence; the next run goes on from there."""
-    options = ["--clients", "400", "--images", "8", "--size", "16", "--workers", "2"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "harness.data", "make", "--cache", str(tmp_path), *options],
-        cwd=ROOT,
-        start_new_session=True,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start_making(tmp_path)
     try:
         wait_for(lambda: any(tmp_path.glob("*/train/client_01/rgb.npy")), "no shard was made")
     finally:
