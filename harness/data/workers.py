@@ -19,6 +19,8 @@ from harness.data.shard import Job, write_shard
 _IMAGE = "image"
 _FINISHED = "finished"
 _GRACE_S = 1.0
+_GONE = (EOFError, BrokenPipeError, ConnectionResetError)
+"""What a connection raises, depending on the moment, once the other process has ended."""
 
 
 def run_jobs(jobs: Sequence[Job], folder: Path, step: Callable[[], None], workers: int) -> None:
@@ -84,7 +86,7 @@ class _Crew:
     def _receive(self, connection: Connection) -> str:
         try:
             message = connection.recv()
-        except (EOFError, ConnectionResetError) as error:
+        except _GONE as error:
             process = self._members[connection]
             process.join(_GRACE_S)
             message = f"a worker process stopped with exit code {process.exitcode}."
@@ -113,7 +115,7 @@ def _serve(connection: Connection, folder: Path) -> None:
     while True:
         try:
             job = connection.recv()
-        except EOFError:
+        except _GONE:
             return
         try:
             write_shard(job, folder, lambda: _tell(connection, _IMAGE))
@@ -127,5 +129,5 @@ def _tell(connection: Connection, message: str | DataError) -> None:
     """Send a message; leave at once and in silence if there is no parent any more."""
     try:
         connection.send(message)
-    except (BrokenPipeError, ConnectionResetError):
+    except _GONE:
         raise SystemExit(1) from None
