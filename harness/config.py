@@ -91,6 +91,9 @@ class RunConfig:
     order: str = _option(
         "random", "order of the methods in a seed: " + ", ".join(ORDERS), metavar="NAME"
     )
+    share_jobs: bool = _option(
+        False, "train jobs that methods of a seed ask for alike once, charged to each"
+    )
     cool_down: str = _option("auto", "pause between cells: auto, off or seconds", metavar="TIME")
     quick: bool = _option(False, "tiny run to see that all works; not for publication")
     out: str = _option("results", "folder that run folders are made in", metavar="DIR")

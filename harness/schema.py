@@ -11,12 +11,15 @@ from typing import Literal
 
 from models.measures import MEASURES
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 OLDEST_SCHEMA_VERSION = 1
 """Columns are only ever appended, so runs from this version on can be read."""
 
 REFERENCE = "independent"
 """The method that Δ compares with."""
+
+SHARED = "shared"
+"""Flag of a phase that was measured in another cell, whose job this cell asked for too."""
 
 BOOLEANS = {"true": True, "false": False}
 """How a truth value is written."""
@@ -120,6 +123,7 @@ CELLS = (
     Column("look_ahead_encoder_forwards", "float", "images", "Images through an encoder in look-aheads beside the training steps, a backward counted as two forwards.", since=2),
     Column("look_ahead_decoder_forwards", "float", "images", "The same for decoders.", since=2),
     Column("time_predicted_s", "float", "s", "Seconds the counted passes of training and look-aheads would take at the speed of encoder and decoder timed on this host when the run began (manifest: calibration).", since=2),
+    Column("shared_jobs", "str", "", "With --share-jobs: rounds of jobs that another method of the seed had trained alike, as job:first-last<cell, joined by +. Time, energy, passes and bytes of the row contain them, from the one measurement; peak memory is then also that of the other cell.", since=3),
 )  # fmt: skip
 
 METRICS = (
@@ -149,7 +153,7 @@ PHASE_ROWS = (
     Column("energy_j", "float", "J", "Measured joules; empty without a valid measurement."),
     Column("energy_error_j", "float", "J", "Bound on the error of energy_j."),
     Column("energy_model_j", "float", "J", "Modelled joules; never a measurement."),
-    Column("flags", "str", "", "What spoilt or limits the figure, joined by +: gap, wrap, reset, few-samples, partial."),
+    Column("flags", "str", "", "What spoilt or limits the figure, joined by +: gap, wrap, reset, few-samples, partial; shared: measured in another cell and charged to this one too, so do not add it to that cell's."),
 )  # fmt: skip
 
 TRACE = (

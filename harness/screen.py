@@ -93,7 +93,8 @@ class RunScreen:
         self._print(
             f"Expect   {duration(expected.time_s)} and {expected.energy_model_j:.0f} J modelled for"
             " training and tests of the whole run"
-            "\n         (from timing a few steps here, and the profile's power model);"
+            "\n         (from timing a few steps here, and the profile's power model"
+            f"{'; shared jobs make it less' if self._config.share_jobs else ''});"
             f"\n         disk: at most {_megabytes(expected.disk_bytes)} of data,"
             f" {_megabytes(results_bytes)} of results"
         )

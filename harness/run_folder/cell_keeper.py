@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.errors import DamagedRunError
@@ -17,8 +17,9 @@ from harness.run_folder.plain import (
     read_affinity,
     read_value,
 )
-from harness.running.phases import PhaseLog
-from harness.running.recorder import CellRecorder
+from harness.running.phases import PhaseLog, Segment
+from harness.running.recorder import CellRecorder, Value
+from harness.running.sharing import Loan
 
 LOSSES = ("losses", "unseen_losses", "validation_losses")
 
@@ -81,22 +82,53 @@ class CellKeeper:
 
     def keep(self, job: Job, state: JobState) -> None:
         """Begin to write a checkpoint; it is on the disk once the checkpoints are settled."""
-        last = state.measured[-1] if state.measured else None
-        fresh = last if last and last.round == state.rounds_done - 1 else None
+        segments = self._log.segments[self._segments :]
+        values = self._recorder.values[self._values :]
+        line = {**self._line(state, state.rounds_done, segments, values), **self._note()}
+        self._save(job, state, [line])
+
+    def borrow(self, job: Job, loan: Loan) -> None:
+        """Keep what another cell's job gave, round by round as if this one had trained it."""
+        rounds = loan.state.rounds_done - job.first_round
+        self._recorder.take_up(loan.values, len(job.tasks) * rounds)
+        self._save(job, loan.state, [*self._lent_lines(job, loan)])
+
+    def _lent_lines(self, job: Job, loan: Loan) -> Iterator[dict[str, Any]]:
+        """Yield a line per round; a round was always measured in one sitting."""
+        for index in range(job.first_round, loan.state.rounds_done):
+            part, segments = next(
+                (part, found)
+                for part in loan.parts
+                if (found := [
+                    f.segment for f in part.figures if f.segment.label.round_index == index
+                ])
+            )  # fmt: skip
+            values = [v for v in loan.values if v.rounds_done == index + 1]
+            yield self._line(loan.state, index + 1, segments, values) | {
+                "sitting": part.sitting,
+                "flags": list(loan.flags),
+                "peak_memory_bytes": loan.peak_memory_bytes,
+            }
+
+    def _line(
+        self, state: JobState, done: int, segments: Sequence[Segment], values: Sequence[Value]
+    ) -> dict[str, Any]:
+        fresh = next((m for m in state.measured if m.round == done - 1), None)
+        return {
+            "job": self._index,
+            "rounds_done": done,
+            "segments": [plain_segment(s) for s in segments],
+            "values": [plain_value(v) for v in values],
+            "affinity": plain_affinity(fresh) if fresh else None,
+        }
+
+    def _save(self, job: Job, state: JobState, lines: Sequence[Mapping[str, Any]]) -> None:
         record = {
             **plain_job(job),
             "rounds_done": state.rounds_done,
             **{name: dict(getattr(state, name)) for name in LOSSES},
         }
-        line = {
-            "job": self._index,
-            "rounds_done": state.rounds_done,
-            "segments": [plain_segment(s) for s in self._log.segments[self._segments :]],
-            "values": [plain_value(v) for v in self._recorder.values[self._values :]],
-            "affinity": plain_affinity(fresh) if fresh else None,
-            **self._note(),
-        }
-        self._checkpoints.save(self._index, record, state.weights.tensors, line)
+        self._checkpoints.save(self._index, record, state.weights.tensors, lines)
         self._segments = len(self._log.segments)
         self._values = len(self._recorder.values)
 

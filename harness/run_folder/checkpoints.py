@@ -111,9 +111,9 @@ class CellCheckpoints:
         index: int,
         job: Mapping[str, Any],
         tensors: Mapping[str, Tensor],
-        line: Mapping[str, Any],
+        lines: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Begin to write a checkpoint after a round of the cell's job of that index.
+        """Begin to write a checkpoint after rounds of the cell's job of that index, a line each.
 
         Raises:
             StorageError: if the one before could not be written; that before it is still whole.
@@ -124,7 +124,7 @@ class CellCheckpoints:
         content = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()})
         if self._writer is None:
             self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
-        self._writing = self._writer.submit(self._write, index, dict(job), content, dict(line))
+        self._writing = self._writer.submit(self._write, index, dict(job), content, list(lines))
 
     def settle(self) -> None:
         """Wait until what was begun is on the disk.
@@ -137,12 +137,12 @@ class CellCheckpoints:
             writing.result()
 
     def _write(
-        self, index: int, job: Mapping[str, Any], content: bytes, line: Mapping[str, Any]
+        self, index: int, job: Mapping[str, Any], content: bytes, lines: Sequence[Mapping[str, Any]]
     ) -> None:
         number = self._number + 1
         name = f"weights-{number:06d}.safetensors"
         write_atomically(self.path / name, content, names_too=False)
-        append_durably(self._journal, (json_text(line) + "\n").encode())
+        append_durably(self._journal, "".join(json_text(line) + "\n" for line in lines).encode())
         record = {**job, "weights": name, "sha256": hashlib.sha256(content).hexdigest()}
         jobs = [*self._jobs[:index], record]
         state = {"number": number, "journal_bytes": self._journal.stat().st_size, "jobs": jobs}

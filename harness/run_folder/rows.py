@@ -12,7 +12,8 @@ from harness.run_folder.results import csv_text
 from harness.running.accounting import Figures
 from harness.running.cell import Bench, CellResult
 from harness.running.recorder import Value
-from harness.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, TASK_MEASURES, UNSEEN
+from harness.running.sharing import shared_jobs
+from harness.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, SHARED, TASK_MEASURES, UNSEEN
 from models.measures import BY_NAME
 
 
@@ -48,6 +49,7 @@ def cell_row(bench: Bench, run_id: str, result: CellResult) -> dict[str, object]
         "encoder_passes": cost.work.encoder_passes, "decoder_passes": cost.work.decoder_passes,
         **_looks(result),
         "time_predicted_s": bench.calibration.time_s(cost.work),
+        "shared_jobs": shared_jobs(result.parts),
     }  # fmt: skip
 
 
@@ -76,6 +78,7 @@ def phase_rows(run_id: str, figures: Sequence[Figures], zero_s: float) -> list[d
     rows: list[dict[str, object]] = []
     for figure in figures:
         segment, label, reading = figure.segment, figure.segment.label, figure.reading
+        lent = [SHARED] if label.lent_by else []
         rows.append(
             {
                 "run_id": run_id, "cell": label.cell, "job": label.job,
@@ -86,7 +89,7 @@ def phase_rows(run_id: str, figures: Sequence[Figures], zero_s: float) -> list[d
                 "energy_j": reading.energy_j if reading else None,
                 "energy_error_j": reading.error_j if reading else None,
                 "energy_model_j": figure.energy_model_j,
-                "flags": "+".join(reading.flags) if reading else "",
+                "flags": "+".join([*(reading.flags if reading else ()), *lent]),
             }
         )  # fmt: skip
     return rows

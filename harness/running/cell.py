@@ -28,6 +28,7 @@ from harness.running.parts import Part, whole_bill
 from harness.running.phases import PhaseLog
 from harness.running.plan import cell_setting
 from harness.running.recorder import CellRecorder, Progress
+from harness.running.sharing import JobLibrary, Loan
 from harness.running.target import Target
 from harness.settings import federation
 from models.network import Architecture
@@ -139,7 +140,8 @@ class CellRecord:
     """Hold how a cell is kept while it runs: where, what is left from before, who is told.
 
     `after_round` is called when a round is handed to the checkpoints; an error it raises stops the
-    cell. What they still write then must be waited for (`CellCheckpoints.settle`).
+    cell. What they still write then must be waited for (`CellCheckpoints.settle`). The `library`
+    lends jobs that other cells have trained; None if each cell trains its own.
     """
 
     checkpoints: CellCheckpoints
@@ -147,6 +149,7 @@ class CellRecord:
     sitting: int
     on_round: Callable[[Progress], None]
     after_round: Callable[[], None]
+    library: JobLibrary | None = None
 
 
 def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
@@ -167,10 +170,9 @@ def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
             "peak_memory_bytes": memory.read_bytes(),
         }
 
-    keeper = _Stopping(
-        CellKeeper(record.checkpoints, record.past.saved, recorder, bench.log, note),
-        record.after_round,
-    )
+    kept = CellKeeper(record.checkpoints, record.past.saved, recorder, bench.log, note)
+    borrowing = _Borrowing(kept, record.library, cell.name)
+    keeper = _Stopping(borrowing, record.after_round)
     trained: list[Outcome] = []
     served: Sequence[Served] = ()
     status, reason = "done", ""
@@ -187,15 +189,45 @@ def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
         status, reason = "interrupted", str(error)
     except KeyboardInterrupt:
         status, reason = "interrupted", "stopped by the user"
-    parts = [*record.past.parts, *_part(bench, recorder, record.sitting)]
+    loans = borrowing.loans
+    lent = [part for loan in loans for part in loan.parts]
+    parts = [*record.past.parts, *lent, *_part(bench, recorder, record.sitting)]
     bills = [part.bill(bench.instruments.reason) for part in parts]
-    peaks = [p for p in (record.past.peak_memory_bytes, memory.read_bytes()) if p is not None]
+    others = [record.past.peak_memory_bytes, *(loan.peak_memory_bytes for loan in loans)]
+    peaks = [p for p in (*others, memory.read_bytes()) if p is not None]
     resumed = [RESUMED] if record.past.interruptions else []
-    flags = [*resumed, *record.past.flags, *conditions.at_end()]
+    lent_flags = [flag for loan in loans for flag in loan.flags]
+    flags = [*resumed, *record.past.flags, *lent_flags, *conditions.at_end()]
     return CellResult(
         cell, recorder, parts, whole_bill(bills) if bills else bill((), None, ""), served, trained,
         max(peaks, default=None), status, reason, tuple(dict.fromkeys(flags)),
     )  # fmt: skip
+
+
+class _Borrowing:
+    """Keep as a cell does, but take a job that is not begun from the library if it is there."""
+
+    def __init__(self, keeper: CellKeeper, library: JobLibrary | None, cell: str) -> None:
+        self._keeper = keeper
+        self._library = library
+        self._cell = cell
+        self.loans: list[Loan] = []
+
+    def recall(self, job: Job) -> JobState | None:
+        """Return the cell's own state of the job, else what another cell's job gives."""
+        state = self._keeper.recall(job)
+        if state is not None or self._library is None:
+            return state
+        loan = self._library.loan(job, self._cell)
+        if loan is None:
+            return None
+        self._keeper.borrow(job, loan)
+        self.loans.append(loan)
+        return loan.state
+
+    def keep(self, job: Job, state: JobState) -> None:
+        """Keep the state."""
+        self._keeper.keep(job, state)
 
 
 class _Stopping:

@@ -12,13 +12,17 @@ from harness.federated.work import Work
 
 @dataclass(frozen=True)
 class Label:
-    """Say to what a phase belongs."""
+    """Say to what a phase belongs.
+
+    `lent_by` is the cell that it was measured in, where another is charged for it too.
+    """
 
     phase: str
     cell: str = ""
     job: str = ""
     round_index: int | None = None
     client: int | None = None
+    lent_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ from harness.running.order import ordered
 from harness.running.phases import Label, PhaseLog
 from harness.running.plan import calibrate
 from harness.running.recorder import Progress
+from harness.running.sharing import JobLibrary
 from harness.running.target import Target, confine
 from harness.schema import REFERENCE
 from harness.settings import federation, task_loss
@@ -225,6 +226,7 @@ class _Run:
         )
         self._cool_c: float | None = None
         self._last_cell_s = 0.0
+        self._library: JobLibrary | None = None
 
     def carry_out(self) -> RunSummary:
         stopped: Literal["", "user", "budget"] = ""
@@ -294,12 +296,17 @@ class _Run:
         self._save_manifest()
 
     def _cells(self) -> None:
-        cells = running_order(self._bench.config)
+        config = self._bench.config
+        cells = running_order(config)
         finished = {str(row["cell"]) for row in self._writer.rows}
         left = [cell for cell in cells if cell.name not in finished]
+        block: tuple[int, int] | None = None
         if left:
             self._prepare()
         for cell in left:
+            if block != (cell.seed, cell.repeat):
+                block = cell.seed, cell.repeat
+                self._library = JobLibrary(federation(config)) if config.share_jobs else None
             warm = False
             if cell is not left[0]:
                 self._budget.check()
@@ -319,12 +326,15 @@ class _Run:
             past = replace(past, flags=(*past.flags, WARM_START))
         self._writer.event("cell started", cell=cell.name)
         record = CellRecord(
-            checkpoints, past, self._sitting.number, self._screen.round_done, self._budget.check
-        )
+            checkpoints, past, self._sitting.number, self._screen.round_done, self._budget.check,
+            self._library,
+        )  # fmt: skip
         began_s = time.monotonic()
         result = self._judged(run_cell(self._bench, cell, record))
         checkpoints.settle()
         self._last_cell_s = time.monotonic() - began_s
+        if self._library is not None:
+            self._library.add(result)
         self._writer.cell(result, past, self._idle)
         if result.status != "interrupted":
             checkpoints.remove()

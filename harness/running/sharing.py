@@ -1,0 +1,168 @@
+"""Let the methods of one seed share jobs that they ask for alike: trained once, charged to each.
+
+The merged rounds of `mas:splits=2` are those of `mas:splits=3`, and the first ones of `all-in-one`;
+the singles of HOA are the jobs of `independent`. What came of such a job is handed on, and with it
+every second and joule that was measured while it was trained, so that a method costs what it would
+have cost alone. What another method left out, the look-aheads, is not in its bill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.federated.job import Checkpoint, Job, Outcome
+from harness.federated.keeping import JobState
+from harness.federated.local import Federation
+from harness.federated.rounds import job_rate
+from harness.running.parts import Part
+from harness.running.recorder import Value
+
+if TYPE_CHECKING:
+    from harness.running.accounting import Figures
+    from harness.running.cell import CellResult
+
+
+@dataclass(frozen=True)
+class Loan:
+    """Hold what another cell's job gives: its state, and what was measured and reported till then.
+
+    The job may end before the one that was asked for; that one then goes on from there. `flags` and
+    `peak_memory_bytes` are those of the cell that trained it.
+    """
+
+    state: JobState
+    parts: Sequence[Part]
+    values: Sequence[Value]
+    flags: Sequence[str] = ()
+    peak_memory_bytes: int | None = None
+
+
+class JobLibrary:
+    """Keep the finished jobs of one seed and repeat, and lend them to later cells."""
+
+    def __init__(self, federation: Federation) -> None:
+        self._federation = federation
+        self._finished: list[tuple[Outcome, CellResult]] = []
+
+    def add(self, result: CellResult) -> None:
+        """Take in the jobs of a cell that is done."""
+        if result.status != "done":
+            return
+        jobs = [outcome.job for outcome in result.trained]
+        self._finished += [
+            (outcome, result)
+            for outcome in result.trained
+            if sum(_overlap(outcome.job, job) for job in jobs) == 1  # marks then tell them apart
+        ]
+
+    def loan(self, job: Job, borrower: str) -> Loan | None:
+        """Return the longest beginning of a job that is here, for the cell that asks for it."""
+        able = [found for found in self._finished if self._serves(found[0].job, job)]
+        if not able:
+            return None
+        outcome, lender = max(able, key=lambda found: found[0].job.rounds)
+        wanted = min(job.measured_rounds, outcome.job.rounds)
+        measured = outcome.affinity.rounds[:wanted] if outcome.affinity else ()
+        state = JobState(
+            outcome.job.last_round, outcome.weights, measured, outcome.losses,
+            outcome.unseen_losses, outcome.validation_losses,
+        )  # fmt: skip
+        looks_end = job.first_round + wanted
+        parts = [_lent(part, outcome.job, looks_end, borrower) for part in lender.parts]
+        return Loan(
+            state, [part for part in parts if part.figures], self._values(outcome.job, job, lender),
+            lender.flags, lender.peak_memory_bytes,
+        )  # fmt: skip
+
+    def _serves(self, lent: Job, job: Job) -> bool:
+        """Say whether a finished job is, to the last bit, the beginning of another."""
+        same = ("tasks", "first_round", "rate_start", "local", "clients")
+        return (
+            lent.rounds <= job.rounds
+            and all(getattr(lent, name) == getattr(job, name) for name in same)
+            and self._looks_alike(lent, job)
+            and self._steps(lent, lent.last_round) == self._steps(job, lent.last_round)
+            and _equal(lent.start, job.start)
+        )
+
+    def _looks_alike(self, lent: Job, job: Job) -> bool:
+        """Say whether all that is to be measured was, and left no trace that is not to be there."""
+        wanted = min(job.measured_rounds, lent.rounds)
+        if wanted and lent.affinity != job.affinity:
+            return False
+        if self._federation.training.protocol.looks_move_statistics:
+            return lent.measured_rounds == wanted
+        return lent.measured_rounds >= wanted
+
+    def _steps(self, job: Job, end: int) -> object:
+        """Return the kind of steps and the learning rate of every round up to one."""
+        base, descent = self._federation.learning_rate, job.descent or self._federation.descent
+        rates = [job_rate(base, job, index, descent) for index in range(job.first_round, end)]
+        return descent.nesterov, rates
+
+    def _values(self, lent: Job, job: Job, lender: CellResult) -> list[Value]:
+        """Return what was reported in the rounds; a test that only ended the lent job is left."""
+        own = [
+            value
+            for value in lender.recorder.values
+            if value.job == lent.name and lent.first_round < value.rounds_done <= lent.last_round
+        ]
+        if lent.rounds == job.rounds:
+            return own
+        tested = lent.last_round % self._federation.evaluate_every == 0
+        return [
+            value
+            for value in own
+            if value.rounds_done < lent.last_round
+            or value.phase != "evaluate"
+            or (tested and value.metric == "test_loss")
+        ]
+
+
+def _overlap(one: Job, other: Job) -> bool:
+    rounds_meet = one.first_round < other.last_round and other.first_round < one.last_round
+    return one.name == other.name and (rounds_meet or one is other)
+
+
+def _equal(one: Checkpoint | None, other: Checkpoint | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.tensors.keys() == other.tensors.keys() and all(
+        tensor.equal(other.tensors[name]) for name, tensor in one.tensors.items()
+    )
+
+
+def _lent(part: Part, job: Job, looks_end: int, borrower: str) -> Part:
+    """Return the marks of a job in a part, as the borrower's, without look-aheads from a round."""
+    return replace(
+        part, figures=[_borrowed(f, borrower) for f in part.figures if _of(f, job, looks_end)]
+    )
+
+
+def _of(figures: Figures, job: Job, looks_end: int) -> bool:
+    label = figures.segment.label
+    index = label.round_index
+    if label.job != job.name or index is None:
+        return False
+    within = job.first_round <= index < job.last_round
+    return within and (label.phase != "affinity" or index < looks_end)
+
+
+def _borrowed(figures: Figures, borrower: str) -> Figures:
+    label = figures.segment.label
+    label = replace(label, cell=borrower, lent_by=label.lent_by or label.cell)
+    return replace(figures, segment=replace(figures.segment, label=label))
+
+
+def shared_jobs(parts: Sequence[Part]) -> str:
+    """Return which rounds of which jobs were measured in another cell, as `sdnkt:0-3<CELL`."""
+    rounds: dict[tuple[str, str], list[int]] = {}
+    for part in parts:
+        for label in (figures.segment.label for figures in part.figures):
+            if label.lent_by and label.round_index is not None:
+                rounds.setdefault((label.job, label.lent_by), []).append(label.round_index)
+    return "+".join(
+        f"{job}:{min(found)}-{max(found)}<{cell}" for (job, cell), found in rounds.items()
+    )
