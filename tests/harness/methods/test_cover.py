@@ -1,10 +1,12 @@
 """Check the search for overlapping groups against trying all sets of groups."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness.commands.matrix import read_matrix
 from harness.methods.cover import best_cover, hoa_scores, tag_scores
 
 
@@ -54,6 +56,25 @@ def test_the_optimum_of_all_choices_is_found(rule: str, n: int, splits: int) -> 
         assert all(block and set(block) <= set(group) for group, block in blocks)
         ours = sum(_score(matrix, rule, j, g) for g, block in blocks for j in block)
         assert ours == pytest.approx(cover.total, abs=1e-9)
+
+
+MATRICES = Path(__file__).parents[2] / "fixtures" / "matrices"
+
+
+@pytest.mark.parametrize(
+    ("rule", "file", "splits"),
+    [("tag", "tag_taskonomy", x) for x in (1, 2, 3, 4)]
+    + [("hoa", "hoa_taskonomy", x) for x in (1, 2, 3, 4)]
+    + [("hoa", "hoa_celeba", x) for x in (1, 2)],
+)
+def test_the_optima_of_published_matrices_are_found(rule: str, file: str, splits: int) -> None:
+    """What TAG's authors gave their search for Taskonomy and CelebA has the brute-force best."""
+    matrix = read_matrix(MATRICES / f"{file}.csv", with_diagonal=True).values
+    scores = {"tag": tag_scores, "hoa": hoa_scores}[rule]
+
+    found = best_cover(scores(matrix), splits).total
+
+    assert found == pytest.approx(_brute_force(matrix, rule, splits), abs=1e-9)
 
 
 def test_rows_are_recipients() -> None:

@@ -1,10 +1,12 @@
 """Check the split search against exhaustive partitions, and what must not change a split."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness.commands.matrix import read_matrix
 from harness.methods.split import best_split
 
 
@@ -59,6 +61,23 @@ def test_the_optimum_of_all_partitions_is_found(n: int, exact: bool) -> None:
             found = [[tasks.index(t) for t in group] for group in split.groups]
             assert _value(matrix, found) == pytest.approx(expected, abs=1e-12)
             assert len(found) == splits if exact else len(found) <= splits
+
+
+@pytest.mark.parametrize("splits", range(1, 6))
+def test_the_optimum_of_a_published_matrix_is_found(splits: int) -> None:
+    """The affinities published with TAG for Taskonomy: the best of all partitions, and its groups.
+
+    In two groups key points and textures, which help one another most, stand apart from the rest.
+    """
+    path = Path(__file__).parents[2] / "fixtures" / "matrices" / "tag_taskonomy.csv"
+    matrix = read_matrix(path, with_diagonal=True).values
+    every = [p for p in _all_partitions(list(range(5))) if len(p) == splits]
+
+    split = best_split(matrix, "sdnkt", splits, exact=True)
+
+    assert split.score == pytest.approx(max(_value(matrix, p) for p in every), abs=1e-12)
+    if splits == 2:
+        assert _groups(split, "sdnkt") == {frozenset("sdn"), frozenset("kt")}
 
 
 def test_ties_are_settled_and_optimal() -> None:
