@@ -81,6 +81,7 @@ def stability(run: RunFiles, spread_limit: float = SPREAD_LIMIT) -> Iterator[Fin
     yield from _windows(run)
     yield from _errors(run)
     yield from _cell_flags(run)
+    yield from _shared(run)
     yield from _idle(run)
 
 
@@ -185,6 +186,17 @@ def _meaning(flag: str) -> tuple[Level, str, str]:
         remedy = "Start the board anew before the run, so that a new event shows."
         return "limit", f"{what} had happened before, so a new one would not show", remedy
     return "unstable", "the board reported it", f"Mend the cause, {AGAIN}"
+
+
+def _shared(run: RunFiles) -> Iterator[Finding]:
+    """A measurement that stands in several bills is one measurement all the same."""
+    sharing = [str(row["cell"]) for row in run.done if row["shared_jobs"]]
+    if sharing:
+        text = (
+            f"{len(sharing)} of {len(run.done)} cells are charged for jobs measured in another cell"
+            f" ({named(sharing)}), so their time and energy are not measured independently"
+        )
+        yield Finding("limit", "shared", text, "Run without --share-jobs.")
 
 
 def _idle(run: RunFiles) -> Iterator[Finding]:

@@ -285,6 +285,16 @@ def test_every_flag_that_the_board_can_raise_is_known() -> None:
     assert raised <= set(FLAGS)
 
 
+def test_one_measurement_in_two_bills_is_a_limit(draft) -> None:
+    """A cell that borrowed a job is named."""
+    run = draft().fill()
+    run.rows[1]["shared_jobs"] = "sdnkt:0-2<mas-splits-2-s0-r0"
+    level, text = found(run.write())["shared"]
+    assert level == "limit"
+    assert "1 of 24 cells" in text
+    assert run.rows[1]["cell"] in text
+
+
 def test_affinity_that_is_broken_or_missing_is_damage(draft) -> None:
     """Cells of a method that merged have a square matrix with its letters around it."""
     folder = draft(merge={"mas:splits=2": {"merge_rounds": 3}}).fill().write()
