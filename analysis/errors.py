@@ -7,6 +7,9 @@ EXIT_USAGE = 2
 EXIT_UNREADABLE = 7
 
 
+CODES = {EXIT_USAGE: "usage", EXIT_UNREADABLE: "damaged"}
+
+
 class AnalysisError(Exception):
     """Say what is wrong with the given results and which step repairs it.
 
@@ -14,6 +17,7 @@ class AnalysisError(Exception):
         message: what happened, naming the file.
         remedy: the next thing to do or type.
         exit_code: 2 for a wrong command line, 7 for results this version cannot read.
+        code: word for programs, one of those of docs/errors.md.
     """
 
     def __init__(self, message: str, remedy: str, exit_code: int = EXIT_UNREADABLE) -> None:
@@ -21,6 +25,7 @@ class AnalysisError(Exception):
         self.message = message
         self.remedy = remedy
         self.exit_code = exit_code
+        self.code = CODES[exit_code]
 
     def __str__(self) -> str:
-        return f"{self.message}\n  what to do: {self.remedy}"
+        return f"{self.message} [{self.code}]\n  what to do: {self.remedy}"

@@ -19,8 +19,7 @@ from typing import Any
 
 from harness.data.catalogue import DATA_SETS, SCENES, Layout, default_cache, find_store, read_layout
 from harness.data.config import ScenesConfig
-from harness.data.errors import DataError
-from harness.errors import HarnessError, UsageError, raise_all, unknown
+from harness.errors import DataError, HarnessError, UsageError, raise_all, unknown
 from harness.federated.descent import OPTIMIZERS, SCHEDULES
 from harness.methods import registry
 from harness.methods.registry import MethodSpec
@@ -284,14 +283,12 @@ def _with_data(config: RunConfig, chosen: Mapping[str, Any]) -> RunConfig:
     """Return the configuration with the numbers of an imported data set in place of options.
 
     Raises:
-        UsageError: if the data set is unknown or not here, or options contradict it.
+        DataError: if the data set is unknown, not here or damaged.
+        UsageError: if options contradict it.
     """
     if config.data == SCENES:
         return config
-    try:
-        layout = config.layout
-    except DataError as error:
-        raise UsageError(error.message, error.remedy) from error
+    layout = config.layout
     found: dict[str, Any] = {
         "size": layout.size,
         "clients": layout.count("train"),
@@ -342,7 +339,7 @@ def _data_problems(config: RunConfig) -> list[HarnessError]:
     try:
         layout = config.layout
     except DataError as error:
-        return [UsageError(error.message, error.remedy)]
+        return [error]
     missing = [task for task in config.tasks if task in TASKS and task not in layout.tasks]
     if missing:
         text = f"data set {config.data} has no labels for task {', '.join(missing)}"

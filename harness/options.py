@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+from devices.errors import DeviceError
 from harness.config import RunConfig, make_config, parse_option, read_file
-from harness.errors import HarnessError, UsageError, unknown
+from harness.errors import (
+    EXIT_INTERRUPTED,
+    HarnessError,
+    MissingPackageError,
+    UsageError,
+    unknown,
+)
+
+OWN = ("harness", "devices", "models", "analysis")
+"""The packages of this program: one of their modules missing is a fault of it."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -81,8 +92,40 @@ def run_command(
     try:
         return action(read_options(parser, sys.argv[1:] if words is None else words))
     except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return report(error)
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        return report(missing)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def report(error: HarnessError) -> int:
+    """Say on stderr what went wrong and what helps; return the exit status."""
+    print(f"error: {error.shown()}", file=sys.stderr)
+    return error.exit_status
+
+
+def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
+    """Return the error for a package that is not installed; None if it is a part of this program.
+
+    For PyTorch the remedy names the build that suits this host.
+    """
+    name = str(error.name).partition(".")[0]
+    if name in OWN:
+        return None
+    remedy = "make run installs what is needed: see README.md."
+    if name == "torch":
+        from devices.host import detect  # noqa: PLC0415 - commands load without it
+        from devices.profile import find_profile  # noqa: PLC0415
+
+        with contextlib.suppress(DeviceError):
+            how = find_profile("auto", detect()).torch_install
+            remedy = f"Install {how}" if how else remedy
+    return MissingPackageError(f"the package {name} is not installed", remedy)
 
 
 def config_from(parsed: argparse.Namespace, base: Mapping[str, Any] | None = None) -> RunConfig:

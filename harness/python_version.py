@@ -11,7 +11,9 @@ def refuse_old_python(version=None):  # type: ignore[no-untyped-def]  # noqa: AN
     if found >= NEEDED:
         return
     sys.stderr.write(
-        "error: Python {}.{} is too old, {}.{} or newer is needed\n".format(*(found + NEEDED))
+        "error: Python {}.{} is too old, {}.{} or newer is needed [old-python]\n".format(
+            *(found + NEEDED)
+        )
         + "  On a Jetson with JetPack 4 or 5 (Python 3.6 or 3.8) use the container: see\n"
         + "  docs/jetson-nano.md, or type  sh devices/containers/jetson-nano/run.sh\n"
         + "  On any other computer,\n"

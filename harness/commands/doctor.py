@@ -20,8 +20,8 @@ from devices.udev import RULES
 from harness.checkup.facts import ClockWatch, HostFacts, detect_tree, facts_here, write_facts
 from harness.checkup.readiness import Checkup
 from harness.checkup.report import as_dict, as_text
-from harness.errors import EXIT_DEVICE, EXIT_DONE, HarnessError, StorageError, UsageError
-from harness.options import Parser, read_options
+from harness.errors import EXIT_DEVICE, EXIT_DONE, StorageError, UsageError
+from harness.options import Parser, run_command
 
 NOT_OF_A_HOST = ("simulated", "replay")
 """Meters that say nothing about the host; asked only when they are named."""
@@ -34,16 +34,14 @@ EPILOG = (
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = _parser()
-    try:
-        parsed = read_options(parser, sys.argv[1:] if words is None else words)
-        if parsed.print_udev:
-            print(RULES, end="")
-            return EXIT_DONE
-        return _examine(parsed)
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return run_command(_parser(), words, _doctor)
+
+
+def _doctor(parsed: Namespace) -> int:
+    if parsed.print_udev:
+        print(RULES, end="")
+        return EXIT_DONE
+    return _examine(parsed)
 
 
 def _parser() -> Parser:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import sys
 import textwrap
 from argparse import Namespace
 from collections import Counter
@@ -28,10 +27,15 @@ from harness.data.catalogue import (
     read_layout,
     stores_in,
 )
-from harness.data.errors import DataError
-from harness.errors import EXIT_DONE, DeviceMissingError, HarnessError, UsageError, unknown
+from harness.errors import (
+    EXIT_DONE,
+    DataError,
+    DeviceMissingError,
+    UsageError,
+    unknown,
+)
 from harness.methods.registry import METHODS, Method, Parameter
-from harness.options import Parser, read_options
+from harness.options import Parser, run_command
 from harness.run_folder.lock import is_running
 from models.registry import MODELS
 
@@ -66,18 +70,17 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", default="results", metavar="DIR", help="folder of runs [results]")
     parser.add_argument("--cache", metavar="DIR", help="folder of data sets [~/.cache/…]")
     parser.add_argument("--root", metavar="DIR", help="answer for a folder that doctor has written")
+    return run_command(parser, words, _list)
+
+
+def _list(parsed: Namespace) -> int:
+    if parsed.kind not in LISTS:
+        raise unknown("kind", parsed.kind, LISTS)
     try:
-        parsed = read_options(parser, sys.argv[1:] if words is None else words)
-        if parsed.kind not in LISTS:
-            raise unknown("kind", parsed.kind, LISTS)
-        _print(list(LISTS[parsed.kind](parsed)), parsed)
+        items = list(LISTS[parsed.kind](parsed))
     except DeviceError as error:
-        shown = DeviceMissingError(error.message, error.remedy)
-        print(f"error: {shown}", file=sys.stderr)
-        return shown.exit_status
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        raise DeviceMissingError(error.message, error.remedy) from error
+    _print(items, parsed)
     return EXIT_DONE
 
 

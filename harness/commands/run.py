@@ -19,11 +19,10 @@ from harness.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
     DamagedRunError,
-    HarnessError,
     UsageError,
 )
 from harness.evidence.claims import PAIRS_FOR_A_TEST
-from harness.options import Parser, add_config_options, config_from, read_options
+from harness.options import Parser, add_config_options, config_from, run_command
 from harness.run_folder.resume import Start, read_manifest, unfinished
 from harness.running.limits import Limits, parse_energy_j, parse_time_s
 
@@ -44,16 +43,8 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     add_config_options(parser)
     _add_own_options(parser)
-    try:
-        words = sys.argv[1:] if words is None else words
-        parsed = read_options(parser, words)
-        return _run(_config(parsed), _wishes(parsed), words)
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    typed = sys.argv[1:] if words is None else words
+    return run_command(parser, typed, lambda parsed: _run(_config(parsed), _wishes(parsed), typed))
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,14 @@ from harness.data.build import Plan, ensure_store, fault_table, read_faults
 from harness.data.catalogue import DATA_SETS, SCENES, default_cache, find_store
 from harness.data.config import ScenesConfig
 from harness.data.dataset import ensure_scenes, open_store
-from harness.data.errors import DataError, DataUsageError
 from harness.data.files import reported, write_durably
 from harness.data.sources.taskonomy.layout import SIDE_PX
 from harness.data.sources.taskonomy.protocol import FAULTS, PROTOCOLS
 from harness.data.split import SPLITS
 from harness.data.store import Store
 from harness.data.verify import verify
-
-_DONE = 0
-_FAILED = 1
-_WRONG_USE = 2
-_INTERRUPTED = 130
+from harness.errors import EXIT_DONE, EXIT_INTERRUPTED, DataError, DataUsageError
+from harness.options import report
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -290,12 +286,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _COMMANDS[options.command](options)
     except DataError as error:
-        print(f"error: {error.message}\n  {error.remedy}", file=sys.stderr)
-        return _WRONG_USE if isinstance(error, DataUsageError) else _FAILED
+        return report(error)
     except KeyboardInterrupt:
         print("\ninterrupted: finished buildings are kept", file=sys.stderr)
-        return _INTERRUPTED
-    return _DONE
+        return EXIT_INTERRUPTED
+    return EXIT_DONE
 
 
 if __name__ == "__main__":

@@ -8,18 +8,19 @@ import hashlib
 import io
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.errors import DataError, DataUsageError
 from harness.data.files import remove_folder, rename_durably, reported, sync_folder, write_durably
 from harness.data.manifest import MANIFEST, Description, Manifest, ShardEntry
 from harness.data.shard import RECORD, Job, ShardRecord, is_finished, parse_record
 from harness.data.split import SPLITS, Split, shard_name
 from harness.data.store import Store, open_store
 from harness.data.workers import run_jobs
+from harness.errors import DataError, DataUsageError
 
 LEFT_OUT = "left_out.csv"
 
@@ -89,15 +90,15 @@ def _open_as(path: Path, plan: Plan) -> Store:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from working in the same folder; freed if this one dies."""
+    """Wait until no other process works in the folder, and keep others out; freed at death."""
     with reported("lock", folder):
         handle = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = f"another process is making {folder}."
-            raise DataError(message, "Wait until it has finished, then start again.") from error
+        except BlockingIOError:
+            print(f"Another process is making {folder}; waiting for it.", file=sys.stderr)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

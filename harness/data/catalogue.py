@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.errors import DataUsageError
 from harness.data.manifest import MANIFEST, Manifest, read_manifest
 from harness.data.split import Split
+from harness.errors import DataUsageError
 
 SCENES = "scenes"
 

@@ -7,10 +7,10 @@ import json
 from dataclasses import asdict, dataclass
 
 from harness.data.catalogue import Layout
-from harness.data.errors import DataUsageError
 from harness.data.manifest import FORMAT_VERSION
 from harness.data.scenes import GENERATOR_VERSION, VIEWS_PER_ROOM
 from harness.data.split import SPLITS, Split
+from harness.errors import DataUsageError
 
 UNSEEN_BUILDING = 1_000_000
 """Number of the first building no client owns: clear of any client's number."""

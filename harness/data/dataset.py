@@ -7,11 +7,11 @@ from pathlib import Path
 from harness.data.build import Progress, ensure_store
 from harness.data.catalogue import default_cache, find_store
 from harness.data.config import ScenesConfig
-from harness.data.errors import DataError
 from harness.data.sources.scenes import plan_scenes
 from harness.data.split import Split
 from harness.data.store import LabelArrays, Store, open_store
 from harness.data.verify import verify
+from harness.errors import DataError
 
 __all__ = [
     "DataError",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.data.errors import DataError
+from harness.errors import DataError
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space or choose another cache folder.",

@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from harness.data.catalogue import SCENES
 from harness.data.config import ScenesConfig
-from harness.data.errors import DataUsageError
 from harness.data.scenes.style import ROOM_TYPES
 from harness.data.sources.grouping import thinned
 from harness.data.sources.scenes import room_types
 from harness.data.split import Split
 from harness.data.store import Store
+from harness.errors import DataUsageError
 from models.tasks import SEMANTIC_CLASSES
 
 EDGE_STEP = 16

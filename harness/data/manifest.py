@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.data.errors import DataError
 from harness.data.files import reported
 from harness.data.label_format import LabelFormat
 from harness.data.split import SPLITS, Split
+from harness.errors import DataError
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"

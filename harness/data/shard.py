@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.errors import DataError
 from harness.data.files import (
     remove_folder,
     rename_durably,
@@ -27,6 +26,7 @@ from harness.data.files import (
 from harness.data.label_format import LabelFormat
 from harness.data.manifest import REMEDY, Description
 from harness.data.split import Split, shard_name
+from harness.errors import DataError
 
 RECORD = "shard.json"
 

@@ -7,12 +7,12 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.data.errors import DataError
 from harness.data.files import reported, sha256_of
 from harness.data.manifest import MANIFEST, REMEDY
 from harness.data.shard import FileEntry
 from harness.data.split import SPLITS
-from harness.data.store import Store, check_size
+from harness.data.store import Store, check_size, stamp
+from harness.errors import DataError
 
 MEMO = "verified"
 """File in a store: the fingerprint (names, sizes, times) of the files that were found right."""
@@ -36,6 +36,7 @@ def verify(store: Store, again: bool = False) -> None:
     files = list(_files(store))
     for path, entry in files:
         check_size(path, entry)
+        store.stamps[path] = stamp(path, entry)
     fingerprint = _fingerprint(store, [path for path, _ in files])
     if not again and _remembered(store) == fingerprint:
         return

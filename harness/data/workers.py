@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from harness.data.errors import DataError
 from harness.data.shard import Job, write_shard
+from harness.errors import DataError
 
 _IMAGE = "image"
 _FINISHED = "finished"

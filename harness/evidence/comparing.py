@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError, unknown
+from harness.errors import NotComparableError, UsageError, unknown
 from harness.evidence.comparable import Difference, differences, model_differences
-from harness.evidence.errors import NotComparableError
 from harness.evidence.reading import RunFiles, find_run, read_run
 
 

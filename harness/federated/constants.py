@@ -26,7 +26,7 @@ def constant_predictor_losses(
     the best constant for a mean absolute error; for classes the shares are the best there is.
 
     Raises:
-        SourceDataError: if no training or no test image has a label of some task.
+        DataError: if no training or no test image has a label of some task.
     """
     summaries = {task: _Summary(task) for task in tasks}
     for targets in _targets(source, tasks):

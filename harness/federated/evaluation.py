@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from harness.errors import SourceDataError
+from harness.errors import DataError
 from harness.federated.batches import Batch, ClientBatches, Source, Split
 from harness.federated.observer import Observer
 from harness.federated.work import evaluating
@@ -90,7 +90,7 @@ def split_losses(
     batch means instead, so that a last small batch counts as much as a full one.
 
     Raises:
-        SourceDataError: if there are images, but none has a label of some task.
+        DataError: if there are images, but none has a label of some task.
     """
     tasks = "".join(net.tasks)
     mean = MeanLoss(net.loss, split)
@@ -136,9 +136,9 @@ class MeanLoss:
         return {task: total / self._weights[task] for task, total in self._sums.items()}
 
 
-def unlabelled(task: str, split: Split) -> SourceDataError:
+def unlabelled(task: str, split: Split) -> DataError:
     """Return the error for a task of which no pixel of a split has a label."""
-    return SourceDataError(
+    return DataError(
         f"no pixel of the {split} images has a label of task '{task}'",
         "Leave the task out of --tasks, or import data that hold it.",
     )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from harness.errors import DataError, DivergedError
 from harness.federated.affinity import Affinity, ClientAffinity, combine_clients
 from harness.federated.batches import ClientBatches, Source
 from harness.federated.client import LocalTraining, train_client
@@ -112,8 +116,9 @@ class LocalEngine:
         measuring = index < job.first_round + job.measured_rounds
         losses = dict.fromkeys(job.tasks, 0.0)
         for client, size in zip(chosen, sizes, strict=True):
+            where = f"client {client} in round {index + 1} of job {job.name}"
             # 2. each trains its copy of the global model on its own images
-            with observer.phase("train", round_index=index, client=client):
+            with observer.phase("train", round_index=index, client=client), _naming(where):
                 net.load_state_dict(dict(weights.tensors))
                 result = train_client(
                     net,
@@ -124,6 +129,7 @@ class LocalEngine:
                     observer,
                     client if measuring else None,
                 )
+            check_finite(result.losses, where)
             # 3. the server adds it to the weighted average
             with observer.phase("aggregate", round_index=index):
                 average.add(net.state_dict(), size)
@@ -153,10 +159,34 @@ class LocalEngine:
     ) -> Judgement:
         """Return the losses on test images and, at the end of the job, all else it is judged by."""
         net.load_state_dict(dict(weights.tensors))
-        with self._observer.phase("evaluate", round_index=done - 1):
+        where = f"test after round {done}"
+        with self._observer.phase("evaluate", round_index=done - 1), _naming(where):
             judged = judge(net, self._source, self._observer, final=final)
         judged.report(self._observer, done)
         return judged
+
+
+def check_finite(losses: Mapping[str, float], where: str) -> None:
+    """Do nothing if every task's loss is a finite number.
+
+    Raises:
+        DivergedError: naming the task, and the client and round in `where`.
+    """
+    for task, loss in losses.items():
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the training loss of task '{task}' is {loss} at {where}",
+                "Lower --learning-rate; if it is always this client, look at its data.",
+            )
+
+
+@contextmanager
+def _naming(where: str) -> Iterator[None]:
+    """Say at what client and round data could not be used."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{where}: {error.message}", error.remedy) from error
 
 
 def _copy(net: MultiTaskNet) -> Checkpoint:

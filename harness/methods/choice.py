@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.errors import SourceDataError
+from harness.errors import DataError
 from harness.federated.job import Outcome
 
 
@@ -12,10 +12,10 @@ def losses_to_choose_by(outcome: Outcome) -> Mapping[str, float]:
     """Return a model's validation losses: choosing by test losses would make them too good.
 
     Raises:
-        SourceDataError: if the data set holds no validation images.
+        DataError: if the data set holds no validation images.
     """
     if not outcome.validation_losses:
-        raise SourceDataError(
+        raise DataError(
             "the data set has no validation images, and this method chooses among trained models",
             "Give the data set a validation split, or choose a method without such a choice.",
         )

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from harness.config import RunConfig
-from harness.errors import StorageError
+from harness.errors import DiskFullError
 from harness.running.plan import cell_setting, planned_jobs
 from models.network import Architecture, build
 
@@ -44,14 +44,14 @@ def check_space(folder: Path, needed_bytes: float) -> None:
     """Do nothing if the disk of a folder, which may not exist yet, has room enough.
 
     Raises:
-        StorageError: saying what is needed and what is there.
+        DiskFullError: saying what is needed and what is there.
     """
     there = folder.absolute()
     while not there.exists():
         there = there.parent
     free = shutil.disk_usage(there).free
     if free < needed_bytes:
-        raise StorageError(
+        raise DiskFullError(
             f"{folder}: the results need about {needed_bytes / 1e6:.0f} MB, but only"
             f" {free / 1e6:.0f} MB are free",
             "Free some space or choose another folder with --out DIR.",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.data.files import sync_folder
-from harness.errors import StorageError
+from harness.errors import DiskFullError, StorageError
 from harness.schema import CELLS, METRICS, PHASE_ROWS, Column
 
 Row = Mapping[str, object]
@@ -177,7 +177,8 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise (DiskFullError if full else StorageError)(
             f"cannot write {path}: {os.strerror(error.errno) if error.errno else error}",
             _REMEDIES.get(error.errno or 0, "Choose another folder with --out DIR."),
         ) from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness.errors import DamagedRunError, UsageError
+from harness.errors import ConfigChangedError, DamagedRunError
 from harness.run_folder.lock import NAME as LOCK
 from harness.run_folder.lock import busy, folder_lock, is_running, run_lock
 from harness.run_folder.results import RunFolder
@@ -49,7 +49,7 @@ def claim(
 
     Raises:
         BusyError: if a run is going on in this folder of results.
-        UsageError: if the run named cannot be gone on with.
+        ConfigChangedError: if the run named was begun with other options, or is done.
         StorageError: if a folder cannot be made.
     """
     with contextlib.ExitStack() as stack:
@@ -67,7 +67,7 @@ def _choose(out: Path, who: Mapping[str, Any], config: Mapping[str, Any], start:
         manifest = read_manifest(start.resume)
         different = _differences(manifest, who, config)
         if different:
-            raise UsageError(
+            raise ConfigChangedError(
                 f"{start.resume} cannot be gone on with: {different}",
                 "Start a new run without --resume.",
             )

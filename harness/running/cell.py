@@ -184,7 +184,7 @@ def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
     except (StorageError, DamagedRunError):
         raise
     except HarnessError as error:
-        status, reason = "failed", error.message
+        status, reason = "failed", f"{error.message} [{error.code}]"
     except BudgetReachedError as error:
         status, reason = "interrupted", str(error)
     except KeyboardInterrupt:

@@ -18,9 +18,8 @@ from devices.host import read_state
 from harness.config import RunConfig
 from harness.data.catalogue import SCENES
 from harness.data.dataset import open_data_set
-from harness.data.errors import DataError
 from harness.data.store import Store
-from harness.errors import DamagedRunError, HarnessError, SourceDataError
+from harness.errors import DamagedRunError, DataError, DivergedError, HarnessError
 from harness.federated.constants import constant_predictor_losses
 from harness.federated.job import Job
 from harness.federated.local import LocalEngine
@@ -140,14 +139,11 @@ def open_data(config: RunConfig, screen: Screen) -> Store:
     """Open the data set, making it first if it is not in the cache, and check every file's hash.
 
     Raises:
-        SourceDataError: if it cannot be made, does not fit the disk, or is damaged.
+        DataError: if it cannot be made, does not fit the disk, or is damaged.
     """
     workers = len(os.sched_getaffinity(0))
     scenes = config.scenes if config.data == SCENES else None
-    try:
-        return open_data_set(config.data, scenes, config.cache_folder, screen.making_data, workers)
-    except DataError as error:
-        raise SourceDataError(error.message, error.remedy) from error
+    return open_data_set(config.data, scenes, config.cache_folder, screen.making_data, workers)
 
 
 def run(
@@ -388,8 +384,11 @@ def temperature_c() -> float | None:
 
 
 def warm_up(bench: Bench) -> None:
-    """Train one client of the merged model once, look-ahead included, and throw it away."""
+    """Train one client of the merged model once, look-ahead included, and throw it away.
+
+    Broken data or a loss that explodes ends it early; the cells that meet them will say so.
+    """
     settings = replace(federation(bench.config), clients_per_round=1)
-    LocalEngine(bench.source, bench.architecture, settings, 0, SilentObserver()).run(
-        Job(bench.config.tasks, 1, measure_affinity=True)
-    )
+    engine = LocalEngine(bench.source, bench.architecture, settings, 0, SilentObserver())
+    with contextlib.suppress(DataError, DivergedError):
+        engine.run(Job(bench.config.tasks, 1, measure_affinity=True))

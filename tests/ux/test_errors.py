@@ -1,21 +1,28 @@
 """Every error has a status that is documented, a cause and a remedy (no. 5)."""
 
-import importlib
 import json
+import pickle
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 import harness.errors
+from analysis.errors import CODES
 from harness.commands import check, compare, doctor, pack, run, split
 from harness.commands import list as listing
-from harness.errors import HarnessError
+from harness.errors import (
+    HarnessError,
+    MeterMissingError,
+    SeveralProblems,
+    UsageError,
+    catalogue,
+)
 from harness.evidence.stability import FLAGS
 from harness.schema import SCHEMA_VERSION
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "runs" / "schema1"
-RAISING = ("harness.evidence.errors", "harness.data.errors", "harness.running.limits")
 COMMANDS = {
     "run": run.main, "check": check.main, "compare": compare.main, "pack": pack.main,
     "list": listing.main, "split": split.main, "doctor": doctor.main,
@@ -28,20 +35,42 @@ def classes(top: type[HarnessError]) -> set[type[HarnessError]]:
 
 def test_every_class_has_a_documented_status_a_word_and_a_meaning() -> None:
     """Statuses are those that the module's own text lists; words for programs are unique."""
-    for name in RAISING:
-        importlib.import_module(name)
     documented = harness.errors.__doc__ or ""
     found = [c for c in classes(HarnessError) if c.__module__.startswith("harness")]
     assert len(found) > 10
     words = [c.code for c in found]
     assert sorted(words) == sorted(set(words))
     for c in found:
-        assert f" {c.exit_status} " in documented, c
+        assert re.search(rf"(^|\s){c.exit_status} ", documented), c
         assert (c.__doc__ or "").strip(), c
 
 
-def test_an_error_shows_cause_and_remedy() -> None:
-    assert str(HarnessError("It broke.", "Mend it.")) == "It broke.\n  Mend it."
+def test_an_error_shows_cause_code_and_remedy() -> None:
+    assert HarnessError("It broke.", "Mend it.").shown() == "It broke. [internal]\n  Mend it."
+    assert HarnessError("It broke.").shown() == "It broke. [internal]"
+
+
+def test_several_errors_are_numbered_each_with_its_code() -> None:
+    """The status is the first one's."""
+    both = SeveralProblems([UsageError("No.", "Yes."), MeterMissingError("None.")])
+    assert both.shown() == "2 problems [several]\n1. No. [usage]\n  Yes.\n2. None. [meter]"
+    assert both.exit_status == 2
+
+
+@pytest.mark.parametrize("kind", catalogue(), ids=lambda kind: kind.code)
+def test_an_error_survives_the_way_between_processes(kind) -> None:
+    """Workers hand their errors on with cause, remedy and status."""
+    error = kind([UsageError("a", "b")]) if kind is SeveralProblems else kind("a", "b")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), again.shown()) == (kind, error.shown())
+    assert again.exit_status == error.exit_status
+
+
+def test_errors_of_the_analysis_have_codes_of_the_catalogue() -> None:
+    """The analysis knows nothing of the harness, but codes and statuses mean the same in both."""
+    known = {c.code: c.exit_status for c in catalogue()}
+    for status, code in CODES.items():
+        assert known[code] == status
 
 
 def test_every_flag_of_a_spoilt_cell_has_a_remedy() -> None:

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.build import Plan
-from harness.data.errors import DataError, DataUsageError
 from harness.data.label_format import LabelFormat
 from harness.data.manifest import Description
 from harness.data.resize import area, centre_square, nearest
@@ -29,6 +28,7 @@ from harness.data.shard import LeftOut, Picture
 from harness.data.sources.grouping import LEAST_GROUPS, split_by_group, thinned
 from harness.data.sources.measured import SAMPLE, measured_scales
 from harness.data.split import SPLITS, Split
+from harness.errors import DataError, DataUsageError
 
 if TYPE_CHECKING:
     import h5py

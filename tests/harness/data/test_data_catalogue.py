@@ -12,11 +12,10 @@ import pytest
 from harness.commands import list as listing
 from harness.config import make_config, read_file
 from harness.data.catalogue import find_store, read_layout, stores_in
-from harness.data.errors import DataUsageError
 from harness.data.manifest import Manifest, ShardEntry, read_manifest
 from harness.data.split import SPLITS
 from harness.data.store import open_store
-from harness.errors import HarnessError
+from harness.errors import DataUsageError, HarnessError
 from harness.running.plan import planned_jobs, planned_work
 
 ROOT = Path(__file__).parents[3]

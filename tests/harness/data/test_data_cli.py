@@ -94,17 +94,17 @@ def test_make_info_show(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message", "status"),
     [
-        (["info"], "does not exist", 1),
-        (["show"], "does not exist", 1),
-        (["report"], "does not exist", 1),
+        (["info"], "does not exist", 9),
+        (["show"], "does not exist", 9),
+        (["report"], "does not exist", 9),
         (["make", "--images", "9"], "images = 9", 2),
         (["make", "--workers", "0"], "workers = 0", 2),
         (["info", "taskonomy"], "has not been imported", 2),
         (["info", "taskonomi"], "Did you mean 'taskonomy'?", 2),
         (["info", "/nowhere/at/all"], "there is no folder /nowhere/at/all", 2),
-        (["import", "folder", "/nowhere"], "dataset.toml is missing", 1),
-        (["import", "nyuv2", "/nowhere"], "is no file", 1),
-        (["import", "taskonomy", "/nowhere"], "is no folder", 1),
+        (["import", "folder", "/nowhere"], "dataset.toml is missing", 9),
+        (["import", "nyuv2", "/nowhere"], "is no file", 9),
+        (["import", "taskonomy", "/nowhere"], "is no folder", 9),
     ],
 )
 def test_errors_are_two_lines_and_a_status(tmp_path, capsys, arguments, message, status):

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.config import UNSEEN_BUILDING, ScenesConfig
-from harness.data.errors import DataUsageError
 from harness.data.sources.scenes import building_number, client_name, describe
 from harness.data.split import SPLITS, shard_name
+from harness.errors import DataUsageError
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,8 +21,8 @@ import pytest
 from harness.data import build, shard
 from harness.data.config import ScenesConfig
 from harness.data.dataset import default_cache, ensure_scenes, open_data_set
-from harness.data.errors import DataError
 from harness.data.verify import MEMO
+from harness.errors import DataError
 
 ROOT = Path(__file__).parents[3]
 
@@ -168,17 +169,25 @@ def test_store_of_other_data_under_this_name_is_refused(tmp_path, tiny_cache, ti
         ensure_scenes(other, tmp_path, quiet, workers=1)
 
 
-def test_second_generator_is_refused(tmp_path, tiny_config):
-    """While one process generates, another does not write into the same folder."""
-    partial = tmp_path / f"{tiny_config.folder_name()}.partial"
+def test_second_generator_waits_for_the_first(tmp_path, tiny_cache, tiny_config, capsys):
+    """While one process generates, another says that it waits, writes nothing, and then opens."""
+    name = tiny_config.folder_name()
+    partial = tmp_path / f"{name}.partial"
     partial.mkdir()
     handle = os.open(partial, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        with pytest.raises(DataError, match="another process"):
-            ensure_scenes(tiny_config, tmp_path, pytest.fail, workers=1)
-    finally:
+    fcntl.flock(handle, fcntl.LOCK_EX)
+
+    def finish() -> None:
+        shutil.rmtree(partial)
+        shutil.copytree(tiny_cache / name, tmp_path / name)
         os.close(handle)
+
+    first = threading.Timer(0.3, finish)
+    first.start()
+    store = ensure_scenes(tiny_config, tmp_path, pytest.fail, workers=1)
+    first.join()
+    assert store.path == tmp_path / name
+    assert "waiting for it" in capsys.readouterr().err
 
 
 def test_store_finished_meanwhile_is_opened(monkeypatch, tmp_path, tiny_cache, tiny_config):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from harness.data.build import ensure_store
-from harness.data.errors import DataError
 from harness.data.sources.folder.plan import plan_folder
 from harness.data.split import SPLITS
 from harness.data.verify import verify
+from harness.errors import DataError
 from harness.federated.batches import ClientBatches
 
 SETTINGS = """

@@ -12,13 +12,13 @@ import pytest
 from harness.data.__main__ import main
 from harness.data.build import ensure_store
 from harness.data.config import ScenesConfig
-from harness.data.errors import DataUsageError
 from harness.data.heterogeneity import measure
 from harness.data.scenes.building import building_views
 from harness.data.scenes.room import make_room, type_of_room
 from harness.data.scenes.style import room_style
 from harness.data.sources.folder.plan import plan_folder
 from harness.data.store import open_store
+from harness.errors import DataUsageError
 
 SETTINGS = """
 name = "plain"

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from harness.data.build import ensure_store
-from harness.data.errors import DataError, DataUsageError
 from harness.data.scenes.labels import keypoints, texture_edges
 from harness.data.sources.nyuv2 import (
     CENTRE_PX,
@@ -19,6 +18,7 @@ from harness.data.sources.nyuv2 import (
 )
 from harness.data.split import SPLITS
 from harness.data.verify import verify
+from harness.errors import DataError, DataUsageError
 from harness.federated.batches import ClientBatches
 
 HEIGHT, WIDTH = 480, 640

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from harness.data.config import ScenesConfig
-from harness.data.errors import DataError
 from harness.data.manifest import content_hash
 from harness.data.scenes.building import LABELS, building_views
 from harness.data.split import SPLITS
 from harness.data.store import LabelArrays, open_store
 from harness.data.verify import MEMO, verify
+from harness.errors import DataError
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 
 from harness.data.__main__ import main
 from harness.data.build import ensure_store
-from harness.data.errors import DataError, DataUsageError
 from harness.data.sources.taskonomy import protocol
 from harness.data.sources.taskonomy.layout import CLIENTS, View, parse_name
 from harness.data.sources.taskonomy.plan import Wish, plan_taskonomy
@@ -18,6 +17,7 @@ from harness.data.sources.taskonomy.protocol import divide
 from harness.data.split import SPLITS
 from harness.data.store import open_store
 from harness.data.verify import verify
+from harness.errors import DataError, DataUsageError
 from harness.federated.batches import ClientBatches
 
 SIZE = 16

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.errors import SourceDataError
+from harness.errors import DataError
 from harness.federated.constants import constant_predictor_losses
 from models.losses import named
 
@@ -109,7 +109,7 @@ def test_a_task_that_training_never_labels_is_named(make_source) -> None:
     for client in range(4):
         source.arrays["train", client]["d"] = np.full((source.sizes["train"][client], 8, 8), np.nan)
 
-    with pytest.raises(SourceDataError, match="train images has a label of task 'd'"):
+    with pytest.raises(DataError, match="train images has a label of task 'd'"):
         constant_predictor_losses(source, "sd", named("auto", masked=True))
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.config import RunConfig
-from harness.errors import SourceDataError, UsageError
+from harness.errors import DataError, UsageError
 from harness.federated import evaluation
 from harness.federated.batches import ClientBatches
 from harness.federated.evaluation import judge, split_losses
@@ -189,7 +189,7 @@ def test_a_task_without_any_label_is_named(tiny_architecture, gappy) -> None:
         gappy.arrays["test", client]["d"][:] = np.nan
     net = build(tiny_architecture, "sd", 0, named("auto", masked=True))
 
-    with pytest.raises(SourceDataError, match="test images has a label of task 'd'"):
+    with pytest.raises(DataError, match="test images has a label of task 'd'"):
         split_losses(net, gappy, "test", SilentObserver())
 
 

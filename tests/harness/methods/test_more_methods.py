@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.errors import SourceDataError, UsageError
+from harness.errors import DataError, UsageError
 from harness.federated.affinity import Affinity, RoundAffinity
 from harness.federated.job import Checkpoint, Job, Outcome
 from harness.federated.local_rule import GradNorm, ProjectedGradients, Proximal
@@ -297,5 +297,5 @@ def test_choosing_needs_validation_images(text: str) -> None:
     """Without them a method that chooses stops with a clear error instead of using test images."""
     schedule = registry.parse(text).schedule(Setting("sdn", 4))
 
-    with pytest.raises(SourceDataError, match="no validation images"):
+    with pytest.raises(DataError, match="no validation images"):
         carry_out(schedule, _Unvalidated(np.zeros((3, 3)), _loss))

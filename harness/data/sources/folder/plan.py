@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.data.build import Plan
-from harness.data.errors import DataError
 from harness.data.files import reported
 from harness.data.label_format import LabelFormat
 from harness.data.manifest import Description
@@ -29,6 +28,7 @@ from harness.data.sources.folder.settings import FILE, Settings, read_settings
 from harness.data.sources.grouping import thinned
 from harness.data.sources.measured import SAMPLE, measured_scales
 from harness.data.split import SPLITS, Split
+from harness.errors import DataError
 from models.tasks import TASKS
 
 NAME = "folder"

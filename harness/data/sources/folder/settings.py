@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.catalogue import DATA_SETS
-from harness.data.errors import DataError
+from harness.errors import DataError
 from models.tasks import SEMANTIC_CLASSES, TASKS
 
 FILE = "dataset.toml"

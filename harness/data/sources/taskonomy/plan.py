@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.build import Plan
-from harness.data.errors import DataError, DataUsageError
 from harness.data.files import reported
 from harness.data.manifest import Description
 from harness.data.picture_files import RGB8, FaultyFileError, read_png, require_pillow
@@ -31,6 +30,7 @@ from harness.data.sources.taskonomy.layout import (
 from harness.data.sources.taskonomy.protocol import FAULTS, PROTOCOLS, divide
 from harness.data.sources.taskonomy.reading import Reader, Where, files_of, stored_type
 from harness.data.split import SPLITS, Split
+from harness.errors import DataError, DataUsageError
 
 NAME = "taskonomy"
 VERSION = "1"
