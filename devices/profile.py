@@ -109,7 +109,7 @@ class Profile:
         power: Figures of the power model.
         compute: Figures of the time model.
         training: Recommended threads and batch.
-        torch_install: How PyTorch gets onto the device.
+        torch_install: Command that puts PyTorch onto the device, and where it is typed.
         aliases: Other names users type.
         meters: Meters in order of preference.
         rails: Rule per meter that needs one; `meter-scope` names a second rule of that meter, for

@@ -84,9 +84,9 @@ def _software(check: Checkup) -> Iterator[Fix]:
     how = check.profile.torch_install if check.profile else "see the PyTorch install page"
     torch = packages.get("torch")
     if torch is None:
-        yield Fix("PyTorch is not installed", f"install {how}", blocks=True)
+        yield Fix("PyTorch is not installed", how, blocks=True)
     elif _release(torch) < LEAST_TORCH:
-        yield Fix(f"PyTorch {torch} is older than 2.4", f"install {how}", blocks=True)
+        yield Fix(f"PyTorch {torch} is older than 2.4", how, blocks=True)
     missing = [name for name, version in packages.items() if version is None and name != "torch"]
     if missing:
         yield Fix(f"not installed: {', '.join(missing)}", "make run  installs them", blocks=True)

@@ -48,10 +48,19 @@ COMPATIBLE = {
     "nvidia,p3768-0000+p3767-0005-super": "jetson-orin-nano",
     "nvidia,p3768-0000+p3767-0000": "jetson-orin-nx",
     "nvidia,p3737-0000+p3701-0005": "jetson-agx-orin",
+    "nvidia,p2771-0000": "jetson-tx2",
+    "nvidia,lightning": "jetson-tx2",
+    "nvidia,p2972-0000": "jetson-agx-xavier",
+    "nvidia,p3450-0002": "jetson-nano",
+    "nvidia,p3542-0000+p3448-0003": "jetson-nano",
     "nvidia,p4071-0000+p3834-0008": "jetson-thor",
+    "nvidia,p3971-0080+p3834-0008": "jetson-thor",
     "raspberrypi,3-model-b-plus": "raspberry-pi-3",
     "raspberrypi,model-zero-2-w": "raspberry-pi-zero-2",
     "raspberrypi,400": "raspberry-pi-4",
+    "raspberrypi,4-compute-module-s": "raspberry-pi-4",
+    "raspberrypi,500": "raspberry-pi-5",
+    "raspberrypi,5-compute-module": "raspberry-pi-5",
 }
 """Device-tree texts of real boards → the device they are; the part number of the module decides."""
 
@@ -109,6 +118,24 @@ def test_figures_have_sources(name):
     assert profile.training.threads <= profile.cores
     assert profile.limits
     assert profile.settings.precision == "fp32"
+
+
+def test_another_module_is_not_taken_for_its_neighbour(tmp_path):
+    """TX2 NX has other rails than TX2; no profile claims it."""
+    assert recognised(board_with(tmp_path, compatible="nvidia,p3509-0000+p3636-0001")) == []
+
+
+NOT_ON_ARMV8_0 = {"2.4.0", "2.10.0"}
+"""Releases of PyTorch that die there (pytorch/pytorch issues 132032 and 176993)."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_install_line_can_be_typed(name):
+    """It installs one release, one that the board's cores can execute."""
+    command = find_profile(name).torch_install
+    release = re.match(r"python3 -m pip install torch==([0-9.]+[0-9])(,|$)", command)
+    assert release
+    assert release.group(1) not in NOT_ON_ARMV8_0
 
 
 @pytest.mark.parametrize("name", NAMES)
