@@ -29,22 +29,3 @@ def quantile(values: Sequence[float], share: float) -> float:
     ordered = sorted(values)
     index = max(0, -(-int(share * 1e9) * len(ordered) // 10**9) - 1)
     return ordered[min(index, len(ordered) - 1)]
-
-
-def median_interval(values: Sequence[float], tail: float = 0.025) -> tuple[float, float]:
-    """Return the interval that holds the true median with at least 1 − 2·`tail` certainty.
-
-    By order statistics: the number of values below the median is binomial with one half, whatever
-    the distribution. With too few values it is the whole range.
-    """
-    ordered = sorted(values)
-    count = len(ordered)
-    below, term, cut = 0.0, 0.5**count, 0
-    for index in range(count // 2):
-        below += term
-        if below > tail:
-            break
-        cut = index + 1
-        term *= (count - index) / (index + 1)
-    low = max(cut - 1, 0)
-    return ordered[low], ordered[count - 1 - low]

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.benchmarks.player import parse_source, play
-from tests.benchmarks.table import median_interval, quantile
+from tests.benchmarks.table import quantile
 from tests.benchmarks.waves import WAVES, AveragingSensor, EnergyCounter, Wave
 
 SHAPES = [
@@ -102,10 +102,3 @@ def test_quantile():
     assert quantile(range(1, 101), 0.95) == 95
     assert quantile([7.0], 0.95) == 7.0
     assert quantile(range(1, 11), 0.95) == 10
-
-
-@pytest.mark.parametrize(("count", "left_out"), [(5, 0), (6, 0), (10, 1), (25, 7), (100, 39)])
-def test_median_interval_follows_the_table_of_the_sign_test(count, left_out):
-    """Values left out on either side at 95 %: the critical values of the two-sided sign test."""
-    values = list(range(count))
-    assert median_interval(values) == (left_out, count - 1 - left_out)
