@@ -50,13 +50,15 @@ MAX_MICROOHM = 10_000_000
 # The driver's folder comes first because it names chip and address; the others serve trees that
 # show only a part, such as a container's.
 _IIO_PLACES = (
-    "sys/bus/i2c/drivers/ina3221x/*/iio:device*",
+    "sys/bus/i2c/drivers/ina3221x/*/iio[:_]device*",
+    "sys/bus/i2c/devices/*-00*/iio[:_]device*",
     "sys/bus/iio/devices/iio:device*",
-    "sys/devices/*.i2c/i2c-*/*-00*/iio:device*",
-    "sys/devices/*/*.i2c/i2c-*/*-00*/iio:device*",
+    "sys/devices/*.i2c/i2c-*/*-00*/iio[:_]device*",
+    "sys/devices/*/*.i2c/i2c-*/*-00*/iio[:_]device*",
 )
 _HWMON_PLACES = (
     "sys/bus/i2c/drivers/{name}/*/hwmon/hwmon*",
+    "sys/bus/i2c/devices/*-00*/hwmon/hwmon*",
     "sys/class/hwmon/hwmon*",
     "sys/devices/platform/*.i2c/i2c-*/*-00*/hwmon/hwmon*",
     "sys/devices/platform/*/*.i2c/i2c-*/*-00*/hwmon/hwmon*",

@@ -72,7 +72,7 @@ class MeterSpec:
 
 @dataclass(frozen=True)
 class MeterChoice:
-    """Hold the first usable meter, or None, and the answer of every meter that was asked."""
+    """Hold the first meter that works, or None, and the answer of every meter that was asked."""
 
     spec: MeterSpec | None
     answers: tuple[Availability, ...]
@@ -110,10 +110,36 @@ def probe_meter(text: str, root: Path = Path("/")) -> Availability:
     return METERS[spec.name].probe(root, spec.options)
 
 
+def try_meter(text: str, root: Path = Path("/")) -> Availability:
+    """Probe one meter and, if it promises well, open it: some faults show only then.
+
+    Raises:
+        DeviceError: Unknown meter or option.
+    """
+    answer = probe_meter(text, root)
+    if not answer.usable:
+        return answer
+    meter = make_meter(text, root)
+    try:
+        meter.open()
+    except DeviceError as error:
+        reason = error.message.removeprefix(f"meter {answer.meter}: ")
+        return Availability(answer.meter, False, "not-supported", reason, error.remedy)
+    finally:
+        meter.close()
+    return answer
+
+
 def choose_meter(profile: Profile, root: Path = Path("/")) -> MeterChoice:
-    """Pick the first usable meter in the profile's order of preference."""
-    answers = tuple(probe_meter(name, root) for name in profile.meters)
-    for answer in answers:
-        if answer.usable:
-            return MeterChoice(MeterSpec(answer.meter, {}), answers)
-    return MeterChoice(None, answers)
+    """Pick the first meter in the profile's order of preference that can be opened.
+
+    Those after it are only asked, not tried.
+    """
+    answers: list[Availability] = []
+    spec: MeterSpec | None = None
+    for name in profile.meters:
+        answer = probe_meter(name, root) if spec else try_meter(name, root)
+        answers.append(answer)
+        if answer.usable and spec is None:
+            spec = MeterSpec(answer.meter, {})
+    return MeterChoice(spec, tuple(answers))

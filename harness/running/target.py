@@ -9,7 +9,7 @@ from pathlib import Path
 
 from devices.errors import DeviceError
 from devices.host import Host, detect
-from devices.meters.registry import METERS, MeterChoice, MeterSpec, choose_meter, probe_meter
+from devices.meters.registry import METERS, MeterChoice, MeterSpec, choose_meter, try_meter
 from devices.profile import Profile, find_profile, load_profiles, matches
 from harness.config import RunConfig
 from harness.errors import (
@@ -111,7 +111,7 @@ def _meter(
         if spec.name not in METERS:
             problems.append(unknown("meter", spec.name, ["auto", "none", *METERS]))
             return MeterChoice(None, ())
-        answer = probe_meter(asked, root)
+        answer = try_meter(asked, root)
     except DeviceError as error:
         problems.append(UsageError(error.message, error.remedy))
         return MeterChoice(None, ())

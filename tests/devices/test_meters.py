@@ -1,6 +1,7 @@
 """Simulated and replay meters, the registry, and the two models."""
 
 import gzip
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from devices.meters.registry import (
     make_meter,
     meter_class,
     probe_meter,
+    try_meter,
 )
 from devices.meters.replay import ReplayMeter, load_trace
 from devices.meters.simulated import SimulatedMeter
@@ -206,6 +208,35 @@ def test_choice_follows_the_profile(board):
     bare = choose_meter(find_profile("raspberry-pi-4"), board("raspberry-pi-4"))
     assert bare.spec is None
     assert [(a.meter, a.reason_code) for a in bare.answers] == [("hwmon", "no-sensor")]
+
+
+class PromisingMeter(SimulatedMeter):
+    """Say that it works, and fail when it is opened, as pyRAPL does that misreads a counter."""
+
+    name = "promising"
+    closed = 0
+
+    def open(self):
+        raise DeviceError("meter promising: it misreads its counter", "use rapl")
+
+    def close(self):
+        type(self).closed += 1
+        super().close()
+
+
+def test_meter_that_fails_when_opened_is_not_chosen(board, monkeypatch):
+    """It is refused with its fault before a run begins, and the next one is taken."""
+    monkeypatch.setitem(METERS, "promising", PromisingMeter)
+    assert probe_meter("promising").usable
+    answer = try_meter("promising")
+    assert (answer.usable, answer.reason, answer.fix) == (
+        False, "it misreads its counter", "use rapl",
+    )  # fmt: skip
+    assert PromisingMeter.closed == 1
+    profile = replace(find_profile("x86"), meters=("promising", "rapl", "battery"))
+    choice = choose_meter(profile, board("intel-i7-7700k"))
+    assert choice.spec == MeterSpec("rapl", {})
+    assert [a.usable for a in choice.answers] == [False, True, False]
 
 
 def test_unknown_reader_is_not_supported():
