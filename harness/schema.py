@@ -168,6 +168,12 @@ TRACE = (
     ),
 )
 
+CONDITIONS = (
+    Column("t_s", "float", "s", "Time on the same clock: start of the cell, end of each round, end of the cell."),
+    Column("temperature_c", "float", "°C", "Hottest plausible temperature of the host; empty if it shows none."),
+    Column("flags", "str", "", "What had slowed or disturbed the host since the cell began, joined by +; words as in cells.csv."),
+)  # fmt: skip
+
 AFFINITY_ROUNDS = (
     Column("round", "int", "rounds", "Round index from 0."),
     Column("recipient", "str", "", "Task j whose loss is observed."),
@@ -202,6 +208,7 @@ FILES: dict[str, tuple[Column, ...]] = {
     "metrics.csv": METRICS,
     "phases.csv": PHASE_ROWS,
     "traces/<cell>.csv.gz": TRACE,
+    "conditions/<cell>.csv": CONDITIONS,
     "affinity/<cell>_rounds.csv": AFFINITY_ROUNDS,
     "affinity/<cell>_clients.csv": AFFINITY_CLIENTS,
 }

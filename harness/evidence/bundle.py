@@ -36,7 +36,8 @@ FROM_CHECKOUT = ("LICENSE", "CITATION.cff")
 TEXTS = ("manifest.json", "cells.csv", "events.jsonl")
 """Files of a run in which a typed path or an error text may stand."""
 
-AS_THEY_ARE = ("metrics.csv", "phases.csv", "traces/*.csv.gz", "affinity/*.csv")
+AS_THEY_ARE = ("metrics.csv", "phases.csv", "traces/*.csv.gz", "conditions/*.csv",
+               "affinity/*.csv")  # fmt: skip
 WEIGHTS = ("checkpoints/*/*.safetensors",)
 FACTS = ("host", "software", "source", "threads", "meter", "meter_reason", "energy_model",
          "time_model", "calibration")  # fmt: skip

@@ -120,7 +120,7 @@ def _files(run: RunFiles) -> Iterator[Finding]:
         text = f"{named(missing)}: missing"
         yield Finding("damaged", "file-missing", text, RESTORE)
     version = int(run.manifest["schema_version"])
-    for kind in ("traces", "affinity", "checkpoints", "events.jsonl"):
+    for kind in ("traces", "conditions", "affinity", "checkpoints", "events.jsonl"):
         top = run.folder / kind
         paths = [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file())
         for path in paths:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.errors import DamagedRunError
 from harness.evidence.reading import parse_table
-from harness.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, TRACE, Column
+from harness.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, CONDITIONS, TRACE, Column
 
 HEAD_BYTES = 8
 """A safetensors file begins with the length of its JSON head, little-endian."""
@@ -30,8 +30,8 @@ def check_file(path: Path, name: Path, version: int) -> str:
             return _trace(path)
         if name.suffix == ".safetensors":
             return _weights(path)
-        if name.parts[0] == "affinity":
-            return _affinity(path, version)
+        if name.parts[0] in {"affinity", "conditions"}:
+            return _of_cell(path, name.parts[0], version)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     return ""
@@ -70,17 +70,16 @@ def _weights(path: Path) -> str:
     return "" if expected == size else f"has {size} bytes, its head says {expected}"
 
 
-def _affinity(path: Path, version: int) -> str:
+def _of_cell(path: Path, kind: str, version: int) -> str:
     columns = next((c for ending, c in ROUND_FILES.items() if path.name.endswith(ending)), None)
+    columns = CONDITIONS if kind == "conditions" else columns
     content = path.read_bytes()
-    if columns is not None:
-        try:
-            return (
-                "breaks off in a line" if parse_table(path, content, columns, version).torn else ""
-            )
-        except DamagedRunError as error:
-            return error.message.removeprefix(str(path)).lstrip(":, ")
-    return _matrix(content)
+    if columns is None:
+        return _matrix(content)
+    try:
+        return "breaks off in a line" if parse_table(path, content, columns, version).torn else ""
+    except DamagedRunError as error:
+        return error.message.removeprefix(str(path)).lstrip(":, ")
 
 
 def _matrix(content: bytes) -> str:

@@ -13,6 +13,7 @@ from harness.run_folder.checkpoints import CellCheckpoints, Saved
 from harness.run_folder.plain import read_segment
 from harness.run_folder.sittings import Sitting, last_sample_s
 from harness.running.accounting import Accountant
+from harness.running.conditions import Look
 from harness.running.parts import Part
 from harness.running.phases import Segment
 
@@ -37,6 +38,7 @@ class CellPast:
     flags: Sequence[str] = ()
     peak_memory_bytes: int | None = None
     interruptions: int = 0
+    looks: Sequence[Look] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,11 @@ class RunPast:
             tuple(dict.fromkeys(flag for line in lines for flag in line.get("flags", []))),
             max(peaks, default=None),
             len(starts),
+            [
+                Look(line["t_s"], line.get("temperature_c"), line.get("flags", ()))
+                for line in lines
+                if "t_s" in line
+            ],
         )
 
     def _measured_to_the_end(self, saved: Saved) -> bool:

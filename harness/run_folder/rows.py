@@ -11,6 +11,7 @@ from harness.federated.work import ENCODER, Work
 from harness.run_folder.results import csv_text
 from harness.running.accounting import Figures
 from harness.running.cell import Bench, CellResult
+from harness.running.conditions import Look
 from harness.running.recorder import Value
 from harness.running.sharing import shared_jobs
 from harness.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, SHARED, TASK_MEASURES, UNSEEN
@@ -199,6 +200,15 @@ def affinity_files(result: CellResult) -> dict[str, str]:
         f"{name}_rounds.csv": csv_text(AFFINITY_ROUNDS, entries),
         f"{name}_clients.csv": csv_text(AFFINITY_CLIENTS, of_clients),
     }
+
+
+def condition_rows(looks: Sequence[Look]) -> list[dict[str, object]]:
+    """Return a row per look at the board; none if no look showed anything."""
+    if not any(look.flags or look.temperature_c is not None for look in looks):
+        return []
+    return [
+        {"t_s": x.t_s, "temperature_c": x.temperature_c, "flags": "+".join(x.flags)} for x in looks
+    ]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from harness.run_folder.rows import (
     Standing,
     affinity_files,
     cell_row,
+    condition_rows,
     gains,
     metric_rows,
     phase_rows,
@@ -24,7 +25,7 @@ from harness.running.cell import Bench, Cell, CellResult
 from harness.running.idle import IdlePower, net_energy
 from harness.running.instruments import trace_rows
 from harness.running.parts import Part
-from harness.schema import CELLS, METRICS, PHASE_ROWS, REFERENCE, TRACE
+from harness.schema import CELLS, CONDITIONS, METRICS, PHASE_ROWS, REFERENCE, TRACE
 
 Row = dict[str, object]
 
@@ -81,6 +82,9 @@ class RunWriter:
         name = result.cell.name
         self._write_weights(result)
         self._write_trace(result)
+        conditions = condition_rows(result.looks)
+        if conditions:
+            self.folder.text(f"conditions/{name}.csv", csv_text(CONDITIONS, conditions))
         for file, text in affinity_files(result).items():
             self.folder.text(f"affinity/{file}", text)
         self.run_phases()

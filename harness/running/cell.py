@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.config import RunConfig
@@ -20,7 +20,7 @@ from harness.run_folder.cell_keeper import CellKeeper
 from harness.run_folder.checkpoints import CellCheckpoints
 from harness.run_folder.recovery import CellPast
 from harness.running.accounting import Accountant, Bill, bill
-from harness.running.conditions import RESUMED, Conditions
+from harness.running.conditions import RESUMED, Conditions, Look
 from harness.running.instruments import Instruments
 from harness.running.limits import BudgetReachedError
 from harness.running.memory import PeakMemory, memory_errors
@@ -86,6 +86,7 @@ class CellResult:
     status: str
     reason: str
     flags: Sequence[str] = ()
+    looks: Sequence[Look] = ()
 
     @property
     def losses(self) -> dict[str, float]:
@@ -161,12 +162,14 @@ def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
     recorder = CellRecorder(cell.name, bench.log, record.on_round)
     memory = PeakMemory()
     memory.reset()
-    conditions = Conditions(bench.instruments.processes)
+    conditions = Conditions(bench.instruments.processes, zero_s=bench.zero_s)
+    looks = [*record.past.looks, conditions.first]
 
     def note() -> dict[str, Any]:
+        looks.append(conditions.so_far())
         return {
             "sitting": record.sitting,
-            "flags": conditions.so_far(),
+            **asdict(looks[-1]),
             "peak_memory_bytes": memory.read_bytes(),
         }
 
@@ -197,10 +200,11 @@ def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
     peaks = [p for p in (*others, memory.read_bytes()) if p is not None]
     resumed = [RESUMED] if record.past.interruptions else []
     lent_flags = [flag for loan in loans for flag in loan.flags]
-    flags = [*resumed, *record.past.flags, *lent_flags, *conditions.at_end()]
+    looks.append(conditions.at_end())
+    flags = [*resumed, *record.past.flags, *lent_flags, *looks[-1].flags]
     return CellResult(
         cell, recorder, parts, whole_bill(bills) if bills else bill((), None, ""), served, trained,
-        max(peaks, default=None), status, reason, tuple(dict.fromkeys(flags)),
+        max(peaks, default=None), status, reason, tuple(dict.fromkeys(flags)), looks,
     )  # fmt: skip
 
 

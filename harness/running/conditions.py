@@ -34,6 +34,21 @@ class Clocks:
         return self.boot() - now_s, self.wall() - self.boot()
 
 
+@dataclass(frozen=True)
+class Look:
+    """Hold what one look at the board showed.
+
+    Attributes:
+        t_s: moment on the run's clock.
+        temperature_c: hottest plausible temperature in °C; None if the board shows none.
+        flags: what had slowed or disturbed the board since the first look.
+    """
+
+    t_s: float
+    temperature_c: float | None
+    flags: Sequence[str] = ()
+
+
 def clock_flags(before: tuple[float, float], after: tuple[float, float]) -> list[str]:
     """Name a host that slept and a wall clock that was set; times measured are not touched."""
     found = []
@@ -51,24 +66,41 @@ class Conditions:
     """
 
     def __init__(
-        self, own: Sequence[int] = (), root: Path = Path("/"), clocks: Clocks | None = None
+        self,
+        own: Sequence[int] = (),
+        root: Path = Path("/"),
+        clocks: Clocks | None = None,
+        zero_s: float = 0.0,
     ) -> None:
-        """Take the first look; `own` are processes whose work is not foreign."""
+        """Take the first look.
+
+        Args:
+            own: processes whose work is not foreign.
+            root: root of the file system.
+            clocks: the clocks of the host.
+            zero_s: what the monotonic clock shows when the run's clock shows 0.
+        """
+        self._zero_s = zero_s
         self._own = own
         self._root = root
         self._clocks = clocks or Clocks()
         self._state = self._board()
         self._offsets_s = self._clocks.offsets_s()
+        self.first = self._look(self._state, ())
 
-    def so_far(self) -> list[str]:
-        """Return flags of what files show since the start."""
+    def so_far(self) -> Look:
+        """Return what files show now and have shown since the start."""
         counters = read_counters(self._root, self._own)
         now = replace(self._state, counters=counters, host=read_state(self._root))
-        return self._flags(now)
+        return self._look(now, self._flags(now))
 
-    def at_end(self) -> list[str]:
-        """Return flags of all that happened since the start."""
-        return self._flags(self._board())
+    def at_end(self) -> Look:
+        """Return what the board shows at the end, and all that happened since the start."""
+        now = self._board()
+        return self._look(now, self._flags(now))
+
+    def _look(self, now: BoardState, flags: Sequence[str]) -> Look:
+        return Look(self._clocks.monotonic() - self._zero_s, now.host.temperature_c, tuple(flags))
 
     def _board(self) -> BoardState:
         return read_board_state(self._root, Programs(self._root), self._own)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +10,10 @@ from devices.energy import Reading
 from harness.errors import StorageError, UsageError
 from harness.federated.work import Work
 from harness.run_folder.disk import check_space
+from harness.run_folder.rows import condition_rows
 from harness.run_folder.sittings import Sitting, next_sitting, read_sittings
 from harness.running.accounting import Bill
-from harness.running.conditions import clock_flags
+from harness.running.conditions import Clocks, Conditions, Look, clock_flags
 from harness.running.cooling import CoolDown, Thermometer, cool_down, parse_cool_down
 from harness.running.idle import IdlePower, net_energy, read_idle
 from harness.running.order import ORDERS, ordered
@@ -153,3 +155,46 @@ def test_a_disk_that_is_too_small_is_refused_with_need_and_have(tmp_path) -> Non
     check_space(tmp_path / "not" / "there", 1.0)
     with pytest.raises(StorageError, match="need about 1000000000 MB"):
         check_space(tmp_path, 1e15)
+
+
+class _FixedClock:
+    """Show three clocks that agree."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def clocks(self) -> Clocks:
+        return Clocks(*(lambda: self.now_s for _ in range(3)))
+
+
+def _warm(root: Path, celsius: float, throttled: int) -> None:
+    """Write a thermal zone and a core's throttle counter as the kernel shows them."""
+    zone = root / "sys/class/thermal/thermal_zone0"
+    core = root / "sys/devices/system/cpu/cpu0/thermal_throttle"
+    for folder in (zone, core):
+        folder.mkdir(parents=True, exist_ok=True)
+    (zone / "type").write_text("cpu-thermal\n")
+    (zone / "temp").write_text(f"{celsius * 1000:.0f}\n")
+    (core / "core_throttle_count").write_text(f"{throttled}\n")
+
+
+def test_every_look_at_the_board_is_a_row_on_the_clock_of_the_run(tmp_path: Path) -> None:
+    """The cell began at 100 s of the host's clock, 40 s after the run; it throttles later on."""
+    clock = _FixedClock()
+    _warm(tmp_path, 41.5, throttled=3)
+    conditions = Conditions(root=tmp_path, clocks=clock.clocks(), zero_s=60.0)
+    clock.now_s = 110.0
+    _warm(tmp_path, 55.0, throttled=3)
+    second = conditions.so_far()
+    clock.now_s = 120.0
+    _warm(tmp_path, 83.0, throttled=4)
+    rows = condition_rows([conditions.first, second, conditions.at_end()])
+    assert [(row["t_s"], row["temperature_c"]) for row in rows] == [
+        (40.0, 41.5), (50.0, 55.0), (60.0, 83.0),
+    ]  # fmt: skip
+    assert ["throttled" in str(row["flags"]) for row in rows] == [False, False, True]
+
+
+def test_a_board_that_shows_nothing_has_no_conditions() -> None:
+    """No file is written for looks without temperature and without flags."""
+    assert condition_rows([Look(1.0, None), Look(2.0, None)]) == []
