@@ -6,9 +6,10 @@ In a notebook one line reads a run::
 
 `run.cells`, `run.metrics` and `run.phases` are frames with the columns of docs/results.md;
 `run.with_facts(run.metrics)` adds device, method, seed and repeat to each row; `run.trace(cell)`,
-`run.affinity(cell)` and `run.affinity_rounds(cell)` read what belongs to one cell. `pool` of
-`analysis.pooling` puts runs together that belong together, `all_tables` of `analysis.tables.all`
-and `all_drawings` of `analysis.assembly` give every table and figure as objects.
+`run.conditions(cell)`, `run.affinity(cell)` and `run.affinity_rounds(cell)` read what belongs to
+one cell. `pool` of `analysis.pooling` puts runs together that belong together, `all_tables` of
+`analysis.tables.all` and `all_drawings` of `analysis.assembly` give every table and figure as
+objects. docs/analysis.md has an example.
 
 Importing this package costs nothing: pandas is imported by the first call of `load`.
 """

@@ -26,6 +26,7 @@ from harness.schema import (
     AFFINITY_ROUNDS,
     BOOLEANS,
     CELLS,
+    CONDITIONS,
     METRICS,
     OLDEST_SCHEMA_VERSION,
     PHASE_ROWS,
@@ -70,7 +71,7 @@ class Run:
             f"Run {self.run_id}: {self.manifest.device_title}, tasks {self.tasks}, "
             f"methods {', '.join(self.methods) or 'none finished'}\n"
             "  frames: .cells ({} rows), .metrics ({}), .phases ({})\n".format(*sizes)
-            + "  of a cell: .trace(cell), .affinity(cell), .affinity_rounds(cell); "
+            + "  of a cell: .trace(NAME), .conditions, .affinity, .affinity_rounds; "
             "columns: docs/results.md"
         )
 
@@ -114,6 +115,12 @@ class Run:
         """Return the affinity matrix of a cell (rows: recipients, columns: sources), or None."""
         path = self._cell_file("affinity", cell, ".csv")
         return _read_matrix(path) if path.is_file() else None
+
+    def conditions(self, cell: str) -> pd.DataFrame | None:
+        """Return temperature and flags of a cell round by round, or None if none were noted."""
+        path = self._cell_file("conditions", cell, ".csv")
+        frame = read_table(path, CONDITIONS)[0] if path.is_file() else None
+        return None if frame is None or frame.empty else frame
 
     def _cell_file(self, kind: str, cell: str, ending: str) -> Path:
         if not SAFE_CELL_NAME.fullmatch(cell):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,15 @@ def save_figure(figure: Figure, stem: Path, drawn: pd.DataFrame) -> list[Path]:
     figure.savefig(paths[1], dpi=PNG_DPI, metadata={"Software": None})
     drawn.to_csv(paths[2], index=False, lineterminator="\n", encoding="utf-8")
     return paths
+
+
+@contextmanager
+def keep_limits(ax: Axes) -> Iterator[None]:
+    """Draw inside without changing the limits of the axes, as for intervals that are too wide."""
+    limits = (ax.get_xlim(), ax.get_ylim())
+    yield
+    ax.set_xlim(limits[0])
+    ax.set_ylim(limits[1])
 
 
 def log_axis(ax: Axes) -> None:

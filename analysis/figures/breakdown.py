@@ -14,9 +14,9 @@ from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
 from analysis.looks import PHASE_COLOURS, PHASE_HATCHES
 from analysis.statistics import t_half_width
-from analysis.style import even_columns, scaled_unit
+from analysis.style import even_columns, keep_limits, scaled_unit
 from analysis.tables.phases import SHOWN, phase_means
-from analysis.words import origin_words, spread_words
+from analysis.words import is_wide, origin_words, spread_words, wide_words
 
 TOTAL = "charged total"
 ORDER = (*SHOWN, TOTAL)
@@ -40,7 +40,7 @@ def drawings(run: Run) -> list[Outcome]:
             title="Where time and energy go",
             caption="Time and energy by phase, means over the seeds of a method. Evaluation is "
             "shown but not charged to the method; whiskers belong to the charged total. "
-            f"{spread_words([run])}",
+            f"{spread_words([run])}{wide_words(drawn['n'])}",
             note=note,
             aspect=0.16 + count * (0.16 + 0.055 * len(run.methods)),
             drawn=drawn,
@@ -104,17 +104,24 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
         )  # fmt: skip
         left = {m: left[m] + width for m, width in zip(methods, widths, strict=True)}
     charged = drawn[(drawn["phase"] == TOTAL) & drawn["half_width"].notna()]
-    if len(charged):
-        ax.errorbar(
-            charged["value"] * factor, charged["method"], fmt="none", ecolor="black",
-            xerr=charged["half_width"].astype(float) * factor, elinewidth=0.9, capsize=2,
-        )  # fmt: skip
+    wide = charged["n"].map(is_wide).astype(bool)
+    _draw_whiskers(ax, charged[~wide], factor)
+    with keep_limits(ax):
+        _draw_whiskers(ax, charged[wide], factor)
     ax.set_xlim(left=0)
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(f"{drawn['quantity'].iloc[0]} ({unit})")
     return ax
+
+
+def _draw_whiskers(ax: Axes, charged: pd.DataFrame, factor: float) -> None:
+    if len(charged):
+        ax.errorbar(
+            charged["value"] * factor, charged["method"], fmt="none", ecolor="black",
+            xerr=charged["half_width"].astype(float) * factor, elinewidth=0.9, capsize=2,
+        )  # fmt: skip
 
 
 def _in_order(rows: pd.DataFrame, methods: list[str]) -> pd.DataFrame:

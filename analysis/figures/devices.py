@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -15,9 +14,9 @@ from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
 from analysis.looks import method_look
 from analysis.pooling import series_names
-from analysis.style import even_columns
+from analysis.style import even_columns, keep_limits
 from analysis.verdict import run_comparisons
-from analysis.words import origin_words
+from analysis.words import is_wide, origin_words, wide_words
 from harness.schema import REFERENCE
 
 TITLE = "Comparison of devices"
@@ -47,7 +46,7 @@ def drawings(runs: Sequence[Run]) -> list[Outcome]:
             caption=f"Each method relative to {REFERENCE} training of the same seed on the same "
             "device; left of 1 is less. Whiskers are 95 % intervals over paired seeds, n = "
             f"{_span(drawn['n'])}. Measured and modelled numbers and different meters have panels "
-            f"of their own.{left_out}",
+            f"of their own.{left_out}{wide_words(drawn['n'])}",
             note="; ".join(notes),
             aspect=0.2 + drawn["quantity"].nunique() * 0.2 + lines * (0.04 + 0.017 * methods),
             drawn=drawn,
@@ -100,19 +99,17 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     devices = list(dict.fromkeys(drawn["device"]))
     methods = list(dict.fromkeys(drawn["method"]))
     ax.axvline(1, color="#555555", linewidth=0.75)
+    wide = []
     for number, method in enumerate(methods):
         own = drawn[drawn["method"] == method]
         look = method_look(method)
         shift = (number - (len(methods) - 1) / 2) * 0.7 / max(1, len(methods))
         places = [devices.index(device) + shift for device in own["device"]]
-        for place, ratio, low, high in zip(
-            places, own["ratio"], own["low"].astype(float), own["high"].astype(float), strict=True
-        ):
-            if not math.isnan(low):
-                ax.errorbar(
-                    ratio, place, xerr=[[max(0.0, ratio - low)], [max(0.0, high - ratio)]],
-                    fmt="none", ecolor=look.colour, elinewidth=0.9, capsize=1.5,
-                )  # fmt: skip
+        bars = own.assign(place=places, colour=[look.colour] * len(own))
+        bars = bars[bars["low"].notna()]
+        narrow = ~bars["n"].map(is_wide).astype(bool)
+        _draw_bars(ax, bars[narrow])
+        wide.append(bars[~narrow])
         ax.plot(
             own["ratio"], places, linestyle="none", marker=look.marker, color=look.colour,
             markeredgecolor="black", markeredgewidth=0.4, label=method,
@@ -121,8 +118,20 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     ax.set_ylim(len(devices) - 0.45, -0.55)
     ax.tick_params(axis="y", length=0)
     ax.set_xlim(0, max(1.05, ax.get_xlim()[1]))
+    with keep_limits(ax):
+        for bars in wide:
+            _draw_bars(ax, bars)
     ax.set_xlabel(f"{drawn['quantity'].iloc[0]}\n{REFERENCE} = 1")
     return ax
+
+
+def _draw_bars(ax: Axes, bars: pd.DataFrame) -> None:
+    for _, row in bars.iterrows():
+        ratio, low, high = float(row["ratio"]), float(row["low"]), float(row["high"])
+        ax.errorbar(
+            ratio, row["place"], xerr=[[max(0.0, ratio - low)], [max(0.0, high - ratio)]],
+            fmt="none", ecolor=row["colour"], elinewidth=0.9, capsize=1.5, zorder=1.5,
+        )  # fmt: skip
 
 
 def _quantity(run: Run, quantity: str) -> str:

@@ -15,8 +15,8 @@ from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
 from analysis.looks import method_look
 from analysis.statistics import t_half_width
-from analysis.style import log_axis, paint_axes, scaled_unit, spans_decade
-from analysis.words import spread_words
+from analysis.style import keep_limits, log_axis, paint_axes, scaled_unit, spans_decade
+from analysis.words import is_wide, spread_words, wide_words
 
 TITLE = "Loss against cumulative cost"
 MARKS_PER_LINE = 8
@@ -42,7 +42,7 @@ def drawings(run: Run) -> list[Outcome]:
             caption=f"{basis.quantity} spent ({basis.unit}) to train every task for a number of "
             "rounds, and the total test loss after them. Lines are means over seeds, bands 95 % "
             "intervals of the loss." + (" Open circles mark the split." if splits else "")
-            + f" {spread_words([run])}",
+            + f" {spread_words([run])}{wide_words(drawn['n'])}",
             note=note_text(*basis.notes),
             aspect=0.74,
             drawn=drawn,
@@ -80,9 +80,8 @@ def draw(
     for method, own in drawn.groupby("method", sort=False):
         look = method_look(str(method))
         cost, loss = own["cost"] * factor, own["total_test_loss"]
-        half = own["half_width"].astype(float)
-        if half.notna().any():
-            ax.fill_between(cost, loss - half, loss + half, color=look.colour, alpha=0.18, lw=0)
+        if not is_wide(own["n"].max()):
+            _draw_band(ax, own, factor)
         ax.plot(
             cost, loss, color=look.colour, linestyle=look.line, marker=look.marker,
             markevery=max(1, len(own) // MARKS_PER_LINE), markersize=3.5, label=str(method),
@@ -98,6 +97,18 @@ def draw(
         log_axis(ax)
     else:
         ax.set_xlim(left=0)
+    with keep_limits(ax):
+        for _, own in drawn[drawn["n"].map(is_wide)].groupby("method", sort=False):
+            _draw_band(ax, own, factor)
     ax.set_xlabel(f"{quantity} spent ({shown_unit})")
     ax.set_ylabel("Total test loss")
     return ax
+
+
+def _draw_band(ax: Axes, own: pd.DataFrame, factor: float) -> None:
+    half, loss = own["half_width"].astype(float), own["total_test_loss"]
+    if half.notna().any():
+        colour = method_look(str(own["method"].iloc[0])).colour
+        ax.fill_between(
+            own["cost"] * factor, loss - half, loss + half, color=colour, alpha=0.18, lw=0
+        )

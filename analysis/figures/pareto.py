@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,8 @@ from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
 from analysis.looks import method_look
 from analysis.numbers import Value, per_seed, summarise
-from analysis.style import log_axis, paint_axes, scaled_unit, spans_decade
-from analysis.words import spread_words
+from analysis.style import keep_limits, log_axis, paint_axes, scaled_unit, spans_decade
+from analysis.words import is_wide, spread_words, wide_words
 
 RESAMPLES = 1000
 BOOTSTRAP_SEED = 0
@@ -36,7 +37,9 @@ def drawings(run: Run) -> list[Outcome]:
             title="Cost against loss",
             caption=f"{label} against total test loss; towards the lower left is better. Large "
             "marks are means over seeds, small ones single seeds; the dashed line is the front "
-            f"over the means.{_share_words(drawn)} {spread_words([run])}",
+            "over the means. Bars are of each method alone; methods that share seeds may differ "
+            "though their bars overlap (table of pairs)."
+            f"{_share_words(drawn)} {spread_words([run])}{wide_words(drawn['n'].dropna())}",
             note=note_text(*basis.notes),
             aspect=0.82,
             drawn=drawn,
@@ -125,11 +128,8 @@ def draw(ax: Axes, drawn: pd.DataFrame, quantity: str, unit: str) -> Axes:
                 own["cost"] * factor, own["loss"], s=9, marker=look.marker, alpha=0.35,
                 facecolor=look.colour, linewidth=0,
             )  # fmt: skip
-        ax.errorbar(
-            mean["cost"] * factor, mean["loss"], fmt="none", ecolor=look.colour,
-            xerr=_bar(mean["cost_half_width"], factor), yerr=_bar(mean["loss_half_width"], 1.0),
-            elinewidth=0.9, capsize=2,
-        )  # fmt: skip
+        if not is_wide(mean["n"]):
+            _draw_bars(ax, mean, factor)
         ax.plot(
             mean["cost"] * factor, mean["loss"], marker=look.marker, color=look.colour,
             markersize=6, markeredgecolor="black", markeredgewidth=0.5, linestyle="none",
@@ -146,6 +146,9 @@ def draw(ax: Axes, drawn: pd.DataFrame, quantity: str, unit: str) -> Axes:
         log_axis(ax)
     else:
         ax.set_xlim(left=0)
+    with keep_limits(ax):
+        for _, mean in means[means["n"].map(is_wide)].iterrows():
+            _draw_bars(ax, mean, factor)
     ax.set_xlabel(f"{quantity} ({shown_unit})")
     ax.set_ylabel("Total test loss")
     _mark_better(ax)
@@ -159,6 +162,14 @@ def _share_words(drawn: pd.DataFrame) -> str:
     pairs = zip(means["method"], means["front_share"].astype(float), strict=True)
     shares = [f"{method} {100 * share:.0f} %" for method, share in pairs]
     return f" On the front in bootstrap samples of the seeds: {', '.join(shares)}."
+
+
+def _draw_bars(ax: Axes, mean: pd.Series[Any], factor: float) -> None:
+    ax.errorbar(
+        mean["cost"] * factor, mean["loss"], fmt="none", ecolor=method_look(mean["method"]).colour,
+        xerr=_bar(mean["cost_half_width"], factor), yerr=_bar(mean["loss_half_width"], 1.0),
+        elinewidth=0.9, capsize=2, zorder=1.5,
+    )  # fmt: skip
 
 
 def _mark_better(ax: Axes) -> None:

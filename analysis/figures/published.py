@@ -19,9 +19,9 @@ from analysis.loading import Run
 from analysis.looks import method_look
 from analysis.numbers import per_seed
 from analysis.statistics import log_ratio_interval, paired_log_ratios
-from analysis.style import log_axis, paint_axes, spans_decade
+from analysis.style import keep_limits, log_axis, paint_axes, spans_decade
 from analysis.verdict import BOOTSTRAP_SEED
-from analysis.words import origin_words
+from analysis.words import is_wide, origin_words, wide_words
 from harness.schema import REFERENCE
 
 TITLE = "Beside the published points"
@@ -51,7 +51,7 @@ def drawings(run: Run) -> list[Outcome]:
             f"its own source. Filled: {OURS}, n = {largest} paired seeds, 95 % intervals of the "
             "geometric mean where n > 1. Open: read off the axes of the headline figure of MAS "
             "(Zhuang et al., ICCV 2023), which has no error bars; another data set, network and "
-            "machine.",
+            f"machine.{wide_words(ours['n'])}",
             note=note_text(
                 "two sources, each relative to its own one-by-one", origin_words(run),
                 "time on host" if not run.manifest.host_matches_device else "",
@@ -112,12 +112,8 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     for source, filled in ((PAPER, False), (OURS, True)):
         for _, row in drawn[drawn["source"] == source].iterrows():
             look = method_look(str(row["method"]))
-            if pd.notna(row["time_low"]) and row["method"] != REFERENCE:
-                ax.errorbar(
-                    row["time_ratio"], row["loss_ratio"], xerr=_arms(row, "time"),
-                    yerr=_arms(row, "loss"), fmt="none", ecolor=look.colour, elinewidth=0.8,
-                    capsize=1.5,
-                )  # fmt: skip
+            if _has_bars(row) and not is_wide(row["n"]):
+                _draw_bars(ax, row)
             ax.plot(
                 row["time_ratio"], row["loss_ratio"], linestyle="none", marker=look.marker,
                 markersize=6 if filled else 5.5, color=look.colour,
@@ -135,9 +131,25 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     if spans_decade(drawn["time_ratio"]):
         log_axis(ax)
     ax.margins(x=0.08, y=0.1)
+    with keep_limits(ax):
+        for _, row in drawn.iterrows():
+            if _has_bars(row) and is_wide(row["n"]):
+                _draw_bars(ax, row)
     ax.set_xlabel("Training time (one-by-one = 1)")
     ax.set_ylabel("Total test loss (one-by-one = 1)")
     return ax
+
+
+def _has_bars(row: pd.Series[Any]) -> bool:
+    return bool(pd.notna(row["time_low"])) and row["method"] != REFERENCE
+
+
+def _draw_bars(ax: Axes, row: pd.Series[Any]) -> None:
+    ax.errorbar(
+        row["time_ratio"], row["loss_ratio"], xerr=_arms(row, "time"), yerr=_arms(row, "loss"),
+        fmt="none", ecolor=method_look(str(row["method"])).colour, elinewidth=0.8, capsize=1.5,
+        zorder=1.5,
+    )  # fmt: skip
 
 
 def _arms(row: pd.Series[Any], name: str) -> list[list[float]]:

@@ -18,7 +18,7 @@ from analysis.words import origin_words
 from harness.schema import COST_PHASES
 
 TITLE = "Split schedule"
-ROW_IN = 0.1
+ROW_IN = 0.115
 LABEL_IN = 0.05
 """Least width of a letter of a job's name inside its box, in inches."""
 
@@ -114,7 +114,7 @@ def draw(ax: Axes, own: pd.DataFrame, tasks: str, inch_per_unit: float) -> Axes:
                 fontsize=7,
             )  # fmt: skip
     ax.set_ylim(len(order) - 0.5, -0.5)
-    ax.set_yticks(range(len(order)), list(order), fontsize=6)
+    ax.set_yticks(range(len(order)), list(order), fontsize=7)
     ax.tick_params(axis="y", length=0, pad=2)
     ax.grid(visible=False)
     ax.annotate(

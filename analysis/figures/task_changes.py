@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import pandas as pd
@@ -13,8 +12,8 @@ from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
 from analysis.looks import method_look
 from analysis.numbers import last_task_losses, summarise
-from analysis.style import paint_axes
-from analysis.words import origin_words
+from analysis.style import keep_limits, paint_axes
+from analysis.words import is_wide, origin_words, wide_words
 from harness.schema import REFERENCE
 
 TITLE = "Change of each task"
@@ -36,7 +35,8 @@ def drawings(run: Run) -> list[Outcome]:
             stem="task_changes",
             title=TITLE,
             caption="Reduction of each task's last test loss against independent training of the "
-            f"same seed; to the right of 0 is better. n = {span} paired seeds{whiskers}.",
+            f"same seed; to the right of 0 is better. n = {span} paired seeds{whiskers}."
+            f"{wide_words(pairs)}",
             note=note_text(origin_words(run), "one seed" if pairs == [1] else ""),
             aspect=max(0.45, (0.75 + BAR_IN * bars) / 3.5),
             drawn=drawn,
@@ -74,21 +74,22 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     tasks = list(dict.fromkeys(drawn["task"]))
     methods = list(dict.fromkeys(drawn["method"]))
     step = 1.0 / (len(methods) + 0.8)
+    bars: list[pd.DataFrame] = []
     for number, method in enumerate(methods):
         look = method_look(method)
         own = drawn[drawn["method"] == method]
         places = [tasks.index(task) + (number - (len(methods) - 1) / 2) * step
                   for task in own["task"]]  # fmt: skip
-        half = [0.0 if math.isnan(h) else h for h in own["half_width"].astype(float)]
+        bars += [own.assign(place=places)]
         ax.barh(
             places, own["reduction_percent"], height=step, color=look.colour, hatch=look.hatch,
             edgecolor="white", linewidth=0.4, label=method,
         )  # fmt: skip
-        if any(half):
-            ax.errorbar(
-                own["reduction_percent"], places, xerr=half, fmt="none", ecolor="black",
-                elinewidth=0.8, capsize=1.5,
-            )  # fmt: skip
+    whiskers = pd.concat(bars).dropna(subset=["half_width"])
+    wide = whiskers["n"].map(is_wide).astype(bool)
+    _draw_whiskers(ax, whiskers[~wide])
+    with keep_limits(ax):
+        _draw_whiskers(ax, whiskers[wide])
     ax.axvline(0, color="black", linewidth=0.75)
     ax.set_yticks(range(len(tasks)), tasks)
     ax.invert_yaxis()
@@ -97,3 +98,11 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     ax.set_ylabel("Task")
     ax.set_xlabel(f"Loss reduction against {REFERENCE} (%)")
     return ax
+
+
+def _draw_whiskers(ax: Axes, rows: pd.DataFrame) -> None:
+    if len(rows):
+        ax.errorbar(
+            rows["reduction_percent"], rows["place"], xerr=rows["half_width"].astype(float),
+            fmt="none", ecolor="black", elinewidth=0.8, capsize=1.5,
+        )  # fmt: skip

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis.basis import cost_basis
 from analysis.errors import AnalysisError
-from analysis.figures import affinity, breakdown, loss_curves, pareto, power
+from analysis.figures import affinity, breakdown, loss_curves, pareto, power, power_data
 from analysis.figures.drawing import NotDrawn
 from analysis.loading import load_run
 from analysis.looks import METHOD_COLOURS, method_look
@@ -180,7 +180,7 @@ def test_power_from_a_trace(make_run):
     """The first cell that splits is shown, from its own start, one line per rail."""
     run = load_run(make_run())
     chosen = power.chosen_cell(run)
-    data = power.prepare(run, chosen)
+    data = power_data.prepare(run, chosen)
     assert chosen == "mas-splits-2-s0-r0"
     assert not data.modelled
     assert data.lines["t_s"].min() == 0.0
@@ -192,7 +192,7 @@ def test_power_from_a_trace(make_run):
 def test_modelled_power_is_steps_and_says_so(make_run):
     """Without a trace: 4 W mean per phase, the area is the energy, and the axis says modelled."""
     run = load_run(make_run(seeds=1, measured=False, trace=False))
-    data = power.prepare(run, "mas-splits-2-s0-r0")
+    data = power_data.prepare(run, "mas-splits-2-s0-r0")
     assert data.modelled
     assert data.lines["power_w"].tolist() == pytest.approx([4.0] * len(data.lines))
     area = np.trapezoid(data.lines["power_w"], data.lines["t_s"])
@@ -203,7 +203,7 @@ def test_modelled_power_is_steps_and_says_so(make_run):
 def test_modelled_power_of_a_foreign_device_has_its_own_clock(make_run):
     """On the device's clock the work lasts nine times as long at a ninth of the power."""
     run = load_run(make_run(seeds=1, measured=False, trace=False, matches=False))
-    data = power.prepare(run, "mas-splits-2-s0-r0")
+    data = power_data.prepare(run, "mas-splits-2-s0-r0")
     assert data.on_device
     assert data.lines["t_s"].max() == pytest.approx(9 * 50.0 * 1.05)
     assert power.draw(axes(), data).get_xlabel() == "Modelled time on the device (s)"
@@ -219,7 +219,7 @@ def test_a_trace_without_power_is_no_trace(make_run):
     """Samples that all lack power fall back to modelled steps, which are labelled so."""
     folder = make_run(seeds=1)
     replace_trace(folder, "mas-splits-2-s0-r0", "2000.0,psys,,", "2001.0,psys,nan,")
-    assert power.prepare(load_run(folder), "mas-splits-2-s0-r0").modelled
+    assert power_data.prepare(load_run(folder), "mas-splits-2-s0-r0").modelled
 
 
 def test_a_trace_without_phases_still_draws(make_run):
@@ -229,7 +229,7 @@ def test_a_trace_without_phases_still_draws(make_run):
     replace_trace(folder, cell, "5.0,psys,,0.0", "6.0,psys,3.0,3.0", "7.0,psys,4.0,7.0")
     path = folder / "phases.csv"
     path.write_text("\n".join(t for t in path.read_text().splitlines() if cell not in t) + "\n")
-    data = power.prepare(load_run(folder), cell)
+    data = power_data.prepare(load_run(folder), cell)
     assert data.lines["power_w"].tolist() == [3.0, 4.0]
     assert power.draw(axes(), data).get_ylim() == pytest.approx((0.0, 4.48))
 

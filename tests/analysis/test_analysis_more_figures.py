@@ -11,7 +11,16 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from analysis.figures import devices, pareto, power, published, schedule, stability, task_changes
+from analysis.basis import cost_basis
+from analysis.figures import (
+    devices,
+    pareto,
+    power_data,
+    published,
+    schedule,
+    stability,
+    task_changes,
+)
 from analysis.figures.drawing import NotDrawn
 from analysis.loading import load_run
 from analysis.looks import method_look
@@ -181,8 +190,8 @@ def test_thinning_keeps_the_integral(counter):
     joules = np.concatenate([[0.0], np.cumsum(np.diff(time) * watts[1:])])
     energy = joules if counter else np.full(len(time), np.nan)
     trace = pd.DataFrame({"t_s": time, "rail": "r", "power_w": watts, "energy_j": energy})
-    lines = power.thinned(trace)
-    assert len(lines) <= power.MOST_POINTS
+    lines = power_data.thinned(trace)
+    assert len(lines) <= power_data.MOST_POINTS
     area = (np.diff(lines["t_s"]) * lines["power_w"].to_numpy()[:-1]).sum()
     assert area == pytest.approx(joules[-1] if counter else np.trapezoid(watts, time))
     assert lines["low_w"].min() == watts.min()
@@ -194,8 +203,8 @@ def test_a_short_trace_is_drawn_as_it_is():
     trace = pd.DataFrame(
         {"t_s": [0.0, 1.0], "rail": "r", "power_w": [2.0, 3.0], "energy_j": [np.nan, np.nan]}
     )
-    assert power.thinned(trace)["power_w"].tolist() == [2.0, 3.0]
-    assert power.thinned(trace)["low_w"].isna().all()
+    assert power_data.thinned(trace)["power_w"].tolist() == [2.0, 3.0]
+    assert power_data.thinned(trace)["low_w"].isna().all()
 
 
 def test_front_share_counts_bootstrap_samples():
@@ -209,3 +218,39 @@ def test_front_share_counts_bootstrap_samples():
     assert shares == {"a": 0.0, "b": 1.0, "c": 1.0}
     two = pd.DataFrame([row for row in rows if row["seed"] < 2])
     assert pareto.front_shares(two, np.random.default_rng(0)) == {}
+
+
+def two_seeds_apart(make_run, seeds):
+    """Return a run whose loss of all-in-one jumps by a factor of three from seed to seed."""
+    changes = {
+        f"all-in-one-s{seed}-r0": {"total_loss": 0.4 if seed % 2 else 1.2} for seed in range(seeds)
+    }
+    return load_run(make_run(seeds=seeds, run_id=f"apart-{seeds}", cell_changes=changes))
+
+
+def test_an_interval_of_two_seeds_does_not_set_the_axes(make_run):
+    """Student's t of two seeds reaches to 12.7 standard errors: drawn, but the points stay big."""
+    run = two_seeds_apart(make_run, 2)
+    drawn = pareto.prepare(cost_basis(run))
+    mean = drawn[(drawn["element"] == "mean") & (drawn["method"] == "all-in-one")].iloc[0]
+    ax = pareto.draw(Figure().add_subplot(), drawn, "Measured energy", "J")
+    low, high = ax.get_ylim()
+    seeds = drawn.loc[drawn["element"] == "seed", "loss"]
+    assert mean["loss"] + mean["loss_half_width"] > 5 > high
+    assert low < seeds.min() < seeds.max() < high
+    (outcome,) = pareto.drawings(run)
+    assert "Intervals of two seeds may leave the axes." in outcome.caption
+    points = published.own_points(run)
+    ratios = pd.concat([published.published_points(), points], ignore_index=True)
+    own = points[points["method"] == "all-in-one"].iloc[0]
+    assert own["loss_high"] > 100 > published.draw(Figure().add_subplot(), ratios).get_ylim()[1]
+
+
+def test_an_interval_of_three_seeds_is_inside_the_axes(make_run):
+    """From three seeds on the whole interval must be seen."""
+    run = two_seeds_apart(make_run, 3)
+    drawn = pareto.prepare(cost_basis(run))
+    mean = drawn[(drawn["element"] == "mean") & (drawn["method"] == "all-in-one")].iloc[0]
+    ax = pareto.draw(Figure().add_subplot(), drawn, "Measured energy", "J")
+    assert mean["loss"] + mean["loss_half_width"] < ax.get_ylim()[1]
+    assert "leave the axes" not in pareto.drawings(run)[0].caption
