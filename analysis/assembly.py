@@ -10,6 +10,7 @@ from pathlib import Path
 from analysis.errors import EXIT_USAGE, AnalysisError
 from analysis.figures import (
     affinity,
+    affinity_rounds,
     breakdown,
     devices,
     loss_curves,
@@ -35,8 +36,8 @@ from analysis.venues import venue_width_in
 from analysis.verdict import sentences
 
 FIGURES = (
-    pareto, loss_over_cost, loss_curves, task_changes, breakdown, power, affinity, schedule,
-    stability, published,
+    pareto, loss_over_cost, loss_curves, task_changes, breakdown, power, affinity,
+    affinity_rounds, schedule, stability, published,
 )  # fmt: skip
 """Modules that draw one series each, in the order of the page."""
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from analysis.basis import note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome, file_stem
 from analysis.loading import Run
 from analysis.style import paint_axes
+from analysis.tables.table import plain_number
 from analysis.words import origin_words
 
 
@@ -43,21 +46,42 @@ def draw(ax: Axes, matrix: pd.DataFrame, groups: list[str]) -> Axes:
     others = np.where(np.eye(len(values), dtype=bool), np.nan, values)
     finite = np.abs(others[np.isfinite(others)])
     limit = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    power = power_of_thousand(limit)
+    values, limit = values / 10.0**power, limit / 10.0**power
+    image = draw_colours(ax, matrix / 10.0**power, groups, limit)
+    _print_values(ax, values, limit)
+    ax.set_xlabel("Source: task whose step is tried")
+    ax.set_ylabel("Recipient: task observed")
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.9, pad=0.03)
+    bar.set_label(scale_label(power))
+    bar.outline.set_linewidth(0.5)
+    return ax
+
+
+def draw_colours(ax: Axes, matrix: pd.DataFrame, groups: list[str], limit: float) -> AxesImage:
+    """Draw the colours from -limit to limit and the boxes of the groups; the diagonal is grey."""
+    own = np.eye(len(matrix), dtype=bool)
+    others = np.where(own, np.nan, matrix.to_numpy(dtype=float))
     ax.set_facecolor("#E4E4E4")
     image = ax.imshow(np.ma.masked_invalid(others), cmap="RdBu", vmin=-limit, vmax=limit)
-    _print_values(ax, values, limit)
     _box_groups(ax, list(matrix.index), groups)
     ax.set_xticks(range(len(matrix)), list(matrix.columns))
     ax.set_yticks(range(len(matrix)), list(matrix.index))
     ax.tick_params(length=0)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
-    ax.set_xlabel("Source: task whose step is tried")
-    ax.set_ylabel("Recipient: task observed")
-    bar = ax.figure.colorbar(image, ax=ax, shrink=0.9, pad=0.03)
-    bar.set_label("Affinity (> 0 helps)")
-    bar.outline.set_linewidth(0.5)
-    return ax
+    return image
+
+
+def power_of_thousand(limit: float) -> int:
+    """Return the power of ten, a multiple of three, that leaves the limit from 0.01 to 10."""
+    return 3 * math.floor((math.log10(limit) + 2) / 3)
+
+
+def scale_label(power: int) -> str:
+    """Return the label of the colour bar."""
+    digits = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"Affinity ({f'10{digits}, ' if power else ''}> 0 helps)"
 
 
 def _of_method(run: Run, method: str) -> Drawing | None:
@@ -85,11 +109,11 @@ def _of_method(run: Run, method: str) -> Drawing | None:
 
 def _print_values(ax: Axes, values: np.ndarray, limit: float) -> None:
     size = 7.0
-    digits = max(0, min(5, 1 - int(np.floor(np.log10(limit)))))
+    digits = max(0, 1 - int(np.floor(np.log10(limit))))
     for row, column in np.ndindex(*values.shape):
         value = values[row, column]
         dark = row != column and abs(value) > 0.6 * limit
-        text = f"{value:.{digits}f}".replace("-", "−") if np.isfinite(value) else "–"
+        text = plain_number(float(value), digits) if np.isfinite(value) else "–"
         ax.text(
             column, row, text, ha="center", va="center", fontsize=size,
             color="white" if dark else "#222222",

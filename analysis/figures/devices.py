@@ -35,7 +35,7 @@ def drawings(runs: Sequence[Run]) -> list[Outcome]:
     if drawn["device"].nunique() < 2:
         return [NotDrawn(TITLE, f"fewer than two devices share workload and {REFERENCE} cells")]
     left_out = f" Left out, another workload or data: {', '.join(others)}." if others else ""
-    notes = list(dict.fromkeys(words for run in alike if (words := origin_words(run))))
+    notes = dict.fromkeys(part for run in alike for part in origin_words(run).split("; ") if part)
     lines = sum(own["device"].nunique() for _, own in drawn.groupby("quantity"))
     methods = drawn["method"].nunique()
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis.basis import cost_basis
 from analysis.figures import (
+    affinity_rounds,
     devices,
     pareto,
     power_data,
@@ -25,6 +26,9 @@ from analysis.figures.drawing import NotDrawn
 from analysis.loading import load_run
 from analysis.looks import method_look
 from harness.methods.registry import METHODS
+from harness.schema import AFFINITY_ROUNDS
+
+from .conftest import write_csv
 
 
 def axes():
@@ -254,3 +258,41 @@ def test_an_interval_of_three_seeds_is_inside_the_axes(make_run):
     ax = pareto.draw(Figure().add_subplot(), drawn, "Measured energy", "J")
     assert mean["loss"] + mean["loss_half_width"] < ax.get_ylim()[1]
     assert "leave the axes" not in pareto.drawings(run)[0].caption
+
+
+def with_rounds(folder, values):
+    """Write affinities of a cell that splits: in each round one value off the diagonal."""
+    tasks = "sdnkt"
+    rows = [
+        {"round": number, "recipient": row, "source": column, "count": 1,
+         "mean": 5.0 if row == column else value}
+        for number, value in enumerate(values) for row in tasks for column in tasks
+    ]  # fmt: skip
+    (folder / "affinity").mkdir(exist_ok=True)
+    write_csv(folder / "affinity" / "mas-splits-2-s0-r0_rounds.csv", AFFINITY_ROUNDS, rows)
+
+
+def test_affinities_of_all_rounds_share_one_scale(make_run):
+    """The largest value off the diagonal of any round, 0.004, is the end of every scale."""
+    folder = make_run(seeds=1)
+    (none,) = affinity_rounds.drawings(load_run(folder))
+    assert isinstance(none, NotDrawn)
+    with_rounds(folder, [0.001, -0.004, 0.002])
+    (outcome,) = affinity_rounds.drawings(load_run(folder))
+    figure = Figure()
+    outcome.paint(figure, 3.5)
+    images = [image for ax in figure.axes for image in ax.images]
+    assert len(images) == 3
+    assert {image.get_clim() for image in images} == {(-4.0, 4.0)}
+    assert [round(float(image.get_array()[0, 1]), 6) for image in images] == [1.0, -4.0, 2.0]
+    assert any("10⁻³" in ax.get_ylabel() for ax in figure.axes)
+
+
+def test_of_many_rounds_the_first_and_the_last_are_among_those_shown(make_run):
+    """Fourteen rounds do not fit: six of them, evenly spread."""
+    folder = make_run(seeds=1)
+    with_rounds(folder, [0.001] * 14)
+    rounds = load_run(folder).affinity_rounds("mas-splits-2-s0-r0")
+    shown = sorted(set(affinity_rounds.shown_rounds(rounds)["round"]))
+    assert len(shown) == affinity_rounds.MOST_ROUNDS
+    assert (shown[0], shown[-1]) == (0, 13)
