@@ -40,6 +40,30 @@ class Value:
         return self.mean + (self.half_width or 0.0)
 
 
+@dataclass(frozen=True)
+class Ratio(Value):
+    """Hold a ratio with an interval that need not be symmetric; `half_width` is half of it."""
+
+    lower: float | None = None
+    upper: float | None = None
+
+    @classmethod
+    def between(cls, ratio: float, lower: float | None, upper: float | None, n: int) -> Ratio:
+        """Return a ratio with the bounds of its interval, None for one pair."""
+        half = None if lower is None or upper is None else (upper - lower) / 2
+        return cls(ratio, half, n, lower, upper)
+
+    @property
+    def low(self) -> float:
+        """Return the lower bound, the ratio itself for one pair."""
+        return self.mean if self.lower is None else self.lower
+
+    @property
+    def high(self) -> float:
+        """Return the upper bound, the ratio itself for one pair."""
+        return self.mean if self.upper is None else self.upper
+
+
 def summarise(values: Iterable[float], scale: float = 1.0) -> Value | None:
     """Return mean and 95 % half-width of the finite values times `scale`; None without any."""
     array = finite(list(values)) * scale

@@ -61,16 +61,17 @@ class Comparison:
 
 def sentences(run: Run) -> list[str]:
     """Return the verdict on a run read from disk."""
-    return _sentences(_plain_rows(run), run_comparisons(run), run.manifest.quick)
+    return _sentences(plain_rows(run), run_comparisons(run), run.manifest.quick)
 
 
 @lru_cache(maxsize=256)
 def run_comparisons(run: Run) -> tuple[Comparison, ...]:
     """Return every comparison with the reference that a run read from disk allows."""
-    return tuple(_all_comparisons(_plain_rows(run)))
+    return tuple(_all_comparisons(plain_rows(run)))
 
 
-def _plain_rows(run: Run) -> list[Row]:
+def plain_rows(run: Run) -> list[Row]:
+    """Return the cells of a run as plain rows, None for what is missing."""
     rows = run.cells.astype(object).where(run.cells.notna(), None).to_dict(orient="records")
     return [{str(key): value for key, value in row.items()} for row in rows]
 
@@ -111,14 +112,16 @@ def _sentences(rows: Sequence[Row], found: Sequence[Comparison], quick: bool) ->
     return words + _hedges(rows, found, quick)
 
 
-def comparisons(done: Sequence[Row], methods: Sequence[str]) -> list[Comparison]:
+def comparisons(
+    done: Sequence[Row], methods: Sequence[str], reference: str = REFERENCE
+) -> list[Comparison]:
     """Return every paired comparison with the reference that the finished rows allow."""
     found: list[Comparison] = []
     raw: list[float | None] = []
     for method in methods:
         for quantity, column in _quantities(done):
             values = _by_seed(done, method, column)
-            logs = paired_log_ratios(values, _by_seed(done, REFERENCE, column)).tolist()
+            logs = paired_log_ratios(values, _by_seed(done, reference, column)).tolist()
             if not logs:
                 continue
             rng = np.random.default_rng(BOOTSTRAP_SEED)

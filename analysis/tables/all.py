@@ -12,6 +12,7 @@ from analysis.tables.phases import phase_tables
 from analysis.tables.setup import settings_table, setup_table
 from analysis.tables.table import Table
 from analysis.tables.tasks import all_measures_table, measure_table, task_loss_table
+from analysis.tables.variants import variant_table
 
 
 def all_tables(runs: Sequence[Run]) -> list[Table]:
@@ -24,6 +25,7 @@ def all_tables(runs: Sequence[Run]) -> list[Table]:
         *phase_tables(runs),
         setup_table(runs),
         pair_table(runs),
+        variant_table(runs),
         settings_table(runs),
         cost_table(runs),
     ]

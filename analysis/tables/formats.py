@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 from io import StringIO
 
-from analysis.numbers import Value
+from analysis.numbers import Ratio, Value
 from analysis.tables.table import Content, Field, Heading, Table, display_rows, footnote_letter
 from analysis.tables.text import (
     comment_safe,
@@ -29,12 +29,16 @@ def to_csv(table: Table) -> str:
     for index, heading in enumerate(table.headings):
         header.append(heading.key)
         if table.is_numeric(index):
-            header += [f"{heading.key}_half_width_95", f"{heading.key}_n"]
+            spread = ("low_95", "high_95") if table.has_bounds(index) else ("half_width_95",)
+            header += [f"{heading.key}_{ending}" for ending in (*spread, "n")]
     lines = [header]
     for row in table.rows:
         line: list[str] = []
         for index, content in enumerate(row):
-            line += _csv_fields(content, table.is_numeric(index))
+            if table.has_bounds(index):
+                line += _ratio_fields(content)
+            else:
+                line += _csv_fields(content, table.is_numeric(index))
         lines.append(line)
     out = StringIO()
     csv.writer(out, lineterminator="\n").writerows(lines)
@@ -89,6 +93,13 @@ def to_latex(table: Table) -> str:
     return "\n".join([*lines, r"\end{tabular}"]) + "\n"
 
 
+def _ratio_fields(content: Content) -> list[str]:
+    if not isinstance(content, Ratio):
+        return ["", "", "", ""]
+    bounds = ["" if bound is None else repr(bound) for bound in (content.lower, content.upper)]
+    return [repr(content.mean), *bounds, str(content.n)]
+
+
 def _csv_fields(content: Content, numeric: bool) -> list[str]:
     if isinstance(content, Value):
         half = "" if content.half_width is None else repr(content.half_width)
@@ -127,6 +138,7 @@ def _latex_field(field: Field, wide: bool) -> str:
         text += rf"\textsuperscript{{{field.mark}}}"
         return rf"\multicolumn{{2}}{{c}}{{{text}}}" if wide else text
     spread = rf"\,$\pm$\,{field.spread}" if field.spread else ""
+    spread = rf"~({latex_escape(field.spread)})" if field.bounds else spread
     if field.rank == 1:
         text, spread = rf"\textbf{{{text}}}", rf"\textbf{{{spread}}}" if spread else ""
     if field.rank == 2:

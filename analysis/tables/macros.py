@@ -30,8 +30,10 @@ def to_macros(tables: Sequence[Table]) -> str:
                     continue
                 stem = macro_name(table.name, name, table.headings[index].key)
                 n = getattr(contents[index], "n", None)
-                pairs = [("", field.text), ("HalfWidth", field.spread), ("N", n and str(n))]
-                for ending, text in pairs:
+                spread = [("HalfWidth", field.spread)]
+                if field.bounds:
+                    spread = [("Low", field.bounds[0]), ("High", field.bounds[1])]
+                for ending, text in [("", field.text), *spread, ("N", n and str(n))]:
                     if text:
                         lines.append(_command(stem + ending, text, used))
     return "\n".join(lines) + "\n"

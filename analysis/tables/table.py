@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.numbers import Value
+from analysis.numbers import Ratio, Value
 
 NOISE = 1e-9
 NOT_RECORDED = "No value was recorded."
@@ -79,6 +79,10 @@ class Table:
         """Tell whether a column holds values."""
         return any(isinstance(row[index], Value) for row in self.rows)
 
+    def has_bounds(self, index: int) -> bool:
+        """Tell whether a column holds ratios with bounds."""
+        return any(isinstance(row[index], Ratio) for row in self.rows)
+
     def begins_group(self, number: int) -> bool:
         """Tell whether a row is the first of its ranked group or of the references."""
         if self.reference_rows and number == len(self.rows) - self.reference_rows:
@@ -100,19 +104,23 @@ class Field:
 
     Attributes:
         text: the mean or the text; an en dash if absent.
-        spread: the half-width, empty without one.
+        spread: the half-width, or the bounds of a ratio; empty without one.
         mark: letter of the footnote, empty without one.
         rank: 1 for the best of the column, 2 for the second, 0 otherwise; ties have no rank.
+        bounds: the bounds of a ratio one by one, None of other values.
     """
 
     text: str
     spread: str = ""
     mark: str = ""
     rank: int = 0
+    bounds: tuple[str, str] | None = None
 
     @property
     def plain(self) -> str:
-        """Return mean and half-width as one text."""
+        """Return mean and half-width, or ratio and bounds, as one text."""
+        if self.bounds:
+            return f"{self.text} ({self.spread})"
         return f"{self.text} ± {self.spread}" if self.spread else self.text
 
 
@@ -200,6 +208,10 @@ def _apart(values: dict[int, Value], chosen: int) -> bool:
 
 
 def _field(content: Content, decimals: int, rank: int, letters: dict[str, str]) -> Field:
+    if isinstance(content, Ratio) and content.half_width is not None:
+        low, high = (plain_number(bound, decimals) for bound in (content.low, content.high))
+        text = plain_number(content.mean, decimals)
+        return Field(text, f"{low}–{high}", rank=rank, bounds=(low, high))
     if isinstance(content, Value):
         half = content.half_width
         spread = "" if half is None else plain_number(half, decimals)
