@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from analysis.basis import note_text
 from analysis.figures.affinity import draw_colours, power_of_thousand, prepare, scale_label
@@ -53,19 +54,20 @@ def paint(figure: Figure, _width_in: float, drawn: pd.DataFrame, groups: list[st
     others = drawn.loc[drawn["recipient"] != drawn["source"], "mean"].abs()
     limit = float(others.max()) if len(others) and others.max() > 0 else 1.0
     power = power_of_thousand(limit)
-    image = None
+    images: list[AxesImage] = []
     for ax, number in zip(panels.flat, numbers, strict=False):
         own = drawn[drawn["round"] == number]
         tasks = list(dict.fromkeys(own["recipient"]))
         matrix = own.pivot(index="recipient", columns="source", values="mean").loc[tasks, tasks]
-        image = draw_colours(ax, prepare(matrix / 10.0**power, groups), groups, limit / 10.0**power)
+        shown = prepare(matrix / 10.0**power, groups)
+        images.append(draw_colours(ax, shown, groups, limit / 10.0**power))
         ax.annotate(
             f"round {number + 1}", xy=(0.5, 1), xycoords="axes fraction", xytext=(0, 2),
             textcoords="offset points", ha="center", va="bottom", fontsize=SMALL_PT,
         )  # fmt: skip
     for ax in list(panels.flat)[len(numbers) :]:
         ax.set_visible(False)
-    bar = figure.colorbar(image, ax=panels, shrink=0.9, pad=0.03)
+    bar = figure.colorbar(images[0], ax=panels, shrink=0.9, pad=0.03)
     bar.set_label(scale_label(power))
     bar.outline.set_linewidth(0.5)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -155,7 +156,12 @@ def _draw_looks(ax: Axes, looks: pd.DataFrame) -> None:
     warm = looks[looks["temperature_c"].notna()]
     if len(warm):
         twin = ax.twinx()
-        style = {"color": HEAT_COLOUR, "linewidth": 0.9, "marker": ".", "markersize": 3.0}
+        style: dict[str, Any] = {
+            "color": HEAT_COLOUR,
+            "linewidth": 0.9,
+            "marker": ".",
+            "markersize": 3.0,
+        }
         twin.plot(warm["t_s"], warm["temperature_c"], **style)
         twin.set_ylabel("Temperature (°C)", color=HEAT_COLOUR, fontsize=TEXT_PT)
         twin.tick_params(axis="y", colors=HEAT_COLOUR)

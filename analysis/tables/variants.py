@@ -44,10 +44,8 @@ def variant_table(runs: Sequence[Run]) -> Table | None:
         others = [m for m in _methods(rows) if m in {family, REFERENCE} or _belongs(m, family)]
         ratios = [_ratios(done, others, reference) for reference in (family, REFERENCE)]
         quantities = quantities or list(dict.fromkeys(quantity for _, quantity in ratios[0]))
-        lines = [
-            _line(method, family, ratios, quantities, rows)
-            for method in _ranked(others, family, ratios[0])
-        ]
+        ranked = _ranked(others, family, ratios[0])
+        lines = [_line(method, family, ratios, quantities, rows) for method in ranked]
         found.append((names[run.run_id], lines))
     words = dict.fromkeys(family for _, family in families)
     start = [Heading("run", "Run")] if keyed else []
