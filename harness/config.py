@@ -27,10 +27,14 @@ from harness.methods.schedule import Setting
 from harness.protocol import PROTOCOLS, RELEASE, REPAIRED
 from harness.running.cooling import parse_cool_down
 from harness.running.order import ORDERS
+from models.execution import parse_execution
 from models.registry import MODELS
 from models.tasks import LOSSES, TASKS
 
 MOST_SEEDS = 10_000
+
+AUTO = "auto"
+"""Of `step`: what a calibration of the host finds fastest."""
 
 
 def _option(default: Any, meaning: str, *, metavar: str = "N") -> Any:  # noqa: ANN401
@@ -85,6 +89,10 @@ class RunConfig:
     seeds: tuple[int, ...] = _option((0,), "learning seeds, as in 0-4 or 0,2,7", metavar="LIST")
     repeats: int = _option(1, "measurements of every seed")
     threads: int = _option(0, "processor threads; 0 is all that device and host have")
+    step: str = _option(
+        AUTO, "how training steps are executed: auto (the fastest here), plain, or words as in"
+        " bf16+channels-last+fused", metavar="HOW",
+    )  # fmt: skip
     idle_s: float = _option(3.0, "seconds of idle power before and after, if a meter is there")
     rate_hz: float = _option(10.0, "samples per second asked of the meter")
     order: str = _option(
@@ -161,7 +169,7 @@ def without_home(text: str) -> str:
 
 QUICK: Mapping[str, Any] = {
     "clients": 6, "images": 32, "unseen_buildings": 1, "unseen_images": 8, "clients_per_round": 2,
-    "rounds": 8, "batch_size": 4, "evaluate_every": 4, "idle_s": 1.0,
+    "rounds": 8, "batch_size": 4, "evaluate_every": 4, "idle_s": 1.0, "step": "plain",
 }  # fmt: skip
 """What `--quick` changes, unless the option is given too."""
 
@@ -267,6 +275,7 @@ def make_config(given: Mapping[str, Any], from_file: Mapping[str, Any] | None = 
     base = {**(QUICK if chosen.get("quick") else {})}
     if chosen.get("protocol") == RELEASE.name:
         base["loss"] = RELEASE.name
+        base["step"] = "plain"
     config = _with_data(RunConfig(**{**base, **chosen}), chosen)
     if "methods" not in chosen:  # nobody asked for three splits of two tasks
         possible = [s.text for s in config.method_specs() if not s.problems(config.setting)]
@@ -315,6 +324,11 @@ def _problems(config: RunConfig) -> list[HarnessError]:
         and (config.data == SCENES or name not in _OF_SCENES)
     ]
     found += _seed_problems(config)
+    if config.step != AUTO:
+        try:
+            parse_execution(config.step)
+        except ValueError as error:
+            found.append(UsageError(f"--step {config.step}: {error}"))
     try:
         parse_cool_down(config.cool_down)
     except UsageError as error:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harness.running.plan import Estimate
     from harness.running.recorder import Progress
     from harness.running.session import RunSummary
+    from harness.running.step_choice import StepChoice
     from harness.running.target import Target
 
 Row = Mapping[str, object]
@@ -87,6 +88,23 @@ class RunScreen:
         width = min(self._console.width, 100)
         hanging = partial(textwrap.fill, width=width, subsequent_indent=" " * 9)
         self._print("\n".join(map(hanging, lines)))
+
+    def calibrating(self) -> None:
+        """Print that steps are timed to find the fastest way; it takes seconds."""
+        self._print("Timing training steps to find the fastest way here; later runs know it.")
+
+    def step_unknown(self) -> None:
+        """Print that the estimate is that of plain steps."""
+        self._filled("Step     not calibrated yet: the estimate below is that of plain steps")
+
+    def step(self, step: StepChoice) -> None:
+        """Print how training steps are executed, and from what that follows."""
+        self._filled(f"Step     {step_words(step)}")
+        if step.doubtful:
+            self._filled(
+                "Note     other programs were at work while steps were timed, so the choice may not"
+                " be the best and the number of threads was not judged: --calibrate times anew"
+            )
 
     def estimate(self, expected: Estimate, results_bytes: float) -> None:
         """Print the expected cost and where the expectation comes from."""
@@ -203,6 +221,11 @@ class RunScreen:
             self._bars.remove_task(self._bar)
             self._bar = None
 
+    def _filled(self, text: str) -> None:
+        """Print a line that begins with a word of the plan, wrapped under its text."""
+        width = min(self._console.width, 100)
+        self._print(textwrap.fill(text, width, subsequent_indent=" " * 9))
+
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -226,6 +249,17 @@ def cell_text(value: object, form: str) -> str:
     if value is None:
         return "–"
     return format(value, form) if form else str(value)
+
+
+def step_words(step: StepChoice) -> str:
+    """Say how steps are executed, by how much that is faster than plain, and why it is so."""
+    words = "plain" if step.plain else step.execution.text.replace("+", ", ")
+    words += f", {_count(step.threads, 'thread')}"
+    if step.gain is None:
+        return f"{words} (as asked)"
+    date = str(step.calibrated.get("made", ""))[:10]
+    gain = f"{step.gain:.2f}× the speed of plain" if step.gain != 1.0 else "nothing is faster"
+    return f"{words} ({gain}, by a calibration of {date}; manifest: step)"
 
 
 def energy_words(target: Target) -> str:

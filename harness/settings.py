@@ -9,10 +9,11 @@ from harness.federated.client import LocalTraining
 from harness.federated.descent import Descent
 from harness.federated.local import Federation
 from harness.protocol import PROTOCOLS
+from models.execution import PLAIN, Execution
 from models.losses import TaskLoss, named
 
 
-def federation(config: RunConfig) -> Federation:
+def federation(config: RunConfig, execution: Execution = PLAIN) -> Federation:
     """Return the settings of the federated engine."""
     training = LocalTraining(
         epochs=config.epochs,
@@ -21,6 +22,7 @@ def federation(config: RunConfig) -> Federation:
         weight_decay=config.weight_decay,
         look_ahead_every=config.look_ahead_every,
         protocol=PROTOCOLS[config.protocol],
+        execution=execution,
     )
     return Federation(
         clients_per_round=config.clients_per_round,

@@ -24,9 +24,9 @@ def decode_apart(
     Gradients of weight × loss are added to the decoder's `.grad`; the yielded gradient is that of
     weight × loss in the encoder's output. The loss itself is not weighted.
     """
-    for task, decoder in net.decoders.items():
+    for task in net.tasks:
         shared = features.detach().requires_grad_()
-        loss = net.loss(task, decoder(shared), targets[task])
+        loss = net.loss(task, net.decode(task, shared), targets[task])
         (weights[task] * loss).backward()  # type: ignore[no-untyped-call]
         gradient = shared.grad
         assert gradient is not None

@@ -30,7 +30,7 @@ class BalancedStep:
         Returns each task's detached loss.
         """
         net = self._net
-        features: Tensor = net.encoder(images)
+        features = net.encode(images)
         plain = dict.fromkeys(net.tasks, 1.0)
         losses: dict[str, Tensor] = {}
         gradients: list[Tensor] = []

@@ -32,7 +32,7 @@ class GradNormStep:
 
     def __call__(self, images: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Add the gradients of Σ w_i·L_i to `.grad`; return each task's unweighted loss."""
-        features: Tensor = self._net.encoder(images)
+        features = self._net.encode(images)
         losses: dict[str, Tensor] = {}
         norms: dict[str, float] = {}
         total: Tensor | None = None

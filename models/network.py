@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from models.execution import PLAIN, Execution
 from models.losses import TaskLoss, task_loss
 from models.tasks import TASKS
 
@@ -43,6 +45,8 @@ class MultiTaskNet(nn.Module):
         self.encoder = encoder
         self.decoders = nn.ModuleDict(decoders)
         self.loss = loss
+        self.execution = PLAIN
+        self._format = _FORMATS[PLAIN.memory_format]
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -58,10 +62,35 @@ class MultiTaskNet(nn.Module):
         """
         return 1.0 / math.sqrt(len(self.decoders))
 
+    def execute_as(self, execution: Execution) -> MultiTaskNet:
+        """Take weights into a memory layout and run training passes in a precision; return self."""
+        self.execution = execution
+        self._format = _FORMATS[execution.memory_format]
+        self.to(memory_format=self._format)  # type: ignore[call-overload]
+        return self
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the features of images for a training step, as this network is executed; fp32."""
+        with self._precision():
+            features: Tensor = self.encoder(images.contiguous(memory_format=self._format))
+        return features.float() if self.execution.reduced else features
+
+    def decode(self, task: str, features: Tensor) -> Tensor:
+        """Return a task's prediction for a training step, as this network is executed; fp32."""
+        with self._precision():
+            prediction: Tensor = self.decoders[task](features)
+        return prediction.float() if self.execution.reduced else prediction
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.execution.reduced)
+
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the prediction of every task for images of shape (N, 3, H, W)."""
-        features = self.encoder(images)
+        """Return the prediction of every task for images of shape (N, 3, H, W), in fp32."""
+        features = self.encoder(images.contiguous(memory_format=self._format))
         return {task: decoder(features) for task, decoder in self.decoders.items()}
+
+
+_FORMATS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 
 def build(
@@ -82,7 +111,7 @@ def build(
         )
         for task in tasks
     }
-    return MultiTaskNet(encoder, decoders, loss).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return MultiTaskNet(encoder, decoders, loss).execute_as(PLAIN)
 
 
 def _seeded(

@@ -27,7 +27,7 @@ class ProjectedStep:
     def __call__(self, images: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Add decoder gradients and the projected encoder gradient to `.grad`; return losses."""
         net = self._net
-        features: Tensor = net.encoder(images)
+        features = net.encode(images)
         plain = dict.fromkeys(net.tasks, 1.0)
         parts = list(decode_apart(net, features, targets, plain))
         parameters = list(net.encoder.parameters())

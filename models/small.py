@@ -33,6 +33,8 @@ class WithPosition(nn.Module):
         columns = torch.linspace(-1.0, 1.0, width, dtype=images.dtype, device=images.device)
         position = torch.stack(torch.meshgrid(rows, columns, indexing="ij")) * POSITION_SCALE
         both = torch.cat([images - 0.5, position.expand(n, 2, height, width)], dim=1)
+        if images.is_contiguous(memory_format=torch.contiguous_format):
+            return both.contiguous()
         return both.contiguous(memory_format=torch.channels_last)
 
 

@@ -22,11 +22,11 @@ def accumulate_gradients(
     The encoder's share is scaled by `net.encoder_gradient_scale`. Returns each task's detached
     scalar loss on the batch.
     """
-    features: Tensor = net.encoder(images)
+    features = net.encode(images)
     shared = features.detach().requires_grad_()
     losses: dict[str, Tensor] = {}
-    for task, decoder in net.decoders.items():
-        loss = net.loss(task, decoder(shared), targets[task])
+    for task in net.tasks:
+        loss = net.loss(task, net.decode(task, shared), targets[task])
         loss.backward()  # type: ignore[no-untyped-call]
         losses[task] = loss.detach()
     gradient = shared.grad

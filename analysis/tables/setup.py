@@ -44,6 +44,7 @@ def setup_facts(run: Run) -> Facts:
         "Board": manifest.text("host", "model"),
         "Cores": manifest.text("host", "cores"),
         "Training threads": _known(manifest.raw.get("threads")),
+        "Training step": manifest.text("step", "execution"),
         "Memory": _gigabytes(manifest.section("host").get("memory_bytes")),
         "Kernel": manifest.text("host", "kernel"),
         "Virtual machine": manifest.text("host", "virtual"),

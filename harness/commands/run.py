@@ -11,6 +11,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.config import PATHS, RunConfig, check_values
 from harness.errors import (
@@ -25,6 +26,13 @@ from harness.evidence.claims import PAIRS_FOR_A_TEST
 from harness.options import Parser, add_config_options, config_from, run_command
 from harness.run_folder.resume import Start, read_manifest, unfinished
 from harness.running.limits import Limits, parse_energy_j, parse_time_s
+from models.execution import PLAIN
+
+if TYPE_CHECKING:
+    from harness.running.step_choice import StepChoice
+    from harness.running.target import Target
+    from harness.screen import RunScreen
+    from models.network import Architecture
 
 EPILOG = """A run that was stopped, by whatever, goes on where it was when the same command is typed
 again. exit status: 0 done, 2 wrong usage, 3 device or meter missing, 5 some cells failed, 7 damaged
@@ -55,11 +63,15 @@ class _Wishes:
     limits: Limits
     dry: bool
     report: bool
+    calibrate: bool
 
 
 def _add_own_options(parser: Parser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show plan and estimate, then stop")
     parser.add_argument("--no-report", action="store_true", help="write results without the report")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="measure anew which way of --step auto is fastest"
+    )
     parser.add_argument(
         "--fresh", action="store_true", help="start a new run even if one could go on"
     )
@@ -101,7 +113,9 @@ def _wishes(parsed: Namespace) -> _Wishes:
         parse_energy_j(parsed.max_energy) if parsed.max_energy is not None else None,
     )
     resume = None if parsed.resume is None else _resumed(parsed)
-    return _Wishes(Start(parsed.fresh, resume), limits, parsed.dry_run, not parsed.no_report)
+    return _Wishes(
+        Start(parsed.fresh, resume), limits, parsed.dry_run, not parsed.no_report, parsed.calibrate
+    )
 
 
 def _run(config: RunConfig, wishes: _Wishes, words: Sequence[str]) -> int:
@@ -127,7 +141,9 @@ def _run(config: RunConfig, wishes: _Wishes, words: Sequence[str]) -> int:
         session.prepare_torch(target.threads)
         network = architecture(config.model)
         with memory_errors():
-            expected = modelling.estimate(config, target, network)
+            step = _step(config, target, network, wishes, screen)
+            session.prepare_torch(step.threads)
+            expected = modelling.estimate(config, target, network, step.execution)
             needed = disk.results_bytes(config, network, expected.time_s)
             screen.estimate(expected, needed)
             disk.check_space(Path(config.out), needed)
@@ -145,6 +161,33 @@ def _run(config: RunConfig, wishes: _Wishes, words: Sequence[str]) -> int:
         page = _report(summary.path) if wishes.report and summary.done else None
         screen.goodbye(summary, page, _next_command(config, words))
     return EXIT_CELLS_FAILED if summary.failed else EXIT_DONE
+
+
+def _step(
+    config: RunConfig,
+    target: Target,
+    network: Architecture,
+    wishes: _Wishes,
+    screen: RunScreen,
+) -> StepChoice:
+    """Settle how steps are executed and say so; a dry run measures nothing for it."""
+    from harness.running import step_choice  # noqa: PLC0415 - imports torch
+
+    earlier = wishes.start.resume
+    if wishes.start == Start():
+        earlier = unfinished(Path(config.out), config.digest())
+    step = step_choice.recorded_choice(read_manifest(earlier)) if earlier is not None else None
+    if step is None and not wishes.calibrate:
+        step = step_choice.known_choice(config, target)
+    if step is None and wishes.dry:
+        step = step_choice.StepChoice(PLAIN, target.threads, config.step)
+        screen.step_unknown()
+        return step
+    if step is None:
+        screen.calibrating()
+        step = step_choice.choose_step(config, target, network, anew=wishes.calibrate)
+    screen.step(step)
+    return step
 
 
 def _same_command(words: Sequence[str]) -> str:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.evidence.reading import RunFiles
+from models.execution import PLAIN
 
 FREE_CONFIG = {
     "methods", "seeds", "repeats", "out", "cache", "device", "meter", "require_device",
-    "require_meter",
+    "require_meter", "step",
 }  # fmt: skip
-"""What is compared, where files lie, how often it was measured; device and meter count as found."""
+"""What is compared, where files lie, how often it was measured; device, meter and the way steps are
+executed count as found."""
 
 PASSING_HOST = {"description", "matches_device", "temperature_c", "kernel"}
 """What says the same in other words, or changes from run to run without changing the host."""
@@ -56,6 +58,7 @@ def facts(run: RunFiles) -> dict[str, str]:
         "device": _text(run.section("device").get("name")),
         "host is the device": _text(host.get("matches_device")),
         "training threads": _text(run.manifest.get("threads")),
+        "training step": _text(run.section("step").get("execution") or PLAIN.text),
         "quick run": _text(run.manifest.get("quick")),
         "data checksum": _text(data.get("checksum")),
     }

@@ -60,12 +60,14 @@ class Apart:
     """Hold what one batch gives for every task: its loss and its scaled encoder gradient.
 
     Gradients are those of the parameters from `first_used` on. Beside the scale that all share,
-    balanced training scales each by one of `factors`, empty if there are none.
+    balanced training scales each by one of `factors`, empty if there are none. Losses are `rounded`
+    if they come from passes in less than fp32.
     """
 
     losses: Mapping[str, float]
     gradients: Sequence[Gradient]
     factors: Sequence[float] = ()
+    rounded: bool = False
 
 
 def look_ahead(
@@ -104,7 +106,7 @@ class MeasuredStep:
         """Run the training step's passes: encoder and decoders forward and backward."""
         self._net = net
         images, targets = batch
-        self._features: Tensor = net.encoder(images)
+        self._features = net.encode(images)
         self.losses: dict[str, Tensor] = {}
         self._apart: list[Tensor] = []
         for task, loss, gradient in decode_apart(
@@ -144,7 +146,8 @@ class MeasuredStep:
                 left.sub_(gradient)
         found[largest] = rest
         losses = {task: float(loss) for task, loss in self.losses.items()}
-        return Apart(losses, [found[i] for i in range(len(norms))], self._factors)
+        gradients = [found[i] for i in range(len(norms))]
+        return Apart(losses, gradients, self._factors, self._net.execution.reduced)
 
 
 def velocity_of(net: MultiTaskNet, optimizer: torch.optim.Optimizer) -> Gradient | None:
@@ -169,6 +172,11 @@ def affinity(
     if ahead.mode == "linear":
         return _linear(net, ahead.learning_rate, apart, drift)
     names = [name for name, _ in net.encoder.named_parameters()]
+    before = apart.losses
+    if apart.rounded:  # a step's effect is smaller than what coarse rounding changes
+        with torch.no_grad():
+            own = dict(zip(names, parameters, strict=True))
+            before = _losses(net, own, batch, moves_statistics=False)
     result = np.empty((len(net.tasks), len(net.tasks)))
     for column, gradient in enumerate(apart.gradients):
         with torch.no_grad():
@@ -177,7 +185,7 @@ def affinity(
                 for name, p, g, d in zip(names, parameters, gradient, drift, strict=True)
             }
             after = _losses(net, moved, batch, moves_statistics=ahead.moves_statistics)
-        result[:, column] = [_effect(apart.losses[t], after[t]) for t in net.tasks]
+        result[:, column] = [_effect(before[t], after[t]) for t in net.tasks]
     return result
 
 

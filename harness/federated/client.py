@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from harness.federated.affinity import ClientAffinity, Epoch, Matrix, client_mean
@@ -24,7 +23,9 @@ from harness.federated.observer import Observer
 from harness.federated.steps import training_step
 from harness.federated.work import looking_ahead, shares_gradients, training
 from harness.protocol import REPAIRED, Protocol
+from models.execution import PLAIN, Execution
 from models.network import MultiTaskNet
+from models.optimizer import descent
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class LocalTraining:
     """Fix how a client trains: SGD as in the MAS paper, a fresh optimizer every round.
 
     `rule` replaces plain descent on the summed loss, `affinity` says how affinity is measured; jobs
-    that ask for either set them.
+    that ask for either set them. `execution` is how the steps are carried out.
     """
 
     epochs: int
@@ -44,6 +45,7 @@ class LocalTraining:
     affinity: AffinityRule = field(default_factory=AffinityRule)
     nesterov: bool = False
     protocol: Protocol = REPAIRED
+    execution: Execution = PLAIN
 
     @property
     def period(self) -> int:
@@ -123,8 +125,9 @@ class _Client:
         self._observer = observer
         self._ahead = settings.look_ahead(learning_rate)
         self._step = training_step(net, settings.rule, order)
-        self._optimizer = torch.optim.SGD(
-            net.parameters(),
+        self._optimizer = descent(
+            net,
+            settings.execution,
             lr=learning_rate,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
@@ -147,7 +150,13 @@ class _Client:
         velocity = velocity_of(self._net, self._optimizer)
         rule = self._settings.rule
         shares = shares_gradients(rule)
-        work = looking_ahead(self._tasks, len(batch[0]), self._ahead.mode, shares=shares)
+        work = looking_ahead(
+            self._tasks,
+            len(batch[0]),
+            self._ahead.mode,
+            shares=shares,
+            rounded=self._settings.execution.reduced,
+        )
         if not shares:
             with self._observer.phase("affinity"):
                 looks.append(look_ahead(self._net, batch, self._ahead, velocity))

@@ -64,6 +64,7 @@ class LocalEngine:
         """Train one model on the job's tasks for its rounds, or for those that are left."""
         loss = named(self._federation.loss, masked=self._source.masked)
         net = build(self._architecture, job.tasks, self._seed, loss)
+        net.execute_as(self._federation.training.execution)
         state = self._keeper.recall(job)
         if state is None:
             if job.start is not None:

@@ -53,19 +53,24 @@ def shares_gradients(rule: LocalRule | None) -> bool:
     return rule is None or isinstance(rule, Balanced)
 
 
-def looking_ahead(tasks: str, images: int, mode: str = "exact", *, shares: bool = True) -> Work:
+def looking_ahead(
+    tasks: str, images: int, mode: str = "exact", *, shares: bool = True, rounded: bool = False
+) -> Work:
     """Return the work of one look-ahead over n tasks, beside the training step.
 
     Encoder: a backward per task, one of which is the training step's own, and with `exact` a
     forward per task. Decoder of each task, with `exact`: a forward per task whose step is tried.
     If it `shares` nothing with the training step: one more encoder forward and backward, and of
-    each decoder a forward and a backward to its input only.
+    each decoder a forward and a backward to its input only. If training steps are `rounded` to less
+    than fp32, `exact` takes the losses before the step anew: one more forward of every part.
     """
     n = len(tasks)
     tried = n if mode == "exact" else 0
     encoder, decoder = 2.0 * (n - 1) + tried, float(tried)
     if not shares:
         encoder, decoder = encoder + 3.0, decoder + 2.0
+    elif rounded and tried:
+        encoder, decoder = encoder + 1.0, decoder + 1.0
     return Work({ENCODER: encoder * images, **dict.fromkeys(tasks, decoder * images)})
 
 

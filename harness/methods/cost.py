@@ -19,7 +19,8 @@ from harness.federated.work import ENCODER, Work, looking_ahead, shares_gradient
 class Load:
     """Hold what the cost of a job depends on, beside the job: data, clients and local training.
 
-    `lengths` are the training images of every client.
+    `lengths` are the training images of every client; `rounded` says that steps are taken in less
+    than fp32, of which a look-ahead takes the losses anew.
     """
 
     lengths: Sequence[int]
@@ -27,6 +28,7 @@ class Load:
     epochs: int
     batch_size: int
     look_ahead_every: int
+    rounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,10 @@ def _client_cost(job: Job, load: Load, client: int, *, measuring: bool) -> Cost:
     return cost + Cost(
         look_aheads=len(looked),
         looking_ahead=looking_ahead(
-            job.tasks, sum(looked), job.affinity.mode, shares=shares_gradients(job.local)
+            job.tasks,
+            sum(looked),
+            job.affinity.mode,
+            shares=shares_gradients(job.local),
+            rounded=load.rounded,
         ),
     )

@@ -24,6 +24,7 @@ def describe_run(bench: Bench) -> dict[str, Any]:
         "energy_model": _energy_model(bench),
         "time_model": _time_model(bench),
         "calibration": asdict(bench.calibration),
+        "step": bench.step.as_dict(),
         "data": {
             "name": store.name,
             "version": store.version,

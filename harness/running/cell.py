@@ -29,6 +29,7 @@ from harness.running.phases import PhaseLog
 from harness.running.plan import cell_setting
 from harness.running.recorder import CellRecorder, Progress
 from harness.running.sharing import JobLibrary, Loan
+from harness.running.step_choice import StepChoice
 from harness.running.target import Target
 from harness.settings import federation
 from models.network import Architecture
@@ -62,10 +63,11 @@ class Bench:
     constants: Mapping[str, Mapping[str, float]]
     zero_s: float
     calibration: Calibration
+    step: StepChoice
 
     def engine(self, seed: int, recorder: CellRecorder, keeper: Keeper) -> Engine:
         """Return the engine that plays all clients on this host."""
-        settings = federation(self.config)
+        settings = federation(self.config, self.step.execution)
         return LocalEngine(self.source, self.architecture, settings, seed, recorder, keeper)
 
 

@@ -11,6 +11,7 @@ from harness.federated.work import ENCODER
 from harness.running.accounting import DeviceModel
 from harness.running.plan import Estimate, calibrate, planned_run
 from harness.running.target import Target
+from models.execution import PLAIN, Execution
 from models.network import Architecture, build
 from models.workload import forward_layers
 
@@ -41,10 +42,12 @@ def device_model(
     return DeviceModel(model, unit)
 
 
-def estimate(config: RunConfig, target: Target, architecture: Architecture) -> Estimate:
+def estimate(
+    config: RunConfig, target: Target, architecture: Architecture, execution: Execution = PLAIN
+) -> Estimate:
     """Time a few training steps and say what training and tests of the whole run will take."""
     work = planned_run(config)
-    seconds = calibrate(architecture, config).time_s(work)
+    seconds = calibrate(architecture, config, execution).time_s(work)
     power = power_model(target)
     device = device_model(target, config, architecture)
     if device is None:

@@ -17,11 +17,12 @@ from harness.federated.work import Work, evaluating
 from harness.methods.cost import Calibration, Load, job_cost
 from harness.methods.registry import MethodSpec
 from harness.methods.schedule import Setting, carry_out
+from models.execution import PLAIN, Execution
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.network import Architecture
+    from models.network import Architecture, MultiTaskNet
 
 CALIBRATION_STEPS = 3
 
@@ -91,41 +92,63 @@ def planned_work(job: Job, config: RunConfig, seed: int | None = None) -> Work:
 
 
 def calibrate(
-    architecture: Architecture, config: RunConfig, clock: Callable[[], float] = time.perf_counter
+    architecture: Architecture,
+    config: RunConfig,
+    execution: Execution = PLAIN,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Calibration:
     """Time a few training steps of one task and of all tasks on random images.
 
     With t₁ = E + D and tₙ = E + n·D the two parts follow; the fastest step of each counts, as the
     first ones pay for memory and caches.
     """
-    one = _step_time_s(architecture, config, config.tasks[0], clock)
+
+    def step_time_s(tasks: str) -> float:
+        return _step_time_s(build_for(architecture, tasks, config, execution), config, clock)
+
+    one = step_time_s(config.tasks[0])
     n = len(config.tasks)
     if n == 1:
         return Calibration(one / 3.0, 0.0)
-    merged = _step_time_s(architecture, config, config.tasks, clock)
+    merged = step_time_s(config.tasks)
     decoder = max((merged - one) / (n - 1), 0.0)
     return Calibration(max(one - decoder, 0.0) / 3.0, decoder / 3.0)
 
 
-def _step_time_s(
-    architecture: Architecture, config: RunConfig, tasks: str, clock: Callable[[], float]
-) -> float:
-    """Return the seconds per image of the fastest of a few training steps."""
-    import torch  # noqa: PLC0415 - planning on paper needs no torch
-
-    from models.losses import named  # noqa: PLC0415
+def build_for(
+    architecture: Architecture, tasks: str, config: RunConfig, execution: Execution
+) -> MultiTaskNet:
+    """Build a network to try steps on: the run's loss, in training mode."""
+    from models.losses import named  # noqa: PLC0415 - planning on paper needs no torch
     from models.network import build  # noqa: PLC0415
+
+    net = build(architecture, tasks, 0, named(config.loss, masked=False))
+    return net.execute_as(execution).train()
+
+
+def random_step(net: MultiTaskNet, config: RunConfig) -> Callable[[], None]:
+    """Return a training step on random images; it hardly moves the weights."""
+    from models.optimizer import descent  # noqa: PLC0415 - planning on paper needs no torch
     from models.step import accumulate_gradients  # noqa: PLC0415
 
-    net = build(architecture, tasks, 0, named(config.loss, masked=False)).train()
-    images, targets = random_batch(tasks, config.batch_size, config.size)
-    optimizer = torch.optim.SGD(net.parameters(), lr=1e-6, momentum=0.9)
-    times = []
-    for _ in range(CALIBRATION_STEPS):
-        start = clock()
+    images, targets = random_batch("".join(net.tasks), config.batch_size, config.size)
+    optimizer = descent(net, net.execution, lr=1e-6, momentum=0.9, weight_decay=1e-4)
+
+    def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         accumulate_gradients(net, images, targets)
         optimizer.step()
+
+    return step
+
+
+def _step_time_s(net: MultiTaskNet, config: RunConfig, clock: Callable[[], float]) -> float:
+    """Return the seconds per image of the fastest of a few training steps."""
+    step = random_step(net, config)
+    times = []
+    for _ in range(CALIBRATION_STEPS):
+        start = clock()
+        step()
         times.append(clock() - start)
     return min(times) / config.batch_size
 

@@ -52,6 +52,7 @@ from harness.running.phases import Label, PhaseLog
 from harness.running.plan import calibrate
 from harness.running.recorder import Progress
 from harness.running.sharing import JobLibrary
+from harness.running.step_choice import choose_step, recorded_choice
 from harness.running.target import Target, confine
 from harness.schema import REFERENCE
 from harness.settings import federation, task_loss
@@ -166,6 +167,9 @@ def run(
     constants = constant_predictor_losses(store, config.tasks, task_loss(config, store))
     who = identity(config, target, store)
     with claim(Path(config.out), who, config.as_dict(), start) as claimed:
+        step = recorded_choice(claimed.manifest) or choose_step(config, target, architecture)
+        torch.set_num_threads(step.threads)
+        target = replace(target, threads=step.threads)
         past = _past(claimed, target)
         boot = this_boot()
         sitting = next_sitting(past.sittings, past.last_moment_s(), boot, time.monotonic())
@@ -174,7 +178,7 @@ def run(
             confine(target)
             bench = Bench(
                 config, target, store, architecture, log, meter, accountant, constants,
-                sitting.zero_s, calibrate(architecture, config),
+                sitting.zero_s, calibrate(architecture, config, step.execution), step,
             )  # fmt: skip
             return _Run(bench, claimed, past, sitting, screen, limits).carry_out()
 
@@ -388,7 +392,7 @@ def warm_up(bench: Bench) -> None:
 
     Broken data or a loss that explodes ends it early; the cells that meet them will say so.
     """
-    settings = replace(federation(bench.config), clients_per_round=1)
+    settings = replace(federation(bench.config, bench.step.execution), clients_per_round=1)
     engine = LocalEngine(bench.source, bench.architecture, settings, 0, SilentObserver())
     with contextlib.suppress(DataError, DivergedError):
         engine.run(Job(bench.config.tasks, 1, measure_affinity=True))

@@ -18,7 +18,7 @@ OTHER = {
     "learning_rate": "0.5", "momentum": "0.5", "weight_decay": "0.001", "look_ahead_every": "3",
     "evaluate_every": "1", "seeds": "3-5", "repeats": "2", "threads": "1", "idle_s": "0",
     "rate_hz": "2", "out": "elsewhere", "cache": "here", "order": "fixed", "cool_down": "9",
-    "optimizer": "nesterov", "schedule": "hold",
+    "optimizer": "nesterov", "schedule": "hold", "step": "fp32+channels-last+fused",
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def test_every_option_changes_the_configuration(field) -> None:
     follows = {
         "quick": set(QUICK),
         "tasks": {"methods"},  # two tasks cannot be split in three
-        "protocol": {"loss"},  # a protocol brings its own along
+        "protocol": {"loss", "step"},  # a protocol brings its own along
     }
     allowed = {field.name} | follows.get(field.name, set())
     assert field.name in differing

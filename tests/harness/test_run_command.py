@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 TINY = [
     *("--clients", "3", "--images", "8", "--unseen-buildings", "1", "--unseen-images", "4"),
     *("--clients-per-round", "2", "--rounds", "3", "--batch-size", "2", "--evaluate-every", "1"),
-    *("--size", "32", "--idle-s", "0.5", "--threads", "1"),
+    *("--size", "32", "--idle-s", "0.5", "--threads", "1", "--step", "plain"),
 ]
 _WITHOUT_MAKE = {name: value for name, value in os.environ.items() if name != "MAKELEVEL"}
 CONSTANT_20_W = "simulated:kind=counter,shape=constant,high_w=20"

@@ -21,6 +21,7 @@ TINY = {
     "tasks": "sd", "methods": ("mas:splits=2", "independent"), "clients": 2, "images": 8,
     "unseen_buildings": 1, "unseen_images": 4, "clients_per_round": 2, "rounds": 3,
     "batch_size": 2, "evaluate_every": 1, "size": 32, "idle_s": 0.2, "threads": 1, "meter": "none",
+    "step": "plain",
 }  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def test_calibration_solves_for_encoder_and_decoder(tiny_architecture) -> None:
     config = make_config({"batch_size": 2, "size": 16})
     ticks = iter([0.0, 0.4] * 3 + [0.0, 1.2] * 3)
 
-    result = calibrate(tiny_architecture, config, lambda: next(ticks))
+    result = calibrate(tiny_architecture, config, clock=lambda: next(ticks))
 
     assert result.encoder_s == pytest.approx(0.2 / 2 / 3)
     assert result.decoder_s == pytest.approx(0.2 / 2 / 3)

@@ -1,0 +1,18 @@
+"""Make the optimizer of a training step in the implementation asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from models.execution import Execution
+from models.network import MultiTaskNet
+
+
+def descent(net: MultiTaskNet, execution: Execution, **settings: Any) -> torch.optim.SGD:  # noqa: ANN401 - torch's own
+    """Return SGD over all parameters; `settings` are those of `torch.optim.SGD`."""
+    kind = execution.optimizer
+    return torch.optim.SGD(
+        net.parameters(), foreach=kind == "foreach", fused=kind == "fused", **settings
+    )
