@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices.board_clocks import is_gpu
 from devices.board_counters import Counters, read_counters
 from devices.host import HostState, read_state, read_text
 from devices.programs import Programs
@@ -82,7 +83,7 @@ def read_board_state(root: Path, programs: Programs, own: Sequence[int] = ()) ->
     return BoardState(
         l4t=l4t,
         jetpack=jetpack_of(l4t),
-        power_mode=_power_mode(root, programs),
+        power_mode=read_power_mode(root, programs),
         clocks=parse_jetson_clocks(programs.ask("jetson_clocks", "--show")) or read_cpufreq(root),
         throttled_now=now,
         throttled_before=before,
@@ -133,7 +134,8 @@ def parse_nvpmodel_status(status: str, configuration: str) -> PowerMode | None:
     return PowerMode(names.get(number, ""), number)
 
 
-def _power_mode(root: Path, programs: Programs) -> PowerMode | None:
+def read_power_mode(root: Path, programs: Programs) -> PowerMode | None:
+    """Return the power mode that nvpmodel tells, or its files; None if there is none."""
     status = read_text(root / "var/lib/nvpmodel/status")
     return parse_nvpmodel(programs.ask("nvpmodel", "-q")) or parse_nvpmodel_status(
         status, read_text(root / "etc/nvpmodel.conf")
@@ -178,7 +180,7 @@ def _fixed_gpus(root: Path) -> list[bool]:
     found = []
     for folder in sorted((root / "sys/class/devfreq").glob("*")):
         least, greatest = (read_text(folder / f"{end}_freq") for end in ("min", "max"))
-        if re.search(r"gpu|\.g[a-z][0-9]{2}b$", folder.name) and least and greatest:
+        if is_gpu(folder.name) and least and greatest:
             found.append(least == greatest)
     return found
 

@@ -16,7 +16,8 @@ FREE_CONFIG = {
 """What is compared, where files lie, how often it was measured; device, meter and the way steps are
 executed count as found."""
 
-PASSING_HOST = {"description", "matches_device", "temperature_c", "kernel"}
+NOTED_HOST = ("kernel", "system", "l4t", "jetpack", "board_hash")
+PASSING_HOST = {"description", "matches_device", "temperature_c", "fan_pwm", *NOTED_HOST}
 """What says the same in other words, or changes from run to run without changing the host."""
 
 METER = ("name", "kind", "scope")
@@ -62,10 +63,19 @@ def facts(run: RunFiles) -> dict[str, str]:
         "quick run": _text(run.manifest.get("quick")),
         "data checksum": _text(data.get("checksum")),
     }
-    found |= {f"host {k}": _text(v) for k, v in host.items() if k not in PASSING_HOST}
+    found |= {f"host {k}": _text(v) for k, v in _pairs(host) if k not in PASSING_HOST}
     found |= {f"meter {k}": _text(meter.get(k)) if meter else "none" for k in METER}
     config = run.section("config")
     return found | {f"config {k}": _text(v) for k, v in config.items() if k not in FREE_CONFIG}
+
+
+def _pairs(host: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield the facts of a host, those of a table within it one by one."""
+    for key, value in host.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key} {inner}", each) for inner, each in value.items())
+        else:
+            yield key, value
 
 
 def model_facts(run: RunFiles) -> dict[str, str]:
@@ -81,7 +91,8 @@ def model_differences(first: RunFiles, second: RunFiles) -> list[Difference]:
 
 def _noted(run: RunFiles) -> dict[str, str]:
     pairs = [pair for name in NOTED for pair in _flat(name, run.section(name))]
-    return dict([*pairs, ("host kernel", _text(run.section("host").get("kernel")))])
+    host = run.section("host")
+    return dict([*pairs, *((f"host {name}", _text(host.get(name))) for name in NOTED_HOST)])
 
 
 def _flat(name: str, section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

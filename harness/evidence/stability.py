@@ -33,7 +33,8 @@ AGAIN = "then run the same command with --fresh."
 FLAGS: Mapping[str, tuple[Level, str, str]] = {
     "resumed": ("note", "broken off and gone on with; broken-off rounds were measured anew", ""),
     "warm-start": (
-        "unstable", "began warmer than the first cell", f"Raise --cool-down, {AGAIN}",
+        "unstable", "began warmer or at a higher power than the first cell",
+        f"Raise --cool-down, {AGAIN}",
     ),
     "throttled": ("unstable", "the board throttled itself", f"Cool the board, {AGAIN}"),
     "under-voltage": (

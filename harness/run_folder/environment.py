@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from devices.board_clocks import read_clock_limits, read_fan
+from devices.board_state import PowerMode, read_board_state, read_power_mode
+from devices.host import read_text
+from devices.programs import Programs
 from harness.config import without_home
+from harness.evidence.private import SERIAL_FILES
 from harness.running.target import Target, describe_host
 
 _PACKAGES = ("torch", "numpy", "safetensors", "pandas", "matplotlib")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def environment(target: Target) -> dict[str, Any]:
-    """Return host, software and source version for the manifest."""
+def environment(target: Target, root: Path = Path("/")) -> dict[str, Any]:
+    """Return host, software and source version for the manifest.
+
+    Board, power mode and clocks are those of the host whose files lie under `root`.
+    """
     host = target.host
+    board = read_board_state(root, Programs(root))
     return {
         "host": {
             "description": describe_host(host),
@@ -32,6 +43,14 @@ def environment(target: Target) -> dict[str, Any]:
             "virtual": host.virtual,
             "governor": host.state.governor,
             "temperature_c": host.state.temperature_c,
+            "power_mode": mode_words(board.power_mode),
+            "clocks_pinned": board.clocks.pinned if board.clocks else None,
+            "clock_limits_hz": read_clock_limits(root),
+            "fan_pwm": read_fan(root),
+            "system": _system(root),
+            "l4t": board.l4t,
+            "jetpack": board.jetpack,
+            "board_hash": board_hash(root),
         },
         "software": {
             "python": platform.python_version(),
@@ -39,6 +58,40 @@ def environment(target: Target) -> dict[str, Any]:
         },
         "source": source_version(),
     }
+
+
+def power_mode(root: Path = Path("/")) -> str | None:
+    """Return the power mode of the host in words; None if it has none or does not tell."""
+    return mode_words(read_power_mode(root, Programs(root)))
+
+
+def mode_words(mode: PowerMode | None) -> str | None:
+    """Return a power mode in words."""
+    if mode is None:
+        return None
+    number = "" if mode.number is None else f" ({mode.number})"
+    return f"{mode.name}{number}".strip()
+
+
+def _system(root: Path) -> str:
+    """Return the name of the operating system; empty if it gives itself none."""
+    found = re.search(
+        r'^PRETTY_NAME="?([^"\n]*)"?$', read_text(root / "etc/os-release"), re.MULTILINE
+    )
+    return found[1] if found else ""
+
+
+def board_hash(root: Path = Path("/")) -> str | None:
+    """Return a word that tells two boards of a kind apart; None if this one has no number.
+
+    It is 32 bits of a hash of the serial number: many serial numbers have the same, so that it
+    cannot be turned back.
+    """
+    for name in SERIAL_FILES:
+        serial = read_text(root / name).strip("\0 \n")
+        if serial:
+            return hashlib.sha256(f"mas-edge-harness {serial}".encode()).hexdigest()[:8]
+    return None
 
 
 def _version(package: str) -> str | None:
@@ -49,13 +102,18 @@ def _version(package: str) -> str | None:
 
 
 def source_version(checkout: Path = _CHECKOUT) -> dict[str, Any]:
-    """Return the commit and whether tracked files differ from it; empty outside a checkout."""
+    """Return the commit, and whether and by what tracked files differ; empty outside a checkout."""
     try:
         commit = _git(checkout, "rev-parse", "HEAD")
+        diff = _git(checkout, "diff", "HEAD")
         dirty = bool(_git(checkout, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.SubprocessError):
         return {}
-    return {"commit": commit, "dirty": dirty}
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "diff_sha256": hashlib.sha256(diff.encode()).hexdigest() if dirty else None,
+    }
 
 
 def _git(checkout: Path, *words: str) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from harness.config import RunConfig
 from harness.data.store import Store
-from harness.run_folder.environment import source_version
+from harness.run_folder.environment import power_mode, source_version
 from harness.running.target import Target, describe_host
 from harness.schema import SCHEMA_VERSION
 
 
-def identity(config: RunConfig, target: Target, store: Store) -> dict[str, Any]:
+def identity(
+    config: RunConfig, target: Target, store: Store, root: Path = Path("/")
+) -> dict[str, Any]:
     """Return the facts on which a run's numbers depend: with others it is another run."""
     return {
         "config": config.digest(),
@@ -21,6 +24,7 @@ def identity(config: RunConfig, target: Target, store: Store) -> dict[str, Any]:
         "device": target.profile.name,
         "host": describe_host(target.host),
         "threads": target.threads,
+        "power mode": power_mode(root),
         "meter": target.meter or "none",
         "data": store.checksum,
         "torch": str(torch.__version__),

@@ -52,6 +52,12 @@ class Instruments:
         self._cost = self._cost or self._collector_cost(segment.start_s, segment.end_s, "idle")
         return energy(streams, segment.start_s, segment.end_s) if streams else None
 
+    def power_since(self, start_s: float) -> float | None:
+        """Return the mean power of all rails of the total since a moment; None if unknown."""
+        end_s = time.monotonic()
+        streams = self.streams(end_s)
+        return idle_power_w(energy(streams, start_s, end_s)) if streams else None
+
     def describe(self) -> dict[str, Any] | None:
         """Return what the manifest says of the meter; None without one."""
         if self._collector is None:

@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -42,7 +42,7 @@ from harness.run_folder.sittings import (
 from harness.running.accounting import Accountant
 from harness.running.cell import Bench, Cell, CellRecord, CellResult, run_cell
 from harness.running.conditions import WARM_START
-from harness.running.cooling import CoolDown, Thermometer, cool_down, parse_cool_down
+from harness.running.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
 from harness.running.idle import IdlePower, read_idle
 from harness.running.instruments import instruments
 from harness.running.limits import Budget, BudgetReachedError, Limits, Spent
@@ -344,10 +344,18 @@ class _Run:
         """Let the device cool down; say whether the next cell begins as the first one did."""
         if self._bench.target.meter is None and self._cooling.auto:
             return True
-        thermometer = Thermometer(temperature_c, time.sleep, time.monotonic)
+        power_w = self._idle[self._sitting.number].before_w
+        baseline = Calm(self._cool_c, power_w)
+        gauges = Gauges(
+            temperature_c, self._bench.instruments.power_since, time.sleep, time.monotonic
+        )
         with self._bench.log.phase(Label("cool-down")):
-            cool = cool_down(self._cooling, self._cool_c, self._last_cell_s, thermometer)
-        return cool is not False
+            found = cool_down(self._cooling, baseline, self._last_cell_s, gauges)
+        self._writer.event(
+            "cooled down", waited_s=round(found.waited_s, 3), baseline=asdict(baseline),
+            now=asdict(found.now),
+        )  # fmt: skip
+        return found.calm is not False
 
     @property
     def _cooling(self) -> CoolDown:

@@ -83,6 +83,11 @@ def test_unfinished_cells_do_not_count(draft) -> None:
         ({"host": {"matches_device": False}}, "host is the device: yes → no"),
         ({"host": {"governor": "powersave"}}, "host governor: performance → powersave"),
         ({"host": {"power_mode": "MAXN"}}, "host power_mode: not recorded → MAXN"),
+        (
+            {"host": {"clock_limits_hz": {"cpu_max_hz": 1_500_000_000}}},
+            "host clock_limits_hz cpu_max_hz: not recorded → 1500000000",
+        ),
+        ({"host": {"clocks_pinned": True}}, "host clocks_pinned: not recorded → yes"),
         ({"host": {"cpu_model": "other"}}, "host cpu_model: a processor → other"),
         ({"meter": {"name": "plug"}}, "meter name: rapl → plug"),
         ({"meter": {"scope": "wall"}}, "meter scope: package → wall"),
@@ -117,12 +122,17 @@ def test_methods_seeds_repeats_and_folders_may_differ(draft, capsys) -> None:
 def test_other_source_and_software_are_told_and_not_refused(draft, capsys) -> None:
     """Comparing two commits is what the command is often used for."""
     first = run(draft, "a", lambda m, s, r: 100.0)
-    changed = {"source": {"commit": "fedcba"}, "software": {"torch": "2.14.0"}}
+    changed = {
+        "source": {"commit": "fedcba"}, "software": {"torch": "2.14.0"},
+        "host": {"jetpack": "6.2", "board_hash": "0a1b2c3d", "fan_pwm": 80},
+    }  # fmt: skip
     second = run(draft, "b", lambda m, s, r: 100.0, **changed)
     assert main([str(first), str(second)]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "source commit: 0123456789abcdef → fedcba" in out
     assert "software torch: 2.13.0 → 2.14.0" in out
+    assert "host jetpack: not recorded → 6.2" in out
+    assert "host board_hash: not recorded → 0a1b2c3d" in out
 
 
 def unmeasured(draft, name: str):

@@ -66,3 +66,15 @@ def test_without_an_idle_window_the_run_tells():
         time.sleep(1.2)
         own.streams(time.monotonic())
         assert own.describe()["collector_cost"]["during"] == "run"
+
+
+def test_power_of_a_moment_ago_is_told_for_cooling_down():
+    """The mean of a constant 12 W since a moment is 12 W; without a meter nothing is known."""
+    with instruments(SIMULATED, 20.0, PhaseLog()) as own:
+        own.idle(0.3)
+        began_s = time.monotonic()
+        time.sleep(0.4)
+        assert own.power_since(began_s) == pytest.approx(12.0, rel=1e-3)
+    nothing = SimpleNamespace(meter=None, meter_reason="none here")
+    with instruments(nothing, 10.0, PhaseLog()) as own:
+        assert own.power_since(0.0) is None

@@ -14,7 +14,7 @@ from harness.run_folder.rows import condition_rows
 from harness.run_folder.sittings import Sitting, next_sitting, read_sittings
 from harness.running.accounting import Bill
 from harness.running.conditions import Clocks, Conditions, Look, clock_flags
-from harness.running.cooling import CoolDown, Thermometer, cool_down, parse_cool_down
+from harness.running.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
 from harness.running.idle import IdlePower, net_energy, read_idle
 from harness.running.order import ORDERS, ordered
 from harness.running.parts import whole_bill
@@ -47,17 +47,25 @@ def test_random_orders_differ_between_seeds_and_repeat_for_one() -> None:
 
 
 class Cooling:
-    """A device that cools by 1 °C per second of sleep."""
+    """A device that cools by 1 °C, and calms down by 0.5 W, per second of sleep."""
 
-    def __init__(self, start_c: float | None) -> None:
+    def __init__(self, start_c: float | None, start_w: float | None = None) -> None:
         self.now_s = 0.0
         self.start_c = start_c
+        self.start_w = start_w
+        self.looked: list[tuple[float, float]] = []
 
-    def thermometer(self) -> Thermometer:
-        return Thermometer(self.read_c, self.sleep, lambda: self.now_s)
+    def gauges(self) -> Gauges:
+        return Gauges(self.read_c, self.read_w, self.sleep, lambda: self.now_s)
 
     def read_c(self) -> float | None:
         return None if self.start_c is None else self.start_c - self.now_s
+
+    def read_w(self, since_s: float) -> float | None:
+        """Mean of a straight line over the window: its value in the middle."""
+        self.looked.append((since_s, self.now_s))
+        middle_s = (since_s + self.now_s) / 2.0
+        return None if self.start_w is None else self.start_w - 0.5 * middle_s
 
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
@@ -75,16 +83,41 @@ class Cooling:
 def test_auto_waits_until_it_is_cool_but_not_for_long(start_c, last_cell_s, slept_s, cool) -> None:
     device = Cooling(start_c)
     auto = parse_cool_down("auto")
-    assert cool_down(auto, 40.0, last_cell_s, device.thermometer()) is cool
+    assert cool_down(auto, Calm(40.0), last_cell_s, device.gauges()).calm is cool
     assert device.now_s == pytest.approx(slept_s)
 
 
+@pytest.mark.parametrize(
+    ("start_c", "start_w", "last_cell_s", "slept_s", "calm"),
+    [
+        # 5.5 W is a tenth above 5 W; from 8 W the mean of second n is 8 − 0.5·(n − ½) W: n = 6
+        (40.0, 8.0, 1000.0, 6.0, True),
+        (52.0, 8.0, 1000.0, 9.0, True),  # the temperature takes longer
+        (40.0, 8.0, 30.0, 3.0, False),  # a tenth of 30 s is too short for the power
+        (None, 8.0, 1000.0, 6.0, True),  # no thermometer: power alone decides
+        (40.0, 4.0, 1000.0, 1.0, True),  # power is known after a look of a second
+        (52.0, None, 1000.0, 9.0, True),  # the meter gives nothing: temperature alone decides
+        (40.0, 8.0, 0.0, 0.0, True),  # no time to look at the power
+    ],
+)
+def test_auto_waits_for_temperature_and_power(start_c, start_w, last_cell_s, slept_s, calm) -> None:
+    device = Cooling(start_c, start_w)
+    found = cool_down(parse_cool_down("auto"), Calm(40.0, 5.0), last_cell_s, device.gauges())
+    assert found.calm is calm
+    assert found.waited_s == pytest.approx(slept_s)
+    assert device.now_s == pytest.approx(slept_s)
+    assert all(end - begin == pytest.approx(1.0) for begin, end in device.looked)
+
+
 def test_a_number_of_seconds_is_waited_and_off_is_not() -> None:
-    device = Cooling(60.0)
-    assert cool_down(parse_cool_down("12"), 40.0, 1.0, device.thermometer()) is False
+    """After a fixed pause the last second tells whether it was long enough."""
+    device = Cooling(60.0, 20.0)
+    found = cool_down(parse_cool_down("12"), Calm(50.0, 5.0), 1.0, device.gauges())
+    assert (found.calm, found.now) == (False, Calm(48.0, 14.25))
+    assert device.looked == [(11.0, 12.0)]
     assert device.now_s == 12.0
-    cool_down(parse_cool_down("off"), 40.0, 1.0, device.thermometer())
-    assert device.now_s == 12.0
+    off = cool_down(parse_cool_down("off"), Calm(40.0), 1.0, device.gauges())
+    assert (off.calm, device.now_s) == (False, 12.0)
     assert parse_cool_down("off") == CoolDown(auto=False)
     for text in ("-1", "nan", "soon", "inf"):
         with pytest.raises(UsageError, match="auto, off or seconds"):
