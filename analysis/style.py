@@ -22,6 +22,9 @@ from analysis.venues import venue_width_in
 TEXT_PT = 8.0
 SMALL_PT = 7.0
 PNG_DPI = 200
+FREE_ROWS = 2
+ROW_IN = 0.15
+"""Height of a row of a legend in inches."""
 
 
 def figure_style() -> dict[Any, Any]:
@@ -85,12 +88,18 @@ def wrap_note(note: str, width_in: float) -> list[str]:
 
 
 def legend_above(figure: Figure, ax: Axes, width_in: float) -> None:
-    """Put the legend of `ax` above the axes, in as many columns as its labels allow."""
+    """Put the legend of `ax` above the axes, in as many columns as its labels allow.
+
+    The figure grows by the rows beyond the second, so that a long legend leaves the axes as they
+    are.
+    """
     handles, labels = ax.get_legend_handles_labels()
     if not labels:
         return
     letters = max(len(label) for label in labels) + 7
     columns = even_columns(len(labels), int(width_in * 16.5 / letters))
+    more = math.ceil(len(labels) / columns) - FREE_ROWS
+    figure.set_figheight(figure.get_figheight() + ROW_IN * max(0, more))
     figure.legend(handles, labels, loc="outside upper center", ncols=columns)
 
 

@@ -33,11 +33,16 @@ COST_PHASES = ("train", "affinity", "aggregate", "communicate")
 """Phases a method is charged for; evaluation and idling are kept apart."""
 
 
+FORMATS = {"s": ".2f", "J": ".1f", "W": ".2f", "%": ".2f", "°C": ".1f", "B": ",d", "images": ",.0f"}
+"""Unit → how people are shown a number of it, as Python's format strings say."""
+
+
 @dataclass(frozen=True)
 class Column:
     """Describe one column: its name carries the unit, `meaning` is one sentence for people.
 
-    Runs of a schema version before `since` lack it; it then reads as empty.
+    Runs of a schema version before `since` lack it; it then reads as empty. Files hold numbers in
+    full precision; `format` is how people are shown them, by default that of the unit or the type.
     """
 
     name: str
@@ -45,6 +50,25 @@ class Column:
     unit: str
     meaning: str
     since: int = 1
+    format: str = ""
+
+    def __post_init__(self) -> None:
+        """Fill in the format of the unit or of the type."""
+        by_type = {"float": ".4f", "int": "d"}.get(self.type, "")
+        usual = FORMATS.get(self.unit, by_type) if by_type else ""
+        object.__setattr__(self, "format", self.format or usual)
+
+    def show(self, value: object) -> str:
+        """Return a value of the column for people; "" for a missing one.
+
+        Raises:
+            ValueError: if it is not of the column's type.
+        """
+        if value is None:
+            return ""
+        if self.type == "bool":
+            return "yes" if value else "no"
+        return format(value, self.format) if self.format else str(value)
 
     def value(self, text: str) -> str | float | bool | None:
         """Return what a field says: None where it says nothing, "" for empty text.
@@ -183,19 +207,24 @@ AFFINITY_ROUNDS = (
         "float",
         "",
         "Mean of Z[i→j] in the round: over a client's look-aheads first, then over clients.",
+        format=".2e",
     ),
-    Column("std", "float", "", "Standard deviation over clients; empty for one client."),
+    Column("std", "float", "", "Standard deviation over clients; empty for one client.",
+           format=".2e"),
     Column("count", "int", "", "Look-aheads of all clients that went into the mean."),
-)
+)  # fmt: skip
 
 AFFINITY_CLIENTS = (
     Column("round", "int", "rounds", "Round index from 0."),
     Column("client", "int", "", "Client that measured."),
     Column("recipient", "str", "", "Task j whose loss is observed."),
     Column("source", "str", "", "Task i whose gradient step is tried."),
-    Column("mean", "float", "", "Mean of Z[i→j] over the client's look-aheads of the round."),
+    Column(
+        "mean", "float", "", "Mean of Z[i→j] over the client's look-aheads of the round.",
+        format=".2e",
+    ),
     Column("count", "int", "", "Look-aheads that went into the mean."),
-)
+)  # fmt: skip
 
 UNSEEN = "unseen_"
 """Stands before the name of a measure that was taken on buildings no client owns."""

@@ -18,7 +18,10 @@ rows, task letters in header and first column), `events.jsonl` (one JSON object 
 
 Rules: SI units, named in the column; comma, UTF-8, header always; floats in full precision; an
 empty field means there is no value, never zero; `true` and `false`; columns keep their order, and
-any change raises the schema version.
+any change raises the schema version. `format` is how people are shown a number, as Python's format
+strings say; files hold it in full.
+
+`conditions/<cell>.csv` is there if the host showed a temperature or anything disturbed the cell.
 
 Phases: {", ".join(PHASES)}.
 A method is charged for {", ".join(COST_PHASES)}.
@@ -29,13 +32,20 @@ def page() -> str:
     """Return the reference page as Markdown."""
     parts = [INTRODUCTION]
     for name, columns in FILES.items():
-        rows = [f"| `{c.name}` | {c.type} | {c.unit} | {c.meaning} |" for c in columns]
-        head = ["| column | type | unit | meaning |", "|---|---|---|---|"]
+        rows = [
+            f"| `{c.name}` | {c.type} | {c.unit} | {_format(c.format)} | {c.meaning} |"
+            for c in columns
+        ]
+        head = ["| column | type | unit | format | meaning |", "|---|---|---|---|---|"]
         parts.append(
             "\n".join([f"## {name}", "", *head, *rows]).replace("joined by |", "joined by \\|")
         )
     parts.append(_measures())
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _format(text: str) -> str:
+    return f"`{text}`" if text else ""
 
 
 def _measures() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any
 
@@ -39,7 +38,7 @@ def drawings(run: Run, cell: str | None = None) -> list[Outcome]:
             title="Power over time",
             caption=_caption(chosen, data),
             note=note_text(f"cell {chosen}", note, origin_words(run)),
-            aspect=0.52 + 0.05 * math.ceil(_entries(data) / 2),
+            aspect=0.66,
             drawn=data.drawn(),
             paint=partial(paint_axes, draw=partial(draw, data=data)),
         )
@@ -98,14 +97,6 @@ def _caption(cell: str, data: PowerData) -> str:
     if (data.looks["flags"] != "").any():
         words.append("Marks at the top: what had slowed or disturbed the host by then.")
     return " ".join(words)
-
-
-def _entries(data: PowerData) -> int:
-    """Return how many entries the legend has."""
-    flags = {flag for text in data.looks["flags"] for flag in str(text).split("+") if flag}
-    warm = bool(data.looks["temperature_c"].notna().any())
-    named = data.spans["phase"].nunique() + data.lines["rail"].nunique() + len(flags)
-    return int(named) + warm + (data.idle_w is not None)
 
 
 def _shade(ax: Axes, data: PowerData) -> None:

@@ -56,7 +56,7 @@ def drawings(run: Run) -> list[Outcome]:
                 "two sources, each relative to its own one-by-one", origin_words(run),
                 "time on host" if not run.manifest.host_matches_device else "",
             ),
-            aspect=1.05,
+            aspect=0.85,
             drawn=drawn,
             paint=partial(paint_axes, draw=partial(draw, drawn=drawn)),
         )

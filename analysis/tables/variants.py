@@ -38,12 +38,14 @@ def variant_table(runs: Sequence[Run]) -> Table | None:
     keyed = len({run.run_id for run, _ in families}) > 1
     quantities: list[str] = []
     found: list[tuple[str, list[list[Content]]]] = []
+    failed: list[str] = []
     for run, family in families:
         rows = [*plain_rows(run), *_related_rows(run, runs)]
         done = [row for row in rows if row.get("status") == "done"]
         others = [m for m in _methods(rows) if m in {family, REFERENCE} or _belongs(m, family)]
         ratios = [_ratios(done, others, reference) for reference in (family, REFERENCE)]
         quantities = quantities or list(dict.fromkeys(quantity for _, quantity in ratios[0]))
+        failed += [text for method in others if (text := _failed_words(method, rows))]
         ranked = _ranked(others, family, ratios[0])
         lines = [_line(method, family, ratios, quantities, rows) for method in ranked]
         found.append((names[run.run_id], lines))
@@ -51,7 +53,7 @@ def variant_table(runs: Sequence[Run]) -> Table | None:
     start = [Heading("run", "Run")] if keyed else []
     return Table(
         name="variants",
-        caption=_caption(list(words), quantities),
+        caption=" ".join([_caption(list(words), quantities), *failed]),
         headings=[*start, *_headings(quantities)],
         rows=[[*([name] if keyed else []), *line] for name, lines in found for line in lines],
         provenance=provenance(runs),
@@ -106,7 +108,7 @@ def _line(
 ) -> list[Content]:  # fmt: skip
     own = [row for row in rows if row["method"] == method]
     done = [row for row in own if row.get("status") == "done"]
-    missing = _why_missing(own)
+    missing = Absent("Not finished." if not done else "No seed in common, or not recorded.")
     line: list[Content] = [method]
     for reference, known in zip((family, REFERENCE), ratios, strict=True):
         itself: Content = "1" if method == reference else None
@@ -116,12 +118,14 @@ def _line(
     return line
 
 
-def _why_missing(own: Sequence[Row]) -> Absent:
+def _failed_words(method: str, rows: Sequence[Row]) -> str:
+    """Return how many cells of a method are not finished, with the reason of the first."""
+    own = [row for row in rows if row["method"] == method]
     failed = [row for row in own if row.get("status") != "done"]
     if not failed:
-        return Absent("No seed in common, or not recorded.")
-    reasons = dict.fromkeys(str(row.get("reason") or "no reason given") for row in failed)
-    return Absent(sentence(f"{len(failed)} of {len(own)} cells not finished: {'; '.join(reasons)}"))
+        return ""
+    reason = str(failed[0].get("reason") or "no reason given")
+    return sentence(f"{method}: {len(failed)} of {len(own)} cells not finished, {reason}")
 
 
 def _ratio(found: Comparison | None, missing: Absent) -> Content:

@@ -94,7 +94,7 @@ def test_variants_that_failed_are_listed_with_the_reason(make_run):
     assert list(rows)[-1] == "mas-plus:factor=2"
     assert rows["mas-plus:factor=2"]["loss_ratio_to_method"] == ""
     assert rows["mas-plus:factor=2"]["cells_done"] == "0 of 6"
-    assert "6 of 6 cells not finished: loss is nan." in table.footnotes()
+    assert "Mas-plus:factor=2: 6 of 6 cells not finished, loss is nan." in table.caption
 
 
 def test_a_run_without_variants_has_no_ablation(make_run):
