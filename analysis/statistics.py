@@ -163,6 +163,11 @@ def sign_flip_p(differences: Sequence[float], rng: np.random.Generator) -> float
     return (hits + 1) / 100_000
 
 
+def least_p(pairs: int) -> float:
+    """Return the least p that the two-sided sign-flip test can give: all pairs of one sign."""
+    return 2.0 / 2**pairs
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p values in the order given (Scand. J. Statist. 6, 1979)."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])

@@ -6,7 +6,9 @@ the run itself can print the same sentences on a board.
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,6 +20,7 @@ from analysis.statistics import (
     MIN_PAIRS_FOR_TEST,
     Interval,
     holm,
+    least_p,
     log_ratio_interval,
     paired_log_ratios,
     sign_flip_p,
@@ -252,7 +255,15 @@ def _claim(comparison: Comparison) -> str:
         return ""
     if comparison.p_value < SIGNIFICANCE:
         return f", p = {comparison.p_value:.2g}"
+    if _is_least(comparison):
+        return f", p = {comparison.p_value:.2g}, the least possible"
     return f", not shown to differ, p = {comparison.p_value:.2g}"
+
+
+def _is_least(comparison: Comparison) -> bool:
+    """Tell whether all pairs have one sign, so that no p of so many pairs can be smaller."""
+    raw = comparison.raw_p_value
+    return raw is not None and math.isclose(raw, least_p(comparison.pairs))
 
 
 def _hedges(rows: Sequence[Row], found: Sequence[Comparison], quick: bool) -> list[str]:
@@ -292,7 +303,23 @@ def _pair_hedges(found: Sequence[Comparison]) -> list[str]:
         words.append(
             "p values: paired sign-flip test, corrected by Holm's method for the number of methods."
         )
+        words += _power_hedges(found)
     return words
+
+
+def _power_hedges(found: Sequence[Comparison]) -> list[str]:
+    """Say how many seeds it takes if so few cannot reach 5 % after the correction."""
+    counts = Counter(entry.quantity for entry in found if entry.p_value is not None)
+    methods = max(counts.values(), default=0)
+    fewest = min((entry.pairs for entry in found if entry.p_value is not None), default=0)
+    least = least_p(fewest) * methods
+    if not methods or least < SIGNIFICANCE:
+        return []
+    enough = next(n for n in itertools.count(fewest) if least_p(n) * methods < SIGNIFICANCE)
+    return [
+        f"With {fewest} paired seeds and {methods} methods compared no p can be below "
+        f"{least:.2g}, however large the difference; {enough} seeds would do."
+    ]
 
 
 def _energy_hedges(done: Sequence[Row]) -> list[str]:

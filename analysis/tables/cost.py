@@ -8,10 +8,12 @@ from dataclasses import replace
 from analysis.loading import Run
 from analysis.numbers import Value, method_value
 from analysis.tables.fields import Column, cell_column, method_rows_table, time_columns
-from analysis.tables.table import Absent, Content, Heading, Table
+from analysis.tables.table import NOISE, Absent, Content, Heading, Table
 from analysis.words import spread_words
 
 KILO = 1e-3
+SHARED = ("shared_jobs",)
+"""Columns of cells.csv, if a run has them, that say what work methods share and each is charged."""
 
 
 def cost_table(runs: Sequence[Run]) -> Table | None:
@@ -26,7 +28,8 @@ def cost_table(runs: Sequence[Run]) -> Table | None:
         _exact(cell_column(Heading("upload_mb", "Up", "MB", "low"), "upload_bytes")),
         _exact(cell_column(Heading("download_mb", "Down", "MB", "low"), "download_bytes")),
         *time_columns(runs),
-        cell_column(Heading("time_predicted_s", "Time, predicted", "s")),
+        _exact(cell_column(Heading("time_predicted_s", "Time, predicted", "s"))),
+        *[_text(name) for name in SHARED if any(name in run.done for run in runs)],
     ]
     return method_rows_table(
         "cost",
@@ -45,12 +48,25 @@ def _thousands(heading: Heading, column: str) -> Column:
     return _exact(Column(heading, read))
 
 
+def _text(column: str) -> Column:
+    """Return a column of text: what the cells of a method say, each saying once."""
+
+    def read(run: Run, method: str) -> Content:
+        if column not in run.done:
+            return Absent("The run does not say.")
+        texts = run.done.loc[run.done["method"] == method, column].dropna().astype(str)
+        said = [text for text in dict.fromkeys(texts) if text]
+        return ", ".join(said) or Absent("Nothing of it is shared.")
+
+    return Column(Heading(column, "Shared jobs, charged to each"), read)
+
+
 def _exact(column: Column) -> Column:
     """Return a column of counts without half-widths where all seeds agree."""
 
     def read(run: Run, method: str) -> Content:
         content = column.read(run, method)
-        if isinstance(content, Value) and content.half_width == 0:
+        if isinstance(content, Value) and (content.half_width or 0.0) <= NOISE * content.mean:
             return replace(content, half_width=None)
         return content
 

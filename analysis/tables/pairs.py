@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analysis.loading import Run
 from analysis.numbers import Value
 from analysis.pooling import series_names
-from analysis.statistics import MIN_PAIRS_FOR_TEST
+from analysis.statistics import MIN_PAIRS_FOR_TEST, least_p
 from analysis.tables.table import Absent, Content, Heading, Table
 from analysis.verdict import Comparison, run_comparisons
 from analysis.words import provenance
@@ -66,7 +66,7 @@ def _row(found: Comparison) -> list[Content]:
 def _p_content(p_value: float | None, pairs: int) -> Content:
     if p_value is not None:
         return Value(p_value, None, pairs)
-    least = 2 / 2**pairs
+    least = least_p(pairs)
     words = "1 pair" if pairs == 1 else f"{pairs} pairs"
     return Absent(
         f"With {words} p cannot fall below {least:.3g}; no test below {MIN_PAIRS_FOR_TEST} pairs."

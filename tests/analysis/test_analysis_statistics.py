@@ -167,3 +167,29 @@ def test_ratio_interval_of_few_pairs_is_the_t_interval_of_the_logarithms():
     interval = log_ratio_interval([-1.0, 0.0, 1.0], np.random.default_rng(0))
     assert interval.high == pytest.approx(math.exp(4.302653 / math.sqrt(3)), rel=1e-6)
     assert interval.low == pytest.approx(math.exp(-4.302653 / math.sqrt(3)), rel=1e-6)
+
+
+SPATIAL_A = (48, 36, 20, 29, 42, 42, 20, 42, 22, 41, 45, 14, 6, 0, 33, 28, 34, 4, 32, 24, 47, 41,
+             24, 26, 30, 41)  # fmt: skip
+"""Spatial perception of 26 children: Efron and Tibshirani, Introduction to the Bootstrap, 14.1."""
+
+
+def test_bca_gives_the_published_interval():
+    """Variance of the spatial data: 171.5, BCa interval of 90 %: 115.8 to 259.6 (table 14.2)."""
+    data = [float(value) for value in SPATIAL_A]
+    assert np.var(data) == pytest.approx(171.5, abs=0.05)
+    found = bca_interval(
+        data, lambda a: np.asarray(a.var(axis=-1)), np.random.default_rng(1), 0.90, 20_000
+    )
+    assert found.low == pytest.approx(115.8, abs=4)
+    assert found.high == pytest.approx(259.6, abs=6)
+
+
+DARWIN = (49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48)
+"""Cross- minus self-fertilised maize, eighths of an inch: Fisher, The Design of Experiments, 21."""
+
+
+def test_sign_flip_gives_fishers_count_for_darwins_maize():
+    """863 of 32,768 sign patterns reach the sum of 314 or more, and as many minus 314 or less."""
+    p_value = sign_flip_p([float(value) for value in DARWIN], np.random.default_rng(0))
+    assert p_value == pytest.approx(2 * 863 / 2**15)
