@@ -323,6 +323,13 @@ def _problems(config: RunConfig) -> list[HarnessError]:
         if not least <= (value := getattr(config, name)) < math.inf  # refuses NaN too
         and (config.data == SCENES or name not in _OF_SCENES)
     ]
+    found += [
+        UsageError(f"--{name} may be at most {most}, got {getattr(config, name)}")
+        for name, most in _MOST.items()
+        if getattr(config, name) > most
+    ]
+    if not config.out.strip():
+        found.append(UsageError("--out is empty", "Name a folder, or leave it out."))
     found += _seed_problems(config)
     if config.step != AUTO:
         try:
@@ -375,6 +382,10 @@ _LEAST: Mapping[str, float] = {
     "weight_decay": 0.0, "look_ahead_every": 1, "evaluate_every": 1, "repeats": 1, "threads": 0,
     "idle_s": 0.0, "rate_hz": 0.01,
 }  # fmt: skip
+
+
+_MOST: Mapping[str, int] = {"rounds": 100_000, "epochs": 10_000, "repeats": 10_000}
+"""More than anyone trains, and few enough that a plan is made at once."""
 
 
 def _name_problems(config: RunConfig) -> list[HarnessError]:

@@ -14,9 +14,11 @@ these classes by `python -m harness.errors_page`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
+
+T = TypeVar("T")
 
 EXIT_DONE = 0
 EXIT_INTERNAL = 1
@@ -51,8 +53,11 @@ class HarnessError(Exception):
         return type(self), (self.message, self.remedy)
 
     def shown(self) -> str:
-        """Return the error as people see it: message, code, and the remedy below."""
-        return "\n  ".join(filter(None, (f"{self.message} [{self.code}]", self.remedy)))
+        """Return the error as people see it: message, code, and below what to do about it.
+
+        Without a remedy of its own it is what usually helps.
+        """
+        return f"{self.message} [{self.code}]\n  {self.remedy or self.usually}"
 
 
 class UsageError(HarnessError):
@@ -270,6 +275,23 @@ def _nearest(word: str, names: Sequence[str]) -> list[str]:
     near = difflib.get_close_matches(word, names, 3, 0.5)
     ratios = [difflib.SequenceMatcher(None, name, word).ratio() for name in near]
     return [name for name, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - ABOUT]
+
+
+class Problems:
+    """Collect what is wrong, so that it can be told at once."""
+
+    def __init__(self) -> None:
+        self.found: list[HarnessError] = []
+
+    def attempt(self, action: Callable[[], T]) -> T | None:
+        """Return what an action gives; None if it fails, the problem then being kept."""
+        try:
+            return action()
+        except SeveralProblems as error:
+            self.found += error.problems
+        except HarnessError as error:
+            self.found.append(error)
+        return None
 
 
 def raise_all(problems: Sequence[HarnessError]) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +17,9 @@ from harness.errors import (
     EXIT_INTERRUPTED,
     HarnessError,
     MissingPackageError,
+    Problems,
     UsageError,
+    raise_all,
     unknown,
 )
 
@@ -75,8 +78,8 @@ def read_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> argpa
     parsed, rest = parser.parse_known_args(list(words))
     if rest:
         known = [s for action in parser._actions for s in action.option_strings if s != "-h"]
-        word = rest[0].split("=")[0]
-        raise unknown("option", word, known)
+        words = [word.split("=")[0] for word in rest if word.startswith("-")] or rest[:1]
+        raise_all([unknown("option", word, known) for word in words])
     return parsed
 
 
@@ -135,10 +138,16 @@ def config_from(parsed: argparse.Namespace, base: Mapping[str, Any] | None = Non
         HarnessError: for every value or combination that is impossible.
     """
     given: dict[str, Any] = {}
+    problems = Problems()
     for field in fields(RunConfig):
         value = getattr(parsed, field.name)
-        if value is None:
-            continue
-        given[field.name] = value if isinstance(value, bool) else parse_option(field, value)
-    from_file = read_file(Path(parsed.config)) if parsed.config else {}
-    return make_config(given, {**(base or {}), **from_file})
+        if isinstance(value, str):
+            value = problems.attempt(partial(parse_option, field, value))
+        if value is not None:
+            given[field.name] = value
+    path = parsed.config
+    from_file = {} if path is None else problems.attempt(lambda: read_file(Path(path))) or {}
+    config = problems.attempt(lambda: make_config(given, {**(base or {}), **from_file}))
+    raise_all(problems.found)
+    assert config is not None  # as there was no problem
+    return config

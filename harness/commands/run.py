@@ -9,9 +9,9 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.config import PATHS, RunConfig, check_values
 from harness.errors import (
@@ -20,7 +20,10 @@ from harness.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
     DamagedRunError,
+    Problems,
+    StorageError,
     UsageError,
+    raise_all,
 )
 from harness.evidence.claims import PAIRS_FOR_A_TEST
 from harness.options import Parser, add_config_options, config_from, run_command
@@ -52,7 +55,7 @@ def main(words: Sequence[str] | None = None) -> int:
     add_config_options(parser)
     _add_own_options(parser)
     typed = sys.argv[1:] if words is None else words
-    return run_command(parser, typed, lambda parsed: _run(_config(parsed), _wishes(parsed), typed))
+    return run_command(parser, typed, lambda parsed: _run(*_settled(parsed), typed))
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,36 @@ def _add_own_options(parser: Parser) -> None:
     )
 
 
+def _settled(parsed: Namespace) -> tuple[RunConfig, _Wishes, Target]:
+    """Return what is to run, how, and on what.
+
+    Raises:
+        HarnessError: naming all problems at once: of options, device, meter and folder.
+    """
+    from harness.running.target import resolve_target  # noqa: PLC0415 - errors answer without it
+
+    problems = Problems()
+    config = problems.attempt(lambda: _config(parsed))
+    wishes = problems.attempt(lambda: _wishes(parsed))
+    # where something else is wrong too, device and meter are still looked at
+    asked = config or replace(RunConfig(), **_typed(parsed, "device", "meter", "require_meter",
+                                                    "require_device"))  # fmt: skip
+    target = problems.attempt(lambda: resolve_target(asked))
+    if wishes is not None and parsed.out != "":
+        problems.attempt(
+            lambda: _check_writable(Path(asked.out), only_look=wishes.dry or bool(problems.found))
+        )
+    raise_all(problems.found)
+    assert config is not None  # as there was no problem
+    assert wishes is not None
+    assert target is not None
+    return config, wishes, target
+
+
+def _typed(parsed: Namespace, *names: str) -> dict[str, Any]:
+    return {name: getattr(parsed, name) for name in names if getattr(parsed, name) is not None}
+
+
 def _config(parsed: Namespace) -> RunConfig:
     """Return the configuration; with --resume that of the run, and the folder it lies in."""
     if parsed.resume is None:
@@ -108,25 +141,27 @@ def _resumed(parsed: Namespace) -> Path:
 
 
 def _wishes(parsed: Namespace) -> _Wishes:
+    problems = Problems()
     limits = Limits(
-        parse_time_s(parsed.max_time) if parsed.max_time is not None else None,
-        parse_energy_j(parsed.max_energy) if parsed.max_energy is not None else None,
+        problems.attempt(lambda: parse_time_s(parsed.max_time))
+        if parsed.max_time is not None
+        else None,
+        problems.attempt(lambda: parse_energy_j(parsed.max_energy))
+        if parsed.max_energy is not None
+        else None,
     )
+    raise_all(problems.found)
     resume = None if parsed.resume is None else _resumed(parsed)
     return _Wishes(
         Start(parsed.fresh, resume), limits, parsed.dry_run, not parsed.no_report, parsed.calibrate
     )
 
 
-def _run(config: RunConfig, wishes: _Wishes, words: Sequence[str]) -> int:
+def _run(config: RunConfig, wishes: _Wishes, target: Target, words: Sequence[str]) -> int:
     from rich.console import Console  # noqa: PLC0415 - help and errors answer without it
 
-    from harness.running.target import resolve_target  # noqa: PLC0415
     from harness.screen import RunScreen  # noqa: PLC0415
 
-    target = resolve_target(config)
-    if not wishes.dry:
-        _check_writable(Path(config.out))
     screen = RunScreen(Console(highlight=False), config)
     screen.plan(target)
     screen.limits(wishes.limits, target)
@@ -214,14 +249,21 @@ def _next_command(config: RunConfig, words: Sequence[str]) -> str:
     return _command(kept)
 
 
-def _check_writable(out: Path) -> None:
-    """Refuse a folder that cannot be written before anything is trained.
+def _check_writable(out: Path, *, only_look: bool) -> None:
+    """Refuse a folder that cannot be written before anything is trained, by trying or by a look.
 
     Raises:
         StorageError: naming the folder and what to do.
     """
     from harness.run_folder.results import storage_errors  # noqa: PLC0415
 
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise StorageError(f"{there} is a file", "Choose another folder with --out DIR.")
+    if only_look:
+        if not os.access(there, os.W_OK):
+            raise StorageError(f"{there} cannot be written to", "Choose another with --out DIR.")
+        return
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         probe = out / f".write-test-{os.getpid()}"

@@ -18,8 +18,10 @@ from harness.errors import (
     SeveralProblems,
     UsageError,
     catalogue,
+    unknown,
 )
 from harness.evidence.stability import FLAGS
+from harness.options import Parser, run_command
 from harness.schema import SCHEMA_VERSION
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "runs" / "schema1"
@@ -47,13 +49,13 @@ def test_every_class_has_a_documented_status_a_word_and_a_meaning() -> None:
 
 def test_an_error_shows_cause_code_and_remedy() -> None:
     assert HarnessError("It broke.", "Mend it.").shown() == "It broke. [internal]\n  Mend it."
-    assert HarnessError("It broke.").shown() == "It broke. [internal]"
+    assert HarnessError("It broke.").shown() == f"It broke. [internal]\n  {HarnessError.usually}"
 
 
 def test_several_errors_are_numbered_each_with_its_code() -> None:
     """The status is the first one's."""
-    both = SeveralProblems([UsageError("No.", "Yes."), MeterMissingError("None.")])
-    assert both.shown() == "2 problems [several]\n1. No. [usage]\n  Yes.\n2. None. [meter]"
+    both = SeveralProblems([UsageError("No.", "Yes."), MeterMissingError("None.", "Some.")])
+    assert both.shown() == "2 problems [several]\n1. No. [usage]\n  Yes.\n2. None. [meter]\n  Some."
     assert both.exit_status == 2
 
 
@@ -109,6 +111,10 @@ def _change(folder: Path, **values: object) -> None:
         ("run", "--methods mas:split=2", 2, "unknown parameter", "Did you mean 'splits'"),
         ("run", "--config {at}/key.toml", 2, "key.toml", "Did you mean 'rounds'"),
         ("run", "--config {at}/none.toml", 2, "cannot read configuration", "none.toml"),
+        ("run", "--rounds 100001", 2, "may be at most 100000", "--help"),
+        ("run", "--config={at}/key.toml --rounds 0", 2, "key.toml", "Did you mean 'rounds'"),
+        ("run", "--config=", 2, "cannot read configuration", "--help"),
+        ("run", "--dry-run --out {at}/key.toml/x", 9, "is a file", "--out DIR"),
         ("run", "--devise auto", 2, "unknown option", "Did you mean '--device'"),
         ("run", "--meter rappl", 2, "unknown meter", "Did you mean 'rapl'"),
         ("run", "--require-device --device raspberry-pi-zero-2", 3, "is not a", "Run on that"),
@@ -129,7 +135,7 @@ def _change(folder: Path, **values: object) -> None:
 )
 def test_cause_and_remedy_are_said(command, words, status, cause, remedy, places, capsys) -> None:
     """What happened, and the thing to type or do; never a traceback."""
-    out = [] if "--" not in words or command != "run" else ["--out", f"{places['at']}/results"]
+    out = [] if "--out" in words or command != "run" else ["--out", f"{places['at']}/results"]
     given = [word.format(**places) for word in words.split()]
     assert COMMANDS[command]([*given, *out]) == status
     err = capsys.readouterr().err
@@ -137,6 +143,65 @@ def test_cause_and_remedy_are_said(command, words, status, cause, remedy, places
     assert cause in err
     assert remedy in err
     assert "Traceback" not in err
+
+
+def test_all_problems_of_a_start_are_said_at_once(places, capsys) -> None:
+    """Values, names, limits, device and meter: each with its own code; nothing is written."""
+    out = Path(places["at"]) / "results"
+    words = ["--rounds", "x", "--batch-size", "0", "--methods", "mass", "--max-time", "soon",
+             "--max-energy", "much", "--device", "jetson-nan", "--meter", "rappl",
+             "--out", str(out)]  # fmt: skip
+    assert run.main(words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: 7 problems [several]\n")
+    for number, said in enumerate(("--rounds: cannot read 'x'", "--batch-size must be at least 2",
+                                   "unknown method 'mass'", "--max-time", "--max-energy",
+                                   "unknown device", "unknown meter"), 1):  # fmt: skip
+        (line,) = (x for x in err.splitlines() if said in x and "[" in x)
+        assert any(line.startswith(f"{n}. ") for n in range(1, 8)), number
+        assert line.endswith(("[usage]", "[unknown-name]"))
+    assert not out.exists()
+
+
+def test_a_package_that_is_missing_is_named_with_the_build_of_the_board(
+    monkeypatch, capsys
+) -> None:
+    """Status 3, no traceback; a missing module of our own is a fault and stays one."""
+    parser = Parser(prog="x")
+
+    def without(name: str):
+        def action(_):
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+        return action
+
+    assert run_command(parser, [], without("torch")) == 3
+    err = capsys.readouterr().err
+    assert "the package torch is not installed [missing-package]" in err
+    assert "nstall" in err.splitlines()[1]
+    assert run_command(parser, [], without("safetensors.torch")) == 3
+    assert "package safetensors" in capsys.readouterr().err
+    with pytest.raises(ModuleNotFoundError):
+        run_command(parser, [], without("harness.nothing"))
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [
+        ("jetsn", ["jetson-nano", "jetson-tx2"]),
+        ("jetson-nan", ["jetson-nano"]),
+        ("raspbery-pi-5", ["raspberry-pi-5"]),
+        ("zzz", []),
+    ],
+)
+def test_names_about_as_near_are_offered_together(word, near) -> None:
+    """A start that many names share names several; one that is clearly nearest stands alone."""
+    known = ["auto", "x86", "jetson-nano", "jetson-tx2", "jetson-agx-orin", "raspberry-pi-4",
+             "raspberry-pi-5"]  # fmt: skip
+    remedy = unknown("device", word, known).remedy
+    offered = remedy.split("?")[0] if "Did you mean" in remedy else ""
+    for name in known:
+        assert (f"'{name}'" in offered) == (name in near), remedy
 
 
 def test_check_says_the_same_on_its_screen(places, capsys) -> None:
