@@ -194,6 +194,8 @@ def _check_version(path: Path, version: object) -> None:
 
 def _content(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise DamagedRunError(f"{path}: is no file", RESTORE)
         return path.read_bytes()
     except FileNotFoundError:
         raise DamagedRunError(f"{path}: missing", "Copy the whole run folder.") from None

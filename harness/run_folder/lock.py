@@ -17,6 +17,9 @@ from harness.run_folder.results import storage_errors
 
 NAME = "lock"
 
+SAFE = os.O_NOFOLLOW | os.O_NONBLOCK
+"""A lock that somebody made a link is not followed, and one made a pipe is not waited for."""
+
 
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
@@ -27,7 +30,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     """
     path = folder / NAME
     with storage_errors(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | SAFE, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,7 +63,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
 def is_running(folder: Path) -> bool:
     """Say whether a process holds the lock of a run folder."""
     try:
-        handle = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC | SAFE)
     except OSError:
         return False
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +67,7 @@ def claim(
 def _choose(out: Path, who: Mapping[str, Any], config: Mapping[str, Any], start: Start) -> Claim:
     if start.resume is not None:
         manifest = read_manifest(start.resume)
+        refuse_links(start.resume)
         different = _differences(manifest, who, config)
         if different:
             raise ConfigChangedError(
@@ -81,6 +84,7 @@ def _choose(out: Path, who: Mapping[str, Any], config: Mapping[str, Any], start:
         return _new(out, who, config)
     different = _differences(manifest, who, config)
     if not different:
+        refuse_links(path)
         return Claim(RunFolder(path), manifest)
     note = f"{path.name} is unfinished, but another run: {different}. This is a new run."
     return _new(out, who, config, note)
@@ -101,6 +105,25 @@ def _new(out: Path, who: Mapping[str, Any], config: Mapping[str, Any], note: str
         "config": dict(config),
     }
     return Claim(RunFolder.create(out, run_id, manifest), {}, note)
+
+
+def refuse_links(path: Path) -> None:
+    """Do nothing if a run folder holds only files and folders.
+
+    A run that goes on writes into its folder; a link in one that came from somebody else could make
+    it overwrite any file of the user.
+
+    Raises:
+        DamagedRunError: naming what is neither.
+    """
+    for folder, names, files in os.walk(path):
+        for name in (*names, *files):
+            found = os.lstat(os.path.join(folder, name)).st_mode  # noqa: PTH118
+            if not (stat.S_ISREG(found) or stat.S_ISDIR(found)):
+                raise DamagedRunError(
+                    f"{Path(folder) / name}: is neither a file nor a folder",
+                    "Put the file itself in its place, or start anew with --fresh.",
+                )
 
 
 def unfinished(out: Path, digest: str) -> Path | None:
@@ -132,6 +155,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         DamagedRunError: if there is none, or it is no JSON object.
     """
     file = path / "manifest.json"
+    if file.exists() and not file.is_file():  # a pipe would be waited for
+        raise DamagedRunError(f"{file}: is no file", RESTORE)
     try:
         manifest = json.loads(file.read_bytes(), parse_constant=_refuse_constant)
     except FileNotFoundError:
