@@ -245,6 +245,7 @@ def _next_command(config: RunConfig, words: Sequence[str]) -> str:
         if "--seeds" in kept:
             at = kept.index("--seeds")
             del kept[at : at + 2]
+        kept = [word for word in kept if not word.startswith("--seeds=")]
         kept += ["--seeds", f"0-{PAIRS_FOR_A_TEST - 1}"]
     return _command(kept)
 

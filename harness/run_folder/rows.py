@@ -163,9 +163,10 @@ def task_measures(result: CellResult) -> dict[str, dict[str, float]]:
     }
 
 
-def affinity_files(result: CellResult) -> dict[str, str]:
+def affinity_files(result: CellResult, counted: int | None = None) -> dict[str, str]:
     """Return the files of the measured affinity: the mean, every round's and every client's.
 
+    The mean is that of the first `counted` rounds (all with None), which the method decides by.
     The matrix has recipients in rows and the task letters as header and first column.
     """
     measured = next((o.affinity for o in result.trained if o.affinity is not None), None)
@@ -174,7 +175,7 @@ def affinity_files(result: CellResult) -> dict[str, str]:
     name, tasks = result.cell.name, measured.tasks
     lines = ["# mean look-ahead affinity Z[i→j]: recipient j in the row, source i in the column"]
     lines.append(",".join(["task", *tasks]))
-    for task, row in zip(tasks, measured.mean, strict=True):
+    for task, row in zip(tasks, measured.first(counted).mean, strict=True):
         lines.append(",".join([task, *(repr(float(value)) for value in row)]))
     entries = [
         {

@@ -85,7 +85,9 @@ class RunWriter:
         conditions = condition_rows(result.looks)
         if conditions:
             self.folder.text(f"conditions/{name}.csv", csv_text(CONDITIONS, conditions))
-        for file, text in affinity_files(result).items():
+        parameters = result.cell.spec.parameters(self._bench.config.setting)
+        counted = parameters.get("affinity_rounds")
+        for file, text in affinity_files(result, counted).items():
             self.folder.text(f"affinity/{file}", text)
         self.run_phases()
         phases = [

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 COMMAND = re.compile(r"python3? -m ((?:harness|analysis|tests)[\w.]*)([^`\n|#]*)")
 MAKE = re.compile(r"^(?:\$ )?make ([\w-]+)(.*)$|`make ([\w-]+)([^`\n]*)`", re.M)
-NO_OPTIONS = ("harness.schema_page",)
+NO_OPTIONS = ("harness.schema_page", "harness.errors_page")
 """Modules that take no words and do one thing."""
 
 
@@ -78,3 +78,34 @@ def test_make_targets_exist_and_quotes_close(page: Path) -> None:
     for match in MAKE.finditer(page.read_text(encoding="utf-8")):
         assert (match[1] or match[3]) in targets, (page.name, match[0])
         shlex.split((match[2] or match[4]).split("#")[0])
+
+
+def typed(page: Path) -> set[str]:
+    """Return the options of every run that a page writes out in full, as typed."""
+    found = set()
+    for line in page.read_text(encoding="utf-8").splitlines():
+        match = re.fullmatch(r'\s*(?:make run(?: ARGS="([^"]*)")?|python3? -m harness\.run( .*)?)',
+                             line.split("#")[0].rstrip())  # fmt: skip
+        if match:
+            found.add((match[1] or match[2] or "").strip())
+    return found
+
+
+RUNS = sorted(typed(ROOT / "README.md"))
+
+
+def test_there_are_runs_to_try() -> None:
+    assert {"", "--quick", "--device jetson-nano --seeds 0-5"} <= set(RUNS)
+    assert "--config docs/federation-32.toml" in typed(ROOT / "docs" / "data.md")
+
+
+@pytest.mark.parametrize("words", RUNS, ids=lambda words: words or "no options")
+def test_runs_are_planned_as_written(words: str, tmp_path) -> None:
+    """Each command works to the moment at which it would begin: options, device, data, disk."""
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.run", *shlex.split(words), "--dry-run",
+         "--out", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Expect" in done.stdout

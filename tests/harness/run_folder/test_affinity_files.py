@@ -34,3 +34,15 @@ def test_files_hold_every_client_of_every_round(tmp_path) -> None:
         assert np.array_equal(read.matrix, kept.mean)
     assert [line.rsplit(",", 1)[1] for line in files["mas-s0-r0_clients.csv"].splitlines()[1::9]
             ] == ["2", "11", "3", "11"]  # fmt: skip
+
+
+def test_the_mean_is_of_the_rounds_that_count() -> None:
+    """Four rounds of 1, 2, 3 and 4, of which the first two count: 1.5 everywhere."""
+    rounds = tuple(
+        combine_clients(r, [ClientAffinity(0, np.full((2, 2), r + 1.0), 1)]) for r in range(4)
+    )
+    outcome = Outcome(Job("sd", 4), Checkpoint({}), {}, Affinity("sd", rounds))
+    result = SimpleNamespace(trained=[outcome], cell=SimpleNamespace(name="c"))
+    assert affinity_files(result, 2)["c.csv"].splitlines()[2:] == ["s,1.5,1.5", "d,1.5,1.5"]
+    assert affinity_files(result)["c.csv"].splitlines()[2:] == ["s,2.5,2.5", "d,2.5,2.5"]
+    assert len(affinity_files(result, 2)["c_rounds.csv"].splitlines()) == 1 + 4 * 4
