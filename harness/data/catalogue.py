@@ -131,6 +131,6 @@ def read_layout(path: Path) -> Layout:
     """Return the layout of the store in a folder.
 
     Raises:
-        harness.data.errors.DataError: If it is none, or its manifest is damaged.
+        DataError: If it is none, or its manifest is damaged.
     """
     return layout_of(read_manifest(path))

@@ -87,7 +87,7 @@ class RunWriter:
             self.folder.text(f"conditions/{name}.csv", csv_text(CONDITIONS, conditions))
         parameters = result.cell.spec.parameters(self._bench.config.setting)
         counted = parameters.get("affinity_rounds")
-        for file, text in affinity_files(result, counted).items():
+        for file, text in affinity_files(result, None if counted is None else int(counted)).items():
             self.folder.text(f"affinity/{file}", text)
         self.run_phases()
         phases = [
