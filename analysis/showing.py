@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from harness.schema import FILES, Column
@@ -22,7 +24,7 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
     method time_s (s)
        mas      33.28
     """
-    parts: dict[str, pd.Series[object]] = {}
+    parts: dict[str, pd.Series[Any]] = {}
     for name in frame.columns:
         column = COLUMNS.get(str(name))
         title = f"{name} ({column.unit})" if column and column.unit else str(name)

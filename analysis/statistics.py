@@ -165,7 +165,7 @@ def sign_flip_p(differences: Sequence[float], rng: np.random.Generator) -> float
 
 def least_p(pairs: int) -> float:
     """Return the least p that the two-sided sign-flip test can give: all pairs of one sign."""
-    return 2.0 / 2**pairs
+    return math.ldexp(2.0, -pairs)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,8 +13,8 @@ from analysis.tables.table import NOISE, Absent, Content, Heading, Table
 from analysis.words import spread_words
 
 KILO = 1e-3
-SHARED = ("shared_jobs",)
-"""Columns of cells.csv, if a run has them, that say what work methods share and each is charged."""
+SHARED = re.compile(r"(.+):(\d+-\d+)<(.+)")
+"""How cells.csv says that rounds of a job were trained in another cell."""
 
 
 def cost_table(runs: Sequence[Run]) -> Table | None:
@@ -29,7 +30,7 @@ def cost_table(runs: Sequence[Run]) -> Table | None:
         _exact(cell_column(Heading("download_mb", "Down", "MB", "low"), "download_bytes")),
         *time_columns(runs),
         _exact(cell_column(Heading("time_predicted_s", "Time, predicted", "s"))),
-        *[_text(name) for name in SHARED if any(name in run.done for run in runs)],
+        _shared_jobs(),
     ]
     return method_rows_table(
         "cost",
@@ -48,17 +49,33 @@ def _thousands(heading: Heading, column: str) -> Column:
     return _exact(Column(heading, read))
 
 
-def _text(column: str) -> Column:
-    """Return a column of text: what the cells of a method say, each saying once."""
+def _shared_jobs() -> Column:
+    """Return which rounds of which jobs a method shares with others, alike seeds said once."""
 
     def read(run: Run, method: str) -> Content:
-        if column not in run.done:
+        if "shared_jobs" not in run.done:
             return Absent("The run does not say.")
-        texts = run.done.loc[run.done["method"] == method, column].dropna().astype(str)
-        said = [text for text in dict.fromkeys(texts) if text]
-        return ", ".join(said) or Absent("Nothing of it is shared.")
+        texts = run.done.loc[run.done["method"] == method, "shared_jobs"].dropna().astype(str)
+        methods = _methods_by_cell(run)
+        parts = [_shared_words(part, methods) for text in texts for part in text.split("+") if part]
+        return ", ".join(dict.fromkeys(parts)) or Absent("Nothing of it is shared.")
 
-    return Column(Heading(column, "Shared jobs, charged to each"), read)
+    return Column(Heading("shared_jobs", "Shared, charged to each"), read)
+
+
+def _methods_by_cell(run: Run) -> dict[str, str]:
+    """Return cell → method by the names that cells had before runs were pooled."""
+    rows = run.cells[["run_id", "cell", "method"]].astype(str).to_numpy().tolist()
+    return {cell.removeprefix(f"{run_id}."): method for run_id, cell, method in rows}
+
+
+def _shared_words(part: str, methods: dict[str, str]) -> str:
+    """Return "sdnkt 1-4 of mas:splits=2" for "sdnkt:1-4<mas-splits-2-s0-r0"."""
+    found = SHARED.fullmatch(part)
+    if found is None:
+        return part
+    job, rounds, cell = found.groups()
+    return f"{job} {rounds} of {methods.get(cell, cell)}"
 
 
 def _exact(column: Column) -> Column:

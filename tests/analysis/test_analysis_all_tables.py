@@ -345,3 +345,17 @@ def test_a_split_method_shows_its_merged_start(make_run):
     own = rows[(rows["method"] == "mas:splits=2") & (rows["task"] == "k")].sort_values("round")
     assert own["round"].tolist() == list(range(1, 9))
     assert own["job"].tolist() == ["sdnkt"] * 3 + ["kt"] * 5
+
+
+def test_the_cost_table_says_what_is_shared(make_run):
+    """Rounds trained once for two methods are named with the method that trained them."""
+    changes = {
+        f"all-in-one-s{seed}-r0": {"shared_jobs": f"sdnkt:1-3<mas-splits-2-s{seed}-r0"}
+        for seed in range(2)
+    }
+    table = cost_table([load_run(make_run(seeds=2, cell_changes=changes))])
+    none, shared, also_none = column(table, "shared_jobs")
+    assert shared == "sdnkt 1-3 of mas:splits=2"
+    assert none == also_none == Absent("Nothing of it is shared.")
+    plain = cost_table([load_run(make_run(seeds=1, run_id="plain"))])
+    assert "shared_jobs" not in [heading.key for heading in plain.headings]

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import style
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -25,6 +26,7 @@ from analysis.figures import (
 from analysis.figures.drawing import NotDrawn
 from analysis.loading import load_run
 from analysis.looks import method_look
+from analysis.style import figure_style, new_figure
 from harness.methods.registry import METHODS
 from harness.schema import AFFINITY_ROUNDS
 
@@ -296,3 +298,19 @@ def test_of_many_rounds_the_first_and_the_last_are_among_those_shown(make_run):
     shown = sorted(set(affinity_rounds.shown_rounds(rounds)["round"]))
     assert len(shown) == affinity_rounds.MOST_ROUNDS
     assert (shown[0], shown[-1]) == (0, 13)
+
+
+def test_a_long_legend_makes_the_figure_taller_and_leaves_the_axes(make_run):
+    """Nine methods with long names fill nine rows; the axes keep three quarters of their height."""
+    few = ("independent", "all-in-one")
+    many = ("independent", *(f"mas-plus:optimizer=heavy-ball,factor={n}" for n in range(1, 9)))
+    heights = []
+    for name, methods in (("few", few), ("many", many)):
+        run = load_run(make_run(seeds=2, run_id=name, methods=methods))
+        (outcome,) = pareto.drawings(run)
+        with style.context(["default", figure_style()]):
+            figure = new_figure("ieee", outcome.aspect, outcome.note)
+            outcome.paint(figure, 3.5)
+            figure.draw_without_rendering()
+        heights.append(figure.axes[0].get_position().height * figure.get_figheight())
+    assert heights[1] > 0.75 * heights[0]

@@ -136,3 +136,26 @@ def test_a_run_from_disk_says_the_same(make_run):
     assert words[1].startswith("mas:splits=2 took 0.50× the modelled time of independent")
     assert "0.50× its modelled energy" in words[1]
     assert any("quick run" in sentence for sentence in words)
+
+
+def four_methods(seeds):
+    """Return rows of independent and four methods that are all faster in every seed."""
+    data = rows(seeds=seeds)
+    mas = [row for row in data if row["method"] != "independent"]
+    for name in ("all-in-one", "tag", "hoa"):
+        data += [{**row, "method": name} for row in mas]
+    return data
+
+
+def test_too_few_seeds_for_so_many_methods_are_named():
+    """Four methods: 4 × 2 / 2**6 = 0.125 is the least p of six seeds; 4 × 2 / 2**8 is below 5 %."""
+    words = cell_sentences(four_methods(6))
+    assert "p = 0.12, the least possible" in words[0]
+    assert "not shown to differ" not in words[0]
+    assert (
+        "With 6 paired seeds and 4 methods compared no p can be below 0.12, however large the "
+        "difference; 8 seeds would do."
+    ) in words
+    enough = cell_sentences(four_methods(8))
+    assert "p = 0.031" in enough[0]
+    assert not any("would do" in sentence for sentence in enough)
