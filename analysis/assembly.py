@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from analysis.errors import EXIT_USAGE, AnalysisError
 from analysis.figures import (
@@ -35,7 +36,18 @@ from analysis.tables.text import latex_escape
 from analysis.venues import venue_width_in
 from analysis.verdict import sentences
 
-FIGURES = (
+
+class Series(Protocol):
+    """Draw figures of one run."""
+
+    TITLE: str
+
+    def drawings(self, run: Run, /) -> list[Outcome]:
+        """Return the figures, or why there are none."""
+        ...
+
+
+FIGURES: tuple[Series, ...] = (
     pareto, loss_over_cost, loss_curves, task_changes, breakdown, power, affinity,
     affinity_rounds, schedule, stability, published,
 )  # fmt: skip
@@ -121,13 +133,21 @@ def all_drawings(runs: Sequence[Run]) -> list[Outcome]:
     found: list[Outcome] = []
     for run in runs[:MOST_SERIES]:
         for module in FIGURES:
-            own = module.drawings(run)
+            own = _drawn_by(module, run)
             found += own if len(runs) == 1 else [_named_by_run(outcome, run) for outcome in own]
     if len(runs) > MOST_SERIES:
         names = ", ".join(run.run_id for run in runs[MOST_SERIES:])
         reason = f"only the first {MOST_SERIES} series are drawn; report these alone: {names}"
         found.append(NotDrawn("Figures of further series", reason))
     return found + devices.drawings(runs)
+
+
+def _drawn_by(module: Series, run: Run) -> list[Outcome]:
+    """Return a module's figures; a damaged file of one cell costs that figure, not the report."""
+    try:
+        return module.drawings(run)
+    except AnalysisError as error:
+        return [NotDrawn(module.TITLE, error.message)]
 
 
 def apart_words(runs: Sequence[Run]) -> list[str]:

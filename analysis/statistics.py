@@ -22,6 +22,9 @@ MIN_PAIRS_FOR_TEST = 6
 EXACT_LIMIT = 16
 """Up to this many pairs all 2**n signs are tried; beyond it they are drawn."""
 
+LARGEST_LOG = 709.0
+"""Logarithm of about the greatest float; a loss that has diverged may be beyond."""
+
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Maps values along the last axis to one number each."""
 
@@ -196,9 +199,14 @@ def log_ratio_interval(log_ratios: Sequence[float], rng: np.random.Generator) ->
         if half is None:
             return None
         centre = float(array.mean())
-        return Interval(math.exp(centre - half), math.exp(centre + half))
+        return Interval(ratio_of(centre - half), ratio_of(centre + half))
     interval = bca_interval(array.tolist(), mean_statistic, rng)
-    return None if interval is None else Interval(math.exp(interval.low), math.exp(interval.high))
+    return None if interval is None else Interval(ratio_of(interval.low), ratio_of(interval.high))
+
+
+def ratio_of(logarithm: float) -> float:
+    """Return the ratio of a logarithm; what no float can hold becomes the greatest or the least."""
+    return math.exp(min(max(logarithm, -LARGEST_LOG), LARGEST_LOG))
 
 
 def _positive(value: float) -> bool:

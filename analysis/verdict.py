@@ -23,6 +23,7 @@ from analysis.statistics import (
     least_p,
     log_ratio_interval,
     paired_log_ratios,
+    ratio_of,
     sign_flip_p,
 )
 from harness.schema import REFERENCE
@@ -128,7 +129,7 @@ def comparisons(
             if not logs:
                 continue
             rng = np.random.default_rng(BOOTSTRAP_SEED)
-            ratio = math.exp(math.fsum(logs) / len(logs))
+            ratio = ratio_of(math.fsum(logs) / len(logs))
             interval = log_ratio_interval(logs, rng)
             enough = len(logs) >= MIN_PAIRS_FOR_TEST
             raw.append(sign_flip_p(logs, rng) if enough else None)

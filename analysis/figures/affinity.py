@@ -12,17 +12,20 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from analysis.basis import note_text
+from analysis.errors import AnalysisError
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome, file_stem
 from analysis.loading import Run
 from analysis.style import paint_axes
 from analysis.tables.table import plain_number
 from analysis.words import origin_words
 
+TITLE = "Affinity"
+
 
 def drawings(run: Run) -> list[Outcome]:
     """Return one figure per method that measured affinity, of its first seed and repeat."""
-    found = [drawing for method in run.methods if (drawing := _of_method(run, method)) is not None]
-    return [*found] or [NotDrawn("Affinity", "no finished cell measured affinity")]
+    found = [drawing for method in run.methods if (drawing := _tried(run, method)) is not None]
+    return [*found] or [NotDrawn(TITLE, "no finished cell measured affinity")]
 
 
 def prepare(matrix: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
@@ -82,6 +85,14 @@ def scale_label(power: int) -> str:
     """Return the label of the colour bar."""
     digits = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"Affinity ({f'10{digits}, ' if power else ''}> 0 helps)"
+
+
+def _tried(run: Run, method: str) -> Outcome | None:
+    """Return the figure of a method, or why there is none if a file of it is damaged."""
+    try:
+        return _of_method(run, method)
+    except AnalysisError as error:
+        return NotDrawn(f"{TITLE}, {method}", error.message)
 
 
 def _of_method(run: Run, method: str) -> Drawing | None:

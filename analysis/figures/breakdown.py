@@ -18,6 +18,7 @@ from analysis.style import even_columns, keep_limits, scaled_unit
 from analysis.tables.phases import SHOWN, phase_means
 from analysis.words import is_wide, origin_words, spread_words, wide_words
 
+TITLE = "Where time and energy go"
 TOTAL = "charged total"
 ORDER = (*SHOWN, TOTAL)
 
@@ -30,14 +31,14 @@ def drawings(run: Run) -> list[Outcome]:
         panels.append(prepare(run, basis.column, basis.quantity, "J", basis))
     drawn = pd.concat([panel for panel in panels if len(panel)] or panels[:1], ignore_index=True)
     if drawn.empty:
-        return [NotDrawn("Where time and energy go", "no phase of a finished cell was timed")]
+        return [NotDrawn(TITLE, "no phase of a finished cell was timed")]
     note = note_text(*basis.notes) if basis.kind != "time" else note_text(origin_words(run))
     count = drawn["quantity"].nunique()
 
     return [
         Drawing(
             stem="breakdown",
-            title="Where time and energy go",
+            title=TITLE,
             caption="Time and energy by phase, means over the seeds of a method. Evaluation is "
             "shown but not charged to the method; whiskers belong to the charged total. "
             f"{spread_words([run])}{wide_words(drawn['n'])}",

@@ -18,6 +18,7 @@ from analysis.numbers import serving_rows
 from analysis.style import paint_axes
 from analysis.words import origin_words, spread_words
 
+TITLE = "Loss over rounds"
 MARKS_PER_LINE = 8
 
 
@@ -25,7 +26,7 @@ def drawings(run: Run) -> list[Outcome]:
     """Return the figure, or why there is none."""
     drawn = prepare(run)
     if drawn.empty:
-        return [NotDrawn("Loss over rounds", "no round has a test loss of every task")]
+        return [NotDrawn(TITLE, "no round has a test loss of every task")]
     splits = {
         method: rounds
         for method in run.methods
@@ -35,7 +36,7 @@ def drawings(run: Run) -> list[Outcome]:
     return [
         Drawing(
             stem="loss_over_rounds",
-            title="Loss over rounds",
+            title=TITLE,
             caption="Total test loss after each round; thick lines are means over seeds, faint "
             "ones single seeds. Rounds of different methods do not cost the same."
             + (" Dotted lines mark the split." if splits else "")

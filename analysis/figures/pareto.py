@@ -18,6 +18,7 @@ from analysis.numbers import Value, per_seed, summarise
 from analysis.style import keep_limits, log_axis, paint_axes, scaled_unit, spans_decade
 from analysis.words import is_wide, spread_words, wide_words
 
+TITLE = "Cost against loss"
 RESAMPLES = 1000
 BOOTSTRAP_SEED = 0
 
@@ -27,14 +28,14 @@ def drawings(run: Run) -> list[Outcome]:
     basis = cost_basis(run)
     drawn = prepare(basis)
     if drawn.empty:
-        return [NotDrawn("Cost against loss", "no finished cell has both a cost and a loss")]
+        return [NotDrawn(TITLE, "no finished cell has both a cost and a loss")]
     label = f"{basis.quantity} ({basis.unit})"
 
     draw_it = partial(draw, drawn=drawn, quantity=basis.quantity, unit=basis.unit)
     return [
         Drawing(
             stem="pareto",
-            title="Cost against loss",
+            title=TITLE,
             caption=f"{label} against total test loss; towards the lower left is better. Large "
             "marks are means over seeds, small ones single seeds; the dashed line is the front "
             "over the means. Bars are of each method alone; methods that share seeds may differ "

@@ -17,6 +17,7 @@ from analysis.looks import PHASE_COLOURS
 from analysis.style import SMALL_PT, TEXT_PT, paint_axes
 from analysis.words import origin_words
 
+TITLE = "Power over time"
 RAIL_LINES = ("-", "--", ":", "-.")
 TRACE_COLOUR = "#222222"
 HEAT_COLOUR = "#8B0000"
@@ -30,12 +31,12 @@ def drawings(run: Run, cell: str | None = None) -> list[Outcome]:
     chosen = cell or chosen_cell(run)
     data = None if chosen is None else prepare(run, chosen)
     if chosen is None or data is None:
-        return [NotDrawn("Power over time", "no cell has a power trace or modelled power")]
+        return [NotDrawn(TITLE, "no cell has a power trace or modelled power")]
     note = "power modelled, not measured" if data.modelled else ""
     return [
         Drawing(
             stem="power_over_time",
-            title="Power over time",
+            title=TITLE,
             caption=_caption(chosen, data),
             note=note_text(f"cell {chosen}", note, origin_words(run)),
             aspect=0.66,

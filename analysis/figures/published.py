@@ -18,7 +18,7 @@ from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
 from analysis.looks import method_look
 from analysis.numbers import per_seed
-from analysis.statistics import log_ratio_interval, paired_log_ratios
+from analysis.statistics import log_ratio_interval, paired_log_ratios, ratio_of
 from analysis.style import keep_limits, log_axis, paint_axes, spans_decade
 from analysis.verdict import BOOTSTRAP_SEED
 from analysis.words import is_wide, origin_words, wide_words
@@ -100,7 +100,7 @@ def _ratio(logs: list[float]) -> list[float | None]:
     if not logs:
         return [None, None, None]
     interval = log_ratio_interval(logs, np.random.default_rng(BOOTSTRAP_SEED))
-    ratio = math.exp(math.fsum(logs) / len(logs))
+    ratio = ratio_of(math.fsum(logs) / len(logs))
     return [ratio, interval.low, interval.high] if interval else [ratio, None, None]
 
 

@@ -10,6 +10,8 @@ from typing import Literal
 from analysis.numbers import Ratio, Value
 
 NOISE = 1e-9
+HUGE = 1e9
+"""From here on digits say less than the power of ten: a loss that has diverged."""
 NOT_RECORDED = "No value was recorded."
 
 
@@ -223,7 +225,9 @@ def _field(content: Content, decimals: int, rank: int, letters: dict[str, str]) 
 
 
 def plain_number(number: float, decimals: int) -> str:
-    """Return a number with a real minus sign and without minus zero."""
+    """Return a number with a real minus sign and without minus zero; huge ones as 1.23e+45."""
+    if abs(number) >= HUGE:
+        return f"{number:.2e}".replace("-", "−")
     text = f"{number:.{decimals}f}"
     return text.replace("-", "−") if float(text) else text.lstrip("-")
 

@@ -12,7 +12,8 @@ import pytest
 
 import analysis
 from analysis.errors import AnalysisError
-from analysis.loading import load_run, load_runs, read_table
+from analysis.loading import load_run, load_runs
+from analysis.reading import read_table
 from analysis.tables.main import main_table
 from harness.schema import CELLS, METRICS, OLDEST_SCHEMA_VERSION, PHASE_ROWS
 

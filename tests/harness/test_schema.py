@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.loading import read_table
+from analysis.reading import read_table
 from harness.run_folder.results import csv_text
 from harness.schema import CELLS, FILES, OLDEST_SCHEMA_VERSION, SCHEMA_VERSION, TASK_MEASURES
 from models.measures import BY_NAME
