@@ -13,7 +13,7 @@ from analysis.basis import note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.figures.power_data import PowerData, prepare
 from analysis.loading import Run
-from analysis.looks import PHASE_COLOURS
+from analysis.looks import PHASE_COLOURS, PHASE_HATCHES
 from analysis.style import SMALL_PT, TEXT_PT, paint_axes
 from analysis.words import origin_words
 
@@ -108,7 +108,8 @@ def _shade(ax: Axes, data: PowerData) -> None:
             list(zip(own["start_s"], widths, strict=True)), (0, 1),
             label=str(phase) if mean is None else f"{phase} {mean:.3g} W",
             transform=ax.get_xaxis_transform(), facecolor=PHASE_COLOURS.get(str(phase), "#999999"),
-            alpha=0.38, linewidth=0, zorder=0,
+            hatch=PHASE_HATCHES.get(str(phase), ""), edgecolor="white", alpha=0.38, linewidth=0,
+            zorder=0,
         )  # fmt: skip
 
 

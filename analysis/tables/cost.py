@@ -8,7 +8,13 @@ from dataclasses import replace
 
 from analysis.loading import Run
 from analysis.numbers import Value, method_value
-from analysis.tables.fields import Column, cell_column, method_rows_table, time_columns
+from analysis.tables.fields import (
+    Column,
+    cell_column,
+    measured_columns,
+    method_rows_table,
+    time_columns,
+)
 from analysis.tables.table import NOISE, Absent, Content, Heading, Table
 from analysis.words import spread_words
 
@@ -28,6 +34,7 @@ def cost_table(runs: Sequence[Run]) -> Table | None:
         _thousands(Heading("decoder_kilopasses", "Decoders", "10³ images"), "decoder_passes"),
         _exact(cell_column(Heading("upload_mb", "Up", "MB", "low"), "upload_bytes")),
         _exact(cell_column(Heading("download_mb", "Down", "MB", "low"), "download_bytes")),
+        *measured_columns(runs, "energy_net_j", "Energy above idle, measured"),
         *time_columns(runs),
         _exact(cell_column(Heading("time_predicted_s", "Time, predicted", "s"))),
         _shared_jobs(),
@@ -35,7 +42,8 @@ def cost_table(runs: Sequence[Run]) -> Table | None:
     return method_rows_table(
         "cost",
         "What each method makes the clients do: rounds, images through forward and backward of "
-        f"encoder and decoders, bytes of all clients, and seconds. {spread_words(runs)}",
+        "encoder and decoders, bytes of all clients, and seconds. "
+        f"{spread_words(runs)}{_net_words(runs)}",
         runs,
         columns,
     )
@@ -47,6 +55,11 @@ def _thousands(heading: Heading, column: str) -> Column:
         return value or Absent("Not recorded for this method.")
 
     return _exact(Column(heading, read))
+
+
+def _net_words(runs: Sequence[Run]) -> str:
+    known = any(run.done["energy_net_j"].notna().any() for run in runs)
+    return " Above idle: measured energy less the idle power over the same time." if known else ""
 
 
 def _shared_jobs() -> Column:

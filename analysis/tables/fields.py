@@ -93,14 +93,7 @@ def groups_column() -> Column:
 
 def energy_columns(runs: Sequence[Run]) -> list[Column]:
     """Return one column per meter scope and kind, then the modelled one; they are never mixed."""
-    sources = list(dict.fromkeys(s for run in runs for s in energy_sources(run.done)))
-    words = [source_words(source) for source in sources]
-    found = []
-    for source, text in zip(sources, words, strict=True):
-        shown = text if words.count(text) == 1 else f"{source[0]}: {text}"
-        key = "energy_j" if len(sources) == 1 else "energy_j_" + "_".join(source)
-        heading = Heading(key, "Energy, measured", f"J; {shown}", "low")
-        found.append(Column(heading, _measured_reader(source)))
+    found = measured_columns(runs, "energy_j", "Energy, measured")
     if not found:
         reasons = "; ".join(dict.fromkeys(no_energy_words(run) for run in runs if run.methods))
         heading = Heading("energy_j", "Energy, measured", "J", "low")
@@ -108,6 +101,19 @@ def energy_columns(runs: Sequence[Run]) -> list[Column]:
         found.append(Column(heading, lambda _run, _method: None, why))
     modelled = Heading("energy_model_j", "Energy, modelled", "J", "low")
     return [*found, cell_column(modelled, why_empty="No modelled energy: the profile has no model")]
+
+
+def measured_columns(runs: Sequence[Run], column: str, title: str) -> list[Column]:
+    """Return one column per meter scope and kind of a measured number of joules."""
+    sources = list(dict.fromkeys(s for run in runs for s in energy_sources(run.done)))
+    words = [source_words(source) for source in sources]
+    found = []
+    for source, text in zip(sources, words, strict=True):
+        shown = text if words.count(text) == 1 else f"{source[0]}: {text}"
+        key = column if len(sources) == 1 else f"{column}_{'_'.join(source)}"
+        heading = Heading(key, title, f"J; {shown}", "low")
+        found.append(Column(heading, _measured_reader(source, column)))
+    return found
 
 
 def time_columns(runs: Sequence[Run]) -> list[Column]:
@@ -132,9 +138,9 @@ def partial_energy_words(runs: Sequence[Run]) -> list[str]:
     return words
 
 
-def _measured_reader(source: tuple[str, str, str]) -> Reader:
+def _measured_reader(source: tuple[str, str, str], column: str) -> Reader:
     def read(run: Run, method: str) -> Content:
-        value = method_value(measured_by(run.done, source), method, "energy_j")
+        value = method_value(measured_by(run.done, source), method, column)
         return value or Absent(f"Not measured by {source[0]}.")
 
     return read

@@ -359,3 +359,14 @@ def test_the_cost_table_says_what_is_shared(make_run):
     assert none == also_none == Absent("Nothing of it is shared.")
     plain = cost_table([load_run(make_run(seeds=1, run_id="plain"))])
     assert "shared_jobs" not in [heading.key for heading in plain.headings]
+
+
+def test_energy_above_idle_stands_beside_the_whole(make_run):
+    """Gross stands in the main table, net in the cost table, and the caption says what it is."""
+    changes = {f"all-in-one-s{seed}-r0": {"energy_net_j": 100.0 + seed} for seed in range(3)}
+    table = cost_table([load_run(make_run(cell_changes=changes))])
+    assert column(table, "energy_net_j")[1].mean == pytest.approx(101.0)
+    assert "less the idle power" in table.caption
+    plain = cost_table([load_run(make_run(run_id="plain"))])
+    assert "energy_net_j" not in keys(plain)
+    assert "idle" not in plain.caption
