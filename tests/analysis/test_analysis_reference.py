@@ -16,6 +16,7 @@ from analysis.report import write_report
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results" / "reference"
 COMMAND = "-m harness.run "
+KINDS = ("main", "ablation", "descent")
 
 
 def runs_in(*kinds):
@@ -27,7 +28,7 @@ def runs_in(*kinds):
 
 def manifests():
     """Return the manifests of all reference runs."""
-    paths = [run / "manifest.json" for run in runs_in("main", "ablation")]
+    paths = [run / "manifest.json" for run in runs_in(*KINDS)]
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
@@ -40,7 +41,7 @@ def rebuilt(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
     write_report(runs_in("main"), folder / "report")
     if runs_in("ablation"):
-        write_report(runs_in("main", "ablation"), folder / "ablation-report")
+        write_report(runs_in(*KINDS), folder / "ablation-report")
     return folder
 
 
