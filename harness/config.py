@@ -89,6 +89,7 @@ class RunConfig:
     seeds: tuple[int, ...] = _option((0,), "learning seeds, as in 0-4 or 0,2,7", metavar="LIST")
     repeats: int = _option(1, "measurements of every seed")
     threads: int = _option(0, "processor threads; 0 is all that device and host have")
+    keep_batch_size: bool = _option(False, "never lower --batch-size, even if memory is short")
     step: str = _option(
         AUTO, "how training steps are executed: auto (the fastest here), plain, or words as in"
         " bf16+channels-last+fused", metavar="HOW",

@@ -148,6 +148,8 @@ CELLS = (
     Column("look_ahead_decoder_forwards", "float", "images", "The same for decoders.", since=2),
     Column("time_predicted_s", "float", "s", "Seconds the counted passes of training and look-aheads would take at the speed of encoder and decoder timed on this host when the run began (manifest: calibration).", since=2),
     Column("shared_jobs", "str", "", "With --share-jobs: rounds of jobs that another method of the seed had trained alike, as job:first-last<cell, joined by +. Time, energy, passes and bytes of the row contain them, from the one measurement; peak memory is then also that of the other cell.", since=3),
+    Column("batch_size", "int", "images", "Images per training step, as trained; fewer than asked for if memory was short (manifest: step).", since=3),
+    Column("step", "str", "", "How training steps were executed: precision, memory layout and optimizer, joined by +.", since=3),
 )  # fmt: skip
 
 METRICS = (

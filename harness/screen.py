@@ -100,6 +100,8 @@ class RunScreen:
     def step(self, step: StepChoice) -> None:
         """Print how training steps are executed, and from what that follows."""
         self._filled(f"Step     {step_words(step)}")
+        if step.batch and step.batch.lowered:
+            self._filled(f"Memory   {step.batch.words()}")
         if step.doubtful:
             self._filled(
                 "Note     other programs were at work while steps were timed, so the choice may not"

@@ -176,9 +176,11 @@ def _run(config: RunConfig, wishes: _Wishes, target: Target, words: Sequence[str
         session.prepare_torch(target.threads)
         network = architecture(config.model)
         with memory_errors():
-            step = _step(config, target, network, wishes, screen)
+            step, recorded = _step(config, target, network, wishes, screen)
             session.prepare_torch(step.threads)
-            expected = modelling.estimate(config, target, network, step.execution)
+            start = wishes.start if recorded else replace(wishes.start, step=step)
+            taken = step.applied_to(config)
+            expected = modelling.estimate(taken, target, network, step.execution)
             needed = disk.results_bytes(config, network, expected.time_s)
             screen.estimate(expected, needed)
             disk.check_space(Path(config.out), needed)
@@ -186,9 +188,7 @@ def _run(config: RunConfig, wishes: _Wishes, target: Target, words: Sequence[str
                 return EXIT_DONE
             with screen:
                 store = session.open_data(config, screen)
-                summary = session.run(
-                    config, target, store, network, screen, wishes.start, wishes.limits
-                )
+                summary = session.run(config, target, store, network, screen, start, wishes.limits)
         screen.conclude(summary)
         if summary.stopped:
             screen.stopped(summary, _same_command(words))
@@ -204,25 +204,29 @@ def _step(
     network: Architecture,
     wishes: _Wishes,
     screen: RunScreen,
-) -> StepChoice:
-    """Settle how steps are executed and say so; a dry run measures nothing for it."""
+) -> tuple[StepChoice, bool]:
+    """Settle how steps are executed and say so; a dry run measures nothing for it.
+
+    Returns the choice, and whether it is that of a run to go on with.
+    """
     from harness.running import step_choice  # noqa: PLC0415 - imports torch
 
     earlier = wishes.start.resume
     if wishes.start == Start():
         earlier = unfinished(Path(config.out), config.digest())
     step = step_choice.recorded_choice(read_manifest(earlier)) if earlier is not None else None
-    if step is None and not wishes.calibrate:
-        step = step_choice.known_choice(config, target)
+    recorded = step is not None
     if step is None and wishes.dry:
-        step = step_choice.StepChoice(PLAIN, target.threads, config.step)
-        screen.step_unknown()
-        return step
+        step = step_choice.known_choice(config, target)
+        if step is None:
+            screen.step_unknown()
+            return step_choice.StepChoice(PLAIN, target.threads, config.step), False
     if step is None:
-        screen.calibrating()
+        if wishes.calibrate or step_choice.known_choice(config, target) is None:
+            screen.calibrating()
         step = step_choice.choose_step(config, target, network, anew=wishes.calibrate)
     screen.step(step)
-    return step
+    return step, recorded
 
 
 def _same_command(words: Sequence[str]) -> str:

@@ -59,6 +59,7 @@ def facts(run: RunFiles) -> dict[str, str]:
         "device": _text(run.section("device").get("name")),
         "host is the device": _text(host.get("matches_device")),
         "training threads": _text(run.manifest.get("threads")),
+        "batch size": _text(_batch_size(run)),
         "training step": _text(run.section("step").get("execution") or PLAIN.text),
         "quick run": _text(run.manifest.get("quick")),
         "data checksum": _text(data.get("checksum")),
@@ -76,6 +77,12 @@ def _pairs(host: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             yield from ((f"{key} {inner}", each) for inner, each in value.items())
         else:
             yield key, value
+
+
+def _batch_size(run: RunFiles) -> object:
+    """Return the images of a step as trained, which memory may have lowered."""
+    fit = run.section("step").get("batch") or {}
+    return fit.get("taken", run.section("config").get("batch_size"))
 
 
 def model_facts(run: RunFiles) -> dict[str, str]:

@@ -13,6 +13,7 @@ from harness.running.cell import Bench
 def describe_run(bench: Bench) -> dict[str, Any]:
     """Return what the manifest says before the first cell."""
     config, target, store = bench.config, bench.target, bench.source
+    asked = bench.step.taken_from(config)
     return {
         "command": command_line(),
         "quick": config.quick,
@@ -33,8 +34,8 @@ def describe_run(bench: Bench) -> dict[str, Any]:
             "clients": store.count("train"),
             "size_px": store.size_px,
         },
-        "config": config.as_dict(),
-        "config_digest": config.digest(),
+        "config": asked.as_dict(),
+        "config_digest": asked.digest(),
         "merge": {
             spec.text: {"merge_rounds": spec.parameters(config.setting)["merge_rounds"]}
             for spec in config.method_specs()

@@ -10,13 +10,16 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.errors import ConfigChangedError, DamagedRunError
 from harness.run_folder.lock import NAME as LOCK
 from harness.run_folder.lock import busy, folder_lock, is_running, run_lock
 from harness.run_folder.results import RunFolder
 from harness.schema import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from harness.running.step_choice import StepChoice
 
 Manifest = Mapping[str, Any]
 
@@ -25,10 +28,14 @@ RESTORE = "Restore the file from a copy of the run."
 
 @dataclass(frozen=True)
 class Start:
-    """Say how to start: `fresh` never goes on with a run, `resume` names the run to go on with."""
+    """Say how to start: `fresh` never goes on with a run, `resume` names the run to go on with.
+
+    A new run executes its steps as `step` says, if that is settled already.
+    """
 
     fresh: bool = False
     resume: Path | None = None
+    step: StepChoice | None = None
 
 
 @dataclass(frozen=True)

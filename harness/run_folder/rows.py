@@ -50,6 +50,7 @@ def cell_row(bench: Bench, run_id: str, result: CellResult) -> dict[str, object]
         "encoder_passes": cost.work.encoder_passes, "decoder_passes": cost.work.decoder_passes,
         **_looks(result),
         "time_predicted_s": bench.calibration.time_s(cost.work),
+        "batch_size": bench.config.batch_size, "step": bench.step.execution.text,
         "shared_jobs": shared_jobs(result.parts),
     }  # fmt: skip
 

@@ -163,12 +163,17 @@ def run(
     so that it does not share them.
     """
     log = PhaseLog()
-    accountant = Accountant(power_model(target), device_model(target, config, architecture))
     constants = constant_predictor_losses(store, config.tasks, task_loss(config, store))
     who = identity(config, target, store)
     with claim(Path(config.out), who, config.as_dict(), start) as claimed:
-        step = recorded_choice(claimed.manifest) or choose_step(config, target, architecture)
+        step = (
+            recorded_choice(claimed.manifest)
+            or start.step
+            or choose_step(config, target, architecture)
+        )
         torch.set_num_threads(step.threads)
+        config = step.applied_to(config)
+        accountant = Accountant(power_model(target), device_model(target, config, architecture))
         target = replace(target, threads=step.threads)
         past = _past(claimed, target)
         boot = this_boot()

@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from devices.board_counters import read_counters
 from harness.config import AUTO, RunConfig, without_home
 from harness.errors import StorageError, UsageError
 from harness.run_folder.results import json_text, write_atomically
+from harness.running.batch_fit import BatchFit, fit_batch
 from harness.running.step_timing import (
     MARGIN,
     Timed,
@@ -50,7 +51,8 @@ COMPILATION = (
 class StepChoice:
     """Hold how steps are executed, on how many threads, and from what that follows.
 
-    `calibrated` is what was measured, empty if nothing was; `file` keeps it for later runs.
+    `calibrated` is what was measured, empty if nothing was; `file` keeps it for later runs. `batch`
+    is the batch size taken; None as long as nobody asked whether it fits.
     """
 
     execution: Execution
@@ -58,6 +60,7 @@ class StepChoice:
     asked: str
     calibrated: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""
+    batch: BatchFit | None = None
 
     @property
     def plain(self) -> bool:
@@ -75,6 +78,14 @@ class StepChoice:
         """Say whether other programs were at work while it was calibrated."""
         return float(self.calibrated.get("foreign_cores") or 0.0) > BUSY_CORES
 
+    def applied_to(self, config: RunConfig) -> RunConfig:
+        """Return a configuration with the batch size taken."""
+        return replace(config, batch_size=self.batch.taken) if self.batch else config
+
+    def taken_from(self, config: RunConfig) -> RunConfig:
+        """Return a configuration with the batch size asked for."""
+        return replace(config, batch_size=self.batch.asked) if self.batch else config
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
@@ -84,6 +95,7 @@ class StepChoice:
             "calibrated": dict(self.calibrated) or None,
             "file": self.file,
             "compilation": COMPILATION,
+            "batch": self.batch.as_dict() if self.batch else None,
         }
 
 
@@ -99,6 +111,7 @@ def recorded_choice(manifest: Mapping[str, Any]) -> StepChoice | None:
             str(told["asked"]),
             told.get("calibrated") or {},
             str(told.get("file", "")),
+            BatchFit(**told["batch"]) if told.get("batch") else None,
         )
     except (KeyError, TypeError, ValueError):
         return None
@@ -127,11 +140,17 @@ def choose_step(
 ) -> StepChoice:
     """Return the choice, measuring if it is not known; `anew` measures in any case.
 
-    Where the cache cannot be written the choice holds for this run alone.
+    First the batch size is lowered if it does not fit the memory. Where the cache cannot be written
+    the choice holds for this run alone.
     """
+    fixed = PLAIN if config.step == AUTO else parse_execution(config.step)
+    batch = fit_batch(config, target, architecture, fixed)
+    config = replace(config, batch_size=batch.taken)
     known = None if anew and config.step == AUTO else known_choice(config, target)
-    if known is not None:
-        return known
+    return replace(known or _calibrated_choice(config, target, architecture), batch=batch)
+
+
+def _calibrated_choice(config: RunConfig, target: Target, architecture: Architecture) -> StepChoice:
     calibrated = calibrate_step(config, target, architecture)
     path = _file(config, target)
     try:

@@ -8,6 +8,7 @@ import pytest
 from harness.errors import UsageError
 from harness.evidence.comparable import facts
 from harness.running import session, step_choice
+from harness.running.batch_fit import BatchFit
 from harness.running.limits import Limits
 from harness.running.step_choice import (
     StepChoice,
@@ -121,8 +122,11 @@ def test_threads_are_tried_in_halves() -> None:
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Let every calibration find what the list says, and count them."""
+    """Let every calibration find what the list says, and count them; any batch fits."""
     found = []
+    monkeypatch.setattr(
+        step_choice, "fit_batch", lambda c, *_: BatchFit(c.batch_size, c.batch_size)
+    )
 
     def calibrate(config, target, network):
         execution, threads = found.pop(0)
@@ -148,7 +152,8 @@ def test_a_choice_is_kept_for_the_next_run_until_it_is_measured_anew(measured, a
     assert known_choice(automatic, target) is None
     first = choose_step(automatic, target, None)
     assert (first.execution, first.threads, first.asked) == (FUSED, 1, "auto")
-    assert choose_step(automatic, target, None) == first == known_choice(automatic, target)
+    again = [replace(choose_step(automatic, target, None), batch=None), replace(first, batch=None)]
+    assert again == [known_choice(automatic, target)] * 2
     assert choose_step(automatic, target, None, anew=True).execution == BF16
     assert choose_step(automatic, target, None).execution == BF16
     larger = replace(automatic, batch_size=4)
@@ -170,7 +175,8 @@ def test_a_kept_choice_that_cannot_be_read_is_measured_anew(measured, automatic)
 def test_what_is_asked_for_is_not_measured(measured, automatic) -> None:
     fixed = replace(automatic, step="contiguous")
     choice = choose_step(fixed, resolve_target(fixed), None, anew=True)
-    assert choice == StepChoice(parse_execution("contiguous"), 1, "contiguous")
+    assert replace(choice, batch=None) == known_choice(fixed, resolve_target(fixed))
+    assert (choice.execution, choice.calibrated) == (parse_execution("contiguous"), {})
 
 
 def test_bf16_is_refused_where_the_processor_has_none(automatic, monkeypatch) -> None:
