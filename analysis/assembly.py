@@ -14,6 +14,8 @@ from analysis.figures import (
     affinity_rounds,
     breakdown,
     devices,
+    inference_cost,
+    life_cycle,
     loss_curves,
     loss_over_cost,
     pareto,
@@ -49,7 +51,7 @@ class Series(Protocol):
 
 FIGURES: tuple[Series, ...] = (
     pareto, loss_over_cost, loss_curves, task_changes, breakdown, power, affinity,
-    affinity_rounds, schedule, stability, published,
+    affinity_rounds, schedule, stability, published, inference_cost, life_cycle,
 )  # fmt: skip
 """Modules that draw one series each, in the order of the page."""
 

@@ -18,6 +18,8 @@ FOLDED = {
     "setup": "What ran on what",
     "settings": "Settings",
     "phase_time": "Time by phase",
+    "inference_models": "Inference: every model alone",
+    "inference_throughput": "Inference: threads and batch sizes",
 }
 """Tables that few readers want at once, with the words to unfold them."""
 

@@ -194,6 +194,15 @@ class DivergedError(HarnessError):
     usually = "Lower --learning-rate; `harness.data info --verify` if one client is named alone."
 
 
+class InferenceFailedError(HarnessError):
+    """Report that a trained model cannot be exported, loaded or run, or answers otherwise."""
+
+    code = "inference"
+    exit_status = EXIT_CELLS_FAILED
+    matters = "Figures would be those of another model. This one fails; the others go on."
+    usually = "Compare the versions of torch, onnx and onnxruntime with constraints.txt."
+
+
 class SeveralProblems(HarnessError):  # noqa: N818 - it holds errors, it is none of its own
     """Report all problems of a start at once; the status is the first one's."""
 

@@ -26,7 +26,7 @@ BOOLEANS = {"true": True, "false": False}
 
 PHASES = (
     "idle", "warm-up", "train", "affinity", "aggregate", "evaluate", "communicate", "cool-down",
-    "lost",
+    "lost", "infer",
 )  # fmt: skip
 
 COST_PHASES = ("train", "affinity", "aggregate", "communicate")
@@ -170,7 +170,7 @@ PHASE_ROWS = (
     Column("job", "str", "", "Federated job: the task letters it trains."),
     Column("round", "int", "rounds", "Round index from 0; empty outside rounds."),
     Column("client", "str", "", "Client that worked; empty for the server's own work."),
-    Column("phase", "str", "", "One of " + ", ".join(PHASES) + "; lost is work that was broken off and done anew, up to the last moment known."),
+    Column("phase", "str", "", "One of " + ", ".join(PHASES) + "; lost is work that was broken off and done anew, up to the last moment known; infer is a window of inference."),
     Column("start_s", "float", "s", "Start on the monotonic clock, 0 at the start of the run."),
     Column("end_s", "float", "s", "End on the same clock."),
     Column("time_s", "float", "s", "end_s minus start_s."),
@@ -228,6 +228,69 @@ AFFINITY_CLIENTS = (
     Column("count", "int", "", "Look-aheads that went into the mean."),
 )  # fmt: skip
 
+INFERENCE = (
+    Column("run_id", "str", "", "Run folder this row belongs to."),
+    Column("cell", "str", "", "Cell of training whose models answer."),
+    Column("device", "str", "", "Device that inference was asked to answer for."),
+    Column("host_matches_device", "bool", "", "True if the host that measured is that device."),
+    Column("method", "str", "", "Method that trained the models."),
+    Column("seed", "int", "", "Learning seed."),
+    Column("repeat", "int", "", "Repeat whose weights are used; those of all repeats are the same."),
+    Column("job", "str", "", "The one model that was measured, by its job; empty for a complete answer: every image goes through one model after another until all tasks are answered."),
+    Column("tasks", "str", "", "Letters of the tasks that are answered."),
+    Column("models", "int", "", "Models that an image goes through."),
+    Column("runtime", "str", "", "onnxruntime, or torch as it comes (eager)."),
+    Column("precision", "str", "", "fp32, or int8 by static quantisation."),
+    Column("provider", "str", "", "Execution provider: cpu, xnnpack, cuda, tensorrt."),
+    Column("scenario", "str", "", "single-stream or offline, defined as MLPerf Inference does: one query of one image after another; or all images at once, in batches."),
+    Column("threads", "int", "", "Processor threads of the runtime."),
+    Column("batch_size", "int", "images", "Images that go through a model at once; 1 in single-stream."),
+    Column("queries", "int", "", "Queries in the window: of one image in single-stream, of one batch offline."),
+    Column("images", "int", "images", "Images answered in the window."),
+    Column("start_s", "float", "s", "Start of the window on the time of inference/phases.csv."),
+    Column("time_s", "float", "s", "Length of the window; the warm-up before it is not in it."),
+    Column("latency_mean_s", "float", "s", "Mean latency of a query; empty offline, as are the percentiles."),
+    Column("latency_p50_s", "float", "s", "Median latency (nearest rank)."),
+    Column("latency_p90_s", "float", "s", "90th percentile, by which MLPerf judges single-stream; empty below 10 queries."),
+    Column("latency_p95_s", "float", "s", "95th percentile; empty below 20 queries."),
+    Column("latency_p99_s", "float", "s", "99th percentile; empty below 100 queries."),
+    Column("throughput_images_per_s", "float", "images/s", "Images answered by the time they took."),
+    Column("time_model_per_image_s", "float", "s", "Modelled seconds of an image on the named device, from the profile's training throughput; empty if the host is that device, and for what the profile says nothing about (int8, fewer threads, graphics processors)."),
+    Column("energy_j", "float", "J", "Joules measured by a meter of the host in the window; empty without a valid measurement."),
+    Column("energy_error_j", "float", "J", "Bound on the error of energy_j."),
+    Column("energy_net_j", "float", "J", "energy_j minus time_s times the idle power measured before and after."),
+    Column("energy_net_error_j", "float", "J", "Bound on the error of energy_net_j; empty if there was no second look at idle power."),
+    Column("energy_model_j", "float", "J", "Modelled joules of the window's work; never a measurement; empty for what the profile says nothing about."),
+    Column("energy_per_image_j", "float", "J", "energy_j by images: joules of a complete answer where job is empty."),
+    Column("energy_net_per_image_j", "float", "J", "energy_net_j by images."),
+    Column("energy_model_per_image_j", "float", "J", "energy_model_j by images."),
+    Column("energy_meter", "str", "", "Meter that produced energy_j."),
+    Column("energy_scope", "str", "", "What the meter sees: package, module, board, wall."),
+    Column("energy_kind", "str", "", "counter or sampled."),
+    Column("energy_reason", "str", "", "Why energy_j is empty."),
+    Column("energy_flags", "str", "", "What spoilt or limits energy_j, as in phases.csv."),
+    Column("total_loss", "float", "", "Sum over the tasks of the test loss of these answers."),
+    Column("model_bytes", "int", "B", "Size of the files of the models."),
+    Column("peak_memory_bytes", "int", "B", "Peak resident memory of a process that only answers with these models, runtime included."),
+    Column("peak_memory_models_bytes", "int", "B", "Of that what came after the runtime was loaded: models and their working memory."),
+    Column("flags", "str", "", "What made the conditions different, as in cells.csv."),
+    Column("status", "str", "", "done or failed."),
+    Column("reason", "str", "", "Why it failed."),
+)  # fmt: skip
+
+INFERENCE_METRICS = (
+    Column("run_id", "str", "", "Run folder this row belongs to."),
+    Column("cell", "str", "", "Cell of training whose models answer."),
+    Column("job", "str", "", "Model, by its job."),
+    Column("task", "str", "", "Task letter."),
+    Column("runtime", "str", "", "onnxruntime or torch."),
+    Column("precision", "str", "", "fp32 or int8."),
+    Column("provider", "str", "", "Execution provider."),
+    Column("metric", "str", "", "test_loss, a measure of the task on the test images, or max_abs_error: the largest absolute difference from what torch answers in fp32."),
+    Column("value", "float", "", "The value."),
+    Column("unit", "str", "", "Unit of the value; empty for a pure number."),
+)  # fmt: skip
+
 UNSEEN = "unseen_"
 """Stands before the name of a measure that was taken on buildings no client owns."""
 
@@ -242,4 +305,6 @@ FILES: dict[str, tuple[Column, ...]] = {
     "conditions/<cell>.csv": CONDITIONS,
     "affinity/<cell>_rounds.csv": AFFINITY_ROUNDS,
     "affinity/<cell>_clients.csv": AFFINITY_CLIENTS,
+    "inference.csv": INFERENCE,
+    "inference/metrics.csv": INFERENCE_METRICS,
 }

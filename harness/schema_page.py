@@ -16,6 +16,12 @@ configuration), the tables below, `affinity/<cell>.csv` (the mean affinity matri
 rows, task letters in header and first column), `events.jsonl` (one JSON object a line),
 `checkpoints/<cell>/<group>.safetensors` (final weights) and `report/`.
 
+`python -m harness.infer` adds `inference.csv` and the folder `inference/`: `metrics.csv`,
+`phases.csv` (columns as below), `traces/<number>.csv.gz` (one per start of the command),
+`manifest.json` (device, host, software, meter and settings of inference) and
+`models/<cell>/<job>.<precision>.onnx` with `models/exports.json`, which holds opset, shapes, parity
+and the SHA-256 of each.
+
 Rules: SI units, named in the column; comma, UTF-8, header always; floats in full precision; an
 empty field means there is no value, never zero; `true` and `false`; columns keep their order, and
 any change raises the schema version. `format` is how people are shown a number, as Python's format

@@ -24,7 +24,9 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder, or a name in results/")
     parser.add_argument("--out", metavar="BUNDLE", required=True, help="folder to make")
-    parser.add_argument("--weights", action="store_true", help="put trained weights in too")
+    parser.add_argument(
+        "--weights", action="store_true", help="put trained weights and exported models in too"
+    )
     return run_command(parser, words, _pack)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import signal
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.commands.ending import report_on, terminated_like_interrupted
 from harness.config import PATHS, RunConfig, check_values
 from harness.errors import (
     EXIT_BUDGET,
@@ -167,7 +166,7 @@ def _run(config: RunConfig, wishes: _Wishes, target: Target, words: Sequence[str
     screen.limits(wishes.limits, target)
     if wishes.start == Start():
         screen.goes_on(unfinished(Path(config.out), config.digest()))
-    with _terminated_like_interrupted():
+    with terminated_like_interrupted():
         from harness.run_folder import disk  # noqa: PLC0415 - imports torch
         from harness.running import modelling, session  # noqa: PLC0415 - imports torch
         from harness.running.memory import memory_errors  # noqa: PLC0415
@@ -193,7 +192,7 @@ def _run(config: RunConfig, wishes: _Wishes, target: Target, words: Sequence[str
         if summary.stopped:
             screen.stopped(summary, _same_command(words))
             return EXIT_BUDGET if summary.stopped == "budget" else EXIT_INTERRUPTED
-        page = _report(summary.path) if wishes.report and summary.done else None
+        page = report_on(summary.path) if wishes.report and summary.done else None
         screen.goodbye(summary, page, _next_command(config, words))
     return EXIT_CELLS_FAILED if summary.failed else EXIT_DONE
 
@@ -276,35 +275,3 @@ def _check_writable(out: Path, *, only_look: bool) -> None:
             probe.write_bytes(b"x")
         finally:
             probe.unlink(missing_ok=True)
-
-
-def _report(path: Path) -> Path | None:
-    """Write the report; where that fails the run is still whole, so say how to make it later."""
-    try:
-        from analysis.errors import AnalysisError  # noqa: PLC0415
-        from analysis.report import write_report  # noqa: PLC0415
-
-        try:
-            return write_report([path], None).page
-        except (AnalysisError, OSError) as error:
-            why = str(error)
-        except KeyboardInterrupt:
-            why = "interrupted"
-    except ModuleNotFoundError as error:  # pandas is imported late, and matplotlib later
-        why = f"{error.name} is not installed"
-    print(f"\nNo report: {why}. To make it later:\n  python -m analysis.report {path}")
-    return None
-
-
-@contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does: with all files readable."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

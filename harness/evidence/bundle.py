@@ -33,12 +33,16 @@ from harness.schema_page import page
 FORMAT = 1
 CHECKOUT = Path(__file__).resolve().parents[2]
 FROM_CHECKOUT = ("LICENSE", "CITATION.cff")
-TEXTS = ("manifest.json", "cells.csv", "events.jsonl")
+TEXTS = (
+    "manifest.json", "cells.csv", "events.jsonl", "inference.csv", "inference/manifest.json",
+)  # fmt: skip
 """Files of a run in which a typed path or an error text may stand."""
 
-AS_THEY_ARE = ("metrics.csv", "phases.csv", "traces/*.csv.gz", "conditions/*.csv",
-               "affinity/*.csv")  # fmt: skip
-WEIGHTS = ("checkpoints/*/*.safetensors",)
+AS_THEY_ARE = (
+    "metrics.csv", "phases.csv", "traces/*.csv.gz", "conditions/*.csv", "affinity/*.csv",
+    "inference/*.csv", "inference/traces/*.csv.gz", "inference/models/exports.json",
+)  # fmt: skip
+WEIGHTS = ("checkpoints/*/*.safetensors", "inference/models/*/*.onnx")
 FACTS = ("host", "software", "source", "threads", "meter", "meter_reason", "energy_model",
          "time_model", "calibration")  # fmt: skip
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")

@@ -11,6 +11,7 @@ from typing import Any
 from harness.errors import DamagedRunError, SeveralProblems
 from harness.evidence.claims import claims
 from harness.evidence.completeness import completeness
+from harness.evidence.deployed import deployed
 from harness.evidence.findings import LEVELS, Finding, verdict
 from harness.evidence.reading import RunFiles, read_run
 from harness.evidence.stability import SPREAD_LIMIT, stability
@@ -50,7 +51,7 @@ def judge(folder: Path, spread_limit: float = SPREAD_LIMIT) -> Judgement:
     """Read a run and return all that was found, the worst first; damage is a finding too."""
     try:
         run = read_run(folder)
-        found = [*completeness(run), *stability(run, spread_limit), *claims(run)]
+        found = [*completeness(run), *stability(run, spread_limit), *deployed(run), *claims(run)]
     except DamagedRunError as error:
         return Judgement(folder, None, [_damage(error)])
     except SeveralProblems as error:

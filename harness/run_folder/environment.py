@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,13 @@ _PACKAGES = ("torch", "numpy", "safetensors", "pandas", "matplotlib")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def environment(target: Target, root: Path = Path("/")) -> dict[str, Any]:
+def environment(
+    target: Target, root: Path = Path("/"), packages: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return host, software and source version for the manifest.
 
-    Board, power mode and clocks are those of the host whose files lie under `root`.
+    Board, power mode and clocks are those of the host whose files lie under `root`; `packages` are
+    those that matter beside the usual ones.
     """
     host = target.host
     board = read_board_state(root, Programs(root))
@@ -54,7 +58,7 @@ def environment(target: Target, root: Path = Path("/")) -> dict[str, Any]:
         },
         "software": {
             "python": platform.python_version(),
-            **{name: _version(name) for name in _PACKAGES},
+            **{name: _version(name) for name in (*_PACKAGES, *packages)},
         },
         "source": source_version(),
     }
@@ -123,7 +127,7 @@ def _git(checkout: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def command_line(words: list[str] | None = None) -> str:
+def command_line(words: list[str] | None = None, module: str = "harness.run") -> str:
     """Return the command as typed, the home folder shortened to ~."""
-    text = " ".join(["python -m harness.run", *(sys.argv[1:] if words is None else words)])
+    text = " ".join([f"python -m {module}", *(sys.argv[1:] if words is None else words)])
     return without_home(text)

@@ -7,7 +7,9 @@ from typing import Any
 
 from harness.methods.registry import MERGE_ROUNDS, METHODS
 from harness.run_folder.environment import command_line, environment
+from harness.running.accounting import Accountant
 from harness.running.cell import Bench
+from harness.running.target import Target
 
 
 def describe_run(bench: Bench) -> dict[str, Any]:
@@ -22,8 +24,7 @@ def describe_run(bench: Bench) -> dict[str, Any]:
         "threads": target.threads,
         "meter": bench.instruments.describe(),
         "meter_reason": bench.instruments.reason,
-        "energy_model": _energy_model(bench),
-        "time_model": _time_model(bench),
+        **models_used(bench.accountant, target),
         "calibration": asdict(bench.calibration),
         "step": bench.step.as_dict(),
         "data": {
@@ -44,23 +45,21 @@ def describe_run(bench: Bench) -> dict[str, Any]:
     }
 
 
-def _energy_model(bench: Bench) -> dict[str, Any]:
-    power = bench.accountant.power
-    return {
-        "source": power.source,
-        "idle_w": power.idle_w,
-        "full_load_w": power.full_load_w,
-        "cores": power.cores,
-    }
-
-
-def _time_model(bench: Bench) -> dict[str, Any] | None:
-    if bench.accountant.device is None:
-        return None
-    compute = bench.target.profile.compute
-    return {
+def models_used(accountant: Accountant, target: Target) -> dict[str, Any]:
+    """Return what the models of power and time rest on; no model of time on the device itself."""
+    power, compute = accountant.power, target.profile.compute
+    time_model = {
         "flop_per_s": compute.flop_per_s,
         "flop_source": compute.flop_source,
         "memory_bytes_per_s": compute.memory_bytes_per_s,
         "memory_source": compute.memory_source,
+    }
+    return {
+        "energy_model": {
+            "source": power.source,
+            "idle_w": power.idle_w,
+            "full_load_w": power.full_load_w,
+            "cores": power.cores,
+        },
+        "time_model": None if accountant.device is None else time_model,
     }

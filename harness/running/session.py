@@ -59,12 +59,16 @@ from harness.settings import federation, task_loss
 from models.network import Architecture
 
 
-class Screen(Protocol):
-    """Show a run to people as it goes."""
+class DataScreen(Protocol):
+    """Show to people how data are made."""
 
     def making_data(self, done: int, total: int) -> None:
         """Show how far the data are."""
         ...
+
+
+class Screen(DataScreen, Protocol):
+    """Show a run to people as it goes."""
 
     def run_started(self, path: Path, *, resumed: bool) -> None:
         """Show where results will be, and whether a run goes on there."""
@@ -136,7 +140,7 @@ def prepare_torch(threads: int) -> None:
     torch.set_flush_denormal(True)
 
 
-def open_data(config: RunConfig, screen: Screen) -> Store:
+def open_data(config: RunConfig, screen: DataScreen) -> Store:
     """Open the data set, making it first if it is not in the cache, and check every file's hash.
 
     Raises:

@@ -10,7 +10,7 @@ import pytest
 
 import harness.errors
 from analysis.errors import CODES
-from harness.commands import check, compare, doctor, pack, run, split
+from harness.commands import check, compare, doctor, infer, pack, run, split
 from harness.commands import list as listing
 from harness.errors import (
     HarnessError,
@@ -27,7 +27,7 @@ from harness.schema import SCHEMA_VERSION
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "runs" / "schema1"
 COMMANDS = {
     "run": run.main, "check": check.main, "compare": compare.main, "pack": pack.main,
-    "list": listing.main, "split": split.main, "doctor": doctor.main,
+    "list": listing.main, "infer": infer.main, "split": split.main, "doctor": doctor.main,
 }  # fmt: skip
 
 
@@ -129,6 +129,10 @@ def _change(folder: Path, **values: object) -> None:
         ("compare", "{sound} {newer}", 7, "is newer than", "Update the tool"),
         ("pack", "{cut} --out {at}/b", 7, "is damaged", "harness.check"),
         ("pack", "{sound} --out {at}/full", 2, "is not an empty folder", "does not exist yet"),
+        ("infer", "{at}/soun", 2, "no such run", "Did you mean"),
+        ("infer", "{sound}", 7, "no trained models", "--weights"),
+        ("infer", "{newer}", 7, "is newer than", "Update the tool"),
+        ("infer", "{sound} --runtimes tourch", 2, "unknown runtime", "Did you mean 'torch'"),
         ("split", "{at}/none.csv --splits 2 --rule maas", 2, "unknown rule", "Did you mean 'mas'"),
         ("doctor", "--dump-fixture {at}/full", 2, "is not an empty folder", "does not exist yet"),
     ],

@@ -23,6 +23,8 @@ HEAVY = ("torch", "numpy", "pandas", "matplotlib")
         ("harness.commands.check", ["tests/fixtures/runs/schema1"]),
         ("harness.commands.compare", ["--help"]),
         ("harness.commands.pack", ["--help"]),
+        ("harness.commands.infer", ["--help"]),
+        ("harness.commands.infer", ["nowhere"]),
     ],
 )
 def test_it_imports_nothing_heavy(module: str, words: list[str]) -> None:

@@ -1,0 +1,105 @@
+"""Find what is wrong with the figures of inference beside a run, where there are some."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.errors import DamagedRunError
+from harness.evidence.findings import Finding, named
+from harness.evidence.intact import check_file
+from harness.evidence.reading import Row, RunFiles, read_table
+from harness.inference.exports import changed_exports
+from harness.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS, SCHEMA_VERSION, Column
+
+TABLE = "inference.csv"
+TABLES: dict[str, tuple[Column, ...]] = {
+    TABLE: INFERENCE,
+    "inference/metrics.csv": INFERENCE_METRICS,
+    "inference/phases.csv": PHASE_ROWS,
+}
+
+
+def deployed(run: RunFiles) -> Iterator[Finding]:
+    """Yield damage of the files of inference, and what was not measured; nothing without any."""
+    if not (run.folder / TABLE).is_file() and not (run.folder / "inference").is_dir():
+        return
+    again = f"Measure again: python -m harness.infer {run.folder} --fresh"
+    found: dict[str, list[Row]] = {}
+    for name, columns in TABLES.items():
+        rows = _read(run.folder / name, columns)
+        if isinstance(rows, DamagedRunError):
+            yield Finding("damaged", "inference", rows.message, again)
+        else:
+            found[name] = rows
+    yield from _files(run, again)
+    yield from _status(run, again)
+    yield from _rows(found.get(TABLE, []), {str(row["cell"]) for row in run.cells}, again)
+
+
+def _read(path: Path, columns: tuple[Column, ...]) -> list[Row] | DamagedRunError:
+    try:
+        return list(read_table(path, columns, SCHEMA_VERSION).rows)
+    except DamagedRunError as error:
+        return error
+
+
+def _files(run: RunFiles, again: str) -> Iterator[Finding]:
+    try:
+        wrong = changed_exports(run.folder)
+    except DamagedRunError as error:
+        wrong = [error.message]
+    for path in sorted((run.folder / "inference" / "traces").glob("*.csv.gz")):
+        name = path.relative_to(run.folder)
+        if text := check_file(path, name, SCHEMA_VERSION):
+            wrong.append(f"{name.as_posix()}: {text}")
+    for text in wrong:
+        yield Finding("damaged", "inference", text, again)
+
+
+def _status(run: RunFiles, again: str) -> Iterator[Finding]:
+    path = run.folder / "inference" / "manifest.json"
+    status = _said(path)
+    if status is None:
+        yield Finding("damaged", "inference", f"{path}: missing or no JSON object", again)
+    elif status != "done":
+        words = "was broken off" if status == "running" else f"ended as {status or 'unknown'}"
+        text = f"inference {words}"
+        yield Finding("incomplete", "inference", text,
+                      f"To go on: python -m harness.infer {run.folder}")  # fmt: skip
+
+
+def _said(path: Path) -> str | None:
+    try:
+        manifest = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return str(manifest.get("status") or "") if isinstance(manifest, dict) else None
+
+
+def _rows(rows: list[Row], cells: set[str], again: str) -> Iterator[Finding]:
+    strange = sorted({str(row["cell"]) for row in rows} - cells)
+    if strange:
+        text = f"{TABLE} holds cells that the run lacks: {named(strange)}"
+        yield Finding("damaged", "inference", text, "Restore the file from a copy of the run.")
+    failed = [row for row in rows if row["status"] != "done"]
+    if failed:
+        first = failed[0]
+        text = (
+            f"{len(failed)} measurements of inference failed, the first of {first['cell']}:"
+            f" {first['reason']}"
+        )
+        yield Finding("note", "inference-failed", text)
+    spoilt = sorted({f for row in rows for f in str(row["flags"] or "").split("+")} - {""})
+    if spoilt:
+        text = f"windows of inference were measured under other conditions: {', '.join(spoilt)}"
+        yield Finding("limit", "inference-conditions", text, again)
+    energies = [row for row in rows if row["status"] == "done" and row["energy_j"] is None]
+    if energies:
+        reason = next((str(r["energy_reason"]) for r in energies if r["energy_reason"]), "unknown")
+        text = (
+            f"{len(energies)} of {len(rows) - len(failed)} windows of inference have no measured"
+            f" energy: {reason}"
+        )
+        yield Finding("limit", "inference-energy", text, "python -m harness.doctor says why.")

@@ -1,0 +1,1 @@
+"""Say what trained models cost when they are used: export, parity, latency, memory, joules."""
