@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.store import Store
+from harness.errors import InferenceFailedError
 from harness.inference.accuracy import Predictor, Verdict, check_losses, judge_predictors
 from harness.inference.deployment import Deployment, Model
 from harness.inference.exports import Exports, Made
