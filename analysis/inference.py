@@ -13,8 +13,9 @@ import pandas as pd
 
 from analysis.basis import CostBasis
 from analysis.errors import AnalysisError
-from analysis.loading import Run, read_table
+from analysis.loading import Run
 from analysis.numbers import energy_sources, measured_by, source_words
+from analysis.reading import read_table
 from harness.schema import INFERENCE, INFERENCE_METRICS
 
 TABLE = "inference.csv"
