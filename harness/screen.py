@@ -15,6 +15,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from analysis.verdict import cell_sentences
+from harness.run_folder.environment import system_words
 from harness.running.plan import cell_setting, planned_jobs
 from harness.running.target import describe_host
 
@@ -72,6 +73,7 @@ class RunScreen:
                 f" energy of {target.profile.name} are modelled.",
             ]
         lines += [
+            f"System   {system_words()}",
             f"Energy   {energy_words(target)}",
             f"Data     {config.data}: {config.clients} buildings × {config.images} images,"
             f" {config.size}×{config.size};"

@@ -54,7 +54,7 @@ def _check(parsed: Namespace) -> int:
 def _text(judgement: Judgement) -> str:
     lines = [str(judgement.folder), f"  {judgement.size}"]
     for finding in judgement.findings:
-        lines.append(hanging(f"  {finding.level}", finding.text, INDENT + 2))
+        lines.append(hanging(f"  {finding.level}", f"{finding.text} [{finding.code}]", INDENT + 2))
         if finding.remedy:
             lines.append(hanging("", finding.remedy, INDENT + 4))
     lines.append(f"Verdict: {verdict(judgement.findings)}.")

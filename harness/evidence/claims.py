@@ -19,6 +19,7 @@ def claims(run: RunFiles) -> Iterator[Finding]:
     """Yield what limits the claims that the run can carry."""
     yield from _quick(run)
     yield from _device(run)
+    yield from _clocks(run)
     yield from _energy(run)
     yield from _seeds(run)
     yield from _repeats(run)
@@ -46,6 +47,20 @@ def _device(run: RunFiles) -> Iterator[Finding]:
         )
         remedy = "Run on that device; --require-device refuses any other."
         yield Finding("limit", "host-not-device", text, remedy)
+
+
+def _clocks(run: RunFiles) -> Iterator[Finding]:
+    """Yield that clocks may have moved, where joules and seconds of the device itself are told."""
+    host = run.section("host")
+    if host.get("clocks_pinned") is not False or host.get("matches_device") is False:
+        return
+    named_so = {"power mode": host.get("power_mode"), "governor": host.get("governor")}
+    state = ", ".join(f"{name} {value}" for name, value in named_so.items() if value)
+    text = "clocks were not pinned" + (f" ({state})" if state else "")
+    remedy = (
+        "python -m harness.doctor says how to pin them; then run the same command with --fresh."
+    )
+    yield Finding("limit", "clocks-not-pinned", text, remedy)
 
 
 def _energy(run: RunFiles) -> Iterator[Finding]:

@@ -77,6 +77,23 @@ def mode_words(mode: PowerMode | None) -> str | None:
     return f"{mode.name}{number}".strip()
 
 
+def system_words(root: Path = Path("/")) -> str:
+    """Return in one line what a reader of figures asks first: system, versions, how clocks stand."""
+    board = read_board_state(root, Programs(root))
+    mode, clocks = mode_words(board.power_mode), board.clocks
+    jetpack = f"JetPack {board.jetpack}" if board.jetpack else ""
+    versions = f"Python {platform.python_version()}, torch {_version('torch')}"
+    parts = [", ".join(filter(None, (_system(root), jetpack, versions)))]
+    if mode:
+        parts.append(f"power mode {mode}")
+    if board.host.governor:
+        parts.append(f"governor {board.host.governor}")
+    if clocks is not None:
+        hint = "" if clocks.pinned else " (python -m harness.doctor says how)"
+        parts.append(f"clocks {'pinned' if clocks.pinned else 'not pinned'}{hint}")
+    return "; ".join(parts)
+
+
 def _system(root: Path) -> str:
     """Return the name of the operating system; empty if it gives itself none."""
     found = re.search(

@@ -32,6 +32,7 @@ def test_a_sound_run_is_complete_and_stable(draft, capsys) -> None:
     out = capsys.readouterr().out
     assert "24 of 24 cells done; 2 methods × 6 seeds × 2 repeats" in out
     assert "Verdict: complete and stable." in out
+    assert "[spread]" in out
     assert "by up to 0.7 %" in out
     assert {level for level, _ in found(folder).values()} == {"note"}
 
@@ -178,6 +179,7 @@ def test_all_damaged_tables_are_named_at_once(draft, capsys) -> None:
         ({"quick": True}, "quick", "unstable"),
         ({"host": {"matches_device": False}}, "host-not-device", "limit"),
         ({"meter": {"meter": "simulated"}}, "no-sensor", "limit"),
+        ({"host": {"clocks_pinned": False}}, "clocks-not-pinned", "limit"),
         ({"source": {"dirty": True}}, "changed-source", "limit"),
         ({"source": {"commit": ""}}, "unknown-source", "note"),
         ({"config": {"order": "fixed"}}, "fixed-order", "limit"),

@@ -11,6 +11,7 @@ from harness.run_folder.environment import (
     environment,
     power_mode,
     source_version,
+    system_words,
 )
 
 SERIAL = "1421222044715"
@@ -46,6 +47,18 @@ def test_power_mode_governor_and_clocks_are_recorded(jetson) -> None:
     assert (host["l4t"], host["jetpack"]) == ("36.4.3", "6.2")
     assert host["system"] == "Ubuntu 22.04.5 LTS"
     assert SERIAL not in str(environment(target, jetson))
+
+
+def test_the_first_screen_says_how_the_host_is_set_up(jetson, tmp_path) -> None:
+    """System, JetPack and versions, power mode, governor, and where to read how to pin clocks."""
+    words = system_words(jetson)
+    assert words.startswith("Ubuntu 22.04.5 LTS, JetPack 6.2, Python 3.")
+    assert "torch 2." in words
+    assert words.endswith(
+        "power mode MODE_15W (2); governor schedutil; clocks not pinned (python -m harness.doctor"
+        " says how)"
+    )
+    assert system_words(tmp_path / "nothing").startswith("Python 3.")
 
 
 def test_a_host_that_shows_nothing_has_nothing_recorded(tmp_path) -> None:
