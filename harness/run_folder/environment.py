@@ -78,7 +78,7 @@ def mode_words(mode: PowerMode | None) -> str | None:
 
 
 def system_words(root: Path = Path("/")) -> str:
-    """Return in one line what a reader of figures asks first: system, versions, how clocks stand."""
+    """Return what a reader of figures asks first: system, versions, how clocks stand."""
     board = read_board_state(root, Programs(root))
     mode, clocks = mode_words(board.power_mode), board.clocks
     jetpack = f"JetPack {board.jetpack}" if board.jetpack else ""
