@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 ARGS ?=
 
-.PHONY: run test lint bench bench-tools reference reference-report test-arm64 clean
+.PHONY: run test lint bench bench-tools bench-rivals reference reference-report test-arm64 clean
 
 run: $(VENV)/ready
 	$(BIN)/python -m harness.run $(ARGS)
@@ -47,6 +47,16 @@ reference-report: $(VENV)/ready
 # What the benchmark "comparison" compares with. Neither asks for torch, so none is replaced.
 bench-tools: $(VENV)/ready-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+
+# What the benchmark "rivals" compares with, each in an environment of its own that borrows torch.
+bench-rivals: $(VENV)/ready-dev
+	for name in flower pfl; do \
+	  $(BIN)/python -m venv .venv-rivals/$$name && \
+	  $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+	    > "$$(echo .venv-rivals/$$name/lib/python*/site-packages)/borrowed.pth" || exit 1; \
+	done
+	.venv-rivals/flower/bin/pip install --quiet "flwr[simulation]>=1.41,<1.43" codecarbon==3.3.2
+	.venv-rivals/pfl/bin/pip install --quiet pfl==0.6.0
 
 # On 64-bit Arm, emulated; as root, with debootstrap, qemu-user-static and binfmt-support.
 test-arm64: $(VENV)/ready

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 
 import torch
 
 from harness.config import RunConfig
+from harness.data.dataset import open_data_set
+from harness.data.store import Store
 from harness.running.plan import random_batch
 from models.network import build
 from models.registry import architecture
@@ -27,6 +30,20 @@ def training_step() -> Callable[[], None]:
         optimizer.step()
 
     return step
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Return the seconds of one call."""
+    start_s = time.perf_counter()
+    action()
+    return time.perf_counter() - start_s
+
+
+def default_store(config: RunConfig) -> Store:
+    """Return the generated data of a configuration; they are made once and kept."""
+    scenes = config.scenes
+    cores = len(os.sched_getaffinity(0))
+    return open_data_set(config.data, scenes, config.cache_folder, lambda *_: None, cores)
 
 
 def use_all_cores() -> int:

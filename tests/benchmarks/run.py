@@ -6,7 +6,13 @@ import argparse
 from importlib import import_module
 
 BENCHMARKS = {
+    "efficiency": "seconds in forward, backward and optimizer over the seconds of the train phase",
+    "steps": "training steps as executed here over the plain fp32 loop, and what memory they take",
     "parts": "what merging saves: decoders beside the encoder, merged steps beside single ones",
+    "aggregation": "averaging 32 large models over copying them",
+    "growth": "rounds and memory from 16 to 1,024 clients, and how fast a run goes on",
+    "memory": "peak memory of the default run in a process of its own",
+    "rivals": "a round here, in Flower's simulation with CodeCarbon, and in pfl-research",
     "data": "how fast data are read, opened, checked and made",
     "affinity": "look-aheads beside training steps, and how the linear kind agrees with the exact",
     "collector": "what the collector costs a training, and how evenly it samples",
