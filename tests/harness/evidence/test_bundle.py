@@ -202,7 +202,7 @@ def test_wrong_use_ends_with_2(words, said, planted, tmp_path, capsys) -> None:
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["check", "compare", "pack"])
+@pytest.mark.parametrize("name", ["check", "compare", "infer", "pack"])
 def test_the_starts_parse_on_python_3_6(name: str) -> None:
     """So that an old Python can print what to do instead of a syntax error."""
     ast.parse((ROOT / "harness" / f"{name}.py").read_text("utf-8"), feature_version=(3, 6))

@@ -1,0 +1,97 @@
+"""Figures of inference beside a run are judged with it, and travel in its bundle."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.evidence import bundle
+from harness.evidence.bundle import Wishes
+from harness.evidence.deployed import deployed
+from harness.evidence.reading import read_run
+from harness.inference.exports import LIST
+from harness.run_folder.results import csv_text
+from harness.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS
+
+GRAPH = "inference/models/independent-s0-r0/s.fp32.onnx"
+ROW = {
+    "run_id": "a-run", "cell": "independent-s0-r0", "method": "independent", "seed": 0,
+    "energy_j": 2.5, "status": "done",
+}  # fmt: skip
+
+
+@pytest.fixture
+def inferred(draft):
+    """Return what writes a run with sound inference beside it, but for the rows given."""
+
+    def write(*rows: dict[str, object], status: str = "done") -> Path:
+        folder = draft().fill().write()
+        (folder / GRAPH).parent.mkdir(parents=True)
+        (folder / GRAPH).write_bytes(b"a graph")
+        entry = {"file": GRAPH, "sha256": hashlib.sha256(b"a graph").hexdigest()}
+        (folder / LIST).write_text(json.dumps({"exports": [entry]}))
+        (folder / "inference/manifest.json").write_text(json.dumps({"status": status}))
+        (folder / "inference.csv").write_text(csv_text(INFERENCE, rows or [ROW]))
+        (folder / "inference/metrics.csv").write_text(csv_text(INFERENCE_METRICS, []))
+        (folder / "inference/phases.csv").write_text(csv_text(PHASE_ROWS, []))
+        return folder
+
+    return write
+
+
+def found(folder: Path) -> list[tuple[str, str]]:
+    return [(f.level, f.text) for f in deployed(read_run(folder))]
+
+
+def test_a_run_without_inference_has_nothing_to_judge(draft) -> None:
+    assert found(draft().fill().write()) == []
+
+
+def test_sound_inference_has_nothing_to_say(inferred) -> None:
+    assert found(inferred()) == []
+
+
+def test_a_changed_graph_is_damage(inferred) -> None:
+    folder = inferred()
+    (folder / GRAPH).write_bytes(b"another")
+    ((level, text),) = found(folder)
+    assert (level, "SHA-256" in text) == ("damaged", True)
+
+
+@pytest.mark.parametrize("name", ["inference/metrics.csv", "inference/manifest.json", LIST])
+def test_damaged_files_are_named(inferred, name) -> None:
+    folder = inferred()
+    (folder / name).write_text("{")
+    ((level, text),) = found(folder)
+    assert level == "damaged"
+    assert name in text
+
+
+def test_what_was_broken_off_is_incomplete(inferred) -> None:
+    assert found(inferred(status="running")) == [("incomplete", "inference was broken off")]
+
+
+def test_rows_that_limit_what_may_be_said(inferred) -> None:
+    """Failed ones are noted; missing joules and other conditions are limits; strangers damage."""
+    rows = [
+        ROW | {"flags": "throttled"},
+        ROW | {"energy_j": None, "energy_reason": "no sensor"},
+        ROW | {"energy_j": None, "status": "failed", "reason": "no CUDA"},
+        ROW | {"cell": "mas-s9-r9"},
+    ]
+    said = dict(found(inferred(*rows)))
+    assert set(said) == {"note", "limit", "damaged"}
+    assert "no CUDA" in said["note"]
+    assert "1 of 3 windows" in said["limit"]
+    assert "mas-s9-r9" in said["damaged"]
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_a_bundle_holds_the_figures_and_the_graphs_on_request(inferred, tmp_path, weights) -> None:
+    run = read_run(inferred())
+    bundle._copy_run(run, tmp_path / "b", Wishes(weights=weights))
+    top = tmp_path / "b" / "data" / run.run_id
+    for name in ("inference.csv", "inference/metrics.csv", "inference/manifest.json", LIST):
+        assert (top / name).is_file(), name
+    assert (top / GRAPH).is_file() is weights
