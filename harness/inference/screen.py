@@ -99,7 +99,7 @@ class InferenceScreen:
     def preparing(self, cell: str) -> None:
         """Print whose models are exported and judged."""
         self._drop_bar()
-        self._lines("Export", f"{cell}: ONNX graphs, int8, tests against torch")
+        self._lines("Export", f"{cell}: graphs, and their answers beside those of torch")
 
     def failed(self, what: str, error: HarnessError) -> None:
         """Print what cannot be measured, why, and what to do."""
@@ -227,8 +227,13 @@ def sentences(lines: Sequence[Row]) -> list[str]:
             )
     found += _gains(lines, "torch fp32", "ORT fp32", "ONNX Runtime takes {} the time of torch")
     found += _gains(lines, "ORT fp32", "ORT int8", "int8 takes {} the time of fp32")
-    if not any(line["energy_mj"] is not None for line in lines):
-        found.append("Energy is modelled from the device profile, not measured.")
+    if all(line["energy_mj"] is None for line in lines):
+        modelled = any(line["energy_model_mj"] is not None for line in lines)
+        found.append(
+            "Energy is modelled from the device profile, not measured."
+            if modelled
+            else "No energy was measured, and the profile covers none of these answers."
+        )
     return found
 
 
