@@ -25,6 +25,7 @@ from harness.methods import registry
 from harness.methods.registry import MethodSpec
 from harness.methods.schedule import Setting
 from harness.protocol import PROTOCOLS, RELEASE, REPAIRED
+from harness.running.accelerator import ACCELERATORS
 from harness.running.cooling import parse_cool_down
 from harness.running.order import ORDERS
 from models.execution import parse_execution
@@ -94,6 +95,7 @@ class RunConfig:
         AUTO, "how training steps are executed: auto (the fastest here), plain, or words as in"
         " bf16+channels-last+fused", metavar="HOW",
     )  # fmt: skip
+    accelerator: str = _option("auto", "what trains: " + ", ".join(ACCELERATORS), metavar="NAME")
     idle_s: float = _option(3.0, "seconds of idle power before and after, if a meter is there")
     rate_hz: float = _option(10.0, "samples per second asked of the meter")
     order: str = _option(
@@ -402,6 +404,7 @@ def _name_problems(config: RunConfig) -> list[HarnessError]:
         ("model", config.model, MODELS),
         ("loss", config.loss, LOSSES),
         ("order", config.order, ORDERS),
+        ("accelerator", config.accelerator, ACCELERATORS),
         ("protocol", config.protocol, PROTOCOLS),
         ("optimizer", config.optimizer, OPTIMIZERS),
         ("schedule", config.schedule, SCHEDULES),

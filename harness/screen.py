@@ -16,6 +16,7 @@ from rich.table import Table
 
 from analysis.verdict import cell_sentences
 from harness.run_folder.environment import system_words
+from harness.running.accelerator import CUDA
 from harness.running.plan import cell_setting, planned_jobs
 from harness.running.target import describe_host
 
@@ -65,7 +66,8 @@ class RunScreen:
         config = self._config
         lines = [
             f"Device   {target.profile.title}",
-            f"Host     {describe_host(target.host)}; {_count(target.threads, 'training thread')}",
+            f"Host     {describe_host(target.host)}; {_count(target.threads, 'training thread')}"
+            + ("; the GPU trains (cuda)" if target.accelerator == CUDA else ""),
         ]
         if not target.matches:
             lines += [

@@ -9,6 +9,7 @@ from harness.federated.client import LocalTraining
 from harness.federated.descent import Descent
 from harness.federated.local import Federation
 from harness.protocol import PROTOCOLS
+from harness.running.accelerator import torch_device
 from models.execution import PLAIN, Execution
 from models.losses import TaskLoss, named
 
@@ -30,6 +31,7 @@ def federation(config: RunConfig, execution: Execution = PLAIN) -> Federation:
         evaluate_every=config.evaluate_every,
         training=training,
         loss=config.loss,
+        device=torch_device(config.accelerator),
         descent=Descent(config.optimizer, config.schedule),
     )
 

@@ -54,11 +54,12 @@ DRIVER_FIX = "load the driver: sudo modprobe nvidia && nvidia-smi"
 class NvmlMeter(Meter):
     """Read every GPU that CUDA_VISIBLE_DEVICES shows, at most ten times a second.
 
-    Options: `gpu` (UUIDs or PCI bus ids joined by +, or `all`).
+    Options: `gpu` (UUIDs or PCI bus ids joined by +, or `all`), `kind` (counter or sampled; by
+    default a counter if every GPU has one).
     """
 
     name = "nvml"
-    option_names = ("gpu",)
+    option_names = ("gpu", "kind")
 
     def __init__(
         self,
@@ -69,6 +70,8 @@ class NvmlMeter(Meter):
         environment: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(root, clock, options)
+        if self.options.get("kind", "counter") not in ("counter", "sampled"):
+            raise DeviceError(f"nvml: unknown kind {self.options['kind']!r}", "counter or sampled")
         self._module = module
         self._environment = os.environ if environment is None else environment
         self._nvml: ModuleType | None = None
@@ -135,7 +138,11 @@ class NvmlMeter(Meter):
             for gpu in gpus
             if gpu not in self._gpus
         )
-        if all(gpu.has_counter for gpu in self._gpus):
+        wanted = self.options.get("kind")
+        silent = [gpu for gpu in self._gpus if not gpu.has_counter]
+        if wanted == "counter" and silent:
+            raise DeviceError(f"{silent[0].model} has no energy counter", "use kind=sampled")
+        if wanted != "sampled" and not silent:
             self._kind = "counter"
             return
         self._kind = "sampled"

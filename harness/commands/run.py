@@ -161,6 +161,7 @@ def _run(config: RunConfig, wishes: _Wishes, target: Target, words: Sequence[str
 
     from harness.screen import RunScreen  # noqa: PLC0415
 
+    config = replace(config, accelerator=target.accelerator)
     screen = RunScreen(Console(highlight=False), config)
     screen.plan(target)
     screen.limits(wishes.limits, target)
@@ -172,7 +173,7 @@ def _run(config: RunConfig, wishes: _Wishes, target: Target, words: Sequence[str
         from harness.running.memory import memory_errors  # noqa: PLC0415
         from models.registry import architecture  # noqa: PLC0415
 
-        session.prepare_torch(target.threads)
+        session.prepare_torch(target.threads, target.accelerator)
         network = architecture(config.model)
         with memory_errors():
             step, recorded = _step(config, target, network, wishes, screen)

@@ -43,8 +43,8 @@ AS_THEY_ARE = (
     "inference/*.csv", "inference/traces/*.csv.gz", "inference/models/exports.json",
 )  # fmt: skip
 WEIGHTS = ("checkpoints/*/*.safetensors", "inference/models/*/*.onnx")
-FACTS = ("host", "software", "source", "threads", "meter", "meter_reason", "energy_model",
-         "time_model", "calibration")  # fmt: skip
+FACTS = ("host", "software", "source", "threads", "accelerator", "meter", "meter_reason",
+         "energy_model", "time_model", "calibration")  # fmt: skip
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 REPORT = ("-m", "analysis.report")
 

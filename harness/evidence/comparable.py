@@ -11,10 +11,10 @@ from models.execution import PLAIN
 
 FREE_CONFIG = {
     "methods", "seeds", "repeats", "out", "cache", "device", "meter", "require_device",
-    "require_meter", "step",
+    "require_meter", "step", "accelerator",
 }  # fmt: skip
-"""What is compared, where files lie, how often it was measured; device, meter and the way steps are
-executed count as found."""
+"""What is compared, where files lie, how often it was measured; device, meter, what trains and the
+way steps are executed count as found."""
 
 NOTED_HOST = ("kernel", "system", "l4t", "jetpack", "board_hash")
 PASSING_HOST = {"description", "matches_device", "temperature_c", "fan_pwm", *NOTED_HOST}
@@ -61,6 +61,7 @@ def facts(run: RunFiles) -> dict[str, str]:
         "training threads": _text(run.manifest.get("threads")),
         "batch size": _text(_batch_size(run)),
         "training step": _text(run.section("step").get("execution") or PLAIN.text),
+        "trained by": _text(run.section("accelerator").get("gpu") or "the processor"),
         "quick run": _text(run.manifest.get("quick")),
         "data checksum": _text(data.get("checksum")),
     }

@@ -13,10 +13,12 @@ from torch import Tensor
 from harness.data.split import Split
 from models.tasks import TASKS
 
-__all__ = ["Augment", "Batch", "ClientBatches", "Source", "Split"]
+__all__ = ["PROCESSOR", "Augment", "Batch", "ClientBatches", "Source", "Split"]
 
 Batch = tuple[Tensor, dict[str, Tensor]]
 Augment = Literal["none", "flip"]
+
+PROCESSOR = torch.device("cpu")
 
 MASK = "mask"
 GEOMETRIC = "dnerc"
@@ -56,12 +58,20 @@ class Source(Protocol):
 
 
 class ClientBatches:
-    """Read batches of one client in any order."""
+    """Read batches of one client in any order, and put them where the network is."""
 
-    def __init__(self, source: Source, split: Split, client: int, tasks: str) -> None:
+    def __init__(
+        self,
+        source: Source,
+        split: Split,
+        client: int,
+        tasks: str,
+        device: torch.device = PROCESSOR,
+    ) -> None:
         self._arrays = source.split(split, client)
         self._normalisation = source.normalisation
         self._tasks = tasks
+        self._device = device
         self._masked = source.masked and MASK in self._arrays
         self.length = source.length(split, client)
 
@@ -77,7 +87,7 @@ class ClientBatches:
             invalid = torch.from_numpy(self._arrays[MASK][rows] == 0).unsqueeze(1)
             for task in masked:
                 targets[task].masked_fill_(invalid, torch.nan)
-        return images, targets
+        return images.to(self._device), {t: v.to(self._device) for t, v in targets.items()}
 
     def _target(self, task: str, rows: NDArray[np.int64]) -> Tensor:
         stored = self._arrays[TASKS[task].label][rows]
@@ -119,7 +129,7 @@ def mirrored(batch: Batch, chosen: NDArray[np.bool_]) -> Batch:
     The first channel of normals points to the right and changes sign.
     """
     images, targets = batch
-    turn = torch.from_numpy(chosen)
+    turn = torch.from_numpy(chosen).to(batch[0].device)
     flipped = {task: _mirrored(target, turn) for task, target in targets.items()}
     if "n" in flipped:
         sign = 1.0 - 2.0 * turn.to(torch.float32)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import DataError
-from harness.federated.batches import Batch, ClientBatches, Source, Split
+from harness.federated.batches import PROCESSOR, Batch, ClientBatches, Source, Split
 from harness.federated.observer import Observer
 from harness.federated.work import evaluating
 from harness.schema import UNSEEN
@@ -94,21 +94,24 @@ def split_losses(
     """
     tasks = "".join(net.tasks)
     mean = MeanLoss(net.loss, split)
+    device = next(net.parameters()).device
     net.eval()
     with torch.no_grad():
-        for images, targets in split_batches(source, split, tasks):
+        for images, targets in split_batches(source, split, tasks, device):
             for task, prediction in net(images).items():
                 loss = mean.add(task, prediction, targets[task])
                 if measures is not None and math.isfinite(loss):
-                    measures[task].update(prediction, targets[task])
+                    measures[task].update(prediction.cpu(), targets[task].cpu())
             observer.work(evaluating(tasks, len(images)))
     return mean.result()
 
 
-def split_batches(source: Source, split: Split, tasks: str) -> Iterator[Batch]:
+def split_batches(
+    source: Source, split: Split, tasks: str, device: torch.device = PROCESSOR
+) -> Iterator[Batch]:
     """Yield all images of a split, building by building."""
     for building in range(source.count(split)):
-        yield from ClientBatches(source, split, building, tasks).in_order(BATCH_SIZE)
+        yield from ClientBatches(source, split, building, tasks, device).in_order(BATCH_SIZE)
 
 
 class MeanLoss:

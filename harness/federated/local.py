@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from harness.errors import DataError, DivergedError
 from harness.federated.affinity import Affinity, ClientAffinity, combine_clients
-from harness.federated.batches import ClientBatches, Source
+from harness.federated.batches import PROCESSOR, ClientBatches, Source
 from harness.federated.client import LocalTraining, train_client
 from harness.federated.descent import Descent
 from harness.federated.evaluation import Judgement, judge
@@ -35,6 +36,7 @@ class Federation:
     evaluate_every: int
     training: LocalTraining
     loss: str = "auto"
+    device: torch.device = PROCESSOR
     descent: Descent = field(default_factory=Descent)
 
 
@@ -59,11 +61,12 @@ class LocalEngine:
         self._seed = seed
         self._observer = observer
         self._keeper = keeper or ForgetfulKeeper()
+        self._device = federation.device
 
     def run(self, job: Job) -> Outcome:
         """Train one model on the job's tasks for its rounds, or for those that are left."""
         loss = named(self._federation.loss, masked=self._source.masked)
-        net = build(self._architecture, job.tasks, self._seed, loss)
+        net = build(self._architecture, job.tasks, self._seed, loss).to(self._device)
         net.execute_as(self._federation.training.execution)
         state = self._keeper.recall(job)
         if state is None:
@@ -123,7 +126,7 @@ class LocalEngine:
                 net.load_state_dict(dict(weights.tensors))
                 result = train_client(
                     net,
-                    ClientBatches(self._source, "train", client, job.tasks),
+                    ClientBatches(self._source, "train", client, job.tasks, self._device),
                     training,
                     rate,
                     random_stream(self._seed, "order", index, client),
@@ -133,7 +136,7 @@ class LocalEngine:
             check_finite(result.losses, where)
             # 3. the server adds it to the weighted average
             with observer.phase("aggregate", round_index=index):
-                average.add(net.state_dict(), size)
+                average.add(_on_processor(net), size)
                 observer.work(averaging(weights.bytes))
             for task, loss in result.losses.items():
                 losses[task] += loss * size / sum(sizes)
@@ -191,5 +194,10 @@ def _naming(where: str) -> Iterator[None]:
 
 
 def _copy(net: MultiTaskNet) -> Checkpoint:
+    return Checkpoint({name: tensor.clone() for name, tensor in _on_processor(net).items()})
+
+
+def _on_processor(net: MultiTaskNet) -> dict[str, Tensor]:
+    """Return the weights where the server averages and keeps them."""
     tensors: dict[str, Tensor] = net.state_dict()
-    return Checkpoint({name: tensor.clone() for name, tensor in tensors.items()})
+    return {name: tensor.cpu() for name, tensor in tensors.items()}

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.methods.registry import MERGE_ROUNDS, METHODS
 from harness.run_folder.environment import command_line, environment
+from harness.running.accelerator import describe_accelerator
 from harness.running.accounting import Accountant
 from harness.running.cell import Bench
 from harness.running.target import Target
@@ -22,6 +23,7 @@ def describe_run(bench: Bench) -> dict[str, Any]:
         "device": {"name": target.profile.name, "title": target.profile.title},
         **environment(target),
         "threads": target.threads,
+        "accelerator": describe_accelerator(target.accelerator),
         "meter": bench.instruments.describe(),
         "meter_reason": bench.instruments.reason,
         **models_used(bench.accountant, target),

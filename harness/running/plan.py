@@ -119,10 +119,12 @@ def build_for(
     architecture: Architecture, tasks: str, config: RunConfig, execution: Execution
 ) -> MultiTaskNet:
     """Build a network to try steps on: the run's loss, in training mode."""
+    from harness.running.accelerator import torch_device  # noqa: PLC0415
     from models.losses import named  # noqa: PLC0415 - planning on paper needs no torch
     from models.network import build  # noqa: PLC0415
 
     net = build(architecture, tasks, 0, named(config.loss, masked=False))
+    net.to(torch_device(config.accelerator))
     return net.execute_as(execution).train()
 
 
@@ -131,7 +133,9 @@ def random_step(net: MultiTaskNet, config: RunConfig) -> Callable[[], None]:
     from models.optimizer import descent  # noqa: PLC0415 - planning on paper needs no torch
     from models.step import accumulate_gradients  # noqa: PLC0415
 
+    device = next(net.parameters()).device
     images, targets = random_batch("".join(net.tasks), config.batch_size, config.size)
+    images, targets = images.to(device), {t: target.to(device) for t, target in targets.items()}
     optimizer = descent(net, net.execution, lr=1e-6, momentum=0.9, weight_decay=1e-4)
 
     def step() -> None:
@@ -144,7 +148,9 @@ def random_step(net: MultiTaskNet, config: RunConfig) -> Callable[[], None]:
 
 def _step_time_s(net: MultiTaskNet, config: RunConfig, clock: Callable[[], float]) -> float:
     """Return the seconds per image of the fastest of a few training steps."""
-    step = random_step(net, config)
+    from harness.running.accelerator import settled_clock  # noqa: PLC0415
+
+    step, clock = random_step(net, config), settled_clock(config.accelerator, clock)
     times = []
     for _ in range(CALIBRATION_STEPS):
         start = clock()

@@ -39,6 +39,7 @@ from harness.run_folder.sittings import (
     recorded,
     this_boot,
 )
+from harness.running.accelerator import CPU, prepare, settled_clock
 from harness.running.accounting import Accountant
 from harness.running.cell import Bench, Cell, CellRecord, CellResult, run_cell
 from harness.running.conditions import WARM_START
@@ -134,8 +135,9 @@ def running_order(config: RunConfig) -> list[Cell]:
     return found
 
 
-def prepare_torch(threads: int) -> None:
+def prepare_torch(threads: int, accelerator: str = CPU) -> None:
     """Fix the number of threads, on which sums and so the last bits of results depend."""
+    prepare(accelerator)
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
 
@@ -166,7 +168,7 @@ def run(
     manifest says how. The meter's process starts before this one is confined to the device's cores,
     so that it does not share them.
     """
-    log = PhaseLog()
+    log = PhaseLog(settled_clock(target.accelerator))
     constants = constant_predictor_losses(store, config.tasks, task_loss(config, store))
     who = identity(config, target, store)
     with claim(Path(config.out), who, config.as_dict(), start) as claimed:

@@ -21,6 +21,7 @@ from devices.board_counters import read_counters
 from harness.config import AUTO, RunConfig, without_home
 from harness.errors import StorageError, UsageError
 from harness.run_folder.results import json_text, write_atomically
+from harness.running.accelerator import CUDA
 from harness.running.batch_fit import BatchFit, fit_batch
 from harness.running.step_timing import (
     MARGIN,
@@ -123,6 +124,8 @@ def known_choice(config: RunConfig, target: Target) -> StepChoice | None:
     Raises:
         UsageError: if this processor cannot do what is asked.
     """
+    if target.accelerator == CUDA:
+        return _on_gpu(config, target)
     if config.step != AUTO:
         execution = parse_execution(config.step)
         if execution.reduced and not bf16_supported():
@@ -133,6 +136,17 @@ def known_choice(config: RunConfig, target: Target) -> StepChoice | None:
             )
         return StepChoice(execution, target.threads, config.step)
     return _kept(config, target)
+
+
+def _on_gpu(config: RunConfig, target: Target) -> StepChoice:
+    """Return the plain way unless another is asked for; nothing is calibrated on a GPU yet."""
+    execution = PLAIN if config.step == AUTO else parse_execution(config.step)
+    if execution.reduced:
+        raise UsageError(
+            f"--step {config.step}: bf16 is for the processor only so far",
+            "Use --step plain, or --accelerator cpu.",
+        )
+    return StepChoice(execution, target.threads, config.step)
 
 
 def choose_step(
@@ -146,7 +160,8 @@ def choose_step(
     fixed = PLAIN if config.step == AUTO else parse_execution(config.step)
     batch = fit_batch(config, target, architecture, fixed)
     config = replace(config, batch_size=batch.taken)
-    known = None if anew and config.step == AUTO else known_choice(config, target)
+    measuring = anew and config.step == AUTO and target.accelerator != CUDA
+    known = None if measuring else known_choice(config, target)
     return replace(known or _calibrated_choice(config, target, architecture), batch=batch)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devices.errors import DeviceError
@@ -20,6 +20,7 @@ from harness.errors import (
     raise_all,
     unknown,
 )
+from harness.running.accelerator import CPU, CUDA, choose_accelerator
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Target:
     """Hold the device asked for, the host at hand, and what can measure that host.
 
     `cores` are those that training may use, `threads` those that it will. `meter` is the meter as
-    typed, None if there is none; `meter_reason` then says why.
+    typed, None if there is none; `meter_reason` then says why. `accelerator` is what trains.
     """
 
     profile: Profile
@@ -37,6 +38,7 @@ class Target:
     threads: int
     meter: str | None
     meter_reason: str
+    accelerator: str = CPU
 
 
 def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
@@ -49,12 +51,12 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
     host = detect(root)
     problems: list[HarnessError] = []
     profile = _profile(config.device, host, problems)
-    own = _own_profile(host)
-    choice = _meter(config.meter, own, root, problems)
+    fits = profile is not None and matches(host, profile)
+    accelerator = CPU if profile is None else _accelerator(config, profile, fits, problems)
+    choice = _meter(config.meter, _preferred(host, accelerator), root, problems)
     if profile is None:
         raise_all(problems)
         raise AssertionError("unreachable: a missing profile is a problem")
-    fits = matches(host, profile)
     if config.require_device and not fits:
         problems.append(
             DeviceMissingError(
@@ -76,7 +78,7 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
     raise_all(problems)
     threads = config.threads or cores
     meter = choice.spec.text() if choice.spec else None
-    return Target(profile, host, fits, cores, threads, meter, reason)
+    return Target(profile, host, fits, cores, threads, meter, reason, accelerator)
 
 
 def _profile(name: str, host: Host, problems: list[HarnessError]) -> Profile | None:
@@ -91,12 +93,27 @@ def _profile(name: str, host: Host, problems: list[HarnessError]) -> Profile | N
         return None
 
 
-def _own_profile(host: Host) -> Profile | None:
-    """Return the profile of the host itself, whose meters can measure the work."""
+def _accelerator(
+    config: RunConfig, profile: Profile, fits: bool, problems: list[HarnessError]
+) -> str:
     try:
-        return find_profile("auto", host)
+        return choose_accelerator(config.accelerator, profile, fits=fits)
+    except HarnessError as error:
+        problems.append(error)
+        return CPU
+
+
+def _preferred(host: Host, accelerator: str) -> Profile | None:
+    """Return the profile of the host itself, whose meters can measure the work.
+
+    Where a GPU trains, the GPU's own meter comes first.
+    """
+    try:
+        own = find_profile("auto", host)
     except DeviceError:
         return None
+    first = ("nvml",) if accelerator == CUDA else ()
+    return replace(own, meters=(*first, *own.meters))
 
 
 def _meter(

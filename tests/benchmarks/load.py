@@ -11,17 +11,19 @@ import torch
 from harness.config import RunConfig
 from harness.data.dataset import open_data_set
 from harness.data.store import Store
+from harness.running.accelerator import CPU, torch_device
 from harness.running.plan import random_batch
 from models.network import build
 from models.registry import architecture
 from models.step import accumulate_gradients
 
 
-def training_step() -> Callable[[], None]:
+def training_step(accelerator: str = CPU) -> Callable[[], None]:
     """Return one step of the merged model of the default run, on random images of its size."""
-    config = RunConfig()
-    net = build(architecture(config.model), config.tasks, 0).train()
+    config, device = RunConfig(), torch_device(accelerator)
+    net = build(architecture(config.model), config.tasks, 0).train().to(device)
     images, targets = random_batch(config.tasks, config.batch_size, config.size)
+    images, targets = images.to(device), {t: target.to(device) for t, target in targets.items()}
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=config.momentum)
 
     def step() -> None:

@@ -139,6 +139,17 @@ def test_one_gpu_without_counter_makes_all_sampled(clock):
     assert [sample.value for sample in meter.read()] == [60.0, 60.0]
 
 
+def test_kind_can_be_asked_for(clock):
+    """A GPU that counts can be sampled instead; one that cannot count is refused as a counter."""
+    meter = opened(make_nvml(FakeGpu(0)), clock, kind="sampled")
+    assert meter.describe().kind == "sampled"
+    meter.close()
+    gpu = FakeGpu(0, TotalEnergyConsumption=NOT_SUPPORTED)
+    answer = probe(make_nvml(gpu), kind="counter")
+    assert (answer.usable, answer.fix) == (False, "use kind=sampled")
+    assert probe(make_nvml(gpu), kind="best").reason_code == "bad-option"
+
+
 def test_jetson_answers_not_supported(clock):
     """NVML starts on a Jetson and then knows neither energy nor power: that is the answer."""
     module = make_nvml(FakeGpu(0, TotalEnergyConsumption=NOT_SUPPORTED, PowerUsage=NOT_SUPPORTED))

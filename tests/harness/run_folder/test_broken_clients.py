@@ -89,8 +89,8 @@ def test_a_loss_of_one_client_that_is_no_number_is_named(runner, tmp_path, monke
     plain = local.ClientBatches.read
 
     class Spoilt(local.ClientBatches):
-        def __init__(self, source, split, client, tasks):
-            super().__init__(source, split, client, tasks)
+        def __init__(self, source, split, client, tasks, device):
+            super().__init__(source, split, client, tasks, device)
             self.spoilt = (split, client) == ("train", 1)
 
         def read(self, chosen):
