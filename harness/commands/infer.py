@@ -25,6 +25,7 @@ from harness.inference.deployment import chosen_cells
 from harness.inference.settings import Settings
 from harness.options import Parser, run_command
 from harness.run_folder.lock import busy, is_running
+from harness.running.accelerator import CPU
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
@@ -162,6 +163,7 @@ def _config(run: RunFiles, parsed: Namespace) -> RunConfig:
         "meter": parsed.meter,
         "require_meter": parsed.require_meter,
         "threads": 0,
+        "accelerator": CPU,  # torch answers on the processor; graphics are a provider's matter
     }
     if parsed.cache:
         given["cache"] = parsed.cache
