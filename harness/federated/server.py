@@ -13,23 +13,27 @@ from harness.federated.job import Checkpoint
 class FederatedAverage:
     """Average client models weighted by their number of training images (FedAvg).
 
-    Updates are added one by one in the order they come, so memory does not grow with K. Batch-norm
+    Updates are added one by one in the order they come, so memory does not grow with K: there are
+    two models, the sum and the share that is added next, used again for every client. Batch-norm
     statistics are averaged like weights; integer counters are averaged and rounded.
     """
 
     def __init__(self, total_weight: float) -> None:
         self._total = total_weight
         self._sums: dict[str, Tensor] = {}
+        self._shares: dict[str, Tensor] = {}
 
     def add(self, tensors: Mapping[str, Tensor], weight: float) -> None:
         """Add one client's model with its number of images as weight."""
         share = weight / self._total
         for name, tensor in tensors.items():
-            value = tensor.detach().to(_accumulator(tensor)) * share
-            if name in self._sums:
-                self._sums[name] += value
-            else:
-                self._sums[name] = value
+            exact = tensor.detach().to(_accumulator(tensor))
+            if name not in self._sums:
+                self._sums[name] = exact * share
+                continue
+            if name not in self._shares:
+                self._shares[name] = torch.empty_like(self._sums[name])
+            self._sums[name] += torch.mul(exact, share, out=self._shares[name])
 
     def result(self, like: Mapping[str, Tensor]) -> Checkpoint:
         """Return the average in the data types of `like`."""
