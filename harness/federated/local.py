@@ -26,6 +26,9 @@ from harness.federated.work import averaging
 from models.losses import named
 from models.network import Architecture, MultiTaskNet, build
 
+MOST_OPEN = 32
+"""Clients whose files stay open: opening them takes as long as reading a batch or two."""
+
 
 @dataclass(frozen=True)
 class Federation:
@@ -62,12 +65,15 @@ class LocalEngine:
         self._observer = observer
         self._keeper = keeper or ForgetfulKeeper()
         self._device = federation.device
+        self._slots: dict[str, Tensor] = {}
+        self._open: dict[tuple[int, str], ClientBatches] = {}
 
     def run(self, job: Job) -> Outcome:
         """Train one model on the job's tasks for its rounds, or for those that are left."""
         loss = named(self._federation.loss, masked=self._source.masked)
         net = build(self._architecture, job.tasks, self._seed, loss).to(self._device)
         net.execute_as(self._federation.training.execution)
+        self._slots = net.state_dict()
         state = self._keeper.recall(job)
         if state is None:
             if job.start is not None:
@@ -123,10 +129,10 @@ class LocalEngine:
             where = f"client {client} in round {index + 1} of job {job.name}"
             # 2. each trains its copy of the global model on its own images
             with observer.phase("train", round_index=index, client=client), _naming(where):
-                net.load_state_dict(dict(weights.tensors))
+                self._load(weights)
                 result = train_client(
                     net,
-                    ClientBatches(self._source, "train", client, job.tasks, self._device),
+                    self._batches(client, job.tasks),
                     training,
                     rate,
                     random_stream(self._seed, "order", index, client),
@@ -149,6 +155,22 @@ class LocalEngine:
             observer.metric(index + 1, "train", "train_loss", task, loss)
         return merged, affinities
 
+    def _load(self, weights: Checkpoint) -> None:
+        """Give the network of the job other weights, without the checks of `load_state_dict`."""
+        with torch.no_grad():
+            torch._foreach_copy_(
+                list(self._slots.values()), [weights.tensors[name] for name in self._slots]
+            )
+
+    def _batches(self, client: int, tasks: str) -> ClientBatches:
+        """Return a client's training images; those of the last few clients stay open."""
+        key = (client, tasks)
+        if key not in self._open:
+            if len(self._open) >= MOST_OPEN:
+                del self._open[next(iter(self._open))]
+            self._open[key] = ClientBatches(self._source, "train", client, tasks, self._device)
+        return self._open[key]
+
     def _chosen(self, job: Job, index: int) -> list[int]:
         federation = self._federation
         everyone, protocol = self._source.count("train"), federation.training.protocol
@@ -162,7 +184,7 @@ class LocalEngine:
         self, net: MultiTaskNet, weights: Checkpoint, done: int, *, final: bool
     ) -> Judgement:
         """Return the losses on test images and, at the end of the job, all else it is judged by."""
-        net.load_state_dict(dict(weights.tensors))
+        self._load(weights)
         where = f"test after round {done}"
         with self._observer.phase("evaluate", round_index=done - 1), _naming(where):
             judged = judge(net, self._source, self._observer, final=final)
