@@ -8,13 +8,17 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 ARGS ?=
 
-.PHONY: run test lint bench bench-tools bench-rivals reference reference-report test-arm64 clean
+.PHONY: run test test-fleet lint bench bench-tools bench-rivals reference reference-report test-arm64 clean
 
 run: $(VENV)/ready
 	$(BIN)/python -m harness.run $(ARGS)
 
 test: $(VENV)/ready-dev lint
 	$(BIN)/python -m pytest $(ARGS)
+
+# Whole fleets with Flower and faults in real processes; as root also the loss of a network.
+test-fleet: $(VENV)/ready-dev
+	$(BIN)/python -m pytest tests/harness/fleet -m fleet $(ARGS)
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .
@@ -70,7 +74,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis,dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis,dev,fleet]"
 	touch $@
 
 clean:

@@ -14,6 +14,7 @@ from analysis.figures import (
     affinity_rounds,
     breakdown,
     devices,
+    fleet,
     inference_cost,
     life_cycle,
     loss_curves,
@@ -51,7 +52,7 @@ class Series(Protocol):
 
 FIGURES: tuple[Series, ...] = (
     pareto, loss_over_cost, loss_curves, task_changes, breakdown, power, affinity,
-    affinity_rounds, schedule, stability, published, inference_cost, life_cycle,
+    affinity_rounds, schedule, stability, fleet, published, inference_cost, life_cycle,
 )  # fmt: skip
 """Modules that draw one series each, in the order of the page."""
 

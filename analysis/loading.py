@@ -21,6 +21,7 @@ from harness.schema import (
     AFFINITY_ROUNDS,
     CELLS,
     CONDITIONS,
+    DEVICES,
     METRICS,
     PHASE_ROWS,
     TRACE,
@@ -91,6 +92,14 @@ class Run:
     def tasks(self) -> str:
         """Return the task letters of the run."""
         return str(self.cells["tasks"].iloc[0]) if len(self.cells) else ""
+
+    @cached_property
+    def devices(self) -> pd.DataFrame | None:
+        """Return the rows of devices.csv; None for a run on one device, or several runs pooled."""
+        path = self.folder / "devices.csv"
+        if len(self.members) > 1 or not path.is_file():
+            return None
+        return read_table(path, DEVICES)[0]
 
     def trace(self, cell: str) -> pd.DataFrame | None:
         """Return the power trace of a cell, or None if it has none or an empty one."""

@@ -29,6 +29,9 @@ PHASES = (
     "lost", "infer",
 )  # fmt: skip
 
+DEVICE_PHASES = ("start-up", "idle", "communicate", "train", "affinity")
+"""What the time of a device in a fleet is divided into, without gaps."""
+
 COST_PHASES = ("train", "affinity", "aggregate", "communicate")
 """Phases a method is charged for; evaluation and idling are kept apart."""
 
@@ -182,6 +185,32 @@ PHASE_ROWS = (
     Column("flags", "str", "", "What spoilt or limits the figure, joined by +: gap, wrap, reset, few-samples, partial; shared: measured in another cell and charged to this one too, so do not add it to that cell's."),
 )  # fmt: skip
 
+DEVICES = (
+    Column("run_id", "str", "", "Run folder this row belongs to."),
+    Column("cell", "str", "", "Cell the stretch belongs to; empty for the start of a device's worker."),
+    Column("job", "str", "", "Federated job: the task letters it trains."),
+    Column("round", "int", "rounds", "Round index from 0; empty outside rounds."),
+    Column("device", "str", "", "Name of the device, as its node gave it."),
+    Column("client", "int", "", "Client that was trained; empty otherwise."),
+    Column("phase", "str", "", "One of " + ", ".join(DEVICE_PHASES) + "; communicate is the time from the start of Flower's program on the device to its end, without the training within."),
+    Column("start_s", "float", "s", "Start in the run's own time, by the device's wall clock; the joules do not depend on it."),
+    Column("end_s", "float", "s", "End in the same time."),
+    Column("time_s", "float", "s", "Seconds by the device's own clock."),
+    Column("cpu_s", "float", "s", "Processor seconds of the device's worker; 0 for idle and communicate, which are not its work."),
+    Column("time_model_s", "float", "s", "Modelled seconds of this work on the device asked for; empty if the board is that device."),
+    Column("energy_j", "float", "J", "Joules measured by the device's own meter; empty without a valid measurement."),
+    Column("energy_error_j", "float", "J", "Bound on the error of energy_j."),
+    Column("energy_model_j", "float", "J", "Modelled joules; never a measurement."),
+    Column("energy_meter", "str", "", "Meter that produced energy_j."),
+    Column("energy_scope", "str", "", "What the meter sees: package, module, board, wall."),
+    Column("energy_kind", "str", "", "counter or sampled."),
+    Column("energy_reason", "str", "", "Why energy_j is empty."),
+    Column("peak_memory_bytes", "int", "B", "Peak resident memory of the device's worker up to its report."),
+    Column("temperature_c", "float", "°C", "Hottest temperature of the device when it reported."),
+    Column("fate", "str", "", "What became of the update: used, late (came after the round was closed; its joules count), missing, refused, lost (done anew after the server was stopped; not charged)."),
+    Column("flags", "str", "", "What spoilt or limits the figure, joined by +, as in phases.csv."),
+)  # fmt: skip
+
 TRACE = (
     Column("t_s", "float", "s", "Time on the monotonic clock, 0 at the start of the run."),
     Column("rail", "str", "", "Channel of the meter, by its own name."),
@@ -301,6 +330,7 @@ FILES: dict[str, tuple[Column, ...]] = {
     "cells.csv": CELLS,
     "metrics.csv": METRICS,
     "phases.csv": PHASE_ROWS,
+    "devices.csv": DEVICES,
     "traces/<cell>.csv.gz": TRACE,
     "conditions/<cell>.csv": CONDITIONS,
     "affinity/<cell>_rounds.csv": AFFINITY_ROUNDS,

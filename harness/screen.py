@@ -76,7 +76,7 @@ class RunScreen:
             ]
         lines += [
             f"System   {system_words()}",
-            f"Energy   {energy_words(target)}",
+            f"Energy   {self.energy(target)}",
             f"Data     {config.data}: {config.clients} buildings × {config.images} images,"
             f" {config.size}×{config.size};"
             f" {_count(config.unseen_buildings, 'unseen building')}",
@@ -92,6 +92,10 @@ class RunScreen:
         width = min(self._console.width, 100)
         hanging = partial(textwrap.fill, width=width, subsequent_indent=" " * 9)
         self._print("\n".join(map(hanging, lines)))
+
+    def energy(self, target: Target) -> str:
+        """Return in words what energy figures there will be."""
+        return energy_words(target)
 
     def calibrating(self) -> None:
         """Print that steps are timed to find the fastest way; it takes seconds."""

@@ -1,11 +1,25 @@
-"""Keep tests off the second core: two threads that wait for a third process cost minutes."""
+"""Keep what whole runs set for their process away from other tests."""
+
+from collections.abc import Iterator
 
 import pytest
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """Train on one thread; how many there are changes no result these tests look at."""
+    """Train on one thread; how many there are changes no result these tests look at.
+
+    Two threads that wait for a third process cost minutes.
+    """
     import torch  # noqa: PLC0415 - only once tests run
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def denormal_numbers() -> Iterator[None]:
+    """Undo what runs do for speed: numbers next to 0 are numbers again, as Hypothesis needs."""
+    yield
+    import torch  # noqa: PLC0415
+
+    torch.set_flush_denormal(False)

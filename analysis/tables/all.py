@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from analysis.loading import Run
 from analysis.tables.cost import cost_table
+from analysis.tables.fleet import fleet_table
 from analysis.tables.inference import inference_tables
 from analysis.tables.main import main_table
 from analysis.tables.pairs import pair_table
@@ -25,6 +26,7 @@ def all_tables(runs: Sequence[Run]) -> list[Table]:
         all_measures_table(runs),
         *inference_tables(runs),
         *phase_tables(runs),
+        fleet_table(runs),
         setup_table(runs),
         pair_table(runs),
         variant_table(runs),

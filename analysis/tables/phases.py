@@ -30,11 +30,14 @@ def phase_tables(runs: Sequence[Run]) -> list[Table]:
     return [table for table in tables if table is not None]
 
 
-def phase_means(cells: pd.DataFrame, phases: pd.DataFrame, column: str) -> pd.DataFrame:
+def phase_means(
+    cells: pd.DataFrame, phases: pd.DataFrame, column: str, *, fleet: bool = False
+) -> pd.DataFrame:
     """Return the total of each phase per method and seed, repeats averaged.
 
     A cell counts only if every one of its charged phases has the number; a phase that a cell has
-    but without number, such as an evaluation, is left out of it.
+    but without number, such as an evaluation, is left out of it. So is the averaging of a fleet's
+    server, whose energy is no device's.
 
     Returns:
         Columns method, seed, phase, value.
@@ -42,7 +45,8 @@ def phase_means(cells: pd.DataFrame, phases: pd.DataFrame, column: str) -> pd.Da
     rows = phases[phases["phase"].isin(SHOWN)].merge(
         cells[["cell", "method", "seed"]], on="cell", how="inner"
     )
-    gaps = rows.loc[rows[column].isna() & (rows["phase"] != "evaluate"), "cell"]
+    unmeasured = rows["phase"].isin(["evaluate", *(["aggregate"] if fleet else [])])
+    gaps = rows.loc[rows[column].isna() & ~unmeasured, "cell"]
     rows = rows[~rows["cell"].isin(set(gaps))].dropna(subset=[column])
     if rows.empty:
         return pd.DataFrame(columns=["method", "seed", "phase", "value"])
@@ -62,7 +66,10 @@ def _table(
 ) -> Table | None:
     found = {
         run.run_id: phase_means(
-            run.done if source is None else measured_by(run.done, source), run.phases, column
+            run.done if source is None else measured_by(run.done, source),
+            run.phases,
+            column,
+            fleet=run.devices is not None,
         )
         for run in runs
     }

@@ -18,7 +18,7 @@ def describe_run(bench: Bench) -> dict[str, Any]:
     config, target, store = bench.config, bench.target, bench.source
     asked = bench.step.taken_from(config)
     return {
-        "command": command_line(),
+        "command": command_line(module="harness.fleet" if bench.devices else "harness.run"),
         "quick": config.quick,
         "device": {"name": target.profile.name, "title": target.profile.title},
         **environment(target),
@@ -37,6 +37,7 @@ def describe_run(bench: Bench) -> dict[str, Any]:
             "clients": store.count("train"),
             "size_px": store.size_px,
         },
+        **({"fleet": bench.devices.describe()} if bench.devices else {}),
         "config": asked.as_dict(),
         "config_digest": asked.digest(),
         "merge": {

@@ -16,7 +16,7 @@ from typing import Any
 from harness.errors import DamagedRunError
 from harness.run_folder.checkpoints import SUFFIX, CellCheckpoints
 from harness.run_folder.results import storage_errors, write_atomically
-from harness.schema import CELLS, METRICS, PHASE_ROWS, Column
+from harness.schema import CELLS, DEVICES, METRICS, PHASE_ROWS, Column
 
 RESTORE = "Restore the file from a copy, or start anew with --fresh."
 FINISHED = ("done", "failed")
@@ -58,6 +58,8 @@ def repair_tables(folder: Path) -> list[Row]:
     names = {str(row["cell"]) for row in finished}
     for table, columns in (("phases", PHASE_ROWS), ("metrics", METRICS)):
         _keep_rows(folder / f"{table}.csv", columns, names)
+    if (folder / "devices.csv").exists():
+        _keep_rows(folder / "devices.csv", DEVICES, names)
     for name in names:
         CellCheckpoints(folder / "checkpoints" / (name + SUFFIX)).remove()
     with storage_errors(folder):

@@ -57,7 +57,9 @@ def cell_row(bench: Bench, run_id: str, result: CellResult) -> dict[str, object]
 
 def _looks(result: CellResult) -> dict[str, float]:
     """Return what look-aheads cost beside the training steps, in forward passes."""
-    segments = (figure.segment for part in result.parts for figure in part.figures)
+    figures = [figure for part in result.parts for figure in part.figures]
+    figures += result.elsewhere.figures if result.elsewhere else ()
+    segments = (figure.segment for figure in figures)
     looks = sum((s.work for s in segments if s.label.phase == "affinity"), Work()).forwards
     return {
         "look_ahead_encoder_forwards": looks.get(ENCODER, 0.0),

@@ -25,7 +25,7 @@ from harness.running.cell import Bench, Cell, CellResult
 from harness.running.idle import IdlePower, net_energy
 from harness.running.instruments import trace_rows
 from harness.running.parts import Part
-from harness.schema import CELLS, CONDITIONS, METRICS, PHASE_ROWS, REFERENCE, TRACE
+from harness.schema import CELLS, CONDITIONS, DEVICES, METRICS, PHASE_ROWS, REFERENCE, TRACE
 
 Row = dict[str, object]
 
@@ -95,6 +95,7 @@ class RunWriter:
             for part in result.parts
             for row in phase_rows(self._run_id, part.figures, part.zero_s)
         ]
+        phases += self._devices(result)
         phases += lost_rows(self._run_id, name, past.lost)
         self.folder.append("phases", PHASE_ROWS, phases)
         rows = metric_rows(self._run_id, result, self._bench.constants)
@@ -109,6 +110,8 @@ class RunWriter:
         self._rows[name] = cell_row(self._bench, self._run_id, result) | {
             "flags": "+".join(result.flags), "interruptions": past.interruptions,
         }  # fmt: skip
+        if result.elsewhere is not None:
+            self._rows[name] |= result.elsewhere.columns
         self.settle(idle)
 
     def settle(self, idle: Mapping[int, IdlePower]) -> None:
@@ -135,6 +138,8 @@ class RunWriter:
 
     def _write_trace(self, result: CellResult) -> None:
         samples = [row for part in result.parts for row in _trace(part)]
+        if result.elsewhere is not None:
+            samples = [dict(row) for row in result.elsewhere.trace]
         if samples:
             file = f"traces/{result.cell.name}.csv.gz"
             self.folder.compressed(file, csv_text(TRACE, samples))
@@ -144,6 +149,17 @@ class RunWriter:
             tensors = {k: v.contiguous() for k, v in outcome.weights.tensors.items()}
             file = f"checkpoints/{result.cell.name}/{outcome.job.name}.safetensors"
             self.folder.binary(file, safetensors.torch.save(tensors))
+
+    def _devices(self, result: CellResult) -> list[Row]:
+        """Write what devices reported of a cell; return its rows of phases.csv."""
+        elsewhere = result.elsewhere
+        if elsewhere is None:
+            return []
+        if not (self.folder.path / "devices.csv").exists():
+            self.folder.text("devices.csv", csv_text(DEVICES, []))
+        rows = [{"run_id": self._run_id, **row} for row in elsewhere.rows]
+        self.folder.append("devices", DEVICES, rows)
+        return phase_rows(self._run_id, elsewhere.figures, 0.0)
 
     def run_phases(self) -> None:
         """Write phases that belong to no cell and are not written yet."""

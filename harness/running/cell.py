@@ -21,6 +21,7 @@ from harness.run_folder.checkpoints import CellCheckpoints
 from harness.run_folder.recovery import CellPast
 from harness.running.accounting import Accountant, Bill, bill
 from harness.running.conditions import RESUMED, Conditions, Look
+from harness.running.elsewhere import Devices, Elsewhere, with_devices
 from harness.running.instruments import Instruments
 from harness.running.limits import BudgetReachedError
 from harness.running.memory import PeakMemory, memory_errors
@@ -64,11 +65,16 @@ class Bench:
     zero_s: float
     calibration: Calibration
     step: StepChoice
+    devices: Devices | None = None
 
-    def engine(self, seed: int, recorder: CellRecorder, keeper: Keeper) -> Engine:
-        """Return the engine that plays all clients on this host."""
+    def engine(self, seed: int, recorder: CellRecorder, keeper: Keeper, past: CellPast) -> Engine:
+        """Return the engine whose clients are played on this host, or by devices if there are."""
+        lines = past.saved.lines if past.saved else []
+        trainers = self.devices.begin(recorder, lines, self.zero_s) if self.devices else None
         settings = federation(self.config, self.step.execution)
-        return LocalEngine(self.source, self.architecture, settings, seed, recorder, keeper)
+        return LocalEngine(
+            self.source, self.architecture, settings, seed, recorder, keeper, trainers
+        )
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class CellResult:
     reason: str
     flags: Sequence[str] = ()
     looks: Sequence[Look] = ()
+    elsewhere: Elsewhere | None = None
 
     @property
     def losses(self) -> dict[str, float]:
@@ -173,6 +180,7 @@ def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
             "sitting": record.sitting,
             **asdict(looks[-1]),
             "peak_memory_bytes": memory.read_bytes(),
+            **(bench.devices.note() if bench.devices else {}),
         }
 
     kept = CellKeeper(record.checkpoints, record.past.saved, recorder, bench.log, note)
@@ -182,7 +190,7 @@ def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
     served: Sequence[Served] = ()
     status, reason = "done", ""
     try:
-        engine = _Keeping(bench.engine(cell.seed, recorder, keeper), trained)
+        engine = _Keeping(bench.engine(cell.seed, recorder, keeper, record.past), trained)
         setting = cell_setting(bench.config, cell.seed)
         with memory_errors():
             served = carry_out(cell.spec.schedule(setting), engine)
@@ -194,6 +202,7 @@ def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
         status, reason = "interrupted", str(error)
     except KeyboardInterrupt:
         status, reason = "interrupted", "stopped by the user"
+    elsewhere = bench.devices.conclude() if bench.devices and status == "done" else None
     loans = borrowing.loans
     lent = [part for loan in loans for part in loan.parts]
     parts = [*record.past.parts, *lent, *_part(bench, recorder, record.sitting)]
@@ -204,9 +213,14 @@ def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
     lent_flags = [flag for loan in loans for flag in loan.flags]
     looks.append(conditions.at_end())
     flags = [*resumed, *record.past.flags, *lent_flags, *looks[-1].flags]
+    cost = whole_bill(bills) if bills else bill((), None, "")
+    peak = max(peaks, default=None)
+    if elsewhere is not None:
+        cost, peak = with_devices(cost, elsewhere), elsewhere.peak_memory_bytes
+        flags += elsewhere.flags
     return CellResult(
-        cell, recorder, parts, whole_bill(bills) if bills else bill((), None, ""), served, trained,
-        max(peaks, default=None), status, reason, tuple(dict.fromkeys(flags)), looks,
+        cell, recorder, parts, cost, served, trained, peak, status, reason,
+        tuple(dict.fromkeys(flags)), looks, elsewhere,
     )  # fmt: skip
 
 

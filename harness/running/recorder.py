@@ -51,6 +51,11 @@ class CellRecorder:
         self.values: list[Value] = []
         self.jobs: list[Job] = []
 
+    @property
+    def cell(self) -> str:
+        """Return the name of the cell."""
+        return self._cell
+
     def take_up(self, values: Iterable[Value], task_rounds: int) -> None:
         """Go on from what was recorded before the cell was stopped."""
         self.values += values

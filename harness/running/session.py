@@ -44,6 +44,7 @@ from harness.running.accounting import Accountant
 from harness.running.cell import Bench, Cell, CellRecord, CellResult, run_cell
 from harness.running.conditions import WARM_START
 from harness.running.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
+from harness.running.elsewhere import Devices
 from harness.running.idle import IdlePower, read_idle
 from harness.running.instruments import instruments
 from harness.running.limits import Budget, BudgetReachedError, Limits, Spent
@@ -153,7 +154,7 @@ def open_data(config: RunConfig, screen: DataScreen) -> Store:
     return open_data_set(config.data, scenes, config.cache_folder, screen.making_data, workers)
 
 
-def run(
+def run(  # noqa: PLR0913 - what a run is made of
     config: RunConfig,
     target: Target,
     store: Store,
@@ -161,12 +162,14 @@ def run(
     screen: Screen,
     start: Start,
     limits: Limits,
+    *,
+    devices: Devices | None = None,
 ) -> RunSummary:
     """Run the whole matrix, or what is left of it, and write its folder.
 
     A cell that fails is written as failed and the next one goes on. However the run ends, the
     manifest says how. The meter's process starts before this one is confined to the device's cores,
-    so that it does not share them.
+    so that it does not share them. With `devices` clients train there, not in this process.
     """
     log = PhaseLog(settled_clock(target.accelerator))
     constants = constant_predictor_losses(store, config.tasks, task_loss(config, store))
@@ -189,7 +192,7 @@ def run(
             confine(target)
             bench = Bench(
                 config, target, store, architecture, log, meter, accountant, constants,
-                sitting.zero_s, calibrate(architecture, config, step.execution), step,
+                sitting.zero_s, calibrate(architecture, config, step.execution), step, devices,
             )  # fmt: skip
             return _Run(bench, claimed, past, sitting, screen, limits).carry_out()
 
@@ -277,6 +280,8 @@ class _Run:
         """Write what is still to be written; only then is a run done."""
         self._manifest |= {"status": status, "reason": reason}
         self._manifest["meter"] = self._bench.instruments.describe()
+        if self._bench.devices is not None:
+            self._manifest["fleet"] = self._bench.devices.describe()
         if status != "done":
             self._save_manifest()
         self._writer.run_phases()

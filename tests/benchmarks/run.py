@@ -17,6 +17,7 @@ BENCHMARKS = {
     "affinity": "look-aheads beside training steps, and how the linear kind agrees with the exact",
     "collector": "what the collector costs a training, and how evenly it samples",
     "waveform": "energy of known waves through live files, with all cores busy",
+    "fleet": "a server's time and memory for a round of up to 200 light nodes",
     "nvml": "an NVIDIA GPU's energy counter beside its sampled power while it trains",
     "overhead": "what keeping a run costs: checkpoints, marks and logs",
     "report": "a report of 100 runs, 1,000 cells and a million samples",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harness.federated import local as module
+from harness.federated import trainers as module
 from harness.federated.job import Job, Outcome
 from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver

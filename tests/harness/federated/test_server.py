@@ -92,3 +92,12 @@ def test_learning_rate_stops_at_its_floor() -> None:
     """The schedule never falls below the published minimum, nor rises above its own start."""
     assert polynomial_rate(0.1, 100, 100) == 3e-5
     assert polynomial_rate(1e-6, 0, 100) == 1e-6
+
+
+def test_a_client_that_does_not_come_leaves_the_others_weighted_mean() -> None:
+    """Of weights 1, 2 and 3 with the last one missing, the average is (1·a + 2·b) / 3."""
+    average = FederatedAverage(6.0)
+    average.add({"w": torch.tensor([3.0])}, 1.0)
+    average.add({"w": torch.tensor([6.0])}, 2.0)
+
+    assert average.result({"w": torch.zeros(1)}).tensors["w"].item() == pytest.approx(5.0)

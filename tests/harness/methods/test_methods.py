@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from harness.errors import UsageError
-from harness.federated import local as module
+from harness.federated import trainers as module
 from harness.federated.affinity import Affinity, RoundAffinity
 from harness.federated.job import Checkpoint, Job, Outcome
 from harness.federated.local import LocalEngine

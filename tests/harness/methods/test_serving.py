@@ -22,6 +22,7 @@ from harness.running.phases import PhaseLog
 from harness.running.plan import cell_setting, planned_jobs, planned_run, planned_work
 from harness.running.recorder import CellRecorder
 from harness.settings import federation
+from models.execution import PLAIN
 
 NO_BILL = Bill(1.0, None, None, None, "no meter", 2.0, Work())
 
@@ -41,8 +42,9 @@ def _row(result: CellResult, config: RunConfig) -> dict[str, object]:
     target = SimpleNamespace(profile=SimpleNamespace(name="x86"), matches=True)
     instruments = SimpleNamespace(describe=lambda: None)
     bench = SimpleNamespace(
-        config=config, target=target, instruments=instruments, calibration=Calibration(1.0, 1.0)
-    )
+        config=config, target=target, instruments=instruments, calibration=Calibration(1.0, 1.0),
+        step=SimpleNamespace(execution=PLAIN),
+    )  # fmt: skip
     return cell_row(bench, "run", result)
 
 

@@ -1,0 +1,73 @@
+"""Start the parts of a fleet: python -m harness.fleet server|node|demo|status|keys."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from harness.errors import EXIT_INTERRUPTED, HarnessError, unknown
+
+HELP = """usage: python -m harness.fleet COMMAND ...
+
+  server   run the matrix of methods over devices; on the machine that keeps the results
+  node     be one device; on every board
+  demo     a server and three nodes on this machine, to see how it works
+  status   where the run of a server on this machine stands
+  keys     make the keys and certificates of a fleet
+
+Options of each: python -m harness.fleet COMMAND --help. The manual: docs/fleet.md"""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one of the commands and return its exit status."""
+    words = sys.argv[1:] if words is None else words
+    if not words or words[0] in ("-h", "--help"):
+        print(HELP)
+        return 0 if words else 2
+    commands: dict[str, Callable[[Sequence[str]], int]] = {
+        "server": _server, "node": _node, "demo": _demo, "status": _status, "keys": _keys,
+    }  # fmt: skip
+    try:
+        if words[0] not in commands:
+            raise unknown("command", words[0], commands)
+        return commands[words[0]](words[1:])
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _server(words: Sequence[str]) -> int:
+    from harness.fleet.commands import server  # noqa: PLC0415 - help answers without the others
+
+    return server.main(words)
+
+
+def _node(words: Sequence[str]) -> int:
+    from harness.fleet.commands import node  # noqa: PLC0415
+
+    return node.main(words)
+
+
+def _demo(words: Sequence[str]) -> int:
+    from harness.fleet.commands import demo  # noqa: PLC0415
+
+    return demo.main(words)
+
+
+def _status(words: Sequence[str]) -> int:
+    from harness.fleet.commands import status  # noqa: PLC0415
+
+    return status.main(words)
+
+
+def _keys(words: Sequence[str]) -> int:
+    from harness.fleet.commands import keys  # noqa: PLC0415
+
+    return keys.main(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

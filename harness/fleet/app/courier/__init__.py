@@ -1,0 +1,1 @@
+"""Carry frames with Flower; the only place where it is imported."""

@@ -1,0 +1,145 @@
+"""Be one device of a fleet: a resident worker that measures, and Flower's SuperNode."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import BusyError, StorageError
+from harness.fleet.errors import FleetError
+from harness.fleet.keys import NodeKeys
+from harness.fleet.programs import (
+    Programs,
+    free_port,
+    last_words,
+    require_flower,
+    supernode_words,
+)
+from harness.fleet.worker import add_device_options, read_partition
+from harness.options import Parser, read_options
+
+PORT = 8000
+AGAIN_S = 10.0
+"""Pause before Flower's node is started anew: its old number counts as present for a minute."""
+WORKER_S = 180.0
+"""Longest start of a worker: a Pi Zero imports torch for a minute."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run until stopped."""
+    parsed = read_options(_parser(), words or [])
+    require_flower()
+    read_partition(parsed.partition)
+    tls = None
+    if not parsed.insecure:
+        keys = NodeKeys(Path(parsed.keys))
+        keys.check()
+        tls = (keys.authority.resolve(), keys.key.resolve())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    name = parsed.name or f"node-{parsed.partition}"
+    folder = Path(parsed.state).resolve() / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StorageError(f"cannot make {folder}: {error.strerror}", "Choose another --state.") \
+            from None  # fmt: skip
+    with _alone(folder, name), tempfile.TemporaryDirectory(prefix="fleet-") as private:
+        programs = Programs(folder)
+        try:
+            _run(parsed, programs, Path(private) / "worker.sock", tls)
+        except KeyboardInterrupt:
+            print(f"{name}: stopped", flush=True)
+        finally:
+            programs.stop()
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m harness.fleet node", description=__doc__)
+    parser.add_argument("--server", required=True, metavar="HOST[:PORT]",
+                        help=f"the server; port {PORT} if none is given")  # fmt: skip
+    add_device_options(parser)
+    parser.add_argument("--keys", default="keys", metavar="DIR", help="this device's keys [keys]")
+    parser.add_argument("--insecure", action="store_true", help="no TLS and no keys")
+    parser.add_argument("--state", default=".fleet", metavar="DIR", help="logs and locks [.fleet]")
+    return parser
+
+
+@contextmanager
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """Hold the lock of this name on this machine.
+
+    Raises:
+        BusyError: if another node has it.
+    """
+    word = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+    with (folder / f"lock-{word}").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(f"another node called {name} runs here", "Give it a --name.") from None
+        yield
+
+
+def _run(
+    parsed: argparse.Namespace, programs: Programs, socket: Path, tls: tuple[Path, Path] | None
+) -> None:
+    """Keep worker and SuperNode running; each that ends is started anew."""
+    address = parsed.server if ":" in parsed.server else f"{parsed.server}:{PORT}"
+    _start_worker(parsed, programs, socket)
+    port = free_port()
+    while True:
+        words = supernode_words(address, port, {"worker": str(socket)}, tls)
+        programs.start("supernode", words)
+        print(f"node of {address}, clients {parsed.partition}", flush=True)
+        while programs.ended("supernode") is None:
+            time.sleep(0.5)
+            if programs.ended("worker") is not None:
+                print(f"the worker ended: {last_words(programs.log('worker'))}", flush=True)
+                _start_worker(parsed, programs, socket)
+        print(f"{_why_ended(programs)}; again in {AGAIN_S:g} s", flush=True)
+        time.sleep(AGAIN_S)
+
+
+def _why_ended(programs: Programs) -> str:
+    """Return in words why Flower's node ended."""
+    said = last_words(programs.log("supernode"), 30)
+    if "code: 2004" in said:
+        return (
+            "the server did not let this node in: its key is not known there, or it was here less"
+            " than a minute ago"
+        )
+    return f"Flower's node ended: {last_words(programs.log('supernode'), 3)}"
+
+
+def _start_worker(parsed: argparse.Namespace, programs: Programs, socket: Path) -> None:
+    """Start the worker and wait until it listens.
+
+    Raises:
+        FleetError: if it ends instead.
+    """
+    options = {
+        "socket": socket, "partition": parsed.partition, "device": parsed.device,
+        "name": parsed.name, "meter": parsed.meter, "rate-hz": parsed.rate_hz,
+        "accelerator": parsed.accelerator, "threads": parsed.threads, "cache": parsed.cache,
+        "most-megabytes": parsed.most_megabytes,
+    }  # fmt: skip
+    words = [f"--{key}={value}" for key, value in options.items() if value != ""]
+    socket.unlink(missing_ok=True)
+    programs.start("worker", [sys.executable, "-m", "harness.fleet.worker", *words])
+    end_s = time.monotonic() + WORKER_S
+    while not socket.exists():
+        if programs.ended("worker") is not None:
+            raise FleetError(f"the worker did not start: {last_words(programs.log('worker'))}")
+        if time.monotonic() > end_s:
+            raise FleetError(f"the worker did not start within {WORKER_S:g} s",
+                             f"See {programs.log('worker')}.")  # fmt: skip
+        time.sleep(0.1)

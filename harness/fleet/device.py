@@ -1,0 +1,302 @@
+"""Be one device of a fleet: hold its data, its model and its meter between requests."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from devices.host import read_state
+from harness.config import RunConfig, make_config
+from harness.data.catalogue import SCENES
+from harness.data.dataset import open_data_set
+from harness.data.store import Store
+from harness.errors import HarnessError, UsageError
+from harness.federated.job import Checkpoint, Job
+from harness.federated.local import LocalEngine
+from harness.federated.observer import SilentObserver
+from harness.federated.trainers import OpenClients, RoundRequest, on_processor, train_copy
+from harness.fleet.clock import clock_state
+from harness.fleet.diary import Diary
+from harness.fleet.errors import RefusedError
+from harness.fleet.plain import plain_result, plain_tensors, read_request, read_tensors
+from harness.fleet.versions import versions
+from harness.fleet.wire import Frame
+from harness.run_folder.results import csv_text
+from harness.running.accelerator import torch_device
+from harness.running.accounting import Accountant
+from harness.running.instruments import Instruments
+from harness.running.memory import PeakMemory, memory_errors
+from harness.running.modelling import device_model, power_model
+from harness.running.phases import Label, PhaseLog
+from harness.running.recorder import CellRecorder
+from harness.running.session import prepare_torch
+from harness.running.target import Target, confine, describe_host
+from harness.schema import TRACE
+from harness.settings import federation
+from models.losses import named
+from models.network import Architecture, MultiTaskNet, build
+from models.registry import architecture
+
+
+@dataclass(frozen=True)
+class Post:
+    """Say which device this is and which clients' data it holds."""
+
+    name: str
+    partition: tuple[int, ...]
+    cache: str = ""
+
+
+@dataclass(frozen=True)
+class _Study:
+    """Hold what a run needs on this device."""
+
+    config: RunConfig
+    store: Store
+    architecture: Architecture
+    clients: OpenClients
+
+
+class Device:
+    """Answer the server's requests; a request is one frame, an answer is one frame."""
+
+    def __init__(
+        self, post: Post, target: Target, instruments: Instruments, log: PhaseLog, diary: Diary
+    ) -> None:
+        self._post = post
+        self._target = target
+        self._instruments = instruments
+        self._log = log
+        self._diary = diary
+        self._study: _Study | None = None
+        self._accountant = Accountant(power_model(target), None)
+        self._nets: dict[tuple[str, str], MultiTaskNet] = {}
+        self._memory = PeakMemory()
+        self.session = uuid.uuid4().hex
+        """Names this worker from its start to its end: entries of another one never come again."""
+
+    def answer(self, request: Frame) -> Frame:
+        """Do what is asked and say what came of it; what goes wrong is an answer too."""
+        began_wall_s = time.time()
+        header = request.header
+        self._acknowledged(header)
+        try:
+            found = self._done(request)
+        except HarnessError as error:
+            found = _failed(error)
+        except (KeyError, TypeError, ValueError) as error:
+            found = _failed(RefusedError(f"the request cannot be read: {error!r}"))
+        return Frame({**found.header, **self._about(header, began_wall_s)}, found.body)
+
+    def _acknowledged(self, header: Mapping[str, Any]) -> None:
+        acknowledged = header.get("acknowledged")
+        if isinstance(acknowledged, list) and acknowledged[:1] == [self.session]:
+            self._diary.acknowledge(int(acknowledged[1]))
+
+    def _done(self, request: Frame) -> Frame:
+        kinds = {"hello": self._hello, "prepare": self._prepare, "train": self._train,
+                 "report": self._report}  # fmt: skip
+        if request.kind not in kinds:
+            raise RefusedError(f"request of unknown kind '{request.kind}'")
+        return kinds[request.kind](request)
+
+    def _about(self, header: Mapping[str, Any], began_wall_s: float) -> dict[str, Any]:
+        """Return what every answer says: who answers, what it has measured, what time it is."""
+        label = header.get("label") or {}
+        self._diary.label(
+            Label("", str(label.get("cell", "")), str(label.get("job", "")), label.get("round"))
+        )
+        return {
+            "device": self._post.name,
+            "session": self.session,
+            "began_wall_s": began_wall_s,
+            "entries": self._diary.report(self._accountant, self._instruments.streams),
+            "no_meter": self._instruments.reason,
+            "peak_memory_bytes": self._memory.read_bytes(),
+            "temperature_c": read_state(Path("/")).temperature_c,
+            "monotonic_s": time.monotonic(),
+            "wall_s": time.time(),
+        }
+
+    def _hello(self, _request: Frame) -> Frame:
+        """Say who this is; nothing here takes long."""
+        target = self._target
+        return Frame(
+            {
+                "kind": "card",
+                "partition": list(self._post.partition),
+                "profile": target.profile.name,
+                "title": target.profile.title,
+                "matches": target.matches,
+                "host": describe_host(target.host),
+                "threads": target.threads,
+                "profile_threads": target.profile.training.threads,
+                "profile_batch": target.profile.training.batch,
+                "meter": self._instruments.describe(),
+                "meter_reason": self._instruments.reason,
+                "versions": versions(),
+                "clock": clock_state(),
+                "machine": machine(),
+            }
+        )
+
+    def _prepare(self, request: Frame) -> Frame:
+        """Open the data of a run and train a step for nothing, so that round 1 pays no extra."""
+        config = _own_config(request.header["config"], self._post, self._target.accelerator)
+        if self._study is None or self._study.config.digest() != config.digest():
+            prepare_torch(self._target.threads, self._target.accelerator)
+            store = _open(config)
+            clients = OpenClients(store, torch_device(self._target.accelerator))
+            self._study = _Study(config, store, architecture(config.model), clients)
+            self._nets.clear()
+            self._check_partition(store)
+            self._accountant = Accountant(
+                power_model(self._target),
+                device_model(self._target, config, self._study.architecture),
+            )
+            _warm_up(self._study)
+            confine(self._target)
+        store = self._study.store
+        self._diary.spent(Label("start-up"), time.monotonic())
+        return Frame(
+            {
+                "kind": "prepared",
+                "data": store.checksum,
+                "images": {str(c): store.length("train", c) for c in self._post.partition},
+                "idle_w": self._idle_w(config.idle_s),
+            }
+        )
+
+    def _report(self, request: Frame) -> Frame:
+        """Hand over the samples since a moment of this worker's clock."""
+        since_s = request.header.get("since_s")
+        if not isinstance(since_s, float):
+            return Frame({"kind": "reported"})
+        rows = self._instruments.trace(since_s, time.monotonic(), 0.0)
+        return Frame({"kind": "reported"}, csv_text(TRACE, rows).encode() if rows else b"")
+
+    def _idle_w(self, seconds: float) -> float | None:
+        """Return the power of this device while it does nothing; None if it was not measured."""
+        before = len(self._log.segments)
+        reading = self._instruments.idle(seconds)
+        for segment in self._log.segments[before:]:
+            self._diary.add(segment)
+        if reading is None or reading.energy_j is None:
+            return None
+        return reading.energy_j / (reading.end_s - reading.start_s)
+
+    def _check_partition(self, store: Store) -> None:
+        count = store.count("train")
+        wrong = [c for c in self._post.partition if c >= count]
+        if wrong:
+            self._study = None
+            raise UsageError(
+                f"{self._post.name}: the data have clients 0 to {count - 1},"
+                f" not {', '.join(map(str, wrong))}",
+                "Start the node with another --partition.",
+            )
+
+    def _train(self, request: Frame) -> Frame:
+        """Train one client's copy of the model."""
+        if self._study is None:
+            raise RefusedError("there is no run prepared on this device", "Prepare it first.")
+        header = request.header
+        client = int(header["client"])
+        if client not in self._post.partition:
+            raise RefusedError(f"{self._post.name} does not hold the data of client {client}")
+        wanted = read_request(header["request"], client)
+        if header.get("profile_batch"):
+            batch = self._target.profile.training.batch
+            wanted = replace(wanted, training=replace(wanted.training, batch_size=batch))
+        net = self._net(wanted)
+        weights = Checkpoint(read_tensors(request.body, on_processor(net)))
+        label = header.get("label") or {}
+        recorder = _Marks(str(label.get("cell", "")), self._log, wanted.job)
+        self._memory.reset()
+        self._diary.spent(Label("communicate"), time.monotonic())
+        before = len(self._log.segments)
+        try:
+            with memory_errors():
+                result = self._trained(net, weights, wanted, client, recorder)
+        finally:
+            for segment in self._log.segments[before:]:
+                self._diary.add(segment, str(header.get("attempt", "")))
+        return Frame(
+            {"kind": "update", "client": client, **plain_result(result)},
+            plain_tensors(on_processor(net)),
+        )
+
+    def _trained(
+        self,
+        net: MultiTaskNet,
+        weights: Checkpoint,
+        wanted: RoundRequest,
+        client: int,
+        recorder: CellRecorder,
+    ) -> Any:  # noqa: ANN401
+        assert self._study is not None
+        with recorder.phase("train", round_index=wanted.round_index, client=client):
+            return train_copy(net, weights, self._study.clients, wanted, client, recorder)
+
+    def _net(self, wanted: RoundRequest) -> MultiTaskNet:
+        """Return a network of the job's kind; its weights are those of the last request."""
+        assert self._study is not None
+        study = self._study
+        key = (wanted.tasks, study.config.loss)
+        if key not in self._nets:
+            loss = named(study.config.loss, masked=study.store.masked)
+            device = torch_device(self._target.accelerator)
+            self._nets[key] = build(study.architecture, wanted.tasks, 0, loss).to(device)
+            self._nets[key].execute_as(wanted.training.execution)
+        return self._nets[key]
+
+
+class _Marks(CellRecorder):
+    """Mark the phases of one request."""
+
+    def __init__(self, cell: str, log: PhaseLog, job: str) -> None:
+        super().__init__(cell, log, lambda _: None)
+        self._job = job
+
+
+def _failed(error: HarnessError) -> Frame:
+    return Frame(
+        {"kind": "failed", "code": error.code, "message": error.message, "remedy": error.remedy}
+    )
+
+
+def _own_config(told: Mapping[str, Any], post: Post, accelerator: str) -> RunConfig:
+    """Return the run's configuration with this device's folder of data in place of the server's."""
+    known = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
+    return make_config({**known, "cache": post.cache, "meter": "none", "device": "auto",
+                        "threads": 0, "accelerator": accelerator})  # fmt: skip
+
+
+def _open(config: RunConfig) -> Store:
+    scenes = config.scenes if config.data == SCENES else None
+    workers = len(os.sched_getaffinity(0))
+    return open_data_set(config.data, scenes, config.cache_folder, lambda *_: None, workers)
+
+
+def _warm_up(study: _Study) -> None:
+    """Pay torch's first uses of everything here: they cost more than a round of a small model."""
+    settings = replace(federation(study.config), clients_per_round=1)
+    job = Job(study.config.tasks, 1, measure_affinity=True)
+    with contextlib.suppress(HarnessError):  # a run that cannot train says so in its first round
+        LocalEngine(study.store, study.architecture, settings, 0, SilentObserver()).run(job)
+
+
+def machine(root: Path = Path("/")) -> str:
+    """Return a word that names this machine and tells nothing of it; empty if it has no name."""
+    try:
+        text = (root / "etc/machine-id").read_text().strip()
+    except OSError:
+        return ""
+    return hashlib.sha256(f"fleet/{text}".encode()).hexdigest()[:12] if text else ""

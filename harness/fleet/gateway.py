@@ -1,0 +1,140 @@
+"""Hold what stands between the run and its devices: SuperLink, front door, courier."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+from harness.fleet.courier_link import CourierLink
+from harness.fleet.errors import FleetError
+from harness.fleet.keys import SERVER, ServerKeys
+from harness.fleet.programs import Programs, SuperLink, Tls
+
+if TYPE_CHECKING:
+    from harness.fleet.commands.server import Wishes
+
+DOOR = "front-door"
+COURIER_S = 90.0
+MOST_STARTS = 5
+"""How often Flower's server may end before the run is given up."""
+
+
+class Gateway:
+    """Start everything, keep it going, end it."""
+
+    def __init__(
+        self, wishes: Wishes, folder: Path, courier: Path, note: Callable[[str], None]
+    ) -> None:
+        self._wishes = wishes
+        self._note = note
+        self._programs = Programs(folder)
+        self._keys = None if wishes.insecure else ServerKeys((wishes.keys / SERVER).resolve())
+        tls = None
+        if self._keys is not None:
+            tls = Tls(self._keys.authority, self._keys.certificate, self._keys.key)
+        self._superlink = SuperLink(self._programs, tls)
+        self._starts = 0
+        self._opening = False
+        self.link = CourierLink(courier, self._keep_alive)
+
+    def open(self) -> None:
+        """Start Flower's server and the front door, and meet the courier.
+
+        Raises:
+            FleetError: if one of them does not start.
+            UsageError: if the address cannot be listened on.
+        """
+        self._check_address()
+        self._start_flower()
+        self._start_door()
+
+    def close(self) -> None:
+        """End all of it."""
+        self.link.close()
+        self._programs.stop()
+
+    def _check_address(self) -> None:
+        host, port = self._wishes.host, self._wishes.port
+        try:
+            with socket.socket() as one:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                one.bind((host, port))
+        except OSError as error:
+            raise UsageError(
+                f"cannot listen on {host}:{port}: {error.strerror}",
+                "Choose another --port, or an address of this host.",
+            ) from None
+
+    def _start_flower(self) -> None:
+        self._opening = True
+        self._starts += 1
+        self._superlink.start()
+        for key in self._keys.nodes if self._keys else ():
+            self._superlink.register(key)
+        self._superlink.submit(self.link.path)
+        self.link.meet(COURIER_S)
+        self._opening = False
+
+    def _start_door(self) -> None:
+        wishes, keys = self._wishes, self._keys
+        scheme = "http" if keys is None else "https"
+        words = [
+            sys.executable,
+            "-m",
+            "harness.fleet.front_door",
+            "--host",
+            wishes.host,
+            "--port",
+            str(wishes.port),
+            "--target",
+            f"{scheme}://{self._superlink.address}",
+            "--most-body-bytes",
+            str(wishes.most_body_bytes),
+        ]
+        if keys is not None:
+            words += [
+                "--authority",
+                str(keys.authority),
+                "--certificate",
+                str(keys.certificate),
+                "--key",
+                str(keys.key),
+            ]
+        self._programs.start(DOOR, words)
+        end_s = time.monotonic() + 30.0
+        while True:
+            self._programs.check(DOOR)
+            try:
+                socket.create_connection((wishes.host, wishes.port), 1.0).close()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+            if time.monotonic() > end_s:
+                raise FleetError("the front door did not open", f"See {self._programs.log(DOOR)}.")
+
+    def _keep_alive(self) -> None:
+        """Start again what has ended; a run outlives Flower's server.
+
+        Raises:
+            FleetError: if it keeps ending.
+        """
+        if self._opening:
+            self._superlink.check()
+            return
+        try:
+            self._superlink.check()
+            self._programs.check(DOOR)
+        except FleetError as error:
+            if self._starts >= MOST_STARTS:
+                raise
+            self._note(f"{error.message}; it is started anew")
+            self.link.drop()
+            self._programs.stop([DOOR, SuperLink.NAME])
+            self._start_flower()
+            self._start_door()

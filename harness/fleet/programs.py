@@ -1,0 +1,272 @@
+"""Start Flower's programs as children, watch them, and end them.
+
+There is no public call that starts a SuperLink or SuperNode; the programs and `flwr --format json`
+are what stays the same between releases. Nothing of them leaves the network: telemetry, the look
+for updates and the installation of packages are switched off here, not in the documentation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from harness.fleet.errors import FleetError
+
+FLOWER = ((1, 41), (1, 43))
+"""Releases of flwr from the first to below the second."""
+
+QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+APP = Path(__file__).parent / "app"
+_PROJECT = Path(__file__).resolve().parents[2]
+
+
+def require_flower() -> str:
+    """Return the release of flwr that is installed.
+
+    Raises:
+        FleetError: if there is none, or one that is not known to work.
+    """
+    if sys.version_info < (3, 11):
+        raise FleetError("a fleet needs Python 3.11 or newer: Flower does",
+                         "On this Python use python -m harness.run.")  # fmt: skip
+    install = 'pip install -e ".[fleet]"'
+    if util.find_spec("flwr") is None:
+        raise FleetError("Flower (flwr) is not installed", install)
+    version = metadata.version("flwr")
+    first = tuple(int(part) for part in version.split(".")[:2])
+    if not FLOWER[0] <= first < FLOWER[1]:
+        raise FleetError(f"flwr {version} is not one that is known to work (1.41, 1.42)", install)
+    return version
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the environment of a program of Flower's whose files lie in `home`."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    paths = [str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    own = {"PATH": os.pathsep.join(folders), "PYTHONPATH": os.pathsep.join(paths)}
+    return {**os.environ, "NO_COLOR": "1", **QUIET, **own, "FLWR_HOME": str(home)}
+
+
+LEASH = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: end when the parent does
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def _leashed(words: Sequence[str]) -> list[str]:
+    """Return a command that ends with this process, however that ends."""
+    return [sys.executable, "-c", LEASH, str(os.getpid()), *words]
+
+
+@dataclass
+class Programs:
+    """Own child processes, each in a session of its own with a log file; ended together."""
+
+    folder: Path
+    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(
+        self, name: str, words: Sequence[str], more: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a program; what it prints goes to NAME.log."""
+        home = self.folder / name
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self.log(name).open("ab") as log:
+            found = subprocess.Popen(
+                _leashed(words), env={**environment(home), **(more or {})}, stdout=log,
+                stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        self._running[name] = found
+        return found
+
+    def log(self, name: str) -> Path:
+        """Return the log file of a program."""
+        return self.folder / f"{name}.log"
+
+    def ended(self, name: str) -> int | None:
+        """Return the exit status of a program that has ended, else None."""
+        return self._running[name].poll()
+
+    def check(self, name: str) -> None:
+        """Raise if a program has ended.
+
+        Raises:
+            FleetError: with the end of its log.
+        """
+        status = self.ended(name)
+        if status is not None:
+            raise FleetError(f"{name} ended with status {status}: {last_words(self.log(name))}",
+                             f"See {self.log(name)}.")  # fmt: skip
+
+    def stop(self, names: Sequence[str] | None = None, grace_s: float = 10.0) -> None:
+        """End programs, the last started first, kindly at first."""
+        chosen = [n for n in reversed(self._running) if names is None or n in names]
+        for name in chosen:
+            if self._running[name].poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    self._running[name].send_signal(signal.SIGINT)
+        end_s = time.monotonic() + grace_s
+        for name in chosen:
+            one = self._running.pop(name)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                one.wait(max(0.1, end_s - time.monotonic()))
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(one.pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                one.wait(5.0)
+
+
+def last_words(log: Path, lines: int = 6) -> str:
+    """Return the last lines of a log in one."""
+    with contextlib.suppress(OSError):
+        text = log.read_text(errors="replace").strip()
+        return " | ".join(line.strip() for line in text.splitlines()[-lines:] if line.strip())
+    return ""
+
+
+def free_port() -> int:
+    """Return a port of this host's loopback that is free now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Hold the files of a secured server: its authority, its certificate, its key."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+
+
+class SuperLink:
+    """Run Flower's server on the loopback of this host, where only this host reaches it."""
+
+    NAME = "superlink"
+
+    def __init__(self, programs: Programs, tls: Tls | None, port: int | None = None) -> None:
+        self._programs = programs
+        self._tls = tls
+        self.port = port or free_port()
+        self.run = ""
+
+    @property
+    def address(self) -> str:
+        """Return where it listens."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self, timeout_s: float = 60.0) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            FleetError: if it does not.
+        """
+        words = [
+            _program("flower-superlink"), "--host", "127.0.0.1", "--port", str(self.port),
+            "--disable-runtime-dependency-installation",
+        ]  # fmt: skip
+        if self._tls is None:
+            words.append("--insecure")
+        else:
+            words += [
+                "--ssl-ca-certfile", str(self._tls.authority),
+                "--ssl-certfile", str(self._tls.certificate),
+                "--ssl-keyfile", str(self._tls.key), "--enable-supernode-auth",
+            ]  # fmt: skip
+        self._programs.start(self.NAME, words)
+        self._write_config()
+        end_s = time.monotonic() + timeout_s
+        while not self._answers():
+            self._programs.check(self.NAME)
+            if time.monotonic() > end_s:
+                raise FleetError(f"Flower's server did not answer within {timeout_s:g} s",
+                                 f"See {self._programs.log(self.NAME)}.")  # fmt: skip
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0):
+            return True
+        return False
+
+    def check(self) -> None:
+        """Raise FleetError if it has ended."""
+        self._programs.check(self.NAME)
+
+    def submit(self, courier: Path) -> None:
+        """Start the courier in it, which then connects to a socket."""
+        answer = self._ask("run", str(APP), "fleet", "-c", f'socket="{courier}"')
+        self.run = str(answer.get("run-id", ""))
+
+    def register(self, public_key: Path) -> None:
+        """Let in the node that has a key.
+
+        Raises:
+            FleetError: if Flower does not.
+        """
+        answer = self._ask("supernode", "register", str(public_key), "fleet")
+        if not answer.get("success", True):
+            raise FleetError(f"Flower does not register {public_key.name}: {answer}")
+
+    def _write_config(self) -> None:
+        home = self._programs.folder / "cli"
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        safety = "insecure = true"
+        if self._tls is not None:
+            safety = f'root-certificates = "{self._tls.authority}"'
+        text = f'[superlink]\ndefault = "fleet"\n\n[superlink.fleet]\naddress = "{self.address}"\n'
+        (home / "config.toml").write_text(f"{text}{safety}\n")
+
+    def _ask(self, *words: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [_program("flwr"), *words, "--format", "json"], capture_output=True, text=True,
+            env=environment(self._programs.folder / "cli"), timeout=120, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            found: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
+        except ValueError:
+            said = (done.stdout + done.stderr).strip().splitlines()[-3:]
+            raise FleetError(f"flwr {words[0]} failed: {' | '.join(said)}") from None
+        if found.get("success") is False:
+            raise FleetError(f"flwr {words[0]}: {found.get('error-message', found)}")
+        return found
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+def supernode_words(
+    address: str, port: int, settings: Mapping[str, str], tls: tuple[Path, Path] | None
+) -> list[str]:
+    """Return the command of a device's SuperNode; `tls` is the authority and the node's key."""
+    told = " ".join(f'{name}="{value}"' for name, value in settings.items())
+    words = [
+        _program("flower-supernode"), "--superlink", address, "--host", "127.0.0.1",
+        "--port", str(port), "--node-config", told,
+    ]  # fmt: skip
+    if tls is None:
+        return [*words, "--insecure"]
+    authority, key = tls
+    return [*words, "--root-certificates", str(authority), "--auth-supernode-private-key", str(key)]

@@ -1,0 +1,93 @@
+"""Keep two real workers alive for all tests of a module, and run tiny matrices over them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.config import RunConfig, make_config
+from harness.fleet.fleet import Fleet, Plan
+from harness.fleet.transport import Transport
+from harness.run_folder.resume import Start
+from harness.running.limits import Limits
+from tests.harness.fleet.workers import WorkerProcess
+
+TINY = {
+    "tasks": "sd", "methods": ("mas:splits=2",), "clients": 2, "images": 8, "unseen_buildings": 1,
+    "unseen_images": 4, "clients_per_round": 2, "rounds": 3, "batch_size": 2, "evaluate_every": 1,
+    "size": 32, "idle_s": 0.2, "threads": 1, "meter": "none", "step": "plain",
+}  # fmt: skip
+
+
+class Listening:
+    """Show nothing and remember what was said."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.states: list = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
+
+    def fleet_note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def fleet_state(self, rows) -> None:
+        self.states.append(rows)
+
+
+class Bench:
+    """Run one tiny configuration here or over devices."""
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+
+    def config(self, out: Path, **changes: object) -> RunConfig:
+        return make_config({**TINY, "out": str(out), "cache": str(self.cache), **changes})
+
+    def fleet(self, transport: Transport, config: RunConfig, screen=None, **plan) -> Fleet:
+        from harness.running import session  # noqa: PLC0415 - needs torch
+
+        screen = screen or Listening()
+        store = session.open_data(config, screen)
+        session.prepare_torch(1)
+        told = {k: v for k, v in config.as_dict().items() if k not in ("out", "cache", "threads")}
+        values = {"deadline_s": 60.0, "join_s": 60.0, "versions": {}, **plan}
+        return Fleet(transport, Plan(told, config.clients, store.checksum, **values), screen)
+
+    def run(self, config: RunConfig, devices: Fleet | None = None, screen=None):
+        from harness.running import session  # noqa: PLC0415
+        from harness.running.target import resolve_target  # noqa: PLC0415
+        from models.registry import architecture  # noqa: PLC0415
+
+        screen = screen or Listening()
+        return session.run(
+            config, resolve_target(config), session.open_data(config, screen),
+            architecture(config.model), screen, Start(), Limits(), devices=devices,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("fleet-data"))
+
+
+@pytest.fixture(scope="session")
+def made(bench, tmp_path_factory) -> Bench:
+    """Make the data once, so that no worker has to."""
+    from harness.running import session  # noqa: PLC0415
+
+    session.open_data(bench.config(tmp_path_factory.mktemp("none")), Listening())
+    return bench
+
+
+@pytest.fixture(scope="module")
+def workers(made, tmp_path_factory):
+    """Two real devices; a test that ends one of them starts its own."""
+    folder = tmp_path_factory.mktemp("w")
+    found = [WorkerProcess(folder, str(i), cache=made.cache) for i in range(2)]
+    try:
+        yield [worker.wait_ready() for worker in found]
+    finally:
+        for worker in found:
+            worker.kill()

@@ -1,0 +1,420 @@
+"""Whole runs over real workers: the same numbers as here, and no fault that holds a run up."""
+
+import csv
+import gzip
+import itertools
+import json
+import math
+import threading
+import time
+
+import pytest
+import safetensors.torch
+import torch
+
+from harness.commands import check
+from harness.errors import SeveralProblems
+from harness.fleet.errors import FleetError
+from harness.fleet.plain import plain_tensors
+from harness.fleet.wire import Frame
+from harness.schema import DEVICE_PHASES
+from tests.harness.fleet.conftest import Listening
+from tests.harness.fleet.workers import Sockets, WorkerProcess
+
+
+def rows(folder, table):
+    with (folder / f"{table}.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def weights(folder):
+    return {
+        path.relative_to(folder): safetensors.torch.load_file(path)
+        for path in sorted((folder / "checkpoints").rglob("*.safetensors"))
+    }
+
+
+@pytest.fixture(scope="module")
+def pair(made, workers, tmp_path_factory):
+    """The same run here and over two devices: folder of each, the fleet's transport and screen."""
+    out = tmp_path_factory.mktemp("runs")
+    here = made.run(made.config(out / "here"))
+    transport, screen = Sockets([w.socket for w in workers]), Listening()
+    config = made.config(out / "there")
+    fleet = made.fleet(transport, config, screen)
+    fleet.gather()
+    there = made.run(config, fleet, screen)
+    return here.path, there.path, transport, screen
+
+
+def test_a_fleet_learns_the_same_weights_to_the_last_bit(pair) -> None:
+    """MAS: affinity decides the split on the way, so it must be the same to the last bit too."""
+    here, there, _, _ = pair
+    one, other = weights(here), weights(there)
+    assert one.keys() == other.keys()
+    assert len(one) == 2
+    for file, tensors in one.items():
+        assert all(torch.equal(value, other[file][name]) for name, value in tensors.items())
+
+
+def test_a_fleet_reports_the_same_losses_split_and_affinity(pair) -> None:
+    here, there, _, _ = pair
+    for table in ("metrics",):
+        mine, theirs = (
+            [(r["round"], r["job"], r["task"], r["metric"], r["value"]) for r in rows(f, table)]
+            for f in (here, there)
+        )
+        assert mine == theirs
+    assert rows(here, "cells")[0]["groups"] == rows(there, "cells")[0]["groups"]
+    name = "mas-splits-2-s0-r0"
+    for ending in (".csv", "_rounds.csv", "_clients.csv"):
+        files = [folder / "affinity" / f"{name}{ending}" for folder in (here, there)]
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_the_work_of_devices_is_counted_as_here(pair) -> None:
+    here, there, _, _ = pair
+    mine, theirs = rows(here, "cells")[0], rows(there, "cells")[0]
+    for column in ("encoder_passes", "decoder_passes", "look_ahead_encoder_forwards",
+                   "upload_bytes", "download_bytes"):  # fmt: skip
+        assert mine[column] == theirs[column]
+
+
+def test_each_device_accounts_for_all_of_its_time_without_overlap(pair) -> None:
+    """Start-up, idle, communication and training add up to the whole, at 20 W as the meter says."""
+    _, there, _, _ = pair
+    found = rows(there, "devices")
+    for device in ("x86-0", "x86-1"):
+        own = sorted((r for r in found if r["device"] == device), key=lambda r: float(r["start_s"]))
+        assert {r["phase"] for r in own} == set(DEVICE_PHASES)
+        for before, after in itertools.pairwise(own):
+            gap_s = float(after["start_s"]) - float(before["end_s"])
+            assert -1e-3 < gap_s < 0.05
+        long = [r for r in own if float(r["time_s"]) > 1.0 and r["energy_j"] and r["flags"] == ""]
+        assert long
+        for row in long:
+            watts = float(row["energy_j"]) / float(row["time_s"])
+            assert math.isclose(watts, 20.0, rel_tol=0.01)
+
+
+def test_the_cell_is_charged_what_its_devices_measured_in_training(pair) -> None:
+    _, there, _, _ = pair
+    cell = rows(there, "cells")[0]
+    charged = [r for r in rows(there, "devices")
+               if r["cell"] == cell["cell"] and r["phase"] in ("train", "affinity")]  # fmt: skip
+    assert math.isclose(float(cell["energy_j"]), math.fsum(float(r["energy_j"]) for r in charged))
+    assert cell["energy_meter"] == "simulated"
+    assert {r["fate"] for r in charged} == {"used"}
+
+
+def test_check_finds_a_fleet_run_whole(pair, capsys) -> None:
+    """Sums agree, the trace is there, nothing is damaged or missing."""
+    _, there, _, _ = pair
+    check.main([str(there)])
+    said = capsys.readouterr().out
+    assert "damaged" not in said
+    assert "incomplete" not in said
+    with gzip.open(there / "traces" / "mas-splits-2-s0-r0.csv.gz", "rt") as stream:
+        rails = {row["rail"].split("/")[0] for row in csv.DictReader(stream)}
+    assert rails == {"x86-0", "x86-1"}
+
+
+def test_the_screen_shows_round_watts_and_joules_of_every_device(pair) -> None:
+    _, _, _, screen = pair
+    last = screen.states[-1]
+    assert [row["device"] for row in last] == ["x86-0", "x86-1"]
+    for row in last:
+        assert row["round"] == 2
+        assert math.isclose(row["watts"], 20.0, rel_tol=0.05)
+        assert row["energy_j"] > 0
+        assert row["heard_s"] is not None
+
+
+def one_round(made, tmp_path, paths, interfere, **plan):
+    """Run two rounds of one job over devices whose answers are tampered with."""
+    screen = Listening()
+    config = made.config(tmp_path, methods=("all-in-one",), tasks="s", rounds=2)
+    fleet = made.fleet(Sockets(paths, interfere), config, screen, **plan)
+    fleet.gather()
+    summary = made.run(config, fleet, screen)
+    return summary, screen, rows(summary.path, "devices")
+
+
+def spoilt_once(how):
+    """Return what changes the first update of node 1 and lets all else pass."""
+    left = [1]
+
+    def interfere(node, request, answer):
+        if node == 1 and request.kind == "train" and left:
+            left.pop()
+            return how(answer)
+        return answer
+
+    return interfere
+
+
+def with_nan(answer: Frame) -> Frame:
+    tensors = safetensors.torch.load(answer.body)
+    name = next(n for n, t in tensors.items() if t.is_floating_point())
+    tensors[name].view(-1)[0] = math.nan
+    return Frame(answer.header, plain_tensors(tensors))
+
+
+def with_shape(answer: Frame) -> Frame:
+    tensors = safetensors.torch.load(answer.body)
+    name = next(n for n, t in tensors.items() if t.dim() > 1)
+    tensors[name] = tensors[name][:1]
+    return Frame(answer.header, plain_tensors(tensors))
+
+
+def with_protocol(answer: Frame) -> Frame:
+    return Frame({**answer.header, "protocol": 99}, answer.body)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (with_nan, "not finite"),
+        (with_shape, "not torch.float32"),
+        (with_protocol, "protocol 99"),
+        (lambda a: Frame(a.header, b"\x80\x04pickle"), "no safetensors"),
+    ],
+)
+def test_an_update_that_cannot_be_used_is_refused_by_name(
+    made, workers, tmp_path, how, words
+) -> None:
+    """Its joules still count, as the device did the work; the round is the other's alone."""
+    summary, screen, found = one_round(
+        made, tmp_path, [w.socket for w in workers], spoilt_once(how)
+    )
+    assert summary.rows[0]["status"] == "done"
+    assert any("x86-1, round 1: refused" in n and words in n for n in screen.notes)
+    assert "refused-device" in summary.rows[0]["flags"]
+    fates = {(r["device"], r["round"]): r["fate"] for r in found if r["phase"] == "train"}
+    assert fates == {("x86-0", "0"): "used", ("x86-1", "0"): "refused",
+                     ("x86-0", "1"): "used", ("x86-1", "1"): "used"}  # fmt: skip
+    assert summary.rows[0]["energy_j"] is not None
+
+
+def test_a_slow_node_closes_no_round_late_and_its_joules_are_billed(
+    made, workers, tmp_path
+) -> None:
+    """Its first update comes after the deadline: the round is closed, the energy still counts."""
+
+    def slow(answer: Frame) -> Frame:
+        time.sleep(4.0)
+        return answer
+
+    began_s = time.monotonic()
+    summary, screen, found = one_round(
+        made, tmp_path, [w.socket for w in workers], spoilt_once(slow), deadline_s=1.5
+    )
+    assert time.monotonic() - began_s < 90
+    assert any("x86-1, round 1: missing, no answer within 1.5 s" in n for n in screen.notes)
+    late = [r for r in found if r["device"] == "x86-1" and r["round"] == "0"
+            and r["phase"] == "train"]  # fmt: skip
+    assert [r["fate"] for r in late] == ["late"]
+    assert float(late[0]["energy_j"]) > 0
+    assert "late-device" in summary.rows[0]["flags"]
+    assert summary.rows[0]["energy_j"] is not None
+
+
+def test_a_killed_worker_costs_its_round_and_comes_back(made, tmp_path) -> None:
+    """kill -9 in mid-round: the other closes the round, the energy is unknown, it trains again."""
+    own = [WorkerProcess(tmp_path, str(i), cache=made.cache) for i in range(2)]
+    again: list[WorkerProcess] = []
+    try:
+        for worker in own:
+            worker.wait_ready()
+        transport = Sockets([w.socket for w in own])
+
+        def kill_then_return() -> None:
+            own[1].kill()
+            transport.gone.add(1)
+            fresh = WorkerProcess(tmp_path, "1", cache=made.cache)
+            again.append(fresh)
+            fresh.wait_ready()
+            transport.paths[2] = fresh.socket  # a node that begins anew has another number
+
+        killed = threading.Event()
+        send = transport.send
+
+        def send_and_kill(node, frame, keep_s):
+            ticket = send(node, frame, keep_s)
+            if node == 1 and frame.kind == "train" and not killed.is_set():
+                killed.set()
+                own[1].kill()
+                threading.Thread(target=kill_then_return, daemon=True).start()
+            return ticket
+
+        transport.send = send_and_kill
+        screen = Listening()
+        config = made.config(tmp_path / "out", methods=("all-in-one",), tasks="s", rounds=40)
+        fleet = made.fleet(transport, config, screen, deadline_s=5.0)
+        fleet.gather()
+        summary = made.run(config, fleet, screen)
+    finally:
+        for worker in (*own, *again):
+            worker.kill()
+    row = summary.rows[0]
+    assert row["status"] == "done"
+    assert row["energy_j"] is None
+    assert "x86-1: round 0 of s unknown" in row["energy_reason"]
+    assert "x86-1 came back" in " ".join(screen.notes)
+    found = rows(summary.path, "devices")
+    unknown = [r for r in found if r["fate"] == "missing" and r["device"] == "x86-1"]
+    assert [(r["round"], r["energy_j"]) for r in unknown] == [("0", "")]
+    used = [r for r in found if r["fate"] == "used" and r["device"] == "x86-1"]
+    assert used
+
+
+def test_a_lost_answer_loses_no_joules(made, workers, tmp_path) -> None:
+    """The network drops an answer; the worker reports the same stretch with its next one."""
+    summary, _, found = one_round(
+        made, tmp_path, [w.socket for w in workers], dropped_reporting_later(), deadline_s=3.0
+    )
+    own = [r for r in found if r["device"] == "x86-1" and r["phase"] == "train"]
+    assert [r["round"] for r in own] == ["0", "1"]
+    assert all(float(r["energy_j"]) > 0 for r in own)
+    assert summary.rows[0]["energy_j"] is not None
+
+
+def dropped_reporting_later():
+    """Return what turns the first update of node 1 into the error that Flower gives."""
+    return spoilt_once(lambda _answer: Frame({"kind": "failed", "message": "lost on the way"}))
+
+
+def test_a_device_that_comes_late_trains_from_then_on(made, workers, tmp_path) -> None:
+    """With --begin-with 1 a run begins with one device; the other's client is missing till then."""
+    transport, screen = Sockets([w.socket for w in workers]), Listening()
+    transport.gone.add(1)
+    send = transport.send
+    trained = []
+
+    def send_and_admit(node, frame, keep_s):
+        if frame.kind == "train":
+            trained.append(node)
+            if len(trained) == 2:
+                transport.gone.clear()
+        return send(node, frame, keep_s)
+
+    transport.send = send_and_admit
+    config = made.config(tmp_path, methods=("all-in-one",), tasks="s", rounds=4)
+    fleet = made.fleet(transport, config, screen, begin_with=1)
+    fleet.gather()
+    summary = made.run(config, fleet, screen)
+
+    assert summary.rows[0]["status"] == "done"
+    assert trained[:2] == [0, 0]
+    assert 1 in trained
+    assert any("client 1, round 1: missing, no device holds its data" in n for n in screen.notes)
+
+
+def test_two_nodes_with_one_partition_are_said_before_round_1(made, workers, tmp_path) -> None:
+    twin = WorkerProcess(tmp_path, "1", cache=made.cache, name="twin").wait_ready()
+    try:
+        paths = [workers[0].socket, workers[1].socket, twin.socket]
+        fleet = made.fleet(Sockets(paths), made.config(tmp_path), join_s=20.0)
+        with pytest.raises((FleetError, SeveralProblems), match="both hold client 1"):
+            fleet.gather()
+    finally:
+        twin.kill()
+
+
+def test_a_client_without_device_is_said_with_what_to_type(made, workers, tmp_path) -> None:
+    fleet = made.fleet(Sockets([workers[0].socket]), made.config(tmp_path), join_s=1.0)
+    with pytest.raises((FleetError, SeveralProblems)) as caught:
+        fleet.gather()
+    assert "no device holds the data of client 1" in str(caught.value)
+    assert "--partition 1" in str(caught.value)
+
+
+def test_a_node_without_the_data_is_said_before_round_1(made, workers, tmp_path) -> None:
+    """Its data set is a folder that is not there: the device says so, with its name."""
+    config = made.config(tmp_path)
+    fleet = made.fleet(Sockets([w.socket for w in workers]), config, join_s=20.0)
+    fleet._plan = fleet._plan.__class__(
+        {**fleet._plan.config, "data": "/nowhere/store"}, 2, fleet._plan.data, {}, join_s=20.0
+    )
+    with pytest.raises((FleetError, SeveralProblems), match=r"x86-[01] is not ready: .*nowhere"):
+        fleet.gather()
+
+
+def test_other_versions_are_said_before_round_1_unless_allowed(made, workers, tmp_path) -> None:
+    paths = [w.socket for w in workers]
+    other = {"torch": "1.0", "schema": 999}
+    fleet = made.fleet(Sockets(paths), made.config(tmp_path), versions=other)
+    with pytest.raises((FleetError, SeveralProblems), match=r"torch .* \(server: 1.0\)"):
+        fleet.gather()
+    made.fleet(Sockets(paths), made.config(tmp_path), versions=other, mixed=True).gather()
+
+
+def test_batches_of_the_profile_change_results_and_are_recorded(
+    made, workers, pair, tmp_path
+) -> None:
+    """The x86 profile trains in larger batches than 2, so other weights come out."""
+    here, _, _, _ = pair
+    config = made.config(tmp_path)
+    fleet = made.fleet(Sockets([w.socket for w in workers]), config, batch_from_profile=True)
+    fleet.gather()
+    summary = made.run(config, fleet)
+    facts = json.loads((summary.path / "manifest.json").read_text())["fleet"]
+    assert facts["batch_from_profile"] is True
+    assert [d["profile_batch"] for d in facts["devices"]] == [64, 64]
+    mine, theirs = weights(here), weights(summary.path)
+    assert (
+        any(
+            not torch.equal(value, theirs[file][name])
+            for file, tensors in mine.items()
+            if file in theirs
+            for name, value in tensors.items()
+        )
+        or mine.keys() != theirs.keys()
+    )
+
+
+def test_a_round_waits_for_a_device_rather_than_pass_without_one(made, workers, tmp_path) -> None:
+    """All devices are away when round 1 begins and come back: no round is spent on nobody."""
+    transport, screen = Sockets([w.socket for w in workers]), Listening()
+    config = made.config(tmp_path, methods=("all-in-one",), tasks="s", rounds=2)
+    fleet = made.fleet(transport, config, screen, deadline_s=30.0)
+    fleet.gather()
+    transport.gone |= {0, 1}
+    threading.Timer(3.0, transport.gone.clear).start()
+    summary = made.run(config, fleet, screen)
+    assert summary.rows[0]["status"] == "done"
+    used = [r for r in rows(summary.path, "devices") if r["fate"] == "used"]
+    assert {(r["round"], r["device"]) for r in used} == {
+        (n, d) for n in ("0", "1") for d in ("x86-0", "x86-1")
+    }
+
+
+def test_a_run_without_devices_stops_and_can_go_on(made, workers, tmp_path) -> None:
+    transport, screen = Sockets([w.socket for w in workers]), Listening()
+    config = made.config(tmp_path, methods=("all-in-one",), tasks="s", rounds=2)
+    fleet = made.fleet(transport, config, screen, deadline_s=0.5)
+    fleet.gather()
+    transport.gone |= {0, 1}
+    summary = made.run(config, fleet, screen)
+    assert summary.stopped
+    assert summary.rows[0]["status"] == "interrupted"
+    assert "had no device" in summary.rows[0]["reason"]
+    transport.gone.clear()
+    again = made.fleet(transport, config, screen)
+    again.gather()
+    assert made.run(config, again, screen).rows[0]["status"] == "done"
+
+
+def test_a_cell_whose_every_update_is_refused_fails_with_the_reasons(
+    made, workers, tmp_path
+) -> None:
+    def interfere(_node, request, answer):
+        return with_nan(answer) if request.kind == "train" else answer
+
+    config = made.config(tmp_path, methods=("all-in-one",), tasks="s", rounds=2)
+    fleet = made.fleet(Sockets([w.socket for w in workers], interfere), config)
+    fleet.gather()
+    row = made.run(config, fleet).rows[0]
+    assert row["status"] == "failed"
+    assert "x86-0" in row["reason"]
+    assert "not finite" in row["reason"]
