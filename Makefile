@@ -13,8 +13,9 @@ ARGS ?=
 run: $(VENV)/ready
 	$(BIN)/python -m harness.run $(ARGS)
 
+# One process a core, each with one thread: threads that wait for one another cost minutes.
 test: $(VENV)/ready-dev lint
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 # Whole fleets with Flower and faults in real processes; as root also the loss of a network.
 test-fleet: $(VENV)/ready-dev
