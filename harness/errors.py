@@ -203,6 +203,24 @@ class InferenceFailedError(HarnessError):
     usually = "Compare the versions of torch, onnx and onnxruntime with constraints.txt."
 
 
+class FleetError(HarnessError):
+    """Report that devices, or what is between them and the server, do not do what a run needs."""
+
+    code = "fleet"
+    exit_status = EXIT_DEVICE
+    matters = "A device that trains on other data, or another release, spoils every average."
+    usually = "The text names the device and what to type there; `docs/fleet.md` has the rest."
+
+
+class RefusedError(HarnessError):
+    """Report an answer of a device, or a request to it, that cannot be used."""
+
+    code = "refused"
+    exit_status = EXIT_CELLS_FAILED
+    matters = "Values that are not finite, or of another shape, would spoil the model of all."
+    usually = "Install the same release everywhere; lower --learning-rate if all devices diverge."
+
+
 class SeveralProblems(HarnessError):  # noqa: N818 - it holds errors, it is none of its own
     """Report all problems of a start at once; the status is the first one's."""
 

@@ -66,6 +66,19 @@ FLAGS: Mapping[str, tuple[Level, str, str]] = {
     "clock-limit-lowered": (
         "unstable", "the system lowered the clock limit", f"Cool the board, {AGAIN}",
     ),
+    "late-device": (
+        "note", "an answer of a device came too late and was not averaged; its joules count", "",
+    ),
+    "missing-device": (
+        "note", "a device did not take part in a round", "",
+    ),
+    "refused-device": (
+        "unstable", "an answer of a device could not be used", f"See devices.csv, {AGAIN}",
+    ),
+    "shared-meter": (
+        "unstable", "several devices were one machine, whose meter saw the work of all",
+        "Give every node a machine of its own; their joules say nothing about a device.",
+    ),
 }  # fmt: skip
 """Flag of a cell → how bad it is, what it means, what to do; others are taken as they stand."""
 

@@ -32,8 +32,9 @@ def main(words: Sequence[str] | None = None) -> int:
             raise unknown("command", words[0], commands)
         return commands[words[0]](words[1:])
     except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        from harness.options import report  # noqa: PLC0415
+
+        return report(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.fleet.errors import FleetError
+from harness.errors import FleetError
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import Frame, WireError, listen_privately, receive_frame, send_frame
 

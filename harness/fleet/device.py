@@ -17,14 +17,13 @@ from harness.config import RunConfig, make_config
 from harness.data.catalogue import SCENES
 from harness.data.dataset import open_data_set
 from harness.data.store import Store
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, RefusedError, UsageError
 from harness.federated.job import Checkpoint, Job
 from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
 from harness.federated.trainers import OpenClients, RoundRequest, on_processor, train_copy
 from harness.fleet.clock import clock_state
 from harness.fleet.diary import Diary
-from harness.fleet.errors import RefusedError
 from harness.fleet.plain import plain_result, plain_tensors, read_request, read_tensors
 from harness.fleet.versions import versions
 from harness.fleet.wire import Frame

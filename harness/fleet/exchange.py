@@ -16,10 +16,10 @@ from typing import IO, Protocol
 
 from torch import Tensor
 
+from harness.errors import RefusedError
 from harness.federated.client import ClientResult
 from harness.federated.job import Checkpoint
 from harness.federated.trainers import RoundRequest, Update, on_processor
-from harness.fleet.errors import RefusedError
 from harness.fleet.plain import plain_request, plain_tensors, read_result, read_tensors
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import PROTOCOL, Frame

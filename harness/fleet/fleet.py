@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
-from harness.errors import HarnessError, raise_all
+from harness.errors import FleetError, HarnessError, raise_all
 from harness.federated.trainers import RoundRequest, Trainers
 from harness.fleet.clock import ClockBounds
-from harness.fleet.errors import FleetError
 from harness.fleet.exchange import FleetTrainers
 from harness.fleet.ledger import Ledger, Moment
 from harness.fleet.roster import (

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import UsageError
+from harness.errors import FleetError, UsageError
 from harness.fleet.courier_link import CourierLink
-from harness.fleet.errors import FleetError
 from harness.fleet.keys import SERVER, ServerKeys
 from harness.fleet.programs import Programs, SuperLink, Tls
 

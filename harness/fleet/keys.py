@@ -10,8 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UsageError
-from harness.fleet.errors import FleetError
+from harness.errors import FleetError, UsageError
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SERVER = "server"

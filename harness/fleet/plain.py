@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from devices.energy import Reading
+from harness.errors import RefusedError
 from harness.federated.affinity import ClientAffinity
 from harness.federated.affinity_rule import AffinityRule
 from harness.federated.client import ClientResult, LocalTraining
 from harness.federated.local_rule import Balanced, GradNorm, LocalRule, ProjectedGradients, Proximal
 from harness.federated.trainers import RoundRequest
-from harness.fleet.errors import RefusedError
 from harness.protocol import PROTOCOLS
 from models.execution import Execution
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.errors import FleetError, HarnessError
 from harness.fleet.clock import ClockBounds
-from harness.fleet.errors import FleetError
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from harness.fleet.wire import (
     receive_frame,
     send_frame,
 )
-from harness.options import Parser
+from harness.options import Parser, report
 from harness.running.accelerator import settled_clock
 from harness.running.instruments import instruments
 from harness.running.phases import Label, PhaseLog
@@ -75,8 +75,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return _serve(parser().parse_args(words), began_s)
     except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return error.exit_status
+        return report(error)
     except KeyboardInterrupt:
         return 0
 

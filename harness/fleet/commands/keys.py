@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import UsageError
-from harness.fleet.errors import FleetError
+from harness.errors import FleetError, UsageError
 from harness.options import Parser, read_options
 
 

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.errors import BusyError, StorageError
-from harness.fleet.errors import FleetError
+from harness.errors import BusyError, FleetError, StorageError
 from harness.fleet.keys import NodeKeys
 from harness.fleet.programs import (
     Programs,

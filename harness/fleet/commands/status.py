@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.fleet.errors import FleetError
+from harness.errors import FleetError
 from harness.options import Parser, read_options
 
 STATUS = "status.json"

@@ -13,8 +13,7 @@ import safetensors.torch
 import torch
 
 from harness.commands import check
-from harness.errors import SeveralProblems
-from harness.fleet.errors import FleetError
+from harness.errors import FleetError, SeveralProblems
 from harness.fleet.plain import plain_tensors
 from harness.fleet.wire import Frame
 from harness.schema import DEVICE_PHASES
@@ -90,11 +89,11 @@ def test_each_device_accounts_for_all_of_its_time_without_overlap(pair) -> None:
         for before, after in itertools.pairwise(own):
             gap_s = float(after["start_s"]) - float(before["end_s"])
             assert -1e-3 < gap_s < 0.05
-        long = [r for r in own if float(r["time_s"]) > 1.0 and r["energy_j"] and r["flags"] == ""]
-        assert long
-        for row in long:
-            watts = float(row["energy_j"]) / float(row["time_s"])
-            assert math.isclose(watts, 20.0, rel_tol=0.01)
+        metered = [r for r in own if r["energy_j"]]
+        assert len(metered) > len(own) / 2
+        joules = math.fsum(float(r["energy_j"]) for r in metered)
+        seconds = math.fsum(float(r["time_s"]) for r in metered)
+        assert math.isclose(joules / seconds, 20.0, rel_tol=0.02)
 
 
 def test_the_cell_is_charged_what_its_devices_measured_in_training(pair) -> None:

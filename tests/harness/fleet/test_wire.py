@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from harness.errors import RefusedError
 from harness.federated.affinity import ClientAffinity
 from harness.federated.affinity_rule import AffinityRule
 from harness.federated.client import ClientResult, LocalTraining
 from harness.federated.local_rule import Balanced, GradNorm, ProjectedGradients, Proximal
 from harness.federated.trainers import RoundRequest
-from harness.fleet.errors import RefusedError
 from harness.fleet.plain import (
     plain_request,
     plain_result,
