@@ -274,6 +274,7 @@ def _failed(error: HarnessError) -> Frame:
 def _own_config(told: Mapping[str, Any], post: Post, accelerator: str) -> RunConfig:
     """Return the run's configuration with this device's folder of data in place of the server's."""
     known = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
+    known["data"] = str(Path(str(known.get("data", SCENES))).expanduser())
     return make_config({**known, "cache": post.cache, "meter": "none", "device": "auto",
                         "threads": 0, "accelerator": accelerator})  # fmt: skip
 
