@@ -275,7 +275,6 @@ def _own_config(told: Mapping[str, Any], post: Post, accelerator: str) -> RunCon
     """Return the run's configuration with this device's folder of data in place of the server's."""
     known = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
     known["data"] = str(Path(str(known.get("data", SCENES))).expanduser())
-    known["data"] = str(Path(str(known.get("data", SCENES))).expanduser())
     return make_config({**known, "cache": post.cache, "meter": "none", "device": "auto",
                         "threads": 0, "accelerator": accelerator})  # fmt: skip
 
