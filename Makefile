@@ -38,19 +38,16 @@ REFERENCE_RUN = $(call FINISHED,$(1)) || $(BIN)/python -m harness.run --seeds 0-
 comma := ,
 MAIN := independent$(comma)all-in-one$(comma)mas:splits=2$(comma)mas:splits=3$(comma)mas-plus
 VARIANTS := mas-plus:balance=no$(comma)mas-plus:optimizer=heavy-ball$(comma)mas-plus:schedule=polynomial$(comma)mas-plus:factor=1.4$(comma)mas-plus:affinity=exact$(comma)mas-plus:pays=no$(comma)splits=2
-ORACLES := mas:splits=2$(comma)random-split:splits=2$(comma)best-split:splits=2$(comma)worst-split:splits=2
 reference: $(VENV)/ready
 	$(call REFERENCE_RUN,main,--methods $(MAIN))
 	$(call REFERENCE_RUN,ablation,--methods $(VARIANTS))
 	$(call REFERENCE_RUN,descent,--optimizer nesterov --schedule hold --methods independent)
-	$(call REFERENCE_RUN,oracles,--share-jobs --methods $(ORACLES))
 	$(MAKE) reference-report
 
 # Their tables and figures again, from the files alone, in a minute.
 reference-report: $(VENV)/ready
 	$(BIN)/python -m analysis.report $(REFERENCE)/main/*/ --out $(REFERENCE)/report
 	$(BIN)/python -m analysis.report $(foreach kind,main ablation descent,$(REFERENCE)/$(kind)/*/) --out $(REFERENCE)/ablation-report
-	$(BIN)/python -m analysis.report $(REFERENCE)/oracles/*/ --out $(REFERENCE)/oracles-report
 
 # What the benchmark "comparison" compares with. Neither asks for torch, so none is replaced.
 bench-tools: $(VENV)/ready-dev

@@ -28,7 +28,7 @@ def runs_in(*kinds):
 
 def manifests():
     """Return the manifests of all reference runs."""
-    paths = [run / "manifest.json" for run in runs_in(*KINDS, "oracles")]
+    paths = [run / "manifest.json" for run in runs_in(*KINDS)]
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
@@ -42,8 +42,6 @@ def rebuilt(tmp_path_factory):
     write_report(runs_in("main"), folder / "report")
     if runs_in("ablation"):
         write_report(runs_in(*KINDS), folder / "ablation-report")
-    if runs_in("oracles"):
-        write_report(runs_in("oracles"), folder / "oracles-report")
     return folder
 
 
@@ -70,12 +68,6 @@ def test_the_ablation_is_made_again_byte_for_byte(rebuilt):
     """The table of variants is among it."""
     assert (REFERENCE / "ablation-report" / "tables" / "variants.csv").is_file()
     assert differing(rebuilt, "ablation-report/tables/*") == []
-
-
-@pytest.mark.skipif(not runs_in("oracles"), reason="no run of best and worst splits")
-def test_the_oracles_are_made_again_byte_for_byte(rebuilt):
-    """What choosing a split can do at best and at worst."""
-    assert differing(rebuilt, "oracles-report/tables/*") == []
 
 
 def test_the_pictures_show_what_is_drawn_again(rebuilt):
