@@ -1,5 +1,6 @@
 """Keep what whole runs set for their process away from other tests."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -23,3 +24,10 @@ def denormal_numbers() -> Iterator[None]:
     import torch  # noqa: PLC0415
 
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def heard_interrupts() -> None:
+    """Let programs that tests start hear Ctrl-C, which a shell's background jobs do not."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
