@@ -29,7 +29,7 @@ from harness.running.parts import Part, whole_bill
 from harness.running.phases import PhaseLog
 from harness.running.plan import cell_setting
 from harness.running.recorder import CellRecorder, Progress
-from harness.running.sharing import JobLibrary, Loan
+from harness.running.sharing import Finished, JobLibrary, Loan
 from harness.running.step_choice import StepChoice
 from harness.running.target import Target
 from harness.settings import federation
@@ -118,6 +118,12 @@ class CellResult:
     def groups(self) -> list[str]:
         """Return the groups of tasks that were trained to serve, each once."""
         return list(dict.fromkeys(outcome.job.tasks for outcome in self.outcomes))
+
+    def to_lend(self) -> Finished:
+        """Return what other cells may take from a cell that is done."""
+        return Finished(
+            self.trained, self.parts, self.recorder.values, self.flags, self.peak_memory_bytes
+        )
 
     def _serving(self) -> Iterator[tuple[str, Outcome]]:
         return ((task, served.outcome) for served in self.served for task in served.tasks)

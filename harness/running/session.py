@@ -349,8 +349,8 @@ class _Run:
         result = self._judged(run_cell(self._bench, cell, record))
         checkpoints.settle()
         self._last_cell_s = time.monotonic() - began_s
-        if self._library is not None:
-            self._library.add(result)
+        if self._library is not None and result.status == "done":
+            self._library.add(result.to_lend())
         self._writer.cell(result, past, self._idle)
         if result.status != "interrupted":
             checkpoints.remove()

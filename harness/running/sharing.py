@@ -21,7 +21,6 @@ from harness.running.recorder import Value
 
 if TYPE_CHECKING:
     from harness.running.accounting import Figures
-    from harness.running.cell import CellResult
 
 
 @dataclass(frozen=True)
@@ -39,21 +38,30 @@ class Loan:
     peak_memory_bytes: int | None = None
 
 
+@dataclass(frozen=True)
+class Finished:
+    """Hold what a cell that is done can lend: its jobs' outcomes, and what was measured of them."""
+
+    trained: Sequence[Outcome]
+    parts: Sequence[Part]
+    values: Sequence[Value]
+    flags: Sequence[str] = ()
+    peak_memory_bytes: int | None = None
+
+
 class JobLibrary:
     """Keep the finished jobs of one seed and repeat, and lend them to later cells."""
 
     def __init__(self, federation: Federation) -> None:
         self._federation = federation
-        self._finished: list[tuple[Outcome, CellResult]] = []
+        self._finished: list[tuple[Outcome, Finished]] = []
 
-    def add(self, result: CellResult) -> None:
+    def add(self, cell: Finished) -> None:
         """Take in the jobs of a cell that is done."""
-        if result.status != "done":
-            return
-        jobs = [outcome.job for outcome in result.trained]
+        jobs = [outcome.job for outcome in cell.trained]
         self._finished += [
-            (outcome, result)
-            for outcome in result.trained
+            (outcome, cell)
+            for outcome in cell.trained
             if sum(_overlap(outcome.job, job) for job in jobs) == 1  # marks then tell them apart
         ]
 
@@ -102,11 +110,11 @@ class JobLibrary:
         rates = [job_rate(base, job, index, descent) for index in range(job.first_round, end)]
         return descent.nesterov, rates
 
-    def _values(self, lent: Job, job: Job, lender: CellResult) -> list[Value]:
+    def _values(self, lent: Job, job: Job, lender: Finished) -> list[Value]:
         """Return what was reported in the rounds; a test that only ended the lent job is left."""
         own = [
             value
-            for value in lender.recorder.values
+            for value in lender.values
             if value.job == lent.name and lent.first_round < value.rounds_done <= lent.last_round
         ]
         if lent.rounds == job.rounds:
