@@ -70,18 +70,21 @@ class MultiTaskNet(nn.Module):
         self.to(memory_format=self._format)  # type: ignore[call-overload]
         return self
 
+    def held(self) -> Mapping[str, Tensor]:
+        """Return its own weights and statistics by state-dict name: no copies, listed once."""
+        if not self._slots:
+            self._slots = self.state_dict()
+        return self._slots
+
     def take(self, tensors: Mapping[str, Tensor]) -> None:
         """Copy other weights and statistics into its own, by state-dict name.
 
         As `load_state_dict` does in ten times the time, most of it for checks: every client of
         every round begins so.
         """
-        if not self._slots:
-            self._slots = self.state_dict()
+        held = self.held()
         with torch.no_grad():
-            torch._foreach_copy_(
-                list(self._slots.values()), [tensors[name] for name in self._slots]
-            )
+            torch._foreach_copy_(list(held.values()), [tensors[name] for name in held])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MultiTaskNet:
         self._slots = {}  # moving to a device or a layout puts other tensors in their place

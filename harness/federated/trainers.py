@@ -161,5 +161,4 @@ def naming(where: str) -> Iterator[None]:
 
 def on_processor(net: MultiTaskNet) -> dict[str, Tensor]:
     """Return the weights where the server averages and keeps them."""
-    tensors: dict[str, Tensor] = net.state_dict()
-    return {name: tensor.cpu() for name, tensor in tensors.items()}
+    return {name: tensor.cpu() for name, tensor in net.held().items()}
