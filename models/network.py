@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -48,11 +48,18 @@ class MultiTaskNet(nn.Module):
         self.execution = PLAIN
         self._format = _FORMATS[PLAIN.memory_format]
         self._slots: dict[str, Tensor] = {}
+        self._weights: list[nn.Parameter] = []
+        self.optimizers: dict[str, torch.optim.SGD] = {}
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Return the task letters in the order of the group."""
         return tuple(self.decoders.keys())
+
+    @property
+    def device(self) -> torch.device:
+        """Return where its weights are, and batches must be."""
+        return self.weights()[0].device
 
     @property
     def encoder_gradient_scale(self) -> float:
@@ -76,6 +83,12 @@ class MultiTaskNet(nn.Module):
             self._slots = self.state_dict()
         return self._slots
 
+    def weights(self) -> Sequence[nn.Parameter]:
+        """Return its parameters, listed once."""
+        if not self._weights:
+            self._weights = list(self.parameters())
+        return self._weights
+
     def take(self, tensors: Mapping[str, Tensor]) -> None:
         """Copy other weights and statistics into its own, by state-dict name.
 
@@ -87,7 +100,8 @@ class MultiTaskNet(nn.Module):
             torch._foreach_copy_(list(held.values()), [tensors[name] for name in held])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MultiTaskNet:
-        self._slots = {}  # moving to a device or a layout puts other tensors in their place
+        # a device or a layout may put others in their place
+        self._slots, self._weights, self.optimizers = {}, [], {}
         return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
 
     def encode(self, images: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,22 @@ from harness.errors import DataError
 ALIASES = {"a": "rgb"}
 """Tasks whose target is another label's file: the autoencoder reproduces the picture."""
 
+MOST_OPEN = 64
+"""Buildings whose files stay open: opening them takes as long as reading a batch or two."""
 
 Stamp = tuple[int, int]
 """Size in bytes and time of change in ns of a file."""
+
+
+@dataclass
+class _Opened:
+    """Hold one mapped file; its name as text and its last stamp make looking at it cheap."""
+
+    path: Path
+    name: str
+    entry: FileEntry
+    array: np.memmap[Any, Any]
+    stamp: Stamp | None = None
 
 
 class LabelArrays(Mapping[str, "np.memmap[Any, Any]"]):
@@ -49,34 +63,41 @@ class LabelArrays(Mapping[str, "np.memmap[Any, Any]"]):
         self._folder = folder
         self._entries = entries
         self._stamps = stamps
-        self._opened: dict[str, np.memmap[Any, Any]] = {}
+        self._opened: dict[str, _Opened] = {}
 
     def __getitem__(self, label: str) -> np.memmap[Any, Any]:
         stored = ALIASES.get(label, label)
-        if stored not in self._entries:
-            raise KeyError(label)
-        path, entry = self._folder / f"{stored}.npy", self._entries[stored]
-        if stored not in self._opened:
-            self._opened[stored] = _map_array(path, entry)
-        self._watch(path, entry)
-        return self._opened[stored]
+        opened = self._opened.get(stored) or self._open(stored)
+        self._watch(opened)
+        return opened.array
 
-    def _watch(self, path: Path, entry: FileEntry) -> None:
+    def _open(self, stored: str) -> _Opened:
+        if stored not in self._entries:
+            raise KeyError(stored)
+        path, entry = self._folder / f"{stored}.npy", self._entries[stored]
+        opened = _Opened(path, str(path), entry, _map_array(path, entry))
+        self._opened[stored] = opened
+        return opened
+
+    def _watch(self, opened: _Opened) -> None:
         """Look at every access whether the file was touched, and if so whether it is still right.
 
         A map of a file that was cut short would end the process, and one of other content would be
         trained on. A look takes two microseconds.
         """
-        found = stamp(path, entry)
-        if self._stamps.setdefault(path, found) == found:
+        path, entry = opened.path, opened.entry
+        found = stamp(opened.name, entry)
+        if found == opened.stamp:
             return
-        check_size(path, entry)
-        with reported("read", path):
-            digest = sha256_of(path)
-        if digest != entry.sha256:
-            message = f"{path} was changed while it was in use: its SHA-256 is now {digest}."
-            raise DataError(message, REMEDY)
-        self._stamps[path] = found
+        if self._stamps.setdefault(path, found) != found:
+            check_size(path, entry)
+            with reported("read", path):
+                digest = sha256_of(path)
+            if digest != entry.sha256:
+                message = f"{path} was changed while it was in use: its SHA-256 is now {digest}."
+                raise DataError(message, REMEDY)
+            self._stamps[path] = found
+        opened.stamp = found
 
     def __iter__(self) -> Iterator[str]:
         yield from self._entries
@@ -86,7 +107,7 @@ class LabelArrays(Mapping[str, "np.memmap[Any, Any]"]):
         return len(self._entries) + len(ALIASES)
 
 
-def stamp(path: Path, entry: FileEntry) -> Stamp:
+def stamp(path: Path | str, entry: FileEntry) -> Stamp:
     """Return what changes when a file is written to: its size and its time of change.
 
     Raises:
@@ -95,7 +116,7 @@ def stamp(path: Path, entry: FileEntry) -> Stamp:
     try:
         seen = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, and this is a hot path
     except OSError:
-        check_size(path, entry)
+        check_size(Path(path), entry)
         raise
     return seen.st_size, seen.st_mtime_ns
 
@@ -143,6 +164,10 @@ class Store:
         self.path = path
         self.manifest = manifest
         self.stamps: dict[Path, Stamp] = {}
+        self._open: dict[tuple[Split, int], LabelArrays] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": {}}  # maps would travel as copies of all their bytes
 
     @property
     def description(self) -> Description:
@@ -224,11 +249,18 @@ class Store:
     def split(self, split: Split, client: int) -> LabelArrays:
         """Return the arrays of one building; no array is opened before its label is asked for.
 
+        The last few buildings stay open, for jobs that come back to them.
+
         Raises:
             DataError: If there is no such split or building, or if a file is missing or damaged.
         """
-        folder, files = self.folder(split, client), self.record(split, client).files
-        return LabelArrays(folder, files, self.stamps)
+        key = (split, client)
+        if key not in self._open:
+            folder, files = self.folder(split, client), self.record(split, client).files
+            if len(self._open) >= MOST_OPEN:
+                del self._open[next(iter(self._open))]
+            self._open[key] = LabelArrays(folder, files, self.stamps)
+        return self._open[key]
 
     def record(self, split: Split, client: int) -> ShardRecord:
         """Return the files, the names of the images and what was left out of one building.

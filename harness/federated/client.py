@@ -85,7 +85,8 @@ def train_client(
     With the client's number in `measured_as`, affinity is measured on every `period`-th batch of an
     epoch, from the first on. The training step is the same with and without, to the last bit.
     """
-    net.train()
+    if not net.training:  # visiting every layer takes as long as copying the weights in
+        net.train()
     client = _Client(net, settings, learning_rate, order, observer)
     sums = dict.fromkeys(net.tasks, 0.0)
     seen = 0

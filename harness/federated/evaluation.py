@@ -94,10 +94,9 @@ def split_losses(
     """
     tasks = "".join(net.tasks)
     mean = MeanLoss(net.loss, split)
-    device = next(net.parameters()).device
     net.eval()
     with torch.no_grad():
-        for images, targets in split_batches(source, split, tasks, device):
+        for images, targets in split_batches(source, split, tasks, net.device):
             for task, prediction in net(images).items():
                 loss = mean.add(task, prediction, targets[task])
                 if measures is not None and math.isfinite(loss):

@@ -67,7 +67,7 @@ class LocalEngine:
         self._observer = observer
         self._keeper = keeper or ForgetfulKeeper()
         self._device = federation.device
-        self._trainers = trainers or LocalTrainers(source, observer, federation.device)
+        self._trainers = trainers or LocalTrainers(source, observer)
 
     def run(self, job: Job) -> Outcome:
         """Train one model on the job's tasks for its rounds, or for those that are left."""

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from harness.errors import DataError, DivergedError
-from harness.federated.batches import PROCESSOR, ClientBatches, Source
+from harness.federated.batches import ClientBatches, Source
 from harness.federated.client import ClientResult, LocalTraining, train_client
 from harness.federated.job import Checkpoint
 from harness.federated.observer import Observer
@@ -45,6 +45,10 @@ class RoundRequest:
         """Return client, round and job in words."""
         return f"client {client} in round {self.round_index + 1} of job {self.job}"
 
+    def order(self, client: int) -> np.random.Generator:
+        """Return what decides in which order a client sees its images."""
+        return random_stream(self.seed, "order", self.round_index, client)
+
 
 @dataclass(frozen=True)
 class Update:
@@ -68,44 +72,24 @@ class Trainers(Protocol):
         ...
 
 
-MOST_OPEN = 32
-"""Clients whose files stay open: opening them takes as long as reading a batch or two."""
-
-
-class OpenClients:
-    """Keep the training images of the last few clients open, on the device that trains."""
-
-    def __init__(self, source: Source, device: torch.device = PROCESSOR) -> None:
-        self._source = source
-        self._device = device
-        self._open: dict[tuple[int, str], ClientBatches] = {}
-
-    def batches(self, client: int, tasks: str) -> ClientBatches:
-        """Return a client's training images with the labels of some tasks."""
-        key = (client, tasks)
-        if key not in self._open:
-            if len(self._open) >= MOST_OPEN:
-                del self._open[next(iter(self._open))]
-            self._open[key] = ClientBatches(self._source, "train", client, tasks, self._device)
-        return self._open[key]
-
-
 class LocalTrainers:
     """Train every client in this process, one after another."""
 
-    def __init__(
-        self, source: Source, observer: Observer, device: torch.device = PROCESSOR
-    ) -> None:
-        self._clients = OpenClients(source, device)
+    def __init__(self, source: Source, observer: Observer) -> None:
+        self._source = source
         self._observer = observer
 
     def train(
         self, net: MultiTaskNet, weights: Checkpoint, request: RoundRequest
     ) -> Iterator[Update]:
         """Yield every client's update as soon as it has trained."""
-        for client in request.clients:
+        # made at once: between trainings each would find its code out of the caches
+        orders = {client: request.order(client) for client in request.clients}
+        for client, order in orders.items():
             with self._observer.phase("train", round_index=request.round_index, client=client):
-                result = train_copy(net, weights, self._clients, request, client, self._observer)
+                result = train_copy(
+                    net, weights, self._source, request, client, order, self._observer
+                )
             check_finite(result.losses, request.where(client))
             yield Update(client, on_processor(net), result)
 
@@ -113,9 +97,10 @@ class LocalTrainers:
 def train_copy(
     net: MultiTaskNet,
     weights: Checkpoint,
-    clients: OpenClients,
+    source: Source,
     request: RoundRequest,
     client: int,
+    order: np.random.Generator,
     observer: Observer,
 ) -> ClientResult:
     """Train one client's copy of the global model in `net`, in place.
@@ -127,10 +112,10 @@ def train_copy(
         net.take(weights.tensors)
         return train_client(
             net,
-            clients.batches(client, request.tasks),
+            ClientBatches(source, "train", client, request.tasks, net.device),
             request.training,
             request.learning_rate,
-            random_stream(request.seed, "order", request.round_index, client),
+            order,
             observer,
             client if request.measuring else None,
         )

@@ -21,7 +21,7 @@ from harness.errors import HarnessError, RefusedError, UsageError
 from harness.federated.job import Checkpoint, Job
 from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
-from harness.federated.trainers import OpenClients, RoundRequest, on_processor, train_copy
+from harness.federated.trainers import RoundRequest, on_processor, train_copy
 from harness.fleet.clock import clock_state
 from harness.fleet.diary import Diary
 from harness.fleet.plain import plain_result, plain_tensors, read_request, read_tensors
@@ -60,7 +60,6 @@ class _Study:
     config: RunConfig
     store: Store
     architecture: Architecture
-    clients: OpenClients
 
 
 class Device:
@@ -152,8 +151,7 @@ class Device:
         if self._study is None or self._study.config.digest() != config.digest():
             prepare_torch(self._target.threads, self._target.accelerator)
             store = _open(config)
-            clients = OpenClients(store, torch_device(self._target.accelerator))
-            self._study = _Study(config, store, architecture(config.model), clients)
+            self._study = _Study(config, store, architecture(config.model))
             self._nets.clear()
             self._check_partition(store)
             self._accountant = Accountant(
@@ -242,7 +240,9 @@ class Device:
     ) -> Any:  # noqa: ANN401
         assert self._study is not None
         with recorder.phase("train", round_index=wanted.round_index, client=client):
-            return train_copy(net, weights, self._study.clients, wanted, client, recorder)
+            return train_copy(
+                net, weights, self._study.store, wanted, client, wanted.order(client), recorder
+            )
 
     def _net(self, wanted: RoundRequest) -> MultiTaskNet:
         """Return a network of the job's kind; its weights are those of the last request."""

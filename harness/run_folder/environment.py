@@ -18,6 +18,7 @@ from devices.host import read_text
 from devices.programs import Programs
 from harness.config import without_home
 from harness.evidence.private import SERIAL_FILES
+from harness.running.allocator import describe_allocator
 from harness.running.target import Target, describe_host
 
 _PACKAGES = ("torch", "numpy", "safetensors", "pandas", "matplotlib")
@@ -43,6 +44,7 @@ def environment(
             "cpu_model": host.cpu_model,
             "cores": host.cores_usable,
             "memory_bytes": host.memory_bytes,
+            "allocator": describe_allocator(),
             "kernel": host.kernel,
             "virtual": host.virtual,
             "governor": host.state.governor,

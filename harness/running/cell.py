@@ -20,6 +20,7 @@ from harness.run_folder.cell_keeper import CellKeeper
 from harness.run_folder.checkpoints import CellCheckpoints
 from harness.run_folder.recovery import CellPast
 from harness.running.accounting import Accountant, Bill, bill
+from harness.running.allocator import give_back
 from harness.running.conditions import RESUMED, Conditions, Look
 from harness.running.elsewhere import Devices, Elsewhere, with_devices
 from harness.running.instruments import Instruments
@@ -176,6 +177,7 @@ def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
     """
     recorder = CellRecorder(cell.name, bench.log, record.on_round)
     memory = PeakMemory()
+    give_back()  # else the peak would be that of the cell before
     memory.reset()
     conditions = Conditions(bench.instruments.processes, zero_s=bench.zero_s)
     looks = [*record.past.looks, conditions.first]

@@ -133,7 +133,7 @@ def random_step(net: MultiTaskNet, config: RunConfig) -> Callable[[], None]:
     from models.optimizer import descent  # noqa: PLC0415 - planning on paper needs no torch
     from models.step import accumulate_gradients  # noqa: PLC0415
 
-    device = next(net.parameters()).device
+    device = net.device
     images, targets = random_batch("".join(net.tasks), config.batch_size, config.size)
     images, targets = images.to(device), {t: target.to(device) for t, target in targets.items()}
     optimizer = descent(net, net.execution, lr=1e-6, momentum=0.9, weight_decay=1e-4)

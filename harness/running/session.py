@@ -41,6 +41,7 @@ from harness.run_folder.sittings import (
 )
 from harness.running.accelerator import CPU, prepare, settled_clock
 from harness.running.accounting import Accountant
+from harness.running.allocator import keep_freed_memory
 from harness.running.cell import Bench, Cell, CellRecord, CellResult, run_cell
 from harness.running.conditions import WARM_START
 from harness.running.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
@@ -137,8 +138,12 @@ def running_order(config: RunConfig) -> list[Cell]:
 
 
 def prepare_torch(threads: int, accelerator: str = CPU) -> None:
-    """Fix the number of threads, on which sums and so the last bits of results depend."""
+    """Fix the number of threads, on which sums and so the last bits of results depend.
+
+    The C library is told to keep memory, which changes time alone.
+    """
     prepare(accelerator)
+    keep_freed_memory()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
 

@@ -13,6 +13,7 @@ from harness.data.dataset import open_data_set
 from harness.data.store import Store
 from harness.running.accelerator import CPU, torch_device
 from harness.running.plan import random_batch
+from harness.running.session import prepare_torch
 from models.network import build
 from models.registry import architecture
 from models.step import accumulate_gradients
@@ -51,8 +52,7 @@ def default_store(config: RunConfig) -> Store:
 def use_all_cores() -> int:
     """Give torch every core this process may use, as a run does, and return how many."""
     cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(cores)
-    torch.set_flush_denormal(True)
+    prepare_torch(cores)
     return cores
 
 

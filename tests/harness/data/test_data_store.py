@@ -77,6 +77,17 @@ def test_arrays_are_mapped_lazily_and_read_only(store):
         arrays["x"]
 
 
+def test_the_last_buildings_stay_open(store, monkeypatch):
+    """A building asked for again is not opened anew, until others have taken its place."""
+    monkeypatch.setattr("harness.data.store.MOST_OPEN", 2)
+    first = store.split("train", 0)
+    assert store.split("train", 0) is first
+    store.split("test", 0)
+    assert store.split("train", 0) is first
+    store.split("test", 1)
+    assert store.split("train", 0) is not first
+
+
 def test_layouts_are_nhwc(store):
     """Pictures, normals and curvatures carry their channels last."""
     arrays = store.split("train", 0)
@@ -107,7 +118,10 @@ def test_unknown_split_and_client_are_refused(store):
 
 def test_a_store_travels_to_another_process(store):
     """A store can be pickled, as handing it to a worker needs."""
-    again = pickle.loads(pickle.dumps(store))
+    picture = store.split("train", 0)["rgb"]
+    sent = pickle.dumps(store)
+    assert picture.tobytes()[:100] not in sent, "no array may travel along"
+    again = pickle.loads(sent)
     assert again.checksum == store.checksum
     assert (again.split("train", 0)["s"] == store.split("train", 0)["s"]).all()
 
