@@ -9,10 +9,11 @@ whether depth and normals are forgiven a shift of one pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from models.tasks import TASKS
@@ -158,16 +159,45 @@ def _cross_entropy(scores: Tensor, ids: Tensor) -> Tensor:
     All pixels of a block share one score vector, so counting the ids of a block is enough.
     """
     n, classes, height, width = scores.shape
+    # with the classes last in memory a channels-last prediction needs no copy
+    flat = scores.permute(0, 2, 3, 1).reshape(-1, classes)
+    loss: Tensor = _CountedCrossEntropy.apply(flat, _counts(ids, n, classes, height, width, flat))  # type: ignore[no-untyped-call]
+    return loss
+
+
+def _counts(ids: Tensor, n: int, classes: int, height: int, width: int, like: Tensor) -> Tensor:
+    """Return how often each class but the ignored one occurs in each block: (blocks, classes)."""
     factor = ids.shape[-1] // width
     rows = torch.arange(height * factor, device=ids.device) // factor * width
     columns = torch.arange(width * factor, device=ids.device) // factor
     images = torch.arange(n, device=ids.device) * (height * width)
     blocks = images.view(n, 1, 1) + (rows.view(-1, 1) + columns)
-    counts = torch.bincount(
-        (ids + blocks * classes).view(-1), minlength=n * height * width * classes
-    )
-    counts = counts.view(-1, classes).to(scores.dtype)
+    places = (ids + blocks * classes).view(-1)
+    one = like.new_ones(1).expand(places.numel())
+    counts = like.new_zeros(like.numel()).scatter_add_(0, places, one).view(-1, classes)
     counts[:, IGNORED_CLASS] = 0.0
-    # with the classes last in memory the softmax of a channels-last prediction needs no copy
-    likelihood = functional.log_softmax(scores.permute(0, 2, 3, 1).reshape(-1, classes), dim=1)
-    return -(counts * likelihood).sum() / counts.sum().clamp_min(1.0)
+    return counts
+
+
+class _CountedCrossEntropy(torch.autograd.Function):
+    """Compute −Σ counts · log softmax(scores) / Σ counts, and its gradient in the closed form.
+
+    With N labels in a block the gradient of its scores is (N softmax(scores) − counts) / Σ counts.
+    Left to autograd the same takes a third longer, as every factor is sent back by itself.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, counts: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
+        likelihood = functional.log_softmax(scores, dim=1)
+        labels = counts.sum(1, keepdim=True)
+        total = labels.sum().clamp_min(1.0)
+        ctx.save_for_backward(likelihood, counts, labels, total)
+        return -torch.dot(counts.reshape(-1), likelihood.reshape(-1)) / total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401 - torch's own
+        likelihood, counts, labels, total = ctx.saved_tensors
+        scale = gradient / total
+        found = likelihood.exp().mul_(labels * scale)
+        return found.addcmul_(counts, scale, value=-1.0), None

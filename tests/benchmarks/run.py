@@ -8,6 +8,7 @@ from importlib import import_module
 BENCHMARKS = {
     "efficiency": "seconds in forward, backward and optimizer over the seconds of the train phase",
     "steps": "training steps as executed here over the plain fp32 loop, and what memory they take",
+    "allocator": "steps and page faults with freed memory kept and handed back",
     "parts": "what merging saves: decoders beside the encoder, merged steps beside single ones",
     "aggregation": "averaging 32 large models over copying them",
     "growth": "rounds and memory from 16 to 1,024 clients, and how fast a run goes on",
