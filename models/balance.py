@@ -31,10 +31,9 @@ class BalancedStep:
         """
         net = self._net
         features = net.encode(images)
-        plain = dict.fromkeys(net.tasks, 1.0)
         losses: dict[str, Tensor] = {}
         gradients: list[Tensor] = []
-        for task, loss, gradient in decode_apart(net, features, targets, plain):
+        for task, loss, gradient in decode_apart(net, features, targets):
             losses[task] = loss
             gradients.append(gradient)
         total = added([g * f for g, f in zip(gradients, factors(gradients), strict=True)])

@@ -16,6 +16,8 @@ from models.execution import PLAIN, Execution
 from models.losses import TaskLoss, task_loss
 from models.tasks import TASKS
 
+Together = Callable[[Sequence[nn.Module], Sequence[Tensor]], list[Tensor]]
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -23,6 +25,8 @@ class Architecture:
 
     `encoder()` maps (N, 3, H, W) to features, `decoder(channels)` maps those features to
     (N, channels, H, W). `initialise` sets the weights of either part from torch's global generator.
+    `together(decoders, features)` runs several decoders at once, each on features of its own; an
+    architecture whose decoders need much memory has none, and they run one after another.
     """
 
     name: str
@@ -30,6 +34,7 @@ class Architecture:
     encoder: Callable[[], nn.Module]
     decoder: Callable[[int], nn.Module]
     initialise: Callable[[nn.Module], None]
+    together: Together | None = None
 
 
 class MultiTaskNet(nn.Module):
@@ -40,11 +45,13 @@ class MultiTaskNet(nn.Module):
         encoder: nn.Module,
         decoders: Mapping[str, nn.Module],
         loss: TaskLoss = task_loss,
+        together: Together | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoders = nn.ModuleDict(decoders)
         self.loss = loss
+        self.together = together if len(decoders) > 1 else None
         self.execution = PLAIN
         self._format = _FORMATS[PLAIN.memory_format]
         self._slots: dict[str, Tensor] = {}
@@ -116,6 +123,13 @@ class MultiTaskNet(nn.Module):
             prediction: Tensor = self.decoders[task](features)
         return prediction.float() if self.execution.reduced else prediction
 
+    def decode_together(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return every task's prediction, each from features of its own, as `decode` does."""
+        assert self.together is not None
+        with self._precision():
+            predictions = self.together(list(self.decoders.values()), features)
+        return [p.float() for p in predictions] if self.execution.reduced else predictions
+
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.execution.reduced)
 
@@ -146,7 +160,7 @@ def build(
         )
         for task in tasks
     }
-    return MultiTaskNet(encoder, decoders, loss).execute_as(PLAIN)
+    return MultiTaskNet(encoder, decoders, loss, architecture.together).execute_as(PLAIN)
 
 
 def _seeded(

@@ -28,8 +28,7 @@ class ProjectedStep:
         """Add decoder gradients and the projected encoder gradient to `.grad`; return losses."""
         net = self._net
         features = net.encode(images)
-        plain = dict.fromkeys(net.tasks, 1.0)
-        parts = list(decode_apart(net, features, targets, plain))
+        parts = list(decode_apart(net, features, targets))
         parameters = list(net.encoder.parameters())
         flat = [
             _flat(

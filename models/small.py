@@ -9,10 +9,15 @@ there are many, are given for blocks of 2×2 pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.network import Architecture
+from models.side_by_side import batch_norms, convolutions, picture, pointwise, rows
 
 WIDTH = 96
 POSITION_SCALE = 0.3
@@ -88,6 +93,44 @@ def decoder(channels: int) -> nn.Module:
     )
 
 
+def decode_together(decoders: Sequence[nn.Module], features: Sequence[Tensor]) -> list[Tensor]:
+    """Run decoders side by side in a training step, each on features of its own.
+
+    Returns what each decoder by itself would return, but for rounding.
+    """
+    n, _, height, width = features[0].shape
+    layers = [_layers(decoder) for decoder in decoders]
+    first = [pointwise(own.squeeze, rows(x)) for own, x in zip(layers, features, strict=True)]
+    x = picture(torch.cat(first, 1), n, height, width)
+    x = functional.relu_(batch_norms([own.squeeze_norm for own in layers], x))
+    x = functional.pixel_shuffle(x, 2)
+    x = convolutions([own.spread for own in layers], x)
+    x = functional.relu_(batch_norms([own.spread_norm for own in layers], x))
+    hidden = torch.split(rows(x), x.shape[1] // len(layers), 1)
+    return [
+        own.unfold(picture(pointwise(own.last, pixels), n, 2 * height, 2 * width))
+        for own, pixels in zip(layers, hidden, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """Name the layers of a decoder."""
+
+    squeeze: nn.Conv2d
+    squeeze_norm: nn.BatchNorm2d
+    spread: nn.Conv2d
+    spread_norm: nn.BatchNorm2d
+    last: nn.Conv2d
+    unfold: nn.PixelShuffle
+
+
+def _layers(decoder: nn.Module) -> _Layers:
+    squeeze, squeeze_norm, _, _, block, last, unfold = decoder.children()
+    spread, spread_norm, _ = block.children()
+    return _Layers(squeeze, squeeze_norm, spread, spread_norm, last, unfold)  # type: ignore[arg-type]
+
+
 def initialise(part: nn.Module) -> None:
     """Draw convolution weights by He et al. (2015), fan out; batch norm starts as identity."""
     for module in part.modules():
@@ -103,4 +146,5 @@ SMALL = Architecture(
     encoder=encoder,
     decoder=decoder,
     initialise=initialise,
+    together=decode_together,
 )

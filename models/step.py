@@ -1,8 +1,7 @@
-"""Run forward and backward of a merged network with the memory of a single task.
+"""Run forward and backward of a merged network: encoder once, decoders, encoder backward once.
 
-Encoder once; then every decoder forward and backward on the encoder's features, whose gradients
-add up; then the encoder backward once. The gradients are those of the summed loss (the encoder's
-scaled by 1/√n), but only one decoder's activations live at a time.
+The gradients are those of the summed loss (the encoder's scaled by 1/√n). They are added up at the
+encoder's output, so that the encoder is passed once, whatever the number of tasks.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from models.apart import decode_apart
 from models.network import MultiTaskNet
 
 
@@ -23,13 +23,11 @@ def accumulate_gradients(
     scalar loss on the batch.
     """
     features = net.encode(images)
-    shared = features.detach().requires_grad_()
     losses: dict[str, Tensor] = {}
-    for task in net.tasks:
-        loss = net.loss(task, net.decode(task, shared), targets[task])
-        loss.backward()  # type: ignore[no-untyped-call]
-        losses[task] = loss.detach()
-    gradient = shared.grad
-    assert gradient is not None
-    features.backward(gradient.mul_(net.encoder_gradient_scale))  # type: ignore[no-untyped-call]
+    total: Tensor | None = None
+    for task, loss, gradient in decode_apart(net, features, targets):
+        losses[task] = loss
+        total = gradient if total is None else total.add_(gradient)
+    assert total is not None
+    features.backward(total.mul_(net.encoder_gradient_scale))  # type: ignore[no-untyped-call]
     return losses

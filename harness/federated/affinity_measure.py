@@ -109,9 +109,7 @@ class MeasuredStep:
         self._features = net.encode(images)
         self.losses: dict[str, Tensor] = {}
         self._apart: list[Tensor] = []
-        for task, loss, gradient in decode_apart(
-            net, self._features, targets, dict.fromkeys(net.tasks, 1.0)
-        ):
+        for task, loss, gradient in decode_apart(net, self._features, targets):
             self.losses[task] = loss
             self._apart.append(gradient)
         self._factors: list[float] = []
