@@ -158,23 +158,23 @@ def _cross_entropy(scores: Tensor, ids: Tensor) -> Tensor:
 
     All pixels of a block share one score vector, so counting the ids of a block is enough.
     """
-    n, classes, height, width = scores.shape
     # with the classes last in memory a channels-last prediction needs no copy
-    flat = scores.permute(0, 2, 3, 1).reshape(-1, classes)
-    loss: Tensor = _CountedCrossEntropy.apply(flat, _counts(ids, n, classes, height, width, flat))  # type: ignore[no-untyped-call]
+    flat = scores.permute(0, 2, 3, 1).reshape(-1, scores.shape[1])
+    loss: Tensor = _CountedCrossEntropy.apply(flat, _counts(ids, scores))  # type: ignore[no-untyped-call]
     return loss
 
 
-def _counts(ids: Tensor, n: int, classes: int, height: int, width: int, like: Tensor) -> Tensor:
+def _counts(ids: Tensor, scores: Tensor) -> Tensor:
     """Return how often each class but the ignored one occurs in each block: (blocks, classes)."""
+    n, classes, height, width = scores.shape
     factor = ids.shape[-1] // width
     rows = torch.arange(height * factor, device=ids.device) // factor * width
     columns = torch.arange(width * factor, device=ids.device) // factor
     images = torch.arange(n, device=ids.device) * (height * width)
     blocks = images.view(n, 1, 1) + (rows.view(-1, 1) + columns)
     places = (ids + blocks * classes).view(-1)
-    one = like.new_ones(1).expand(places.numel())
-    counts = like.new_zeros(like.numel()).scatter_add_(0, places, one).view(-1, classes)
+    one = scores.new_ones(1).expand(places.numel())
+    counts = scores.new_zeros(scores.numel()).scatter_add_(0, places, one).view(-1, classes)
     counts[:, IGNORED_CLASS] = 0.0
     return counts
 

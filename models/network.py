@@ -56,7 +56,6 @@ class MultiTaskNet(nn.Module):
         self._format = _FORMATS[PLAIN.memory_format]
         self._slots: dict[str, Tensor] = {}
         self._weights: list[nn.Parameter] = []
-        self.optimizers: dict[str, torch.optim.SGD] = {}
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -107,8 +106,7 @@ class MultiTaskNet(nn.Module):
             torch._foreach_copy_(list(held.values()), [tensors[name] for name in held])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MultiTaskNet:
-        # a device or a layout may put others in their place
-        self._slots, self._weights, self.optimizers = {}, [], {}
+        self._slots, self._weights = {}, []  # a device or a layout may put others in their place
         return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
 
     def encode(self, images: Tensor) -> Tensor:

@@ -9,27 +9,10 @@ import torch
 from models.execution import Execution
 from models.network import MultiTaskNet
 
-_DEFAULTS = {"momentum": 0.0, "weight_decay": 0.0, "nesterov": False}
 
-
-def descent(
-    net: MultiTaskNet,
-    execution: Execution,
-    *,
-    lr: float,
-    **settings: Any,  # noqa: ANN401 - torch's own
-) -> torch.optim.SGD:
-    """Return SGD without memory over all parameters; `settings` are those of `torch.optim.SGD`.
-
-    The one that it returned before for this network must be done with: it is emptied and returned
-    again, as every client of every round asks for one and making it takes a hundred times as long.
-    """
+def descent(net: MultiTaskNet, execution: Execution, **settings: Any) -> torch.optim.SGD:  # noqa: ANN401 - torch's own
+    """Return SGD over all parameters; `settings` are those of `torch.optim.SGD`."""
     kind = execution.optimizer
-    if kind not in net.optimizers:
-        net.optimizers[kind] = torch.optim.SGD(
-            net.weights(), lr=lr, foreach=kind == "foreach", fused=kind == "fused"
-        )
-    optimizer = net.optimizers[kind]
-    optimizer.state.clear()
-    optimizer.param_groups[0].update(_DEFAULTS | {"lr": lr} | settings)
-    return optimizer
+    return torch.optim.SGD(
+        net.weights(), foreach=kind == "foreach", fused=kind == "fused", **settings
+    )

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+
 
 def rows(x: Tensor) -> Tensor:
     """Return (N, C, H, W) as (N·H·W, C): without a copy if channels are last in memory."""
@@ -59,6 +61,3 @@ def batch_norms(layers: Sequence[nn.BatchNorm2d], x: Tensor) -> Tensor:
             torch._foreach_copy_(variances, torch.split(variance, first.num_features))
             torch._foreach_add_(counts, 1)
     return y
-
-
-_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")

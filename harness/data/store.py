@@ -67,13 +67,13 @@ class LabelArrays(Mapping[str, "np.memmap[Any, Any]"]):
 
     def __getitem__(self, label: str) -> np.memmap[Any, Any]:
         stored = ALIASES.get(label, label)
+        if stored not in self._entries:
+            raise KeyError(label)
         opened = self._opened.get(stored) or self._open(stored)
         self._watch(opened)
         return opened.array
 
     def _open(self, stored: str) -> _Opened:
-        if stored not in self._entries:
-            raise KeyError(stored)
         path, entry = self._folder / f"{stored}.npy", self._entries[stored]
         opened = _Opened(path, str(path), entry, _map_array(path, entry))
         self._opened[stored] = opened
