@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.execution import PLAIN, Execution
 from models.losses import TaskLoss, task_loss
+from models.packed import Packed, pack
 from models.tasks import TASKS
 
 Together = Callable[[Sequence[nn.Module], Sequence[Tensor]], list[Tensor]]
@@ -54,7 +56,7 @@ class MultiTaskNet(nn.Module):
         self.together = together if len(decoders) > 1 else None
         self.execution = PLAIN
         self._format = _FORMATS[PLAIN.memory_format]
-        self._slots: dict[str, Tensor] = {}
+        self._held: Packed | None = None
         self._weights: list[nn.Parameter] = []
 
     @property
@@ -83,11 +85,19 @@ class MultiTaskNet(nn.Module):
         self.to(memory_format=self._format)  # type: ignore[call-overload]
         return self
 
-    def held(self) -> Mapping[str, Tensor]:
-        """Return its own weights and statistics by state-dict name: no copies, listed once."""
-        if not self._slots:
-            self._slots = self.state_dict()
-        return self._slots
+    def held(self) -> Packed:
+        """Return its own weights and statistics by state-dict name: no copies.
+
+        The first time they move into blocks of memory, where they stay until the network itself
+        moves; whoever held their former memory holds copies from then on.
+        """
+        if self._held is None:
+            own = self.state_dict(keep_vars=True)
+            with torch.no_grad():
+                self._held = pack(own)
+            for name, tensor in own.items():
+                tensor.data = self._held[name]
+        return self._held
 
     def weights(self) -> Sequence[nn.Parameter]:
         """Return its parameters, listed once."""
@@ -99,15 +109,17 @@ class MultiTaskNet(nn.Module):
         """Copy other weights and statistics into its own, by state-dict name.
 
         As `load_state_dict` does in ten times the time, most of it for checks: every client of
-        every round begins so.
+        every round begins so. From weights packed like these it is one copy of memory.
         """
-        held = self.held()
         with torch.no_grad():
-            torch._foreach_copy_(list(held.values()), [tensors[name] for name in held])
+            self.held().copy_(tensors)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MultiTaskNet:
-        self._slots, self._weights = {}, []  # a device or a layout may put others in their place
+        self._held, self._weights = None, []  # a device or a layout may put others in their place
         return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None, "_weights": []}  # a copy's parameters are its own
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the features of images for a training step, as this network is executed; fp32."""

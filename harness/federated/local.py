@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from harness.federated.affinity import Affinity, ClientAffinity, combine_clients
 from harness.federated.batches import PROCESSOR, Source
@@ -124,14 +125,14 @@ class LocalEngine:
             # 3. the server adds it to the weighted average
             with observer.phase("aggregate", round_index=index):
                 average.add(update.tensors, size)
-                observer.work(averaging(weights.bytes))
+                observer.work(averaging(net.held().layout.bytes))
             for task, loss in update.result.losses.items():
                 losses[task] += loss * size / expected
             if update.result.affinity is not None:
                 affinities.append(update.result.affinity)
             trained += size
         with observer.phase("aggregate", round_index=index):
-            merged = average.result(weights.tensors) if trained else weights
+            merged = average.result() if trained else weights
         observer.metric(index + 1, "train", "learning_rate", "", request.learning_rate)
         for task, loss in losses.items() if trained else ():
             found = loss if trained == expected else loss * expected / trained
@@ -179,4 +180,4 @@ class LocalEngine:
 
 
 def _copy(net: MultiTaskNet) -> Checkpoint:
-    return Checkpoint({name: tensor.clone() for name, tensor in on_processor(net).items()})
+    return Checkpoint(on_processor(net).each(Tensor.clone))

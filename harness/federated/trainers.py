@@ -23,6 +23,7 @@ from harness.federated.job import Checkpoint
 from harness.federated.observer import Observer
 from harness.federated.random_streams import random_stream
 from models.network import MultiTaskNet
+from models.packed import Packed
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,6 @@ def naming(where: str) -> Iterator[None]:
         raise DataError(f"{where}: {error.message}", error.remedy) from error
 
 
-def on_processor(net: MultiTaskNet) -> dict[str, Tensor]:
+def on_processor(net: MultiTaskNet) -> Packed:
     """Return the weights where the server averages and keeps them."""
-    return {name: tensor.cpu() for name, tensor in net.held().items()}
+    return net.held().each(Tensor.cpu)

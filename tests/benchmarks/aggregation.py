@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from harness.federated.server import FederatedAverage
 from models.network import build
@@ -18,30 +19,27 @@ TASKS = "sdnkt"
 def report() -> list[str]:
     """Return the table of one network: gigabytes per second, and the ratio to copying."""
     threads = use_all_cores()
-    models = [
-        {k: v.clone() for k, v in build(architecture("xception"), TASKS, 0).state_dict().items()}
-        for _ in range(CLIENTS)
-    ]
-    sizes = sum(t.numel() * t.element_size() for t in models[0].values())
-    into = {name: torch.empty_like(tensor) for name, tensor in models[0].items()}
+    held = build(architecture("xception"), TASKS, 0).held()
+    models = [held.each(Tensor.clone) for _ in range(CLIENTS)]
+    into = held.each(torch.empty_like)
 
     def copy() -> None:
         for model in models:
-            for name, tensor in model.items():
-                into[name].copy_(tensor)
+            into.copy_(model)
 
     def average() -> None:
         server = FederatedAverage(float(CLIENTS))
         for model in models:
             server.add(model, 1.0)
-        server.result(models[0])
+        server.result()
 
     copy()
     average()
     pairs = [(seconds(average), seconds(copy)) for _ in range(TURNS)]
-    total_gb = CLIENTS * sizes / 1e9
+    size = held.layout.bytes
+    total_gb = CLIENTS * size / 1e9
     return [
-        f"xception {TASKS}, {CLIENTS} models of {sizes / 1e6:.1f} MB, {threads} threads",
+        f"xception {TASKS}, {CLIENTS} models of {size / 1e6:.1f} MB, {threads} threads",
         "",
         *head("figure", "min", "median", "max", "goal"),
         row("average, GB/s of models", *spread([total_gb / a for a, _ in pairs], ".2f"), ""),

@@ -121,7 +121,7 @@ def measure(count: int) -> dict[str, float]:
             for update in trainers.train(net, weights, request):
                 average.add(update.tensors, 1.0)
                 used += 1
-            average.result(weights.tensors)
+            average.result()
             fleet.note()
             seconds.append(time.perf_counter() - began_s)
             assert used == count
