@@ -9,13 +9,13 @@ whether depth and normals are forgiven a shift of one pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from models.side_by_side import rows
 from models.tasks import TASKS
 
 IGNORED_CLASS = 0
@@ -156,48 +156,22 @@ def _window(picture: Tensor, at: tuple[int, int]) -> Tensor:
 def _cross_entropy(scores: Tensor, ids: Tensor) -> Tensor:
     """Return the cross entropy of nearest-neighbour enlarged scores, without enlarging them.
 
-    All pixels of a block share one score vector, so counting the ids of a block is enough.
+    All pixels of a block share one score vector, so counting the ids of a block is enough. Few
+    calls pass over all scores, as each takes as long as a small layer; the closed form of the
+    gradient, written out, was slower than this.
     """
-    # with the classes last in memory a channels-last prediction needs no copy
-    flat = scores.permute(0, 2, 3, 1).reshape(-1, scores.shape[1])
-    loss: Tensor = _CountedCrossEntropy.apply(flat, _counts(ids, scores))  # type: ignore[no-untyped-call]
-    return loss
+    likelihood = functional.log_softmax(rows(scores), dim=1)
+    total = (ids != IGNORED_CLASS).count_nonzero().clamp_min(1).neg()
+    return torch.dot(likelihood.view(-1), _counts(ids, scores)) / total
 
 
 def _counts(ids: Tensor, scores: Tensor) -> Tensor:
-    """Return how often each class but the ignored one occurs in each block: (blocks, classes)."""
+    """Return how often each class but the ignored one occurs in each block: (blocks · classes)."""
     n, classes, height, width = scores.shape
     factor = ids.shape[-1] // width
-    rows = torch.arange(height * factor, device=ids.device) // factor * width
-    columns = torch.arange(width * factor, device=ids.device) // factor
-    images = torch.arange(n, device=ids.device) * (height * width)
-    blocks = images.view(n, 1, 1) + (rows.view(-1, 1) + columns)
-    places = (ids + blocks * classes).view(-1)
-    one = scores.new_ones(1).expand(places.numel())
-    counts = scores.new_zeros(scores.numel()).scatter_add_(0, places, one).view(-1, classes)
-    counts[:, IGNORED_CLASS] = 0.0
+    blocks = torch.arange(0, scores.numel(), classes, device=ids.device)
+    places = ids.reshape(n, height, factor, width, factor) + blocks.view(n, height, 1, width, 1)
+    one = scores.new_ones(1).expand(ids.numel())
+    counts = scores.new_zeros(scores.numel()).scatter_add_(0, places.view(-1), one)
+    counts[IGNORED_CLASS::classes] = 0.0
     return counts
-
-
-class _CountedCrossEntropy(torch.autograd.Function):
-    """Compute −Σ counts · log softmax(scores) / Σ counts, and its gradient in the closed form.
-
-    With N labels in a block the gradient of its scores is (N softmax(scores) − counts) / Σ counts.
-    Left to autograd the same takes a third longer, as every factor is sent back by itself.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, counts: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
-        likelihood = functional.log_softmax(scores, dim=1)
-        labels = counts.sum(1, keepdim=True)
-        total = labels.sum().clamp_min(1.0)
-        ctx.save_for_backward(likelihood, counts, labels, total)
-        return -torch.dot(counts.reshape(-1), likelihood.reshape(-1)) / total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401 - torch's own
-        likelihood, counts, labels, total = ctx.saved_tensors
-        scale = gradient / total
-        found = likelihood.exp().mul_(labels * scale)
-        return found.addcmul_(counts, scale, value=-1.0), None

@@ -19,7 +19,7 @@ from models.step import accumulate_gradients
 from models.tasks import TASKS
 from tests.benchmarks.load import use_all_cores
 
-REPEATS = 30
+REPEATS = 100
 BATCH_SIZE = 8
 SIZE_PX = 64
 

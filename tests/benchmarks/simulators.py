@@ -25,6 +25,7 @@ from harness.federated.local import LocalEngine
 from harness.federated.random_streams import random_stream
 from harness.running.phases import PhaseLog
 from harness.running.recorder import CellRecorder
+from harness.running.session import prepare_torch
 from harness.settings import federation, task_loss
 from models.execution import PLAIN
 from models.network import MultiTaskNet, build
@@ -38,7 +39,7 @@ RATE = 0.05
 
 
 def prepare(threads: int) -> None:
-    """Give torch the same threads in every process of every simulator."""
+    """Give torch the same threads in every process of every simulator, as a run does in its own."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
 
@@ -61,8 +62,8 @@ def train(net: MultiTaskNet, client: int, number: int) -> int:
 
 
 def ours(rounds: int, threads: int) -> list[float]:
-    """Run a job with the marks of a run; tests are taken off."""
-    prepare(threads)
+    """Run a job as a run does, with its marks; tests are taken off."""
+    prepare_torch(threads)
     log = PhaseLog()
     ends: list[float] = []
     recorder = CellRecorder("bench", log, lambda _: ends.append(time.perf_counter()))
