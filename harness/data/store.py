@@ -36,6 +36,9 @@ ALIASES = {"a": "rgb"}
 MOST_OPEN = 64
 """Buildings whose files stay open: opening them takes as long as reading a batch or two."""
 
+MOST_OPEN_BYTES = 128 * 2**20
+"""Size of the files that stay open; what was read of them counts as memory of the process."""
+
 Stamp = tuple[int, int]
 """Size in bytes and time of change in ns of a file."""
 
@@ -54,7 +57,8 @@ class _Opened:
 class LabelArrays(Mapping[str, "np.memmap[Any, Any]"]):
     """Map each label of one shard to its memory-mapped array, opened when first asked for.
 
-    Keys are the stored labels and the aliases (`a` is `rgb`). Arrays are read-only.
+    Keys are the stored labels and the aliases (`a` is `rgb`). Arrays are read-only. `bytes` is the
+    size of all files.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class LabelArrays(Mapping[str, "np.memmap[Any, Any]"]):
         self._entries = entries
         self._stamps = stamps
         self._opened: dict[str, _Opened] = {}
+        self.bytes = sum(entry.bytes for entry in entries.values())
 
     def __getitem__(self, label: str) -> np.memmap[Any, Any]:
         stored = ALIASES.get(label, label)
@@ -257,10 +262,16 @@ class Store:
         key = (split, client)
         if key not in self._open:
             folder, files = self.folder(split, client), self.record(split, client).files
-            if len(self._open) >= MOST_OPEN:
+            arrays = LabelArrays(folder, files, self.stamps)
+            while self._open and self._is_full(arrays.bytes):
                 del self._open[next(iter(self._open))]
-            self._open[key] = LabelArrays(folder, files, self.stamps)
+            self._open[key] = arrays
         return self._open[key]
+
+    def _is_full(self, more: int) -> bool:
+        """Say whether files of so many bytes more are too many to stay open."""
+        size = more + sum(arrays.bytes for arrays in self._open.values())
+        return len(self._open) >= MOST_OPEN or size > MOST_OPEN_BYTES
 
     def record(self, split: Split, client: int) -> ShardRecord:
         """Return the files, the names of the images and what was left out of one building.

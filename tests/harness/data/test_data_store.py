@@ -88,6 +88,21 @@ def test_the_last_buildings_stay_open(store, monkeypatch):
     assert store.split("train", 0) is not first
 
 
+def test_no_more_bytes_stay_open_than_allowed(store, monkeypatch):
+    """Files that fill the allowance push out the oldest, however few the buildings are."""
+    first = store.split("train", 0)
+    on_disk = sum(path.stat().st_size for path in store.folder("train", 0).glob("*.npy"))
+    assert first.bytes == on_disk
+
+    monkeypatch.setattr("harness.data.store.MOST_OPEN_BYTES", 2 * on_disk)
+    second = store.split("train", 1)
+    assert store.split("train", 0) is first
+    assert store.split("train", 1) is second
+    monkeypatch.setattr("harness.data.store.MOST_OPEN_BYTES", on_disk)
+    store.split("test", 0)
+    assert store.split("train", 0) is not first
+
+
 def test_layouts_are_nhwc(store):
     """Pictures, normals and curvatures carry their channels last."""
     arrays = store.split("train", 0)
