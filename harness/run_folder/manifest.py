@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -29,6 +30,7 @@ def describe_run(bench: Bench) -> dict[str, Any]:
         **models_used(bench.accountant, target),
         "calibration": asdict(bench.calibration),
         "step": bench.step.as_dict(),
+        "constants": bench.constants,
         "data": {
             "name": store.name,
             "version": store.version,
@@ -46,6 +48,20 @@ def describe_run(bench: Bench) -> dict[str, Any]:
             if MERGE_ROUNDS in METHODS[spec.name].parameters
         },
     }
+
+
+def recorded_constants(manifest: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the losses of constant predictors that a manifest tells of; none if it tells of none.
+
+    Data, tasks and loss are what a run is recognised by, so these are still right.
+    """
+    try:
+        return {
+            str(name): {str(task): float(loss) for task, loss in losses.items()}
+            for name, losses in manifest.get("constants", {}).items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        return {}
 
 
 def models_used(accountant: Accountant, target: Target) -> dict[str, Any]:

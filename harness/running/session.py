@@ -26,7 +26,7 @@ from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
 from harness.run_folder.checkpoints import SUFFIX, CellCheckpoints
 from harness.run_folder.identity import identity
-from harness.run_folder.manifest import describe_run
+from harness.run_folder.manifest import describe_run, recorded_constants
 from harness.run_folder.recovery import RunPast
 from harness.run_folder.repair import RESTORE, read_events, repair_tables
 from harness.run_folder.resume import Claim, Start, claim, read_manifest
@@ -177,9 +177,12 @@ def run(  # noqa: PLR0913 - what a run is made of
     so that it does not share them. With `devices` clients train there, not in this process.
     """
     log = PhaseLog(settled_clock(target.accelerator))
-    constants = constant_predictor_losses(store, config.tasks, task_loss(config, store))
     who = identity(config, target, store)
     with claim(Path(config.out), who, config.as_dict(), start) as claimed:
+        # all training labels are read for them: a run that goes on knows them already
+        constants = recorded_constants(claimed.manifest) or constant_predictor_losses(
+            store, config.tasks, task_loss(config, store)
+        )
         step = (
             recorded_choice(claimed.manifest)
             or start.step

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import shutil
 import time
 from functools import partial
 
@@ -14,7 +15,7 @@ from harness.federated import local
 from harness.run_folder import results
 from harness.run_folder.lock import is_running, run_lock
 from harness.run_folder.resume import Start
-from harness.running import conditions
+from harness.running import conditions, session
 from harness.running.limits import Limits
 from harness.schema import SCHEMA_VERSION
 from tests.harness.run_folder.conftest import SilentScreen, learned, manifest, only, rows
@@ -59,6 +60,21 @@ def test_a_budget_stops_at_a_rounds_end_and_nothing_is_trained_twice(
     first = min(rows(folder, "cells"), key=lambda row: row["interruptions"] == "0")
     assert (first["interruptions"], "resumed" in first["flags"]) == ("1", True)
     assert not [p for p in rows(folder, "phases") if p["phase"] == "lost"]
+
+
+def test_what_constants_reach_is_read_once(runner, stopped, undisturbed, monkeypatch) -> None:
+    """Going on takes it from the manifest, with the same values; without it it is found again."""
+    folder = only(stopped)
+    shutil.copytree(folder, stopped.parent / "copy" / folder.name)
+    other = stopped.parent / "copy" / folder.name / "manifest.json"
+    without = {k: v for k, v in json.loads(other.read_text()).items() if k != "constants"}
+    other.write_text(json.dumps(without | {"constants": "none"}))
+    runner.run(stopped.parent / "copy")
+    assert learned(other.parent) == learned(undisturbed)
+
+    monkeypatch.setattr(session, "constant_predictor_losses", lambda *_: 1 / 0)
+    runner.run(stopped)
+    assert learned(folder) == learned(undisturbed)
 
 
 def test_a_budget_at_every_round_still_comes_to_the_same_end(runner, undisturbed, tmp_path) -> None:
