@@ -35,14 +35,17 @@ class FederatedAverage:
         Raises:
             ValueError: if it is not packed as the first one was.
         """
-        layout = tensors.layout if isinstance(tensors, Packed) else None
+        layout: Layout | None = None
+        parts = tensors
+        if isinstance(tensors, Packed):
+            layout, parts = tensors.layout, tensors.blocks
         if not self._sums:
             self._layout = layout
         elif layout is not self._layout:
             raise ValueError("models of one average are packed in different ways")
         share = weight / self._total
         self._added += weight
-        for name, part in (tensors.blocks if isinstance(tensors, Packed) else tensors).items():
+        for name, part in parts.items():
             exact = part.detach().to(_accumulator(part))
             if name not in self._sums:
                 self._types[name] = part.dtype
