@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.basis import CostBasis
 from analysis.loading import Run
 from analysis.numbers import serving_rows
-from harness.schema import COST_PHASES, REFERENCE
+from harness.core.schema import COST_PHASES, REFERENCE
 
 
 def cell_curves(run: Run, basis: CostBasis) -> pd.DataFrame:

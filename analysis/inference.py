@@ -16,7 +16,7 @@ from analysis.errors import AnalysisError
 from analysis.loading import Run
 from analysis.numbers import energy_sources, measured_by, source_words
 from analysis.reading import read_table
-from harness.schema import INFERENCE, INFERENCE_METRICS
+from harness.core.schema import INFERENCE, INFERENCE_METRICS
 
 TABLE = "inference.csv"
 METRICS = Path("inference") / "metrics.csv"

@@ -17,7 +17,7 @@ import pandas as pd
 from analysis.errors import AnalysisError
 from analysis.manifest import Manifest, read_manifest
 from analysis.reading import read_matrix, read_table
-from harness.schema import (
+from harness.core.schema import (
     AFFINITY_ROUNDS,
     CELLS,
     CONDITIONS,
@@ -35,7 +35,7 @@ class Run:
     """Hold one run: its facts, its three tables, and its traces and affinities on demand.
 
     Two runs are equal only if they are the same object. Frames have the columns of
-    `harness.schema`; missing values are NaN, NA or empty text.
+    `harness.core.schema`; missing values are NaN, NA or empty text.
 
     Attributes:
         folder: where the run lies.

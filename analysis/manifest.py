@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from analysis.errors import AnalysisError
-from harness.schema import version_problem
+from harness.core.schema import version_problem
 
 REQUIRED = ("run_id", "quick", "command", "created", "device", "host", "data", "config")
 

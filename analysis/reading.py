@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from harness.schema import BOOLEANS, OLDEST_SCHEMA_VERSION, Column
+from harness.core.schema import BOOLEANS, OLDEST_SCHEMA_VERSION, Column
 
 UNREADABLE = (ValueError, TypeError, OSError, EOFError, zlib.error, pd.errors.ParserError)
 """What a file that is torn, damaged or of another kind makes the readers raise."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.schema import FILES, Column
+from harness.core.schema import FILES, Column
 
 COLUMNS: dict[str, Column] = {
     column.name: column for columns in reversed(FILES.values()) for column in columns

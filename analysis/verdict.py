@@ -26,7 +26,7 @@ from analysis.statistics import (
     ratio_of,
     sign_flip_p,
 )
-from harness.schema import REFERENCE
+from harness.core.schema import REFERENCE
 
 if TYPE_CHECKING:
     from analysis.loading import Run

@@ -5,10 +5,10 @@ This file must parse on Python 3.6, like harness/run.py.
 
 import sys
 
-from harness.python_version import refuse_old_python
+from harness.core.python_version import refuse_old_python
 
 if __name__ == "__main__":
     refuse_old_python()  # type: ignore[no-untyped-call]
-    from harness.commands.compare import main
+    from harness.cli.compare import main
 
     sys.exit(main())

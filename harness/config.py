@@ -17,20 +17,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness.data.catalogue import DATA_SETS, SCENES, Layout, default_cache, find_store, read_layout
-from harness.data.config import ScenesConfig
-from harness.errors import DataError, HarnessError, UsageError, raise_all, unknown
-from harness.federated.descent import OPTIMIZERS, SCHEDULES
-from harness.methods import registry
-from harness.methods.registry import MethodSpec
-from harness.methods.schedule import Setting
-from harness.protocol import PROTOCOLS, RELEASE, REPAIRED
+from harness.core.errors import DataError, HarnessError, UsageError, raise_all, unknown
+from harness.measurement.cooling import parse_cool_down
 from harness.running.accelerator import ACCELERATORS
-from harness.running.cooling import parse_cool_down
 from harness.running.order import ORDERS
+from harness.workloads.multitask.data.catalogue import (
+    DATA_SETS,
+    SCENES,
+    Layout,
+    default_cache,
+    find_store,
+    read_layout,
+)
+from harness.workloads.multitask.data.config import ScenesConfig
+from harness.workloads.multitask.methods import registry
+from harness.workloads.multitask.methods.registry import MethodSpec
+from harness.workloads.multitask.methods.schedule import Setting
+from harness.workloads.multitask.protocol import PROTOCOLS, RELEASE, REPAIRED
+from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES
 from models.execution import parse_execution
-from models.registry import MODELS
-from models.tasks import LOSSES, TASKS
+from models.multitask.registry import MODELS
+from models.multitask.tasks import LOSSES, TASKS
 
 MOST_SEEDS = 10_000
 

@@ -6,10 +6,10 @@ the command people type first can say what is wrong there.
 
 import sys
 
-from harness.python_version import refuse_old_python
+from harness.core.python_version import refuse_old_python
 
 if __name__ == "__main__":
     refuse_old_python()  # type: ignore[no-untyped-call]
-    from harness.commands.run import main
+    from harness.cli.run import main
 
     sys.exit(main())

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from models.execution import Execution
-from models.network import MultiTaskNet
+from models.multitask.network import MultiTaskNet
 
 
 def descent(net: MultiTaskNet, execution: Execution, **settings: Any) -> torch.optim.SGD:  # noqa: ANN401 - torch's own

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from analysis.basis import CostBasis, cost_basis, note_text, time_words
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.looks import PHASE_COLOURS, PHASE_HATCHES
+from analysis.method_styles import PHASE_COLOURS, PHASE_HATCHES
 from analysis.statistics import t_half_width
 from analysis.style import even_columns, keep_limits, scaled_unit
 from analysis.tables.phases import SHOWN, phase_means

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.looks import method_look
+from analysis.method_styles import method_look
 from analysis.pooling import series_names
 from analysis.style import even_columns, keep_limits
 from analysis.verdict import run_comparisons
 from analysis.words import is_wide, origin_words, wide_words
-from harness.schema import REFERENCE
+from harness.core.schema import REFERENCE
 
 TITLE = "Comparison of devices"
 SAME = ("tasks", "model", "data", "size", "clients", "images", "rounds", "epochs", "batch_size",

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from analysis.basis import note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.looks import PHASE_COLOURS, PHASE_HATCHES
+from analysis.method_styles import PHASE_COLOURS, PHASE_HATCHES
 from analysis.style import legend_above, scaled_unit
 from analysis.words import origin_words
 

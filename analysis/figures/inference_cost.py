@@ -18,7 +18,7 @@ from analysis.inference import (
     single_stream,
 )
 from analysis.loading import Run
-from analysis.looks import method_look
+from analysis.method_styles import method_look
 from analysis.numbers import per_seed, seed_words, summarise
 from analysis.style import log_axis, paint_axes, spans_decade
 

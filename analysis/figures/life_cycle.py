@@ -18,7 +18,7 @@ from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.figures.inference_cost import deployed, providers, stem
 from analysis.inference import AnswerBasis, answer_basis, facts, same_kind
 from analysis.loading import Run
-from analysis.looks import method_look
+from analysis.method_styles import method_look
 from analysis.numbers import per_seed, summarise
 from analysis.style import SMALL_PT, paint_axes, scaled_unit
 

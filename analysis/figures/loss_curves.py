@@ -13,7 +13,7 @@ from analysis.basis import note_text
 from analysis.curves import total_losses
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.looks import method_look
+from analysis.method_styles import method_look
 from analysis.numbers import serving_rows
 from analysis.style import paint_axes
 from analysis.words import origin_words, spread_words

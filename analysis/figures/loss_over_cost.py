@@ -13,7 +13,7 @@ from analysis.basis import cost_basis, note_text
 from analysis.curves import cell_curves, seed_curves
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.looks import method_look
+from analysis.method_styles import method_look
 from analysis.statistics import t_half_width
 from analysis.style import keep_limits, log_axis, paint_axes, scaled_unit, spans_decade
 from analysis.words import is_wide, spread_words, wide_words

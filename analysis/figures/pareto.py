@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from analysis.basis import CostBasis, cost_basis, note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.looks import method_look
+from analysis.method_styles import method_look
 from analysis.numbers import Value, per_seed, summarise
 from analysis.style import keep_limits, log_axis, paint_axes, scaled_unit, spans_decade
 from analysis.words import is_wide, spread_words, wide_words

@@ -13,7 +13,7 @@ from analysis.basis import note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.figures.power_data import PowerData, prepare
 from analysis.loading import Run
-from analysis.looks import PHASE_COLOURS, PHASE_HATCHES
+from analysis.method_styles import PHASE_COLOURS, PHASE_HATCHES
 from analysis.style import SMALL_PT, TEXT_PT, paint_axes
 from analysis.words import origin_words
 

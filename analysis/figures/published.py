@@ -16,13 +16,13 @@ import analysis.published
 from analysis.basis import note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.looks import method_look
+from analysis.method_styles import method_look
 from analysis.numbers import per_seed
 from analysis.statistics import log_ratio_interval, paired_log_ratios, ratio_of
 from analysis.style import keep_limits, log_axis, paint_axes, spans_decade
 from analysis.verdict import BOOTSTRAP_SEED
 from analysis.words import is_wide, origin_words, wide_words
-from harness.schema import REFERENCE
+from harness.core.schema import REFERENCE
 
 TITLE = "Beside the published points"
 FILE = "mas_iccv2023.csv"

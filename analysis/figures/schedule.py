@@ -12,10 +12,10 @@ from matplotlib.patches import Rectangle
 from analysis.basis import note_text, time_words
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.looks import method_look
+from analysis.method_styles import method_look
 from analysis.style import scaled_unit
 from analysis.words import origin_words
-from harness.schema import COST_PHASES
+from harness.core.schema import COST_PHASES
 
 TITLE = "Split schedule"
 ROW_IN = 0.115

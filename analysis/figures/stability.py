@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from analysis.basis import cost_basis, note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.looks import method_look
+from analysis.method_styles import method_look
 from analysis.style import paint_axes
 from analysis.words import origin_words
 

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from analysis.basis import note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.looks import method_look
+from analysis.method_styles import method_look
 from analysis.numbers import last_task_losses, summarise
 from analysis.style import keep_limits, paint_axes
 from analysis.words import is_wide, origin_words, wide_words
-from harness.schema import REFERENCE
+from harness.core.schema import REFERENCE
 
 TITLE = "Change of each task"
 BAR_IN = 0.1

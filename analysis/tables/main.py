@@ -22,7 +22,7 @@ from analysis.tables.fields import (
 )
 from analysis.tables.table import Absent, Content, Heading, Table
 from analysis.words import spread_words
-from harness.schema import REFERENCE
+from harness.core.schema import REFERENCE
 
 
 def main_table(runs: Sequence[Run]) -> Table | None:

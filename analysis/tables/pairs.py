@@ -11,7 +11,7 @@ from analysis.statistics import MIN_PAIRS_FOR_TEST, least_p
 from analysis.tables.table import Absent, Content, Heading, Table
 from analysis.verdict import Comparison, run_comparisons
 from analysis.words import provenance
-from harness.schema import REFERENCE
+from harness.core.schema import REFERENCE
 
 ONE_PAIR = Absent("One pair of seeds has no interval.")
 

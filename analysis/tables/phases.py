@@ -11,7 +11,7 @@ from analysis.numbers import energy_sources, measured_by, source_words, summaris
 from analysis.tables.fields import Column, method_rows_table
 from analysis.tables.table import Absent, Content, Heading, Table
 from analysis.words import spread_words
-from harness.schema import COST_PHASES
+from harness.core.schema import COST_PHASES
 
 SHOWN = (*COST_PHASES, "evaluate")
 

@@ -14,7 +14,7 @@ from analysis.pooling import series_names
 from analysis.tables.fields import cell_column
 from analysis.tables.table import Absent, Content, Heading, Table
 from analysis.words import provenance, spread_words
-from harness.schema import TASK_MEASURES, UNSEEN
+from harness.core.schema import TASK_MEASURES, UNSEEN
 
 DIRECTIONS: dict[str, Literal["low", "high"]] = {"lower": "low", "higher": "high"}
 

@@ -17,7 +17,7 @@ from analysis.statistics import MIN_PAIRS_FOR_TEST
 from analysis.tables.table import Absent, Content, Heading, Table
 from analysis.verdict import Comparison, Row, comparisons, plain_rows
 from analysis.words import provenance, sentence
-from harness.schema import REFERENCE
+from harness.core.schema import REFERENCE
 
 DESCENT = ("optimizer", "schedule", "learning_rate", "momentum", "weight_decay")
 """Settings of a run in which a series may differ and still stand in the table."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from devices.host import Host, detect, parse_cpu_list, read_text
-from harness.errors import UsageError
+from harness.core.errors import UsageError
 
 PACKAGES = ("torch", "numpy", "safetensors", "rich")
 FACTS_FILE = "host.json"

@@ -19,7 +19,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DamagedRunError, HarnessError, StorageError, UsageError
+from harness.core.errors import DamagedRunError, HarnessError, StorageError, UsageError
+from harness.core.schema import FILES, SCHEMA_VERSION
+from harness.core.schema_page import page
 from harness.evidence.bundle_readme import Claim, PackedRun, readme
 from harness.evidence.findings import exit_status, verdict
 from harness.evidence.judging import Judgement, judge
@@ -27,8 +29,6 @@ from harness.evidence.private import Rule, rules, veil
 from harness.evidence.reading import RunFiles
 from harness.run_folder.lock import busy, is_running
 from harness.run_folder.results import storage_errors
-from harness.schema import FILES, SCHEMA_VERSION
-from harness.schema_page import page
 
 FORMAT = 1
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.core.schema import REFERENCE
 from harness.evidence.findings import Finding
 from harness.evidence.reading import RunFiles
-from harness.schema import REFERENCE
 
 PAIRS_FOR_A_TEST = 6
 """With n pairs no two-sided sign-flip test gets below 2 / 2**n, which is under 5 % from six on."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import NotComparableError, UsageError, unknown
+from harness.core.errors import NotComparableError, UsageError, unknown
 from harness.evidence.comparable import Difference, differences, model_differences
 from harness.evidence.reading import RunFiles, find_run, read_run
 

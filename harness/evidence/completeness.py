@@ -8,13 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from harness.errors import DamagedRunError
+from harness.core.errors import DamagedRunError
+from harness.core.schema import COST_PHASES
 from harness.evidence.findings import Finding, named
 from harness.evidence.intact import check_file
 from harness.evidence.reading import Row, RunFiles
 from harness.run_folder.lock import is_running
 from harness.run_folder.resume import RESTORE
-from harness.schema import COST_PHASES
 
 MOST_CELLS = 1_000_000
 AGREE = 1e-6

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.errors import DamagedRunError
+from harness.core.errors import DamagedRunError
+from harness.core.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS, SCHEMA_VERSION, Column
 from harness.evidence.findings import Finding, named
 from harness.evidence.intact import check_file
 from harness.evidence.reading import Row, RunFiles, read_table
-from harness.inference.exports import changed_exports
-from harness.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS, SCHEMA_VERSION, Column
+from harness.workloads.multitask.inference.exports import changed_exports
 
 TABLE = "inference.csv"
 TABLES: dict[str, tuple[Column, ...]] = {

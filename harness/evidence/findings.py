@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.errors import EXIT_DONE, EXIT_UNREADABLE, EXIT_UNSTABLE
+from harness.core.errors import EXIT_DONE, EXIT_UNREADABLE, EXIT_UNSTABLE
 
 Level = Literal["damaged", "incomplete", "unstable", "limit", "note"]
 

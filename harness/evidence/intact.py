@@ -8,9 +8,9 @@ import struct
 import zlib
 from pathlib import Path
 
-from harness.errors import DamagedRunError
+from harness.core.errors import DamagedRunError
+from harness.core.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, CONDITIONS, TRACE, Column
 from harness.evidence.reading import parse_table
-from harness.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, CONDITIONS, TRACE, Column
 
 HEAD_BYTES = 8
 """A safetensors file begins with the length of its JSON head, little-endian."""

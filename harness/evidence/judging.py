@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DamagedRunError, SeveralProblems
+from harness.core.errors import DamagedRunError, SeveralProblems
 from harness.evidence.claims import claims
 from harness.evidence.completeness import completeness
 from harness.evidence.deployed import deployed

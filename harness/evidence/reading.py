@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DamagedRunError, HarnessError, UsageError, raise_all
+from harness.core.errors import DamagedRunError, HarnessError, UsageError, raise_all
+from harness.core.schema import CELLS, METRICS, PHASE_ROWS, Column, version_problem
 from harness.run_folder.resume import RESTORE, read_manifest
-from harness.schema import CELLS, METRICS, PHASE_ROWS, Column, version_problem
 
 TABLES: Mapping[str, tuple[Column, ...]] = {
     "cells.csv": CELLS,

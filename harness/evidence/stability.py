@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.core.schema import COST_PHASES
 from harness.evidence.findings import Finding, Level, named
 from harness.evidence.reading import RunFiles
-from harness.schema import COST_PHASES
 
 SPREAD_LIMIT = 0.05
 """Coefficient of variation over repeats above which a figure is called unstable (our choice)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 
-from harness.errors import UsageError
+from harness.core.errors import UsageError
 
 WIDTH = 80
 

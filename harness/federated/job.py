@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from harness.federated.affinity_rule import AffinityRule
-from harness.federated.descent import Descent
-from harness.federated.local_rule import LocalRule
+from harness.workloads.multitask.affinity.rule import AffinityRule
+from harness.workloads.multitask.training.descent import Descent
+from harness.workloads.multitask.training.local_rule import LocalRule
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.federated.affinity import Affinity
+    from harness.workloads.multitask.affinity.matrix import Affinity
 
 
 @dataclass(frozen=True)

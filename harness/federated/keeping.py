@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from harness.federated.affinity import RoundAffinity
 from harness.federated.job import Checkpoint, Job
+from harness.workloads.multitask.affinity.matrix import RoundAffinity
 
 
 @dataclass(frozen=True)

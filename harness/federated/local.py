@@ -10,11 +10,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from harness.federated.affinity import Affinity, ClientAffinity, combine_clients
-from harness.federated.batches import PROCESSOR, Source
-from harness.federated.client import LocalTraining
-from harness.federated.descent import Descent
-from harness.federated.evaluation import Judgement, judge
 from harness.federated.job import Checkpoint, Job, Outcome
 from harness.federated.keeping import ForgetfulKeeper, JobState, Keeper
 from harness.federated.observer import Observer
@@ -28,8 +23,13 @@ from harness.federated.trainers import (
     on_processor,
 )
 from harness.federated.work import averaging
-from models.losses import named
-from models.network import Architecture, MultiTaskNet, build
+from harness.workloads.multitask.affinity.matrix import Affinity, ClientAffinity, combine_clients
+from harness.workloads.multitask.training.batches import PROCESSOR, Source
+from harness.workloads.multitask.training.client import LocalTraining
+from harness.workloads.multitask.training.descent import Descent
+from harness.workloads.multitask.training.evaluation import Judgement, judge
+from models.multitask.losses import named
+from models.multitask.network import Architecture, MultiTaskNet, build
 
 
 @dataclass(frozen=True)

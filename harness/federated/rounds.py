@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.federated.descent import Descent
 from harness.federated.job import Job
 from harness.federated.random_streams import random_stream
-from harness.protocol import REPAIRED, Protocol
+from harness.workloads.multitask.protocol import REPAIRED, Protocol
+from harness.workloads.multitask.training.descent import Descent
 
 
 def choose_clients(seed: int, round_index: int, clients: int, per_round: int) -> list[int]:

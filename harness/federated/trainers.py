@@ -16,13 +16,13 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from harness.errors import DataError, DivergedError
-from harness.federated.batches import ClientBatches, Source
-from harness.federated.client import ClientResult, LocalTraining, train_client
+from harness.core.errors import DataError, DivergedError
 from harness.federated.job import Checkpoint
 from harness.federated.observer import Observer
 from harness.federated.random_streams import random_stream
-from models.network import MultiTaskNet
+from harness.workloads.multitask.training.batches import ClientBatches, Source
+from harness.workloads.multitask.training.client import ClientResult, LocalTraining, train_client
+from models.multitask.network import MultiTaskNet
 from models.packed import Packed
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.federated.local_rule import Balanced, LocalRule, ProjectedGradients
+from harness.workloads.multitask.training.local_rule import Balanced, LocalRule, ProjectedGradients
 
 ENCODER = "encoder"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from harness.errors import EXIT_INTERRUPTED, HarnessError, unknown
+from harness.core.errors import EXIT_INTERRUPTED, HarnessError, unknown
 
 HELP = """usage: python -m harness.fleet COMMAND ...
 
@@ -32,7 +32,7 @@ def main(words: Sequence[str] | None = None) -> int:
             raise unknown("command", words[0], commands)
         return commands[words[0]](words[1:])
     except HarnessError as error:
-        from harness.options import report  # noqa: PLC0415
+        from harness.cli.options import report  # noqa: PLC0415
 
         return report(error)
     except KeyboardInterrupt:

@@ -14,34 +14,34 @@ from typing import Any
 
 from devices.host import read_state
 from harness.config import RunConfig, make_config
-from harness.data.catalogue import SCENES
-from harness.data.dataset import open_data_set
-from harness.data.store import Store
-from harness.errors import HarnessError, RefusedError, UsageError
+from harness.core.errors import HarnessError, RefusedError, UsageError
+from harness.core.schema import TRACE
 from harness.federated.job import Checkpoint, Job
 from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
 from harness.federated.trainers import RoundRequest, on_processor, train_copy
 from harness.fleet.clock import clock_state
-from harness.fleet.diary import Diary
-from harness.fleet.plain import plain_result, plain_tensors, read_request, read_tensors
+from harness.fleet.codec import plain_result, plain_tensors, read_request, read_tensors
+from harness.fleet.outbox import Diary
 from harness.fleet.versions import versions
 from harness.fleet.wire import Frame
+from harness.measurement.cost import Accountant
+from harness.measurement.instruments import Instruments
+from harness.measurement.memory import PeakMemory, memory_errors
+from harness.measurement.phases import Label, PhaseLog
 from harness.run_folder.results import csv_text
 from harness.running.accelerator import torch_device
-from harness.running.accounting import Accountant
-from harness.running.instruments import Instruments
-from harness.running.memory import PeakMemory, memory_errors
-from harness.running.modelling import device_model, power_model
-from harness.running.phases import Label, PhaseLog
 from harness.running.recorder import CellRecorder
 from harness.running.session import prepare_torch
 from harness.running.target import Target, confine, describe_host
-from harness.schema import TRACE
-from harness.settings import federation
-from models.losses import named
-from models.network import Architecture, MultiTaskNet, build
-from models.registry import architecture
+from harness.workloads.multitask.data.catalogue import SCENES
+from harness.workloads.multitask.data.dataset import open_data_set
+from harness.workloads.multitask.data.store import Store
+from harness.workloads.multitask.planning.modelling import device_model, power_model
+from harness.workloads.multitask.settings import federation
+from models.multitask.losses import named
+from models.multitask.network import Architecture, MultiTaskNet, build
+from models.multitask.registry import architecture
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,15 @@ from typing import IO, Protocol
 
 from torch import Tensor
 
-from harness.errors import RefusedError
-from harness.federated.client import ClientResult
+from harness.core.errors import RefusedError
 from harness.federated.job import Checkpoint
 from harness.federated.trainers import RoundRequest, Update, on_processor
-from harness.fleet.plain import plain_request, plain_tensors, read_result, read_tensors
+from harness.fleet.codec import plain_request, plain_tensors, read_result, read_tensors
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import PROTOCOL, Frame
 from harness.running.limits import BudgetReachedError
-from models.network import MultiTaskNet
+from harness.workloads.multitask.training.client import ClientResult
+from models.multitask.network import MultiTaskNet
 
 TRIES = 3
 """How often a round is tried that nobody takes part in."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
-from harness.errors import FleetError, HarnessError, raise_all
+from harness.core.errors import FleetError, HarnessError, raise_all
 from harness.federated.trainers import RoundRequest, Trainers
 from harness.fleet.clock import ClockBounds
 from harness.fleet.exchange import FleetTrainers
@@ -23,8 +23,8 @@ from harness.fleet.roster import (
 )
 from harness.fleet.transport import Arrival, Transport
 from harness.fleet.wire import Frame
-from harness.running.elsewhere import Elsewhere
 from harness.running.recorder import CellRecorder
+from harness.running.remote_clients import Elsewhere
 
 HELLO_S = 60.0
 """Longest wait for a device to say who it is."""

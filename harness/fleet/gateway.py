@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import FleetError, UsageError
-from harness.fleet.courier_link import CourierLink
+from harness.core.errors import FleetError, UsageError
 from harness.fleet.keys import SERVER, ServerKeys
 from harness.fleet.programs import Programs, SuperLink, Tls
+from harness.fleet.relay_link import CourierLink
 
 if TYPE_CHECKING:
     from harness.fleet.commands.server import Wishes
@@ -85,7 +85,7 @@ class Gateway:
         words = [
             sys.executable,
             "-m",
-            "harness.fleet.front_door",
+            "harness.fleet.reverse_proxy",
             "--host",
             wishes.host,
             "--port",

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from devices.energy import Reading
+from harness.core.schema import COST_PHASES, TRACE
 from harness.federated.work import Work
-from harness.fleet.plain import read_reading
+from harness.fleet.codec import read_reading
 from harness.fleet.roster import Card
-from harness.run_folder.plain import read_segment
-from harness.running.accounting import Bill, Figures
-from harness.running.elsewhere import Elsewhere
-from harness.running.phases import Segment
-from harness.schema import COST_PHASES, TRACE
+from harness.measurement.cost import Bill, Figures
+from harness.measurement.phases import Segment
+from harness.run_folder.codec import read_segment
+from harness.running.remote_clients import Elsewhere
 
 KEY = "devices"
 """The place of what devices reported in a line of a cell's journal."""

@@ -21,7 +21,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-from harness.errors import FleetError
+from harness.core.errors import FleetError
 
 FLOWER = ((1, 41), (1, 43))
 """Releases of flwr from the first to below the second."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.errors import FleetError, HarnessError
+from harness.core.errors import FleetError, HarnessError
 from harness.fleet.clock import ClockBounds
 
 

@@ -7,8 +7,8 @@ import platform
 import numpy as np
 import torch
 
+from harness.core.schema import SCHEMA_VERSION
 from harness.run_folder.environment import source_version
-from harness.schema import SCHEMA_VERSION
 
 
 def versions() -> dict[str, object]:

@@ -20,8 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.cli.options import Parser, report
 from harness.config import RunConfig, parse_seeds
-from harness.errors import HarnessError, UsageError
+from harness.core.errors import HarnessError, UsageError
 from harness.fleet.wire import (
     MOST_BODY_BYTES,
     Frame,
@@ -30,15 +31,14 @@ from harness.fleet.wire import (
     receive_frame,
     send_frame,
 )
-from harness.options import Parser, report
+from harness.measurement.instruments import instruments
+from harness.measurement.phases import Label, PhaseLog
 from harness.running.accelerator import settled_clock
-from harness.running.instruments import instruments
-from harness.running.phases import Label, PhaseLog
 from harness.running.target import resolve_target
 
 if TYPE_CHECKING:
     from harness.fleet.device import Device
-    from harness.fleet.diary import Diary
+    from harness.fleet.outbox import Diary
 
 FAREWELL_S = 30.0
 """Longest time that a courier is waited for after it has its answer."""
@@ -95,7 +95,7 @@ def _serve(options: argparse.Namespace, began_s: float) -> int:
     log = PhaseLog(settled_clock(target.accelerator))
     with instruments(target, options.rate_hz, log) as meter:
         from harness.fleet.device import Device, Post  # noqa: PLC0415 - imports torch
-        from harness.fleet.diary import Diary  # noqa: PLC0415
+        from harness.fleet.outbox import Diary  # noqa: PLC0415
 
         diary = Diary(began_s)
         name = options.name or f"{target.profile.name}-{options.partition}"

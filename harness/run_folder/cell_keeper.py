@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.errors import DamagedRunError
+from harness.core.errors import DamagedRunError
 from harness.federated.job import Checkpoint, Job
 from harness.federated.keeping import JobState
+from harness.measurement.phases import PhaseLog, Segment
 from harness.run_folder.checkpoints import FRESH, CellCheckpoints, Saved
-from harness.run_folder.plain import (
+from harness.run_folder.codec import (
     plain_affinity,
     plain_job,
     plain_segment,
@@ -17,7 +18,6 @@ from harness.run_folder.plain import (
     read_affinity,
     read_value,
 )
-from harness.running.phases import PhaseLog, Segment
 from harness.running.recorder import CellRecorder, Value
 from harness.running.sharing import Loan
 

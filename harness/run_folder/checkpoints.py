@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import DamagedRunError
+from harness.core.errors import DamagedRunError
 from harness.run_folder.results import append_durably, json_text, storage_errors, write_atomically
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 from harness.config import RunConfig
-from harness.errors import DiskFullError
-from harness.running.plan import cell_setting, planned_jobs
-from models.network import Architecture, build
+from harness.core.errors import DiskFullError
+from harness.workloads.multitask.planning.plan import cell_setting, planned_jobs
+from models.multitask.network import Architecture, build
 
 SAMPLE_BYTES = 32
 RAILS = 4

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from harness.config import RunConfig
-from harness.data.store import Store
+from harness.core.schema import SCHEMA_VERSION
 from harness.run_folder.environment import power_mode, source_version
 from harness.running.target import Target, describe_host
-from harness.schema import SCHEMA_VERSION
+from harness.workloads.multitask.data.store import Store
 
 
 def identity(

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.errors import BusyError
+from harness.core.errors import BusyError
 from harness.run_folder.results import storage_errors
 
 NAME = "lock"

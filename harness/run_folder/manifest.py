@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from harness.methods.registry import MERGE_ROUNDS, METHODS
+from harness.measurement.cost import Accountant
 from harness.run_folder.environment import command_line, environment
 from harness.running.accelerator import describe_accelerator
-from harness.running.accounting import Accountant
 from harness.running.cell import Bench
 from harness.running.target import Target
+from harness.workloads.multitask.methods.registry import MERGE_ROUNDS, METHODS
 
 
 def describe_run(bench: Bench) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from typing import Any
 
 from devices.energy import Reading, energy
 from devices.stream import StreamSet
+from harness.measurement.conditions import Look
+from harness.measurement.cost import Accountant
+from harness.measurement.phases import Segment
 from harness.run_folder.checkpoints import CellCheckpoints, Saved
-from harness.run_folder.plain import read_segment
-from harness.run_folder.sittings import Sitting, last_sample_s
-from harness.running.accounting import Accountant
-from harness.running.conditions import Look
+from harness.run_folder.codec import read_segment
+from harness.run_folder.sessions import Sitting, last_sample_s
 from harness.running.parts import Part
-from harness.running.phases import Segment
 
 
 @dataclass(frozen=True)

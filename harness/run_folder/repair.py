@@ -13,10 +13,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DamagedRunError
+from harness.core.errors import DamagedRunError
+from harness.core.schema import CELLS, DEVICES, METRICS, PHASE_ROWS, Column
 from harness.run_folder.checkpoints import SUFFIX, CellCheckpoints
 from harness.run_folder.results import storage_errors, write_atomically
-from harness.schema import CELLS, DEVICES, METRICS, PHASE_ROWS, Column
 
 RESTORE = "Restore the file from a copy, or start anew with --fresh."
 FINISHED = ("done", "failed")

@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from harness.data.files import sync_folder
-from harness.errors import DiskFullError, StorageError
-from harness.schema import CELLS, METRICS, PHASE_ROWS, Column
+from harness.core.errors import DiskFullError, StorageError
+from harness.core.schema import CELLS, METRICS, PHASE_ROWS, Column
+from harness.workloads.multitask.data.files import sync_folder
 
 Row = Mapping[str, object]
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from harness.errors import ConfigChangedError, DamagedRunError
+from harness.core.errors import ConfigChangedError, DamagedRunError
+from harness.core.schema import SCHEMA_VERSION
 from harness.run_folder.lock import NAME as LOCK
 from harness.run_folder.lock import busy, folder_lock, is_running, run_lock
 from harness.run_folder.results import RunFolder
-from harness.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from harness.running.step_choice import StepChoice
+    from harness.workloads.multitask.planning.step_choice import StepChoice
 
 Manifest = Mapping[str, Any]
 

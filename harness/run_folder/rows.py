@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.config import RunConfig
+from harness.core.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, SHARED, TASK_MEASURES, UNSEEN
 from harness.federated.work import ENCODER, Work
+from harness.measurement.conditions import Look
+from harness.measurement.cost import Figures
 from harness.run_folder.results import csv_text
-from harness.running.accounting import Figures
 from harness.running.cell import Bench, CellResult
-from harness.running.conditions import Look
 from harness.running.recorder import Value
 from harness.running.sharing import shared_jobs
-from harness.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, SHARED, TASK_MEASURES, UNSEEN
-from models.measures import BY_NAME
+from models.multitask.measures import BY_NAME
 
 
 def cell_row(bench: Bench, run_id: str, result: CellResult) -> dict[str, object]:

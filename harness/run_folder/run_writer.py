@@ -8,6 +8,9 @@ from typing import Any
 
 import safetensors.torch
 
+from harness.core.schema import CELLS, CONDITIONS, DEVICES, METRICS, PHASE_ROWS, REFERENCE, TRACE
+from harness.measurement.idle import IdlePower, net_energy
+from harness.measurement.instruments import trace_rows
 from harness.run_folder.recovery import CellPast, lost_rows
 from harness.run_folder.results import RunFolder, csv_text
 from harness.run_folder.rows import (
@@ -20,12 +23,9 @@ from harness.run_folder.rows import (
     phase_rows,
     standing,
 )
-from harness.run_folder.sittings import Sitting, now_s
+from harness.run_folder.sessions import Sitting, now_s
 from harness.running.cell import Bench, Cell, CellResult
-from harness.running.idle import IdlePower, net_energy
-from harness.running.instruments import trace_rows
 from harness.running.parts import Part
-from harness.schema import CELLS, CONDITIONS, DEVICES, METRICS, PHASE_ROWS, REFERENCE, TRACE
 
 Row = dict[str, object]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from devices.profile import Profile
-from harness.errors import DeviceMissingError, UsageError
+from harness.core.errors import DeviceMissingError, UsageError
 
 if TYPE_CHECKING:
     import torch

@@ -8,33 +8,33 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.config import RunConfig
-from harness.data.store import Store
-from harness.errors import DamagedRunError, HarnessError, StorageError
+from harness.core.errors import DamagedRunError, HarnessError, StorageError
 from harness.federated.job import Engine, Job, Outcome
 from harness.federated.keeping import JobState, Keeper
 from harness.federated.local import LocalEngine
-from harness.methods.cost import Calibration
-from harness.methods.registry import MethodSpec
-from harness.methods.schedule import Served, carry_out
+from harness.measurement.conditions import RESUMED, Conditions, Look
+from harness.measurement.cost import Accountant, Bill, bill
+from harness.measurement.instruments import Instruments
+from harness.measurement.memory import PeakMemory, memory_errors
+from harness.measurement.phases import PhaseLog
 from harness.run_folder.cell_keeper import CellKeeper
 from harness.run_folder.checkpoints import CellCheckpoints
 from harness.run_folder.recovery import CellPast
-from harness.running.accounting import Accountant, Bill, bill
 from harness.running.allocator import give_back
-from harness.running.conditions import RESUMED, Conditions, Look
-from harness.running.elsewhere import Devices, Elsewhere, with_devices
-from harness.running.instruments import Instruments
 from harness.running.limits import BudgetReachedError
-from harness.running.memory import PeakMemory, memory_errors
 from harness.running.parts import Part, whole_bill
-from harness.running.phases import PhaseLog
-from harness.running.plan import cell_setting
 from harness.running.recorder import CellRecorder, Progress
+from harness.running.remote_clients import Devices, Elsewhere, with_devices
 from harness.running.sharing import Finished, JobLibrary, Loan
-from harness.running.step_choice import StepChoice
 from harness.running.target import Target
-from harness.settings import federation
-from models.network import Architecture
+from harness.workloads.multitask.data.store import Store
+from harness.workloads.multitask.methods.cost import Calibration
+from harness.workloads.multitask.methods.registry import MethodSpec
+from harness.workloads.multitask.methods.schedule import Served, carry_out
+from harness.workloads.multitask.planning.plan import cell_setting
+from harness.workloads.multitask.planning.step_choice import StepChoice
+from harness.workloads.multitask.settings import federation
+from models.multitask.network import Architecture
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from devices.stream import StreamSet
 from harness.federated.work import Work
-from harness.running.accounting import Bill, Figures, bill
+from harness.measurement.cost import Bill, Figures, bill
 
 
 @dataclass(frozen=True)

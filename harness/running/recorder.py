@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from harness.errors import DivergedError
+from harness.core.errors import DivergedError
 from harness.federated.job import Job
 from harness.federated.work import Work
-from harness.running.phases import Label, PhaseLog
+from harness.measurement.phases import Label, PhaseLog
 
 
 @dataclass(frozen=True)

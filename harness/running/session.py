@@ -16,14 +16,17 @@ import torch
 
 from devices.host import read_state
 from harness.config import RunConfig
-from harness.data.catalogue import SCENES
-from harness.data.dataset import open_data_set
-from harness.data.store import Store
-from harness.errors import DamagedRunError, DataError, DivergedError, HarnessError
-from harness.federated.constants import constant_predictor_losses
+from harness.core.errors import DamagedRunError, DataError, DivergedError, HarnessError
+from harness.core.schema import REFERENCE
 from harness.federated.job import Job
 from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
+from harness.measurement.conditions import WARM_START
+from harness.measurement.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
+from harness.measurement.cost import Accountant
+from harness.measurement.idle import IdlePower, read_idle
+from harness.measurement.instruments import instruments
+from harness.measurement.phases import Label, PhaseLog
 from harness.run_folder.checkpoints import SUFFIX, CellCheckpoints
 from harness.run_folder.identity import identity
 from harness.run_folder.manifest import describe_run, recorded_constants
@@ -31,7 +34,7 @@ from harness.run_folder.recovery import RunPast
 from harness.run_folder.repair import RESTORE, read_events, repair_tables
 from harness.run_folder.resume import Claim, Start, claim, read_manifest
 from harness.run_folder.run_writer import RunWriter
-from harness.run_folder.sittings import (
+from harness.run_folder.sessions import (
     SAMPLES,
     Sitting,
     next_sitting,
@@ -40,26 +43,23 @@ from harness.run_folder.sittings import (
     this_boot,
 )
 from harness.running.accelerator import CPU, prepare, settled_clock
-from harness.running.accounting import Accountant
 from harness.running.allocator import keep_freed_memory
 from harness.running.cell import Bench, Cell, CellRecord, CellResult, run_cell
-from harness.running.conditions import WARM_START
-from harness.running.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
-from harness.running.elsewhere import Devices
-from harness.running.idle import IdlePower, read_idle
-from harness.running.instruments import instruments
 from harness.running.limits import Budget, BudgetReachedError, Limits, Spent
-from harness.running.modelling import device_model, power_model
 from harness.running.order import ordered
-from harness.running.phases import Label, PhaseLog
-from harness.running.plan import calibrate
 from harness.running.recorder import Progress
+from harness.running.remote_clients import Devices
 from harness.running.sharing import JobLibrary
-from harness.running.step_choice import choose_step, recorded_choice
 from harness.running.target import Target, confine
-from harness.schema import REFERENCE
-from harness.settings import federation, task_loss
-from models.network import Architecture
+from harness.workloads.multitask.data.catalogue import SCENES
+from harness.workloads.multitask.data.dataset import open_data_set
+from harness.workloads.multitask.data.store import Store
+from harness.workloads.multitask.planning.modelling import device_model, power_model
+from harness.workloads.multitask.planning.plan import calibrate
+from harness.workloads.multitask.planning.step_choice import choose_step, recorded_choice
+from harness.workloads.multitask.settings import federation, task_loss
+from harness.workloads.multitask.training.constants import constant_predictor_losses
+from models.multitask.network import Architecture
 
 
 class DataScreen(Protocol):

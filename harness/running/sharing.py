@@ -20,7 +20,7 @@ from harness.running.parts import Part
 from harness.running.recorder import Value
 
 if TYPE_CHECKING:
-    from harness.running.accounting import Figures
+    from harness.measurement.cost import Figures
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from devices.host import Host, detect
 from devices.meters.registry import METERS, MeterChoice, MeterSpec, choose_meter, try_meter
 from devices.profile import Profile, find_profile, load_profiles, matches
 from harness.config import RunConfig
-from harness.errors import (
+from harness.core.errors import (
     DeviceMissingError,
     HarnessError,
     MeterMissingError,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from analysis.report import write_report
-from harness.schema import CELLS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE
+from harness.core.schema import CELLS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE
 
 TASKS = "sdnkt"
 ROUNDS = 8

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.loading import load_run
 from analysis.showing import shown
-from harness.schema import CELLS, FILES
+from harness.core.schema import CELLS, FILES
 
 PAGE = Path(__file__).parents[2] / "docs" / "analysis.md"
 

@@ -16,7 +16,7 @@ from analysis.errors import AnalysisError
 from analysis.figures import affinity, breakdown, loss_curves, pareto, power, power_data
 from analysis.figures.drawing import NotDrawn
 from analysis.loading import load_run
-from analysis.looks import METHOD_COLOURS, method_look
+from analysis.method_styles import METHOD_COLOURS, method_look
 from analysis.style import even_columns, scaled_unit, spans_decade, wrap_note
 from analysis.venues import VENUE_WIDTHS_IN, venue_width_in
 
@@ -250,7 +250,9 @@ def test_known_methods_look_different_from_each_other():
 
 def test_an_unknown_method_looks_alike_in_every_process():
     """The look comes from the name, not from Python's salted hash."""
-    code = "from analysis.looks import method_look; print(method_look('brand-new:alpha=0.3'))"
+    code = (
+        "from analysis.method_styles import method_look; print(method_look('brand-new:alpha=0.3'))"
+    )
     texts = {
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True,

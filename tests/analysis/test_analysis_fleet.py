@@ -10,7 +10,7 @@ from analysis.figures.drawing import NotDrawn
 from analysis.loading import load_run
 from analysis.report import write_report
 from analysis.tables.fleet import device_sums, fleet_table
-from harness.schema import DEVICES
+from harness.core.schema import DEVICES
 
 from .conftest import write_csv
 

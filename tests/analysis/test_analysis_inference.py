@@ -18,7 +18,7 @@ from analysis.numbers import Value
 from analysis.pooling import pool
 from analysis.report import write_report
 from analysis.tables.inference import inference_tables
-from harness.schema import INFERENCE, INFERENCE_METRICS
+from harness.core.schema import INFERENCE, INFERENCE_METRICS
 from tests.analysis.conftest import TASKS, cell_name, write_csv
 
 JOULES = {"independent": 0.020, "all-in-one": 0.008, "mas:splits=2": 0.010}

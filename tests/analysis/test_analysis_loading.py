@@ -15,7 +15,7 @@ from analysis.errors import AnalysisError
 from analysis.loading import load_run, load_runs
 from analysis.reading import read_table
 from analysis.tables.main import main_table
-from harness.schema import CELLS, METRICS, OLDEST_SCHEMA_VERSION, PHASE_ROWS
+from harness.core.schema import CELLS, METRICS, OLDEST_SCHEMA_VERSION, PHASE_ROWS
 
 
 def edit(path, old, new):

@@ -25,10 +25,10 @@ from analysis.figures import (
 )
 from analysis.figures.drawing import NotDrawn
 from analysis.loading import load_run
-from analysis.looks import method_look
+from analysis.method_styles import method_look
 from analysis.style import figure_style, new_figure
-from harness.methods.registry import METHODS
-from harness.schema import AFFINITY_ROUNDS
+from harness.core.schema import AFFINITY_ROUNDS
+from harness.workloads.multitask.methods.registry import METHODS
 
 from .conftest import write_csv
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import power, power_data
 from analysis.loading import load_run
-from harness.schema import CONDITIONS, TRACE
+from harness.core.schema import CONDITIONS, TRACE
 
 from .conftest import MERGE_ROUNDS, ROUNDS, write_csv
 

@@ -19,21 +19,21 @@ import numpy as np
 import torch
 
 from harness.config import RunConfig, make_config
-from harness.data.dataset import default_cache, ensure_scenes
-from harness.federated import client as client_module
-from harness.federated.affinity import Matrix
-from harness.federated.affinity_measure import LookAhead, MeasuredStep, affinity
-from harness.federated.batches import Source
 from harness.federated.job import Job
 from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
-from harness.methods.split import best_split
-from harness.methods.split_analysis import rank_correlation
-from harness.running.plan import random_batch
-from harness.settings import federation
-from models.network import build
-from models.registry import architecture
-from models.step import accumulate_gradients
+from harness.workloads.multitask.affinity.matrix import Matrix
+from harness.workloads.multitask.affinity.measure import LookAhead, MeasuredStep, affinity
+from harness.workloads.multitask.data.dataset import default_cache, ensure_scenes
+from harness.workloads.multitask.methods.split import best_split
+from harness.workloads.multitask.methods.split_analysis import rank_correlation
+from harness.workloads.multitask.planning.plan import random_batch
+from harness.workloads.multitask.settings import federation
+from harness.workloads.multitask.training import client as client_module
+from harness.workloads.multitask.training.batches import Source
+from models.multitask.network import build
+from models.multitask.registry import architecture
+from models.multitask.step import accumulate_gradients
 
 PAIRS = 60
 TASK_SETS = ("sdnkt", "sdnkterca")

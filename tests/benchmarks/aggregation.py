@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from harness.federated.server import FederatedAverage
-from models.network import build
-from models.registry import architecture
+from models.multitask.network import build
+from models.multitask.registry import architecture
 from tests.benchmarks.load import seconds, use_all_cores
 from tests.benchmarks.table import head, row, spread
 

@@ -12,20 +12,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from harness.data.config import ScenesConfig
-from harness.data.dataset import ensure_scenes
-from harness.data.manifest import Manifest, ShardEntry
-from harness.data.picture_files import RGB8
-from harness.data.scenes.building import building_views
-from harness.data.sources.taskonomy.layout import View
-from harness.data.sources.taskonomy.reading import Reader, Where, files_of
-from harness.data.split import SPLITS, shard_name
-from harness.data.store import Store, open_store
-from harness.data.verify import verify
-from harness.federated.batches import ClientBatches
-from models.network import build
-from models.registry import architecture
-from models.step import accumulate_gradients
+from harness.workloads.multitask.data.config import ScenesConfig
+from harness.workloads.multitask.data.dataset import ensure_scenes
+from harness.workloads.multitask.data.manifest import Manifest, ShardEntry
+from harness.workloads.multitask.data.picture_files import RGB8
+from harness.workloads.multitask.data.scenes.building import building_views
+from harness.workloads.multitask.data.sources.taskonomy.layout import View
+from harness.workloads.multitask.data.sources.taskonomy.reading import Reader, Where, files_of
+from harness.workloads.multitask.data.split import SPLITS, shard_name
+from harness.workloads.multitask.data.store import Store, open_store
+from harness.workloads.multitask.data.verify import verify
+from harness.workloads.multitask.training.batches import ClientBatches
+from models.multitask.network import build
+from models.multitask.registry import architecture
+from models.multitask.step import accumulate_gradients
 from tests.benchmarks.table import head, row, spread
 
 REPEATS = 15

@@ -17,20 +17,20 @@ import torch
 from numpy.typing import NDArray
 
 from harness.config import RunConfig
-from harness.data.split import Split
-from harness.federated.batches import Batch, ClientBatches, Source
 from harness.federated.job import Checkpoint, Job
 from harness.federated.local import LocalEngine
 from harness.federated.random_streams import random_stream
 from harness.federated.trainers import LocalTrainers, RoundRequest, Trainers, Update
-from harness.running.phases import PhaseLog
+from harness.measurement.phases import PhaseLog
 from harness.running.recorder import CellRecorder
-from harness.settings import federation, task_loss
+from harness.workloads.multitask.data.split import Split
+from harness.workloads.multitask.settings import federation, task_loss
+from harness.workloads.multitask.training.batches import Batch, ClientBatches, Source
 from models.execution import PLAIN
-from models.network import MultiTaskNet, build
+from models.multitask.network import MultiTaskNet, build
+from models.multitask.registry import architecture
+from models.multitask.step import accumulate_gradients
 from models.optimizer import descent
-from models.registry import architecture
-from models.step import accumulate_gradients
 from tests.benchmarks.load import default_store, use_all_cores
 from tests.benchmarks.table import head, row, spread
 

@@ -24,17 +24,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness.config import RunConfig
-from harness.federated.client import LocalTraining
 from harness.federated.job import Checkpoint
 from harness.federated.server import FederatedAverage
 from harness.federated.trainers import RoundRequest
 from harness.fleet.fleet import Fleet, Plan
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import Frame, connect, receive_frame, send_frame
-from harness.running.phases import PhaseLog
+from harness.measurement.phases import PhaseLog
 from harness.running.recorder import CellRecorder
-from models.network import build
-from models.registry import architecture
+from harness.workloads.multitask.training.client import LocalTraining
+from models.multitask.network import build
+from models.multitask.registry import architecture
 from tests.benchmarks.table import head, row
 
 COUNTS = (1, 10, 25, 50, 100, 200)

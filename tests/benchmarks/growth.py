@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.config import RunConfig
-from harness.data.manifest import Manifest, ShardEntry
-from harness.data.split import SPLITS, shard_name
-from harness.data.store import Store, open_store
 from harness.federated.job import Job
 from harness.federated.local import LocalEngine
-from harness.running.phases import PhaseLog
+from harness.measurement.phases import PhaseLog
 from harness.running.recorder import CellRecorder
-from harness.settings import federation
-from models.registry import architecture
+from harness.workloads.multitask.data.manifest import Manifest, ShardEntry
+from harness.workloads.multitask.data.split import SPLITS, shard_name
+from harness.workloads.multitask.data.store import Store, open_store
+from harness.workloads.multitask.settings import federation
+from models.multitask.registry import architecture
 from tests.benchmarks.data import resident_mb
 from tests.benchmarks.load import default_store, seconds, use_all_cores
 from tests.benchmarks.rig import REPOSITORY
@@ -36,13 +36,13 @@ begun_s = time.perf_counter()
 import torch
 torch_s = time.perf_counter() - begun_s
 import os, runpy
-import harness.screen
+import harness.cli.screen
 
 def started(*_):
     print("start_s", time.perf_counter() - begun_s - torch_s, flush=True)
     os._exit(0)
 
-harness.screen.RunScreen.cell_started = started
+harness.cli.screen.RunScreen.cell_started = started
 runpy.run_module("harness.run", run_name="__main__")
 """
 

@@ -9,14 +9,14 @@ from collections.abc import Callable
 import torch
 
 from harness.config import RunConfig
-from harness.data.dataset import open_data_set
-from harness.data.store import Store
 from harness.running.accelerator import CPU, torch_device
-from harness.running.plan import random_batch
 from harness.running.session import prepare_torch
-from models.network import build
-from models.registry import architecture
-from models.step import accumulate_gradients
+from harness.workloads.multitask.data.dataset import open_data_set
+from harness.workloads.multitask.data.store import Store
+from harness.workloads.multitask.planning.plan import random_batch
+from models.multitask.network import build
+from models.multitask.registry import architecture
+from models.multitask.step import accumulate_gradients
 
 
 def training_step(accelerator: str = CPU) -> Callable[[], None]:

@@ -22,17 +22,17 @@ from unittest.mock import patch
 
 from rich.console import Console
 
+from harness.cli.screen import RunScreen
 from harness.config import RunConfig, make_config
+from harness.measurement.phases import PhaseLog
 from harness.run_folder.cell_keeper import CellKeeper
 from harness.run_folder.checkpoints import CellCheckpoints
 from harness.run_folder.resume import Start
 from harness.run_folder.run_writer import RunWriter
 from harness.running import session
 from harness.running.limits import Limits
-from harness.running.phases import PhaseLog
 from harness.running.target import resolve_target
-from harness.screen import RunScreen
-from models.registry import architecture
+from models.multitask.registry import architecture
 
 GOAL = 0.02
 KEEPING = (

@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 import torch
 
-from harness.running.plan import random_batch
-from models.losses import task_loss
-from models.network import MultiTaskNet, build
-from models.registry import architecture
-from models.step import accumulate_gradients
-from models.tasks import TASKS
+from harness.workloads.multitask.planning.plan import random_batch
+from models.multitask.losses import task_loss
+from models.multitask.network import MultiTaskNet, build
+from models.multitask.registry import architecture
+from models.multitask.step import accumulate_gradients
+from models.multitask.tasks import TASKS
 from tests.benchmarks.load import use_all_cores
 
 REPEATS = 100

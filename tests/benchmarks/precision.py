@@ -16,9 +16,9 @@ from harness.config import RunConfig, make_config, parse_seeds
 from harness.federated.job import Job
 from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
-from harness.settings import federation
+from harness.workloads.multitask.settings import federation
 from models.execution import PLAIN, Execution, parse_execution
-from models.registry import architecture
+from models.multitask.registry import architecture
 from tests.benchmarks.load import default_store, use_all_cores
 from tests.benchmarks.table import head, row
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.schema import CELLS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE, Column
+from harness.core.schema import CELLS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE, Column
 
 TASKS = "sdnkt"
 ROUNDS = 14

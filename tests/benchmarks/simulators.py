@@ -19,19 +19,19 @@ import torch
 from torch import Tensor
 
 from harness.config import RunConfig
-from harness.federated.batches import ClientBatches
 from harness.federated.job import Job
 from harness.federated.local import LocalEngine
 from harness.federated.random_streams import random_stream
-from harness.running.phases import PhaseLog
+from harness.measurement.phases import PhaseLog
 from harness.running.recorder import CellRecorder
 from harness.running.session import prepare_torch
-from harness.settings import federation, task_loss
+from harness.workloads.multitask.settings import federation, task_loss
+from harness.workloads.multitask.training.batches import ClientBatches
 from models.execution import PLAIN
-from models.network import MultiTaskNet, build
+from models.multitask.network import MultiTaskNet, build
+from models.multitask.registry import architecture
+from models.multitask.step import accumulate_gradients
 from models.optimizer import descent
-from models.registry import architecture
-from models.step import accumulate_gradients
 from tests.benchmarks.load import default_store
 
 CONFIG = RunConfig()

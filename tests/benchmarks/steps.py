@@ -17,12 +17,12 @@ from statistics import median
 import torch
 
 from harness.config import RunConfig, make_config
-from harness.running.plan import build_for, random_batch, random_step
-from harness.running.step_choice import calibrate_step
-from harness.running.step_timing import bf16_supported
 from harness.running.target import resolve_target
+from harness.workloads.multitask.planning.plan import build_for, random_batch, random_step
+from harness.workloads.multitask.planning.step_choice import calibrate_step
+from harness.workloads.multitask.planning.step_timing import bf16_supported
 from models.execution import PLAIN, Execution, parse_execution
-from models.registry import architecture
+from models.multitask.registry import architecture
 from tests.benchmarks.load import seconds, use_all_cores
 from tests.benchmarks.rig import REPOSITORY
 from tests.benchmarks.table import head, row, spread

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from torch import nn
 
-from harness.federated.client import LocalTraining
 from harness.federated.local import Federation
-from models.network import Architecture
+from harness.workloads.multitask.training.client import LocalTraining
+from models.multitask.network import Architecture
 
 CHANNELS = {"rgb": (3,), "s": (), "d": (), "n": (3,), "k": (), "t": ()}
 

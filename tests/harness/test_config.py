@@ -5,9 +5,9 @@ from dataclasses import fields
 
 import pytest
 
+from harness.cli.options import Parser, add_config_options, config_from, option_name, read_options
 from harness.config import QUICK, RunConfig, make_config, parse_seeds, read_file
-from harness.errors import HarnessError, UsageError
-from harness.options import Parser, add_config_options, config_from, option_name, read_options
+from harness.core.errors import HarnessError, UsageError
 
 OTHER = {
     "device": "raspberry-pi-4", "meter": "none", "methods": "all-in-one", "tasks": "sd",
@@ -35,7 +35,7 @@ def test_every_option_changes_the_configuration(field) -> None:
     if isinstance(field.default, bool):
         words = [option_name(field)]
     elif field.name == "data":
-        pytest.skip("another value needs a store: tests/harness/data/test_data_catalogue.py")
+        pytest.skip("another value needs a store: test_data_catalogue.py of the workload multitask")
     else:
         words = [option_name(field), OTHER[field.name]]
     plain, changed = RunConfig(), _config(*words)

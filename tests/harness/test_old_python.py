@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.python_version import NEEDED, refuse_old_python
+from harness.core.python_version import NEEDED, refuse_old_python
 
 REPOSITORY = Path(__file__).parents[2]
 FIRST_FILES = ("__init__.py", "python_version.py", "run.py", "doctor.py", "list.py", "split.py")

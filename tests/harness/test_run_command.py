@@ -394,7 +394,7 @@ def test_a_meter_that_dies_fails_cells_that_require_it(place) -> None:
 def test_help_and_errors_need_neither_torch_nor_numpy(tmp_path) -> None:
     """--help and a wrong option answer without the heavy packages being imported."""
     code = (
-        "import sys; from harness.commands.run import main\n"
+        "import sys; from harness.cli.run import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "main(['--tasks', 'xyz'])\n"

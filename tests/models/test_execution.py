@@ -7,15 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from harness.federated.local_rule import Balanced, GradNorm, ProjectedGradients, Proximal
-from harness.federated.steps import training_step
-from harness.running.plan import random_batch
+from harness.workloads.multitask.planning.plan import random_batch
+from harness.workloads.multitask.training.local_rule import (
+    Balanced,
+    GradNorm,
+    ProjectedGradients,
+    Proximal,
+)
+from harness.workloads.multitask.training.steps import training_step
 from models.execution import CHOICES, PLAIN, Execution, parse_execution
-from models.losses import task_loss
-from models.network import build
+from models.multitask.losses import task_loss
+from models.multitask.network import build
+from models.multitask.registry import architecture
+from models.multitask.step import accumulate_gradients
 from models.optimizer import descent
-from models.registry import architecture
-from models.step import accumulate_gradients
 
 BF16 = Execution("bf16")
 ALL = [Execution(*words) for words in product(*CHOICES.values())]

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from models.execution import CHOICES, parse_execution
-from models.network import MultiTaskNet, build
+from models.multitask.network import MultiTaskNet, build
+from models.multitask.registry import architecture
 from models.optimizer import descent
-from models.registry import architecture
 
 
 def net() -> MultiTaskNet:

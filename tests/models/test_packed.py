@@ -8,9 +8,9 @@ import torch
 
 from harness.federated.server import FederatedAverage
 from models.execution import parse_execution
-from models.network import MultiTaskNet, build
+from models.multitask.network import MultiTaskNet, build
+from models.multitask.registry import architecture
 from models.packed import Packed, pack
-from models.registry import architecture
 
 
 def _net(seed: int = 0) -> MultiTaskNet:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import harness.errors
+import harness.core.errors
 from analysis.errors import CODES
-from harness.commands import check, compare, doctor, infer, pack, run, split
-from harness.commands import list as listing
-from harness.errors import (
+from harness.cli import check, compare, doctor, pack, run
+from harness.cli import list as listing
+from harness.cli.options import Parser, run_command
+from harness.core.errors import (
     HarnessError,
     MeterMissingError,
     SeveralProblems,
@@ -20,9 +21,9 @@ from harness.errors import (
     catalogue,
     unknown,
 )
+from harness.core.schema import SCHEMA_VERSION
 from harness.evidence.stability import FLAGS
-from harness.options import Parser, run_command
-from harness.schema import SCHEMA_VERSION
+from harness.workloads.multitask.commands import infer, split
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "runs" / "schema1"
 COMMANDS = {
@@ -37,7 +38,7 @@ def classes(top: type[HarnessError]) -> set[type[HarnessError]]:
 
 def test_every_class_has_a_documented_status_a_word_and_a_meaning() -> None:
     """Statuses are those that the module's own text lists; words for programs are unique."""
-    documented = harness.errors.__doc__ or ""
+    documented = harness.core.errors.__doc__ or ""
     found = [c for c in classes(HarnessError) if c.__module__.startswith("harness")]
     assert len(found) > 10
     words = [c.code for c in found]
@@ -118,7 +119,13 @@ def _change(folder: Path, **values: object) -> None:
         ("run", "--devise auto", 2, "unknown option", "Did you mean '--device'"),
         ("run", "--meter rappl", 2, "unknown meter", "Did you mean 'rapl'"),
         ("run", "--require-device --device raspberry-pi-zero-2", 3, "is not a", "Run on that"),
-        ("run", "--data taskonomy --cache {at}", 2, "has not been imported", "harness.data import"),
+        (
+            "run",
+            "--data taskonomy --cache {at}",
+            2,
+            "has not been imported",
+            "harness.data import",
+        ),
         ("run", "--resume {at}/none", 7, "is no run", "harness.list runs"),
         ("run", "--require-meter --meter none", 3, "cannot be measured", "Leave out"),
         ("list", "runs --out {at}/none", 2, "there is no folder", "--out DIR"),

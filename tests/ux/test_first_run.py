@@ -2,7 +2,7 @@
 
 import json
 
-from harness.commands.check import main as check
+from harness.cli.check import main as check
 from harness.evidence.private import rules, veil
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.check import main as check
-from harness.commands.infer import main as infer
+from harness.cli.check import main as check
+from harness.workloads.multitask.commands.infer import main as infer
 from tests.ux.conftest import environment
 from tests.ux.test_plain_output import CONTROL, long_lines
 
@@ -190,7 +190,9 @@ def test_weights_of_another_version_fail_alone(
     deployed, first_run, tmp_path, capsys, monkeypatch
 ) -> None:
     """MAS holds weights of another network; the cell fails, those of independent go on."""
-    monkeypatch.setattr("harness.inference.measuring.peak_memory", lambda _: None)  # to save time
+    monkeypatch.setattr(
+        "harness.workloads.multitask.inference.measuring.peak_memory", lambda _: None
+    )  # to save time
     folder, words = again(deployed, first_run, tmp_path, "--fresh", "--precisions", "fp32")
     words[words.index("--methods") + 1] = "mas,independent"
     weights = sorted((folder / "checkpoints").glob("mas*/*.safetensors"))

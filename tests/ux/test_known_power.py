@@ -10,7 +10,7 @@ import pytest
 from devices.energy import energy
 from devices.meters.base import MeterInfo, Rail, RawSample
 from devices.stream import StreamSet
-from harness.commands.check import main as check
+from harness.cli.check import main as check
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "runs" / "schema1"
 

@@ -9,7 +9,7 @@ import pytest
 
 import analysis
 from analysis.errors import AnalysisError
-from harness.schema import CELLS, SCHEMA_VERSION
+from harness.core.schema import CELLS, SCHEMA_VERSION
 
 RUNS = Path(__file__).parents[1] / "fixtures" / "runs"
 

@@ -4,8 +4,8 @@ from dataclasses import fields
 
 import pytest
 
+from harness.cli.options import Parser, add_config_options, config_from, option_name, read_options
 from harness.config import RunConfig, read_file
-from harness.options import Parser, add_config_options, config_from, option_name, read_options
 from tests.harness.test_config import OTHER
 
 ONLY_ONE = {"data"}

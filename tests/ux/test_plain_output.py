@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands import check, compare, doctor
-from harness.commands import list as listing
+from harness.cli import check, compare, doctor
+from harness.cli import list as listing
 from tests.ux.conftest import TINY, environment
 
 GOLDEN = "tests/fixtures/runs/schema1"

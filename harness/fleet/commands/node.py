@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.errors import BusyError, FleetError, StorageError
+from harness.cli.options import Parser, read_options
+from harness.core.errors import BusyError, FleetError, StorageError
 from harness.fleet.keys import NodeKeys
 from harness.fleet.programs import (
     Programs,
@@ -23,7 +24,6 @@ from harness.fleet.programs import (
     supernode_words,
 )
 from harness.fleet.worker import add_device_options, read_partition
-from harness.options import Parser, read_options
 
 PORT = 8000
 AGAIN_S = 10.0

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.cli.options import Parser, add_config_options, config_from, read_options
 from harness.config import RunConfig
-from harness.errors import (
+from harness.core.errors import (
     EXIT_BUDGET,
     EXIT_CELLS_FAILED,
     EXIT_DONE,
@@ -22,11 +23,10 @@ from harness.errors import (
 )
 from harness.fleet.keys import SERVER, ServerKeys
 from harness.fleet.programs import require_flower
-from harness.options import Parser, add_config_options, config_from, read_options
 
 if TYPE_CHECKING:
-    from harness.fleet.board import FleetScreen
     from harness.fleet.fleet import Fleet, Plan
+    from harness.fleet.status_screen import FleetScreen
     from harness.fleet.transport import Transport
     from harness.running.session import RunSummary
     from harness.running.target import Target
@@ -144,8 +144,8 @@ def fleet_config(config: RunConfig) -> RunConfig:
 def _serve(config: RunConfig, wishes: Wishes, folder: Path) -> int:
     from rich.console import Console  # noqa: PLC0415
 
-    from harness.fleet.board import FleetScreen  # noqa: PLC0415
     from harness.fleet.gateway import Gateway  # noqa: PLC0415
+    from harness.fleet.status_screen import FleetScreen  # noqa: PLC0415
 
     screen = FleetScreen(Console(highlight=False), config, folder)
     with tempfile.TemporaryDirectory(prefix="fleet-") as private:
@@ -163,12 +163,12 @@ def run_over(
 ) -> RunSummary:
     """Gather the devices that a transport reaches, and run the matrix over them."""
     from harness.fleet.fleet import Fleet  # noqa: PLC0415 - imports torch
+    from harness.measurement.memory import memory_errors  # noqa: PLC0415
     from harness.run_folder.resume import Start  # noqa: PLC0415
     from harness.running import session  # noqa: PLC0415
     from harness.running.limits import Limits  # noqa: PLC0415
-    from harness.running.memory import memory_errors  # noqa: PLC0415
     from harness.running.target import resolve_target  # noqa: PLC0415
-    from models.registry import architecture  # noqa: PLC0415
+    from models.multitask.registry import architecture  # noqa: PLC0415
 
     target = resolve_target(config)
     session.prepare_torch(target.threads)
@@ -219,7 +219,7 @@ def _say(summary: RunSummary, screen: FleetScreen) -> int:
     if summary.stopped:
         screen.stopped(summary, "python -m harness.fleet server " + " ".join(sys.argv[2:]))
         return EXIT_BUDGET if summary.stopped == "budget" else EXIT_INTERRUPTED
-    from harness.commands.ending import report_on  # noqa: PLC0415
+    from harness.cli.ending import report_on  # noqa: PLC0415
 
     page = report_on(summary.path) if summary.done else None
     screen.goodbye(summary, page, f"python -m harness.check {summary.path}")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import FleetError
-from harness.options import Parser, read_options
+from harness.cli.options import Parser, read_options
+from harness.core.errors import FleetError
 
 STATUS = "status.json"
 
@@ -34,7 +34,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if parsed.json:
         print(json.dumps(told))
         return 0
-    from harness.fleet.board import device_lines  # noqa: PLC0415 - rich is slow to import
+    from harness.fleet.status_screen import device_lines  # noqa: PLC0415 - rich is slow to import
 
     print(f"Run      {told['run'] or 'not begun'}\nStatus   {told['status']}")
     print("\n".join(device_lines(told["devices"], time.time())))

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from harness.core.schema import CELLS, METRICS, PHASE_ROWS, SCHEMA_VERSION
 from harness.run_folder.results import csv_text
-from harness.schema import CELLS, METRICS, PHASE_ROWS, SCHEMA_VERSION
 
 MANIFEST: dict[str, Any] = {
     "schema_version": SCHEMA_VERSION,

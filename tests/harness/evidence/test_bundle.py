@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.pack import main
-from harness.errors import BusyError, DamagedRunError
+from harness.cli.pack import main
+from harness.core.errors import BusyError, DamagedRunError
 from harness.evidence import bundle
 from harness.evidence.bundle import Wishes, pack, tool_version
 from harness.evidence.bundle_readme import LEVEL_0, Claim

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from devices.board_changes import EVENTS
-from harness.commands.check import main
+from harness.cli.check import main
+from harness.core.schema import SCHEMA_VERSION
 from harness.evidence.claims import smallest_p
 from harness.evidence.judging import judge
 from harness.evidence.stability import FLAGS, coefficient_of_variation
-from harness.schema import SCHEMA_VERSION
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "runs"
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from harness.commands.compare import main
+from harness.cli.compare import main
 from harness.evidence.comparing import Ratio, compare, read_side
 
 T_2 = 4.302652729911275

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS
 from harness.evidence import bundle
 from harness.evidence.bundle import Wishes
 from harness.evidence.deployed import deployed
 from harness.evidence.reading import read_run
-from harness.inference.exports import LIST
 from harness.run_folder.results import csv_text
-from harness.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS
+from harness.workloads.multitask.inference.exports import LIST
 
 GRAPH = "inference/models/independent-s0-r0/s.fp32.onnx"
 ROW = {

@@ -6,9 +6,9 @@ import sys
 import pytest
 import torch
 
-from harness.federated.descent import polynomial_rate
 from harness.federated.rounds import choose_clients
 from harness.federated.server import FederatedAverage
+from harness.workloads.multitask.training.descent import polynomial_rate
 
 
 def test_average_weighs_by_data_size() -> None:

@@ -58,7 +58,7 @@ class Bench:
     def run(self, config: RunConfig, devices: Fleet | None = None, screen=None):
         from harness.running import session  # noqa: PLC0415
         from harness.running.target import resolve_target  # noqa: PLC0415
-        from models.registry import architecture  # noqa: PLC0415
+        from models.multitask.registry import architecture  # noqa: PLC0415
 
         screen = screen or Listening()
         return session.run(

@@ -12,11 +12,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from harness.commands import check
-from harness.errors import FleetError, SeveralProblems
-from harness.fleet.plain import plain_tensors
+from harness.cli import check
+from harness.core.errors import FleetError, SeveralProblems
+from harness.core.schema import DEVICE_PHASES
+from harness.fleet.codec import plain_tensors
 from harness.fleet.wire import Frame
-from harness.schema import DEVICE_PHASES
 from tests.harness.fleet.conftest import Listening
 from tests.harness.fleet.workers import Sockets, WorkerProcess
 

@@ -49,7 +49,7 @@ def door(keys):
     threading.Thread(target=behind.serve_forever, daemon=True).start()
     port, own = free_port(), keys / "server"
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.fleet.front_door", "--host=127.0.0.1", f"--port={port}",
+        [sys.executable, "-m", "harness.fleet.reverse_proxy", "--host=127.0.0.1", f"--port={port}",
          f"--target=http://127.0.0.1:{behind.server_port}", "--most-body-bytes=1000",
          f"--authority={own / 'authority.crt'}", f"--certificate={own / 'server.crt'}",
          f"--key={own / 'server.key'}"], env=environment(), start_new_session=True,

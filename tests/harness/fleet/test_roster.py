@@ -3,17 +3,17 @@
 import pytest
 
 from harness.config import make_config
-from harness.errors import BusyError, FleetError, UsageError
+from harness.core.errors import BusyError, FleetError, UsageError
 from harness.federated.work import Work
 from harness.fleet.clock import ClockBounds, clock_state
 from harness.fleet.commands.node import _alone
 from harness.fleet.commands.server import fleet_config
 from harness.fleet.commands.status import main as status
-from harness.fleet.diary import Diary
 from harness.fleet.keys import check_names
+from harness.fleet.outbox import Diary
 from harness.fleet.roster import Card, Roster, clock_notes, share_a_meter
 from harness.fleet.worker import read_partition
-from harness.running.phases import Label, Segment
+from harness.measurement.phases import Label, Segment
 
 
 def card(device="a", node=1, session="s", partition=(0,), machine="m", clock=None, **facts) -> Card:

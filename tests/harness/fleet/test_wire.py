@@ -11,13 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from harness.errors import RefusedError
-from harness.federated.affinity import ClientAffinity
-from harness.federated.affinity_rule import AffinityRule
-from harness.federated.client import ClientResult, LocalTraining
-from harness.federated.local_rule import Balanced, GradNorm, ProjectedGradients, Proximal
+from harness.core.errors import RefusedError
 from harness.federated.trainers import RoundRequest
-from harness.fleet.plain import (
+from harness.fleet.codec import (
     plain_request,
     plain_result,
     plain_tensors,
@@ -35,7 +31,16 @@ from harness.fleet.wire import (
     receive_frame,
     send_frame,
 )
-from harness.protocol import PROTOCOLS
+from harness.workloads.multitask.affinity.matrix import ClientAffinity
+from harness.workloads.multitask.affinity.rule import AffinityRule
+from harness.workloads.multitask.protocol import PROTOCOLS
+from harness.workloads.multitask.training.client import ClientResult, LocalTraining
+from harness.workloads.multitask.training.local_rule import (
+    Balanced,
+    GradNorm,
+    ProjectedGradients,
+    Proximal,
+)
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ class Runner:
         """Run to the end in this process."""
         from harness.running import session  # noqa: PLC0415 - needs torch
         from harness.running.target import resolve_target  # noqa: PLC0415
-        from models.registry import architecture  # noqa: PLC0415
+        from models.multitask.registry import architecture  # noqa: PLC0415
 
         config = self.config(out, **changes)
         screen = screen or SilentScreen()

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from harness.commands.affinity_history import read_history
-from harness.federated.affinity import Affinity, ClientAffinity, combine_clients
 from harness.federated.job import Checkpoint, Job, Outcome
 from harness.run_folder.rows import affinity_files
+from harness.workloads.multitask.affinity.matrix import Affinity, ClientAffinity, combine_clients
+from harness.workloads.multitask.commands.affinity_history import read_history
 
 
 def test_files_hold_every_client_of_every_round(tmp_path) -> None:

@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from harness.data.store import Store
 from harness.federated import trainers
+from harness.workloads.multitask.data.store import Store
 from tests.harness.run_folder.conftest import Runner, manifest, only, rows
 
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from harness.commands.check import main as check
-from harness.errors import DamagedRunError, StorageError
+from harness.cli.check import main as check
+from harness.core.errors import DamagedRunError, StorageError
 from harness.run_folder.lock import is_running, run_lock
 from harness.run_folder.resume import refuse_links
 from harness.running.limits import Limits

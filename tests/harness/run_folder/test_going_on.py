@@ -10,14 +10,15 @@ from functools import partial
 
 import pytest
 
-from harness.errors import BusyError, DamagedRunError, StorageError, UsageError
+from harness.core.errors import BusyError, DamagedRunError, StorageError, UsageError
+from harness.core.schema import SCHEMA_VERSION
 from harness.federated import local
+from harness.measurement import conditions
 from harness.run_folder import results
 from harness.run_folder.lock import is_running, run_lock
 from harness.run_folder.resume import Start
-from harness.running import conditions, session
+from harness.running import session
 from harness.running.limits import Limits
-from harness.schema import SCHEMA_VERSION
 from tests.harness.run_folder.conftest import SilentScreen, learned, manifest, only, rows
 
 AT_ONCE = Limits(time_s=1e-9)

@@ -8,10 +8,10 @@ import os
 
 import pytest
 
-from harness.errors import StorageError
+from harness.core.errors import StorageError
+from harness.core.schema import CELLS, FILES, TRACE
 from harness.run_folder import results
 from harness.run_folder.results import RunFolder, csv_text, json_text, write_atomically
-from harness.schema import CELLS, FILES, TRACE
 
 
 def test_csv_follows_the_schema() -> None:

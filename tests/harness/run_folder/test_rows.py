@@ -7,14 +7,14 @@ import pytest
 
 from harness.federated.job import Checkpoint, Job, Outcome
 from harness.federated.work import Work
-from harness.methods import registry
-from harness.methods.schedule import Served
+from harness.measurement.cost import Bill
+from harness.measurement.phases import PhaseLog
 from harness.run_folder.rows import Standing, delta_metric, delta_mtl, gains, metric_rows, standing
-from harness.running.accounting import Bill
 from harness.running.cell import Cell, CellResult
-from harness.running.phases import PhaseLog
 from harness.running.recorder import CellRecorder
-from models.measures import BY_NAME, MEASURES
+from harness.workloads.multitask.methods import registry
+from harness.workloads.multitask.methods.schedule import Served
+from models.multitask.measures import BY_NAME, MEASURES
 
 
 def _result(served: list[Served], reported) -> CellResult:

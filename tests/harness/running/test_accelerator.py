@@ -13,19 +13,19 @@ from devices.meters.registry import METERS
 from devices.meters.simulated import SimulatedMeter
 from devices.profile import find_profile
 from harness.config import RunConfig, make_config
-from harness.errors import DeviceMissingError, UsageError
+from harness.core.errors import DeviceMissingError, UsageError
 from harness.running import accelerator, target
 from harness.running.accelerator import choose_accelerator, settled_clock
-from harness.running.plan import random_batch
-from harness.running.step_choice import known_choice
-from harness.settings import federation
+from harness.workloads.multitask.planning.plan import random_batch
+from harness.workloads.multitask.planning.step_choice import known_choice
+from harness.workloads.multitask.settings import federation
 from models.execution import PLAIN
-from models.losses import named
-from models.network import build
+from models.multitask.losses import named
+from models.multitask.network import build
+from models.multitask.registry import architecture
+from models.multitask.step import accumulate_gradients
+from models.multitask.tasks import TASKS
 from models.optimizer import descent
-from models.registry import architecture
-from models.step import accumulate_gradients
-from models.tasks import TASKS
 
 PC, BOARD = find_profile("x86-nvidia"), find_profile("jetson-orin-nano")
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from harness.errors import UsageError
+from harness.core.errors import UsageError
 from harness.running.limits import (
     Budget,
     BudgetReachedError,

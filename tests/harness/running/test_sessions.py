@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from devices.energy import Reading
-from harness.errors import StorageError, UsageError
+from harness.core.errors import StorageError, UsageError
 from harness.federated.work import Work
+from harness.measurement.conditions import Clocks, Conditions, Look, clock_flags
+from harness.measurement.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
+from harness.measurement.cost import Bill
+from harness.measurement.idle import IdlePower, net_energy, read_idle
 from harness.run_folder.disk import check_space
 from harness.run_folder.rows import condition_rows
-from harness.run_folder.sittings import Sitting, next_sitting, read_sittings
-from harness.running.accounting import Bill
-from harness.running.conditions import Clocks, Conditions, Look, clock_flags
-from harness.running.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
-from harness.running.idle import IdlePower, net_energy, read_idle
+from harness.run_folder.sessions import Sitting, next_sitting, read_sittings
 from harness.running.order import ORDERS, ordered
 from harness.running.parts import whole_bill
 

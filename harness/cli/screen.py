@@ -1,0 +1,302 @@
+"""Show a run to people: what will happen, where it stands, what came of it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from analysis.verdict import cell_sentences
+from harness.run_folder.environment import system_words
+from harness.running.accelerator import CUDA
+from harness.running.target import describe_host
+from harness.workloads.multitask.planning.plan import cell_setting, planned_jobs
+
+if TYPE_CHECKING:
+    from harness.config import RunConfig
+    from harness.running.cell import Cell, CellResult
+    from harness.running.limits import Limits
+    from harness.running.recorder import Progress
+    from harness.running.session import RunSummary
+    from harness.running.target import Target
+    from harness.workloads.multitask.planning.plan import Estimate
+    from harness.workloads.multitask.planning.step_choice import StepChoice
+
+Row = Mapping[str, object]
+
+
+class RunScreen:
+    """Print to a console; a bar is drawn only where the output is a terminal.
+
+    A line per cell goes to any output, so a log reads like the screen.
+    """
+
+    def __init__(self, console: Console, config: RunConfig) -> None:
+        self._console = console
+        self._config = config
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(16),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            auto_refresh=False,  # redrawn once a round: drawing costs energy too
+        )
+        self._bar: TaskID | None = None
+
+    def __enter__(self) -> RunScreen:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def plan(self, target: Target) -> None:
+        """Print what will run, on what, and what can be measured."""
+        config = self._config
+        lines = [
+            f"Device   {target.profile.title}",
+            f"Host     {describe_host(target.host)}; {_count(target.threads, 'training thread')}"
+            + ("; the GPU trains (cuda)" if target.accelerator == CUDA else ""),
+        ]
+        if not target.matches:
+            lines += [
+                "         This is not that device: training and losses are real, but time and"
+                f" energy of {target.profile.name} are modelled.",
+            ]
+        lines += [
+            f"System   {system_words()}",
+            f"Energy   {self.energy(target)}",
+            f"Data     {config.data}: {config.clients} buildings × {config.images} images,"
+            f" {config.size}×{config.size};"
+            f" {_count(config.unseen_buildings, 'unseen building')}",
+            f"Train    tasks {config.tasks}, model {config.model}, {config.rounds} rounds of"
+            f" {config.clients_per_round} clients",
+            f"Methods  {', '.join(config.methods)}",
+            f"Matrix   {_count(len(config.methods), 'method')} ×"
+            f" {_count(len(config.seeds), 'seed')} ×"
+            f" {_count(config.repeats, 'repeat')}",
+        ]
+        if config.quick:
+            lines.append("Quick    a tiny run to see that everything works; not for publication")
+        width = min(self._console.width, 100)
+        hanging = partial(textwrap.fill, width=width, subsequent_indent=" " * 9)
+        self._print("\n".join(map(hanging, lines)))
+
+    def energy(self, target: Target) -> str:
+        """Return in words what energy figures there will be."""
+        return energy_words(target)
+
+    def calibrating(self) -> None:
+        """Print that steps are timed to find the fastest way; it takes seconds."""
+        self._print("Timing training steps to find the fastest way here; later runs know it.")
+
+    def step_unknown(self) -> None:
+        """Print that the estimate is that of plain steps."""
+        self._filled("Step     not calibrated yet: the estimate below is that of plain steps")
+
+    def step(self, step: StepChoice) -> None:
+        """Print how training steps are executed, and from what that follows."""
+        self._filled(f"Step     {step_words(step)}")
+        if step.batch and step.batch.lowered:
+            self._filled(f"Memory   {step.batch.words()}")
+        if step.doubtful:
+            self._filled(
+                "Note     other programs were at work while steps were timed, so the choice may not"
+                " be the best and the number of threads was not judged: --calibrate times anew"
+            )
+
+    def estimate(self, expected: Estimate, results_bytes: float) -> None:
+        """Print the expected cost and where the expectation comes from."""
+        self._print(
+            f"Expect   {duration(expected.time_s)} and {expected.energy_model_j:.0f} J modelled for"
+            " training and tests of the whole run"
+            "\n         (from timing a few steps here, and the profile's power model"
+            f"{'; shared jobs make it less' if self._config.share_jobs else ''});"
+            f"\n         disk: at most {_megabytes(expected.disk_bytes)} of data,"
+            f" {_megabytes(results_bytes)} of results"
+        )
+
+    def limits(self, limits: Limits, target: Target) -> None:
+        """Print what the run may take, if that is limited."""
+        said = []
+        if limits.time_s is not None:
+            said.append(duration(limits.time_s))
+        if limits.energy_j is not None:
+            origin = f"measured by {target.meter}" if target.meter else "modelled: no meter here"
+            said.append(f"{limits.energy_j:.0f} J ({origin})")
+        if said:
+            self._print(f"Limit    {' or '.join(said)}; it stops at a round's end")
+
+    def goes_on(self, path: Path | None) -> None:
+        """Print which run is unfinished, if one is."""
+        if path is not None:
+            self._print(f"Goes on  {path} is unfinished (--fresh starts anew instead)")
+
+    def note(self, text: str) -> None:
+        """Print a sentence in full width."""
+        self._print(textwrap.fill(f"Note     {text}", 80, subsequent_indent=" " * 9))
+
+    def making_data(self, done: int, total: int) -> None:
+        """Show how far the data are."""
+        if self._bar is None:
+            if done >= total:
+                return  # it was there already
+            self._print("Making the data set; later runs will find it in the cache.")
+            self._bar = self._bars.add_task("data", total=total, state="")
+        self._bars.update(self._bar, completed=done, state=f"{done}/{total}", refresh=True)
+        if done >= total:
+            self._drop_bar()
+
+    def run_started(self, path: Path, *, resumed: bool) -> None:
+        """Show where results will be, and what is there already."""
+        self._print(f"Results  {path}\n")
+        if resumed:
+            self._print("  going on after the last round that was finished")
+
+    def cell_started(self, cell: Cell, number: int, total: int) -> None:
+        """Show which cell begins."""
+        jobs = planned_jobs(cell.spec, cell_setting(self._config, cell.seed))
+        task_rounds = sum(len(job.tasks) * job.rounds for job in jobs)
+        name = f"{number}/{total} {escape(cell.spec.text)} seed {cell.seed}"
+        self._bar = self._bars.add_task(name, total=task_rounds, state="")
+
+    def round_done(self, progress: Progress) -> None:
+        """Show how far the cell is."""
+        if self._bar is not None:
+            loss = sum(progress.losses.get(task, 0.0) for task in progress.tasks)
+            state = f"{progress.job} round {progress.rounds_done} train loss {loss:.2f}"
+            self._bars.update(
+                self._bar, completed=progress.task_rounds_done, state=state, refresh=True
+            )
+
+    def cell_done(self, result: CellResult) -> None:
+        """Print one line on a finished cell."""
+        self._drop_bar()
+        name = f"{result.cell.spec.text} seed {result.cell.seed}"
+        if result.status == "interrupted":
+            self._print(f"  {name}: interrupted")
+            return
+        if result.status != "done":
+            self._print(f"  {name}: {result.status}: {result.reason}")
+            return
+        groups = "|".join(result.groups)
+        loss = sum(result.losses.values())
+        self._print(f"  {name}: {result.bill.time_s:.1f} s, test loss {loss:.3f}, {groups}")
+
+    def conclude(self, summary: RunSummary) -> None:
+        """Print the method table, the verdict in words and what spoilt any figure."""
+        if summary.done:
+            self._table(summary.done)
+        if summary.stopped:
+            return
+        lines = cell_sentences(summary.done, quick=self._config.quick)
+        self._print("\n" + "\n".join([*lines, *_spoilt(summary)]))
+
+    def stopped(self, summary: RunSummary, command: str) -> None:
+        """Print why the run stopped and what to type to go on."""
+        what = "Interrupted" if summary.stopped == "user" else f"Stopped: {summary.reason}"
+        self._print(f"\n{what}.\nFinished rounds are kept in {summary.path}")
+        self._print(f"To go on type the same again:\n  {command}")
+
+    def goodbye(self, summary: RunSummary, page: Path | None, next_command: str) -> None:
+        """Print where everything is and what to type next."""
+        self._print(f"\nResults  {summary.path}")
+        if page is not None:
+            self._print(f"Report   {page}")
+        self._print(f"Next     {next_command}")
+
+    def _table(self, rows: Sequence[Row]) -> None:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        columns = [c for c in COLUMNS if any(row.get(c[0]) is not None for row in rows)]
+        for _, title, form in columns:
+            table.add_column(title, justify="right" if form else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(cell_text(row.get(key), form) for key, _, form in columns))
+        self._console.print()
+        self._console.print(table)
+
+    def _drop_bar(self) -> None:
+        if self._bar is not None:
+            self._bars.remove_task(self._bar)
+            self._bar = None
+
+    def _filled(self, text: str) -> None:
+        """Print a line that begins with a word of the plan, wrapped under its text."""
+        width = min(self._console.width, 100)
+        self._print(textwrap.fill(text, width, subsequent_indent=" " * 9))
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+COLUMNS = (
+    ("method", "method", ""),
+    ("groups", "groups", ""),
+    ("seed", "seed", "d"),
+    ("time_s", "time\ns", ".1f"),
+    ("time_model_s", "modelled\ntime s", ".0f"),
+    ("energy_j", "energy\nJ", ".0f"),
+    ("energy_model_j", "modelled\nenergy J", ".0f"),
+    ("total_loss", "total\nloss", ".4f"),
+    ("delta_mtl", "mean Δ\nper task %", "+.1f"),
+)
+"""Columns of the method table: name in cells.csv, title, format."""
+
+
+def cell_text(value: object, form: str) -> str:
+    """Return a value as the table shows it, an en dash where there is none."""
+    if value is None:
+        return "–"
+    return format(value, form) if form else str(value)
+
+
+def step_words(step: StepChoice) -> str:
+    """Say how steps are executed, by how much that is faster than plain, and why it is so."""
+    words = "plain" if step.plain else step.execution.text.replace("+", ", ")
+    words += f", {_count(step.threads, 'thread')}"
+    if step.gain is None:
+        return f"{words} (as asked)"
+    date = str(step.calibrated.get("made", ""))[:10]
+    gain = f"{step.gain:.2f}× the speed of plain" if step.gain != 1.0 else "nothing is faster"
+    return f"{words} ({gain}, by a calibration of {date}; manifest: step)"
+
+
+def energy_words(target: Target) -> str:
+    """Say what energy figures there will be and where they come from."""
+    if target.meter and target.matches:
+        return f"measured by {target.meter}; modelled beside it"
+    if target.meter:
+        return f"measured by {target.meter} on this host; modelled for {target.profile.name}"
+    return "no meter works here, so it is modelled only (python -m harness.doctor says why)"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min"
+
+
+def _megabytes(count: float) -> str:
+    return "1 MB" if count < 1.5e6 else f"{count / 1e6:.0f} MB"
+
+
+def _spoilt(summary: RunSummary) -> list[str]:
+    """Say why energy is missing where a meter was running."""
+    reasons = {str(row["energy_reason"]) for row in summary.done if row.get("energy_meter")}
+    return [f"Energy is missing in some cells: {reason}." for reason in sorted(reasons - {""})]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

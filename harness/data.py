@@ -1,0 +1,14 @@
+"""Make, import, show and describe data sets: python -m harness.data make|import|info|show|report.
+
+This file must parse on Python 3.6, like harness/run.py.
+"""
+
+import sys
+
+from harness.core.python_version import refuse_old_python
+
+if __name__ == "__main__":
+    refuse_old_python()  # type: ignore[no-untyped-call]
+    from harness.workloads.multitask.commands.data import main
+
+    sys.exit(main())

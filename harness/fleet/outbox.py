@@ -1,0 +1,95 @@
+"""Keep what a device has measured until the server says that it has it.
+
+Every stretch of time since the worker began is an entry with a number of its own: start-up, idle,
+communication, training, affinity. Entries travel with every answer until the server has
+acknowledged them, so that a lost answer loses no joules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from devices.stream import StreamSet
+from harness.federated.work import Work
+from harness.fleet.codec import plain_reading
+from harness.measurement.cost import Accountant
+from harness.measurement.phases import Label, Segment
+from harness.run_folder.codec import plain_segment
+
+Streams = Callable[[float], StreamSet | None]
+"""Give the samples up to a moment that is over; None without a meter."""
+
+AROUND = ("idle", "communicate")
+"""Phases that a worker cannot label when they begin: they belong to the next request."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Hold one numbered stretch, and for which sitting of the server it was done."""
+
+    number: int
+    segment: Segment
+    attempt: str = ""
+
+
+class Diary:
+    """Collect entries of one worker; times are of its monotonic clock."""
+
+    def __init__(self, began_s: float) -> None:
+        self._entries: list[Entry] = []
+        self._number = 0
+        self._until_s = began_s
+
+    @property
+    def until_s(self) -> float:
+        """Return the end of what is in the diary."""
+        return self._until_s
+
+    def spent(self, label: Label, until_s: float, cpu_s: float = 0.0) -> None:
+        """Enter the time from the last entry to a moment; nothing if the moment is not later."""
+        if until_s > self._until_s:
+            self.add(Segment(label, self._until_s, until_s, cpu_s, Work()))
+
+    def add(self, segment: Segment, attempt: str = "") -> None:
+        """Enter a stretch that was marked; `attempt` names the server's sitting it is done for."""
+        self._number += 1
+        self._entries.append(Entry(self._number, segment, attempt))
+        self._until_s = max(self._until_s, segment.end_s)
+
+    def label(self, label: Label) -> None:
+        """Give what lies between two requests to the request that ended it."""
+        self._entries = [
+            replace(
+                e, segment=replace(e.segment, label=replace(label, phase=e.segment.label.phase))
+            )
+            if e.segment.label.phase in AROUND and not e.segment.label.cell
+            else e
+            for e in self._entries
+        ]
+
+    def acknowledge(self, number: int) -> None:
+        """Forget the entries that the server has."""
+        self._entries = [entry for entry in self._entries if entry.number > number]
+
+    def report(self, accountant: Accountant | None, streams: Streams) -> list[dict[str, Any]]:
+        """Return all entries not yet acknowledged, with what they took."""
+        samples = streams(self._until_s) if self._entries else None
+        found = []
+        for entry in self._entries:
+            plain: dict[str, Any] = {
+                "number": entry.number,
+                "attempt": entry.attempt,
+                "segment": plain_segment(entry.segment),
+                "reading": None,
+                "time_model_s": None,
+                "energy_model_j": None,
+            }
+            if accountant is not None:
+                figures = accountant.figures(entry.segment, samples)
+                plain["reading"] = plain_reading(figures.reading) if figures.reading else None
+                plain["time_model_s"] = figures.time_model_s
+                plain["energy_model_j"] = figures.energy_model_j
+            found.append(plain)
+        return found

@@ -1,0 +1,1 @@
+"""Affinity between tasks: how it is measured and averaged."""

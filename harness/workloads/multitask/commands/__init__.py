@@ -1,0 +1,1 @@
+"""Commands that are of this workload alone."""

@@ -1,0 +1,296 @@
+"""Make, import, describe and show data sets: python -m harness.data COMMAND --help."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness.cli.options import report
+from harness.core.errors import EXIT_DONE, EXIT_INTERRUPTED, DataError, DataUsageError
+from harness.workloads.multitask.data.build import Plan, ensure_store, fault_table, read_faults
+from harness.workloads.multitask.data.catalogue import DATA_SETS, SCENES, default_cache, find_store
+from harness.workloads.multitask.data.config import ScenesConfig
+from harness.workloads.multitask.data.dataset import ensure_scenes, open_store
+from harness.workloads.multitask.data.files import reported, write_durably
+from harness.workloads.multitask.data.sources.taskonomy.layout import SIDE_PX
+from harness.workloads.multitask.data.sources.taskonomy.protocol import FAULTS, PROTOCOLS
+from harness.workloads.multitask.data.split import SPLITS
+from harness.workloads.multitask.data.store import Store
+from harness.workloads.multitask.data.verify import verify
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m harness.data", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    make = commands.add_parser("make", help="generate the scenes unless they are there")
+    _add_scenes(make)
+    _add_workers(make)
+    brought = commands.add_parser("import", help="bring in Taskonomy, NYUv2 or a folder")
+    _add_imports(brought)
+    info = commands.add_parser("info", help="print what a store holds")
+    info.add_argument("--verify", action="store_true", help="check the SHA-256 of every file")
+    show = commands.add_parser("show", help="write a contact sheet of pictures and labels")
+    show.add_argument("--split", choices=SPLITS, default="train")
+    show.add_argument("--rows", type=int, default=8, help="pictures, spread over the buildings")
+    show.add_argument("--out", type=Path, help="PNG file to write; default: NAME.png")
+    report = commands.add_parser("report", help="print how much the clients differ")
+    report.add_argument("--split", choices=SPLITS, default="train")
+    report.add_argument(
+        "--most-images", type=int, default=128, metavar="N", help="images per client looked at"
+    )
+    report.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    report.add_argument("--csv", type=Path, metavar="FILE", help="write a row per client there")
+    for command in (info, show, report):
+        command.add_argument(
+            "store", nargs="?", default=SCENES, metavar="STORE",
+            help=f"{', '.join(DATA_SETS)}, or the folder of a store; default: {SCENES}",
+        )  # fmt: skip
+        _add_scenes(command)
+    return parser
+
+
+def _add_cache(parser: argparse.ArgumentParser) -> None:
+    cache = default_cache(os.environ, Path.home())
+    parser.add_argument(
+        "--cache", type=Path, default=cache, metavar="DIR", help=f"data sets; default: {cache}"
+    )
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--workers", type=int, default=cores, metavar="N", help="processes")
+
+
+def _add_scenes(parser: argparse.ArgumentParser) -> None:
+    _add_cache(parser)
+    group = parser.add_argument_group("which scenes")
+    default = ScenesConfig()
+    for name, meaning in (
+        ("seed", "number of the generated world"),
+        ("clients", "buildings that train"),
+        ("images", "pictures per client; the last eighth tests, as many more validate"),
+        ("unseen_buildings", "buildings nobody trains on"),
+        ("unseen_images", "pictures of each of them"),
+        ("size", "side of the pictures in pixels"),
+    ):
+        option = f"--{name.replace('_', '-')}"
+        value = getattr(default, name)
+        text = f"{meaning}; default: {value}"
+        group.add_argument(option, type=int, default=value, metavar="N", help=text)
+    group.add_argument(
+        "--skew", type=float, default=default.skew, metavar="X",
+        help=f"0: clients alike, 1: each its own style; default: {default.skew}",
+    )  # fmt: skip
+
+
+def _add_imports(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    taskonomy = kinds.add_parser("taskonomy", help=DATA_SETS["taskonomy"])
+    taskonomy.add_argument("path", type=Path, metavar="DIR", help="folder with rgb/, normal/, …")
+    taskonomy.add_argument("--tasks", default="sdnkterca", metavar="LETTERS", help="default: all")
+    taskonomy.add_argument(
+        "--source-size", type=int, default=SIDE_PX, metavar="N",
+        help=f"side of the images in DIR; default: {SIDE_PX}",
+    )  # fmt: skip
+    taskonomy.add_argument(
+        "--protocol", choices=PROTOCOLS, default="repaired",
+        help="repaired: splits share no point; release: as published, with its faults",
+    )  # fmt: skip
+    faults = "; ".join(f"{name}: {meaning}" for name, meaning in FAULTS.items())
+    taskonomy.add_argument(
+        "--fault", action="append", default=[], metavar="NAME",
+        help=f"repeat one fault of the release, may be given again. {faults}",
+    )  # fmt: skip
+    taskonomy.add_argument(
+        "--images-per-building", type=int, default=0, metavar="N", help="at most; default: all"
+    )
+    nyuv2 = kinds.add_parser("nyuv2", help=DATA_SETS["nyuv2"])
+    nyuv2.add_argument("path", type=Path, metavar="FILE", help="nyu_depth_v2_labeled.mat")
+    for kind in (taskonomy, nyuv2):
+        kind.add_argument(
+            "--size", type=int, default=64, metavar="N", help="side of stored images; default: 64"
+        )
+    folder = kinds.add_parser("folder", help=DATA_SETS["folder"])
+    folder.add_argument("path", type=Path, metavar="DIR", help="folder with dataset.toml")
+    for kind in (taskonomy, nyuv2, folder):
+        _add_cache(kind)
+        _add_workers(kind)
+
+
+def _config(options: argparse.Namespace) -> ScenesConfig:
+    return ScenesConfig(
+        seed=options.seed,
+        clients=options.clients,
+        images=options.images,
+        unseen_buildings=options.unseen_buildings,
+        unseen_images=options.unseen_images,
+        size=options.size,
+        skew=options.skew,
+    )
+
+
+class _Progress:
+    """Show progress on a terminal, redrawn once a per cent at most."""
+
+    def __init__(self) -> None:
+        self._shown = -1
+
+    def __call__(self, done: int, total: int) -> None:
+        percent = 100 * done // max(1, total)
+        if sys.stderr.isatty() and percent != self._shown:
+            self._shown = percent
+            sys.stderr.write(f"\r{percent:3} %  {done} of {total} images")
+            sys.stderr.write("\n" if done == total else "")
+            sys.stderr.flush()
+
+
+def _existing(options: argparse.Namespace) -> Store:
+    if options.store != SCENES:
+        return open_store(find_store(options.store, options.cache))
+    path = options.cache / _config(options).folder_name()
+    if not path.exists():
+        message = f"{path} does not exist."
+        raise DataError(
+            message,
+            "Run `python -m harness.data make` with the same options first.",
+        )
+    return open_store(path)
+
+
+def _make(options: argparse.Namespace) -> None:
+    store = ensure_scenes(_config(options), options.cache, _Progress(), options.workers)
+    print(f"{store.path}: {store.bytes / 1e6:.1f} MB, checksum {store.checksum}")
+
+
+def _import(options: argparse.Namespace) -> None:
+    plan = _plan(options)
+    if (options.cache / plan.folder_name).exists():
+        print("This was imported before; delete the folder to import it again.")
+    else:
+        print(f"{len(plan.jobs)} parts, {plan.images} images, checking and reading every file …")
+    store = ensure_store(plan, options.cache, _Progress(), options.workers)
+    _print_summary(store)
+    print(f"checksum  {store.checksum}")
+    faults = read_faults(store)
+    if faults:
+        left_out = f"{store.manifest.left_out} of {plan.images} images for {len(faults)} files"
+        print(f"\nleft out  {left_out}; all are in {store.path}/left_out.csv")
+        print("\n".join(fault_table(faults)))
+    kept = set(store.clients) | set(store.names("test_unseen"))
+    dropped = sorted({job.client for job in plan.jobs} - kept)
+    if dropped:
+        print(f"dropped   {', '.join(dropped)}: no usable image is left in some split")
+    print(f"\nTrain on it: python -m harness.run --dataset {store.path}")
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    if options.kind == "taskonomy":
+        from harness.workloads.multitask.data.sources.taskonomy import plan as taskonomy  # noqa: PLC0415
+
+        return taskonomy.plan_taskonomy(
+            taskonomy.Wish(
+                options.path, options.tasks, options.size, options.source_size,
+                options.protocol, tuple(options.fault), options.images_per_building,
+            )
+        )  # fmt: skip
+    if options.kind == "nyuv2":
+        from harness.workloads.multitask.data.sources import nyuv2  # noqa: PLC0415
+
+        return nyuv2.plan_nyuv2(nyuv2.Wish(options.path, options.size))
+    from harness.workloads.multitask.data.sources.folder.plan import plan_folder  # noqa: PLC0415
+
+    return plan_folder(options.path)
+
+
+def _print_summary(store: Store) -> None:
+    print(f"path      {store.path}")
+    print(f"data set  {store.name}, version {store.version}, {store.size_px}×{store.size_px}")
+    print(f"tasks     {store.tasks}")
+    print(f"protocol  {store.description.protocol}")
+    print(f"arrays    {store.bytes / 1e6:.1f} MB")
+    for split in SPLITS:
+        lengths = [store.length(split, client) for client in range(store.count(split))]
+        spread = f"{min(lengths)} to {max(lengths)}" if lengths else "no"
+        each = spread if len(set(lengths)) > 1 else str(lengths[0]) if lengths else "no"
+        print(f"{split:12}{len(lengths):5} buildings × {each} images")
+
+
+def _info(options: argparse.Namespace) -> None:
+    store = _existing(options)
+    if options.verify:
+        verify(store, again=True)
+    _print_summary(store)
+    print(f"checksum  {store.checksum}{' (every file verified)' if options.verify else ''}")
+    if store.manifest.left_out:
+        print(f"left out  {store.manifest.left_out} images, see {store.path}/left_out.csv")
+    if store.classes:
+        names = ", ".join(f"{number} {name}" for number, name in enumerate(store.classes))
+        indent = " " * 10
+        print(textwrap.fill(f"classes   {names}", 79, subsequent_indent=indent))
+    for label, stored in store.description.labels.items():
+        shape = "×".join(str(length) for length in stored.shape(1, store.size_px)[1:])
+        print(f"{label:5} {stored.dtype:7} {shape:9} {stored.meaning}")
+
+
+def _show(options: argparse.Namespace) -> None:
+    import numpy as np  # noqa: PLC0415
+
+    from harness.workloads.multitask.data.contact_sheet import contact_sheet  # noqa: PLC0415
+    from harness.workloads.multitask.data.png import encode_png  # noqa: PLC0415
+
+    store = _existing(options)
+    buildings = store.count(options.split)
+    if options.rows < 1 or buildings < 1:
+        message = f"{options.rows} pictures of {buildings} buildings make no sheet."
+        raise DataUsageError(message, "Ask for at least one picture of a split that is not empty.")
+    rows = []
+    for row in range(options.rows):
+        client = row % buildings
+        # 5 is prime to the four views of a room, so that rooms and views both vary.
+        image = (row // buildings) * 5 % store.length(options.split, client)
+        arrays = store.split(options.split, client)
+        labels = store.description.labels
+        rows.append({label: np.asarray(arrays[label][image]) for label in labels})
+    out = options.out or Path(f"{store.name}.png")
+    with reported("write", out):
+        write_durably(out, encode_png(contact_sheet(rows, store.description)))
+    print(out)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from harness.workloads.multitask.data.heterogeneity import measure  # noqa: PLC0415
+
+    found = measure(_existing(options), options.split, options.most_images)
+    print("classes, rooms: total variation to the mean client, 0 alike to 1 nothing in common")
+    print("\n".join(found.table()))
+    for path, text in ((options.json, found.to_json()), (options.csv, found.to_csv())):
+        if path is not None:
+            with reported("write", path):
+                write_durably(path, text.encode())
+            print(path)
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "make": _make,
+    "import": _import,
+    "info": _info,
+    "show": _show,
+    "report": _report,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        _COMMANDS[options.command](options)
+    except DataError as error:
+        return report(error)
+    except KeyboardInterrupt:
+        print("\ninterrupted: finished buildings are kept", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return EXIT_DONE

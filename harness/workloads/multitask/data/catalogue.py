@@ -1,0 +1,136 @@
+"""Find a data set by what people call it: a name, a name and a folder, or a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core.errors import DataUsageError
+from harness.workloads.multitask.data.manifest import MANIFEST, Manifest, read_manifest
+from harness.workloads.multitask.data.split import Split
+
+SCENES = "scenes"
+
+DATA_SETS = {
+    SCENES: "ray-cast rooms with exact labels, made on the spot",
+    "taskonomy": "real rooms of 32 buildings, nine tasks; bring the data (Zamir et al., 2018)",
+    "nyuv2": "real rooms by type, seven tasks; bring the file (Silberman et al., 2012)",
+    "folder": "your own images and labels in the layout of docs/data.md",
+}
+"""Name -> meaning. All but `scenes` are imported once before they can be used."""
+
+IMPORTS = {
+    "taskonomy": "python -m harness.data import taskonomy DIR",
+    "nyuv2": "python -m harness.data import nyuv2 nyu_depth_v2_labeled.mat",
+    "folder": "python -m harness.data import folder DIR",
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Say how many clients and images there are, before any is read.
+
+    Attributes:
+        tasks: Letters the data set can serve.
+        size: Side of the pictures in pixels.
+        lengths: Split -> number of images of each client.
+        bytes: Size of all arrays.
+    """
+
+    tasks: str
+    size: int
+    lengths: dict[Split, tuple[int, ...]]
+    bytes: int
+
+    def count(self, split: Split) -> int:
+        """Return the number of clients (or buildings) in a split."""
+        return len(self.lengths[split])
+
+    def images(self, split: Split) -> int:
+        """Return the number of images in a split."""
+        return sum(self.lengths[split])
+
+    def mean_length(self, split: Split) -> int:
+        """Return the mean number of images of a client in a split, rounded."""
+        return round(self.images(split) / max(1, self.count(split)))
+
+
+def default_cache(environment: Mapping[str, str], home: Path) -> Path:
+    """Return the folder data sets are kept in (XDG base directory specification)."""
+    root = environment.get("XDG_CACHE_HOME")
+    return (Path(root) if root else home / ".cache") / "mas-edge-harness"
+
+
+def layout_of(manifest: Manifest) -> Layout:
+    """Return the layout of a store."""
+    what = manifest.description
+    lengths = {s: tuple(e.images for e in entries) for s, entries in manifest.splits.items()}
+    images = sum(map(sum, lengths.values()))
+    return Layout(what.tasks, what.size, lengths, images * what.image_bytes)
+
+
+def is_store(path: Path) -> bool:
+    """Tell whether a folder is a finished store."""
+    return (path / MANIFEST).is_file()
+
+
+def stores_in(cache: Path, name: str) -> list[Path]:
+    """Return the finished stores of a data set in a cache, in the order of their names."""
+    found = (path for path in cache.glob(f"{name}-*") if path.suffix != ".partial")
+    return sorted(path for path in found if is_store(path))
+
+
+def find_store(wanted: str, cache: Path) -> Path:
+    """Return the store that `NAME`, `NAME:PATH` or `PATH` stands for.
+
+    A name alone stands for the only store of that data set in the cache. `scenes` is not looked
+    for here: its settings say which store it is.
+
+    Raises:
+        DataUsageError: If the words stand for none, or for several.
+    """
+    name, colon, given = wanted.partition(":")
+    if name in IMPORTS:
+        return _checked(Path(given), IMPORTS[name]) if colon else _only(name, cache)
+    if "/" in wanted or Path(wanted).is_dir():
+        return _checked(Path(wanted), IMPORTS["folder"])
+    raise DataUsageError(f"unknown data set '{wanted}'.", _known(wanted))
+
+
+def _known(word: str) -> str:
+    import difflib  # noqa: PLC0415 - only for a misspelt name
+
+    near = difflib.get_close_matches(word, DATA_SETS, 1, 0.5)
+    hint = f"Did you mean '{near[0]}'? " if near else ""
+    return f"{hint}Known: {', '.join(DATA_SETS)}, or the folder of a store."
+
+
+def _only(name: str, cache: Path) -> Path:
+    found = stores_in(cache, name)
+    if not found:
+        message = f"data set {name} has not been imported into {cache}."
+        raise DataUsageError(message, f"Import it once: {IMPORTS[name]}")
+    if len(found) > 1:
+        listed = "".join(f"\n  --dataset {path}" for path in found)
+        message = f"there are {len(found)} stores of {name} in {cache}."
+        raise DataUsageError(message, f"Say which:{listed}")
+    return found[0]
+
+
+def _checked(path: Path, command: str) -> Path:
+    if is_store(path):
+        return path
+    if not path.is_dir():
+        raise DataUsageError(f"there is no folder {path}.", "Name the folder of a store.")
+    remedy = f"Import it once: {command.replace('DIR', str(path))}"
+    raise DataUsageError(f"{path} is no finished store.", remedy)
+
+
+def read_layout(path: Path) -> Layout:
+    """Return the layout of the store in a folder.
+
+    Raises:
+        DataError: If it is none, or its manifest is damaged.
+    """
+    return layout_of(read_manifest(path))

@@ -1,0 +1,450 @@
+"""Carry out inference over a run: export, judge and measure its models, and write what came of it.
+
+A cell whose models cannot be used, or a measurement that fails, becomes a row that says why; the
+others go on. Rows are written as they come, so the same command goes on after a stop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+
+from harness.config import RunConfig
+from harness.core.errors import (
+    DamagedRunError,
+    HarnessError,
+    InferenceFailedError,
+    MemoryExceededError,
+)
+from harness.core.schema import TRACE
+from harness.evidence.reading import Row, RunFiles
+from harness.measurement.cost import Accountant
+from harness.measurement.idle import IdlePower, net_energy
+from harness.measurement.instruments import Instruments, instruments
+from harness.measurement.memory import memory_errors
+from harness.measurement.phases import Label, PhaseLog
+from harness.run_folder.environment import command_line, environment, source_version
+from harness.run_folder.lock import run_lock
+from harness.run_folder.manifest import models_used
+from harness.run_folder.results import csv_text
+from harness.run_folder.rows import phase_rows
+from harness.running.session import prepare_torch
+from harness.running.target import Target, confine, describe_host
+from harness.workloads.multitask.data.store import Store
+from harness.workloads.multitask.inference.accuracy import calibration_batches, test_images
+from harness.workloads.multitask.inference.deployment import Deployment, Model, deployment
+from harness.workloads.multitask.inference.exports import Exports
+from harness.workloads.multitask.inference.files import InferenceFiles, key
+from harness.workloads.multitask.inference.measuring import (
+    TORCH,
+    Bench,
+    Lengths,
+    Ready,
+    Task,
+    Variant,
+    subject,
+    tasks_of,
+)
+from harness.workloads.multitask.inference.preparing import Workshop, accuracy_rows, make_ready
+from harness.workloads.multitask.inference.providers import missing, usual
+from harness.workloads.multitask.inference.settings import SINGLE_STREAM, Settings, window_s
+from harness.workloads.multitask.planning.modelling import device_model, power_model
+from harness.workloads.multitask.settings import task_loss
+from models.multitask.network import Architecture
+from models.multitask.onnx_export import FORMAT, OPSET, TOLERANCE
+from models.multitask.onnx_quantise import RECIPE
+
+QUERY_IMAGES = 64
+"""Test images that queries are asked with, at most; they are laid out in memory beforehand."""
+
+MANIFEST_FORMAT = 1
+
+
+class Screen(Protocol):
+    """Show to people how inference goes."""
+
+    def plan(self, windows: int, left: int, seconds: float, missing: Mapping[str, str]) -> None:
+        """Show what will be measured, how long that takes at least, and what is not there."""
+        ...
+
+    def preparing(self, cell: str) -> None:
+        """Show whose models are exported and judged."""
+        ...
+
+    def failed(self, what: str, error: HarnessError) -> None:
+        """Show what cannot be measured, and why."""
+        ...
+
+    def measuring(self, number: int, total: int, what: str) -> None:
+        """Show which measurement begins."""
+        ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Hold what inference is done with: the run and its cells, its configuration, the host, data.
+
+    `architecture` is that of the run's networks.
+    """
+
+    run: RunFiles
+    cells: Sequence[Row]
+    config: RunConfig
+    settings: Settings
+    target: Target
+    store: Store
+    architecture: Architecture
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Hold what came of it: all rows of the table, what failed, and whether the user stopped it."""
+
+    rows: Sequence[dict[str, Any]]
+    failures: int
+    measured: int
+    stopped: bool = False
+
+
+def infer(asked: Asked, screen: Screen) -> Summary:
+    """Measure all that is asked for and is not there yet.
+
+    Raises:
+        BusyError: if the run is going on, or inference over it.
+        UsageError: if what is there was measured in another way.
+        DamagedRunError: if what is there cannot be read.
+    """
+    folder = asked.run.folder
+    log = PhaseLog()
+    accountant = Accountant(
+        power_model(asked.target), device_model(asked.target, asked.config, asked.architecture)
+    )
+    with run_lock(folder), contextlib.ExitStack() as stack:
+        files = InferenceFiles(folder)
+        if asked.settings.fresh:
+            files.clear()
+        meter = stack.enter_context(instruments(asked.target, asked.config.rate_hz, log))
+        lengths = _lengths(asked.settings, meter)
+        identity = _identity(asked, lengths)
+        kept = files.take_up(identity)
+        confine(asked.target)
+        images = test_images(asked.store, QUERY_IMAGES)
+        bench = Bench(asked.target, log, meter, accountant, images, lengths, asked.config.model)
+        zero_s = time.monotonic() - kept.end_s
+        session = _Session(asked, bench, files, screen, zero_s)
+        session.take_up(kept.rows, kept.starts, identity)
+        return session.carry_out()
+
+
+def _lengths(settings: Settings, meter: Instruments) -> Lengths:
+    info = meter.describe()
+    meter_s = max(float(info["averaging_s"]), 1.0 / float(info["rate_hz"])) if info else 0.0
+    length_s = window_s(settings.window_s, meter_s, quick=settings.quick)
+    return Lengths(length_s, settings.queries, settings.warm_up_s)
+
+
+def _identity(asked: Asked, lengths: Lengths) -> dict[str, Any]:
+    """Return the facts on which the figures depend, whatever is measured."""
+    import onnxruntime  # noqa: PLC0415
+
+    return {
+        "device": asked.target.profile.name, "host": describe_host(asked.target.host),
+        "meter": asked.target.meter or "none", "torch": str(torch.__version__),
+        "onnxruntime": onnxruntime.__version__, "window_s": lengths.window_s,
+        "queries": lengths.queries, "warm_up_s": lengths.warm_up_s,
+        "calibration_images": asked.settings.calibration_images, "quick": asked.settings.quick,
+        "source": source_version().get("commit", ""),
+    }  # fmt: skip
+
+
+class _Session:
+    """Hold the state of one start of the command."""
+
+    def __init__(
+        self, asked: Asked, bench: Bench, files: InferenceFiles, screen: Screen, zero_s: float
+    ) -> None:
+        self._asked = asked
+        self._bench = bench
+        self._files = files
+        self._screen = screen
+        self._zero_s = zero_s
+        self._idle = IdlePower()
+        self._rows: list[dict[str, Any]] = []
+        self._own: list[dict[str, Any]] = []
+        self._failures = 0
+        self._manifest: dict[str, Any] = {}
+        self._segments = 0
+        self._starts = 1
+        self._variants, self._missing = self._find_variants()
+        self._threads = asked.settings.threads or tuple(sorted({1, asked.target.threads}))
+
+    def _find_variants(self) -> tuple[list[Variant], dict[str, str]]:
+        """Return what can answer here, and why providers that are wanted cannot."""
+        import onnxruntime  # noqa: PLC0415
+
+        settings, target = self._asked.settings, self._asked.target
+        wanted = settings.providers or usual(target.profile.name, target.host.arch)
+        absent = missing(wanted, onnxruntime.get_available_providers(), onnxruntime.__version__)
+        found = [Variant(TORCH, "fp32", "cpu")] if TORCH in settings.runtimes else []
+        if "onnxruntime" in settings.runtimes:
+            found += [
+                Variant("onnxruntime", precision, provider)
+                for provider in wanted
+                if provider not in absent
+                for precision in settings.precisions
+            ]
+        return found, absent if "onnxruntime" in settings.runtimes else {}
+
+    def take_up(
+        self, rows: Sequence[dict[str, Any]], starts: int, identity: Mapping[str, Any]
+    ) -> None:
+        """Go on from the rows of earlier starts, and write what is known beforehand."""
+        self._rows = [dict(row) for row in rows]
+        self._starts = starts + 1
+        self._manifest = self._describe(identity)
+        self._save("running")
+
+    def carry_out(self) -> Summary:
+        """Measure, and say in the manifest how that ended."""
+        stopped = False
+        try:
+            self._all_seeds()
+            self._settle()
+            self._save("done")
+        except KeyboardInterrupt:
+            stopped = True
+            self._finish_files()
+            self._save("interrupted", "stopped by the user")
+        except BaseException as error:
+            with contextlib.suppress(HarnessError):  # the first failure is the one to report
+                self._finish_files()
+                self._save("failed", str(error).splitlines()[0] if str(error) else "")
+            raise
+        return Summary(self._rows, self._failures, len(self._own), stopped)
+
+    def _all_seeds(self) -> None:
+        deployments = list(self._deployments())
+        tasks = {d.cell: tasks_of(d, self._variants, self._threads, self._asked.settings.batches)
+                 for d in deployments}  # fmt: skip
+        there = {key(row) for row in self._rows}
+        left = {
+            d.cell: [t for t in tasks[d.cell] if key(subject(d, t)) not in there]
+            for d in deployments
+        }
+        self._plan(sum(map(len, tasks.values())), sum(map(len, left.values())))
+        self._say_missing(deployments)
+        if not any(left.values()):
+            return
+        shop = self._workshop()
+        prepare_torch(self._asked.target.threads)
+        self._remember_idle("before")
+        for seed in dict.fromkeys(d.seed for d in deployments):
+            ready = [
+                (made, left[d.cell])
+                for d in deployments
+                if d.seed == seed and left[d.cell] and (made := self._ready(shop, d)) is not None
+            ]
+            self._one_seed(ready, seed)
+        self._remember_idle("after")
+
+    def _deployments(self) -> Iterator[Deployment]:
+        for row in self._asked.cells:
+            found = self._deployment(row)
+            if found is not None:
+                yield found
+
+    def _deployment(self, row: Row) -> Deployment | None:
+        try:
+            return deployment(self._asked.run, row)
+        except DamagedRunError as error:
+            self._fail_cell(row, error)
+            return None
+
+    def _plan(self, windows: int, left: int) -> None:
+        lengths = self._bench.lengths
+        seconds = left * (lengths.window_s + lengths.warm_up_s)
+        self._screen.plan(windows, left, seconds, self._missing)
+
+    def _say_missing(self, deployments: Sequence[Deployment]) -> None:
+        """Write a failed row for every provider that was asked for by name and is not there."""
+        for name in self._asked.settings.providers:
+            if name not in self._missing:
+                continue
+            for d in deployments:
+                for precision in self._asked.settings.precisions:
+                    variant = Variant("onnxruntime", precision, name)
+                    task = Task(variant, SINGLE_STREAM, max(self._threads), 1)
+                    self._append_failed(subject(d, task), self._missing[name])
+
+    def _workshop(self) -> Workshop:
+        asked = self._asked
+        quantised = any(v.precision == "int8" for v in self._variants)
+        images = asked.settings.calibration_images if quantised else 0
+        software = self._manifest["software"]
+        versions = ", ".join(f"{n} {software[n]}" for n in ("torch", "onnx", "onnxruntime"))
+        return Workshop(
+            asked.architecture, task_loss(asked.config, asked.store), asked.store,
+            Exports(self._files.folder, FORMAT), calibration_batches(asked.store, images),
+            asked.target.threads, versions,
+        )  # fmt: skip
+
+    def _ready(self, shop: Workshop, d: Deployment) -> Ready | None:
+        """Return a cell's models; None if they cannot be used, which is written down."""
+        self._screen.preparing(d.cell)
+        try:
+            with self._bench.log.phase(Label("evaluate", d.cell)), memory_errors():
+                ready = make_ready(shop, d, self._variants)
+        except (DamagedRunError, InferenceFailedError, MemoryExceededError) as error:
+            self._fail_cell({"cell": d.cell, "method": d.method, "seed": d.seed,
+                             "repeat": d.repeat, "tasks": d.tasks}, error)  # fmt: skip
+            return None
+        finally:
+            self._write_phases()
+        rows = accuracy_rows(self._asked.run.run_id, ready, self._variants)
+        self._files.accuracy(rows)
+        return ready
+
+    def _one_seed(self, ready: Sequence[tuple[Ready, Sequence[Task]]], seed: int) -> None:
+        """Measure all cells of a seed in an order drawn from it, so that no method is first."""
+        pairs = [(made, task) for made, tasks in ready for task in tasks]
+        random.Random(seed).shuffle(pairs)
+        for number, (made, task) in enumerate(pairs, 1):
+            what = f"{made.deployment.method}, {_words(task)}"
+            self._screen.measuring(number, len(pairs), what)
+            self._one(made, task)
+
+    def _one(self, made: Ready, task: Task) -> None:
+        about = subject(made.deployment, task)
+        reason = made.failed.get(task.variant.name)
+        if reason is not None:
+            self._append_failed(about, reason)
+            return
+        try:
+            with memory_errors():
+                row = self._bench.measure(made, task, self._zero_s)
+        except (InferenceFailedError, MemoryExceededError) as error:
+            self._append_failed(about, error.message)
+            return
+        finally:
+            self._write_phases()
+        row = self._common() | row
+        self._own.append(row)
+        self._rows.append(row)
+        self._net(row)
+        self._files.append(row)
+
+    def _common(self) -> dict[str, Any]:
+        target = self._asked.target
+        return {
+            "run_id": self._asked.run.run_id,
+            "device": target.profile.name,
+            "host_matches_device": target.matches,
+        }
+
+    def _append_failed(self, about: Mapping[str, Any], reason: str) -> None:
+        self._failures += 1
+        row = self._common() | dict(about) | {"status": "failed", "reason": reason}
+        self._rows.append(row)
+        self._files.append(row)
+
+    def _fail_cell(self, row: Mapping[str, Any], error: HarnessError) -> None:
+        self._screen.failed(str(row["cell"]), error)
+        known = {k: row[k] for k in ("cell", "method", "seed", "repeat", "tasks")}
+        self._append_failed({**_NOTHING, **known}, error.message)
+
+    def _net(self, row: dict[str, Any]) -> None:
+        """Fill in what idle power decides."""
+        net_j, error_j = net_energy(
+            row["energy_j"], row["energy_error_j"], {0: row["time_s"]}, {0: self._idle}
+        )
+        each = None if net_j is None else net_j / row["images"]
+        row |= {"energy_net_j": net_j, "energy_net_error_j": error_j,
+                "energy_net_per_image_j": each}  # fmt: skip
+
+    def _remember_idle(self, when: Literal["before", "after"]) -> None:
+        reading = self._bench.meter.idle(self._asked.config.idle_s)
+        self._idle = self._idle.with_reading(when, reading)
+
+    def _settle(self) -> None:
+        """Fill in net energy with both looks at idle power, and put the rows in order."""
+        for row in self._own:
+            self._net(row)
+        self._finish_files()
+        self._files.rewrite(self._rows)
+
+    def _finish_files(self) -> None:
+        self._write_phases()
+        self._write_trace()
+
+    def _write_phases(self) -> None:
+        fresh = self._bench.log.segments[self._segments :]
+        self._segments += len(fresh)
+        if fresh:
+            streams = self._bench.meter.streams(fresh[-1].end_s)
+            figures = [self._bench.accountant.figures(s, streams) for s in fresh]
+            self._files.phases(phase_rows(self._asked.run.run_id, figures, self._zero_s))
+
+    def _write_trace(self) -> None:
+        segments = self._bench.log.segments
+        if segments:
+            samples = self._bench.meter.trace(segments[0].start_s, segments[-1].end_s, self._zero_s)
+            if samples:
+                name = f"inference/traces/{self._starts}.csv.gz"
+                self._files.folder.compressed(name, csv_text(TRACE, samples))
+
+    def _describe(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        asked, lengths = self._asked, self._bench.lengths
+        target = asked.target
+        return {
+            "format": MANIFEST_FORMAT,
+            "run_id": asked.run.run_id,
+            "created": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+            "command": command_line(module="harness.infer"),
+            "quick": asked.settings.quick,
+            "starts": self._starts,
+            "identity": dict(identity),
+            "device": {"name": target.profile.name, "title": target.profile.title},
+            **environment(target, packages=("onnx", "onnxruntime", "onnxscript")),
+            "meter_reason": self._bench.meter.reason,
+            **models_used(self._bench.accountant, target),
+            "data": {"name": asked.store.name, "checksum": asked.store.checksum},
+            "threads": list(self._threads),
+            "batches": list(asked.settings.batches),
+            "windows": vars(lengths),
+            "variants": [vars(variant) for variant in self._variants],
+            "missing_providers": dict(self._missing),
+            "export": {"opset": OPSET, "form": FORMAT, "relative_tolerance": TOLERANCE},
+            "quantisation": {"recipe": RECIPE, "images": asked.settings.calibration_images},
+        }
+
+    def _save(self, status: str, reason: str = "") -> None:
+        self._manifest |= {
+            "status": status,
+            "reason": reason,
+            "failures": self._failures,
+            "meter": self._bench.meter.describe(),
+            "idle": self._idle.as_dict(),
+        }
+        self._files.manifest(self._manifest)
+
+
+_NOTHING: Mapping[str, Any] = {
+    "job": "", "models": None, "runtime": "", "precision": "", "provider": "", "scenario": "",
+    "threads": None, "batch_size": None,
+}  # fmt: skip
+"""What a row says of itself if a whole cell failed."""
+
+
+def _words(task: Task) -> str:
+    """Return a measurement in words."""
+    what = f"model {task.model.job}" if isinstance(task.model, Model) else "all tasks"
+    size = "" if task.scenario == SINGLE_STREAM else f" of {task.batch_size}"
+    threads = f"{task.threads} thread{'' if task.threads == 1 else 's'}"
+    return f"{what}, {task.variant.name}, {task.scenario}{size}, {threads}"

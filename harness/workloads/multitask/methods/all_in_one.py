@@ -1,0 +1,13 @@
+"""All-in-one training: one job for all tasks, merged to the end."""
+
+from __future__ import annotations
+
+from harness.federated.job import Job
+from harness.workloads.multitask.methods.schedule import Schedule, Setting, serving_itself
+from harness.workloads.multitask.training.local_rule import LocalRule
+
+
+def all_in_one(setting: Setting, local: LocalRule | None = None) -> Schedule:
+    """Train one model on all tasks for all rounds."""
+    merged = yield Job(setting.tasks, setting.rounds, local=local)
+    return [serving_itself(merged)]

@@ -1,0 +1,15 @@
+"""One-by-one training: every task its own federated job, the reference of every comparison."""
+
+from __future__ import annotations
+
+from harness.federated.job import Job
+from harness.workloads.multitask.methods.schedule import Schedule, Setting, serving_itself
+
+
+def independent(setting: Setting) -> Schedule:
+    """Train one model per task for all rounds."""
+    served = []
+    for task in setting.tasks:
+        outcome = yield Job(task, setting.rounds)
+        served.append(serving_itself(outcome))
+    return served

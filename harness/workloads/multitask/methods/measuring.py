@@ -1,0 +1,36 @@
+"""Say how a method that needs affinity measures it; what MAS and TAG share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.federated.job import Job
+from harness.workloads.multitask.affinity.rule import AffinityRule
+
+if TYPE_CHECKING:
+    from harness.workloads.multitask.affinity.matrix import Affinity, Matrix
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Fix in which rounds, how and how often a job measures affinity; None asks the setting."""
+
+    affinity_rounds: int | None = None
+    affinity: str = "exact"
+    affinity_every: int | None = None
+    momentum: bool = False
+
+    def measured(self, job: Job) -> Job:
+        """Return the job with affinity measured in its first rounds."""
+        rounds = self.affinity_rounds
+        return replace(
+            job,
+            measure_affinity=True,
+            affinity_rounds=None if rounds is None else min(rounds, job.rounds),
+            affinity=AffinityRule(self.affinity, self.affinity_every, self.momentum),
+        )
+
+    def mean(self, affinity: Affinity) -> Matrix:
+        """Return the mean over the rounds that count, even if more were measured."""
+        return affinity.first(self.affinity_rounds).mean

@@ -1,0 +1,147 @@
+"""Foretell the memory of training, and lower the batch size before the kernel ends the run.
+
+A step of the merged model with a look-ahead, the largest thing a run does, is taken at two small
+batch sizes while the kernel watches the peak of this process. Activations grow with the batch, so a
+straight line through both says what the batch asked for will need.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.config import RunConfig
+from harness.measurement.memory import PeakMemory
+from harness.running.target import Target
+from models.execution import Execution
+from models.multitask.network import Architecture
+
+SHARE = 0.9
+"""Of what is free, the share that training may be expected to take."""
+
+LEAST_BATCH = 2
+"""Batch norm learns nothing from one image."""
+
+TRIED = (2, 3)
+
+
+@dataclass(frozen=True)
+class BatchFit:
+    """Hold the batch size asked for, the one taken, and from what that follows.
+
+    `need_bytes` is what the batch asked for is expected to add to this process, `free_bytes` what
+    host and device leave it; None where that is not known, and then nothing is changed.
+    """
+
+    asked: int
+    taken: int
+    need_bytes: float | None = None
+    free_bytes: int | None = None
+    image_bytes: float | None = None
+
+    @property
+    def lowered(self) -> bool:
+        """Say whether the batch had to be made smaller."""
+        return self.taken < self.asked
+
+    def words(self) -> str:
+        """Say what was changed and why; only if something was."""
+        assert self.need_bytes is not None
+        assert self.free_bytes is not None
+        return (
+            f"batches of {self.taken} images instead of {self.asked}, for all methods: training"
+            f" would need {self.need_bytes / 1e6:.0f} MB, and {self.free_bytes / 1e6:.0f} MB are"
+            " free. --keep-batch-size trains as asked"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def fit_batch(
+    config: RunConfig, target: Target, architecture: Architecture, execution: Execution
+) -> BatchFit:
+    """Return the batch size that fits, or that asked for if it is kept or nothing is known."""
+    asked = config.batch_size
+    free = free_bytes(target)
+    memory = PeakMemory()
+    memory.reset()
+    before = memory.read_bytes()
+    if config.keep_batch_size or free is None or before is None or asked <= LEAST_BATCH:
+        return BatchFit(asked, asked, free_bytes=free)
+
+    def added(batch_size: int) -> int:
+        memory.reset()
+        _measured_steps(replace(config, batch_size=batch_size), architecture, execution)
+        return (memory.read_bytes() or 0) - before
+
+    return fitted(asked, free, added)
+
+
+def fitted(asked: int, free: int, added: Callable[[int], int]) -> BatchFit:
+    """Return the largest of asked, asked/2, asked/4 … whose need is within the share of `free`.
+
+    `added(n)` is what steps with a batch of n add to this process at their peak. It is counted from
+    before the first of them, as memory that one leaves to the next is not given back.
+    """
+    small, large = (added(batch_size) for batch_size in TRIED)
+    image = max(large - small, 0) / (TRIED[1] - TRIED[0])
+    fixed = max(small - TRIED[0] * image, 0.0)
+    taken = asked
+    while taken > LEAST_BATCH and fixed + taken * image > SHARE * free:
+        taken = max(taken // 2, LEAST_BATCH)
+    return BatchFit(asked, taken, fixed + asked * image, free, image)
+
+
+def _measured_steps(config: RunConfig, architecture: Architecture, execution: Execution) -> None:
+    """Take two steps with a look-ahead; momentum takes its memory in the first."""
+    from harness.workloads.multitask.affinity.measure import (  # noqa: PLC0415 - imports torch
+        LookAhead,
+        MeasuredStep,
+        affinity,
+    )
+    from harness.workloads.multitask.planning.plan import build_for, random_batch  # noqa: PLC0415
+    from models.optimizer import descent  # noqa: PLC0415
+
+    net = build_for(architecture, config.tasks, config, execution)
+    optimizer = descent(net, execution, lr=1e-6, momentum=0.9)
+    images, targets = random_batch(config.tasks, config.batch_size, config.size)
+    batch = (images, dict(targets))
+    for _ in range(2):
+        optimizer.zero_grad(set_to_none=True)
+        step = MeasuredStep(net, batch)
+        affinity(net, batch, LookAhead(1e-6), step.apart())
+        optimizer.step()
+        del step
+
+
+def free_bytes(target: Target, root: Path = Path("/")) -> int | None:
+    """Return the bytes this process can still take, here and on the device it answers for.
+
+    The least of what the kernel calls available, what the control group of the process leaves, and
+    what the device has; None if the kernel does not tell.
+    """
+    available = _number(root / "proc/meminfo", r"^MemAvailable:\s+(\d+) kB")
+    if available is None:
+        return None
+    found = [1024 * available]
+    limit = _number(root / "sys/fs/cgroup/memory.max", r"^(\d+)$")
+    used = _number(root / "sys/fs/cgroup/memory.current", r"^(\d+)$")
+    if limit is not None and used is not None:
+        found.append(max(limit - used, 0))
+    if not target.matches:
+        own = _number(root / "proc/self/status", r"^RssAnon:\s+(\d+) kB") or 0
+        found.append(max(target.profile.memory_bytes - 1024 * own, 0))
+    return min(found)
+
+
+def _number(path: Path, pattern: str) -> int | None:
+    try:
+        found = re.search(pattern, path.read_text(encoding="ascii"), re.MULTILINE)
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(found[1]) if found else None

@@ -1,0 +1,197 @@
+"""Foretell what a run will do and take: the methods' own schedules, carried out on paper."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.config import RunConfig
+from harness.federated.job import Checkpoint, Job, Outcome
+from harness.federated.rounds import Draw
+from harness.federated.work import Work, evaluating
+from harness.workloads.multitask.affinity.matrix import Affinity, RoundAffinity
+from harness.workloads.multitask.methods.cost import Calibration, Load, job_cost
+from harness.workloads.multitask.methods.registry import MethodSpec
+from harness.workloads.multitask.methods.schedule import Setting, carry_out
+from models.execution import PLAIN, Execution
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.multitask.network import Architecture, MultiTaskNet
+
+CALIBRATION_STEPS = 3
+
+
+class PaperEngine:
+    """Take jobs, train nothing, and keep a list of them.
+
+    Affinities and losses are made up from a fixed generator, and so are the groups of a split; how
+    many there are, and so the cost, is right wherever the method asks for an exact number. Where
+    groups overlap (tag, hoa) their sizes are only typical.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self._random = np.random.default_rng(0)
+
+    def run(self, job: Job) -> Outcome:
+        """Write the job down."""
+        self.jobs.append(job)
+        made_up = self._random.normal(size=(len(job.tasks), len(job.tasks)))
+        rounds = (RoundAffinity(job.first_round, made_up, made_up, 0),)
+        affinity = Affinity(job.tasks, rounds) if job.measure_affinity else None
+        losses = {task: float(self._random.uniform(0.9, 1.1)) for task in job.tasks}
+        return Outcome(job, Checkpoint({}), losses, affinity, validation_losses=losses)
+
+
+def cell_setting(config: RunConfig, seed: int) -> Setting:
+    """Return what a method is asked to train in the cells of one seed."""
+    return replace(config.setting, clients=config.clients, seed=seed)
+
+
+def planned_jobs(spec: MethodSpec, setting: Setting) -> list[Job]:
+    """Return the jobs a method will ask for."""
+    engine = PaperEngine()
+    carry_out(spec.schedule(setting), engine)
+    return engine.jobs
+
+
+def planned_load(config: RunConfig, seed: int) -> Load:
+    """Return what the cost of a job depends on, beside the job."""
+    return Load(
+        lengths=config.layout.lengths["train"],
+        draw=Draw(
+            config.layout.count("train"),
+            config.clients_per_round,
+            seed,
+            config.setting.protocol,
+        ),
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        look_ahead_every=config.look_ahead_every,
+    )
+
+
+def planned_work(job: Job, config: RunConfig, seed: int | None = None) -> Work:
+    """Return the passes of one job in the cells of a seed (default: the first), tests included."""
+    cost = job_cost(job, planned_load(config, config.seeds[0] if seed is None else seed))
+    tests = sum(
+        1
+        for done in range(job.first_round + 1, job.last_round + 1)
+        if done % config.evaluate_every == 0 or done == job.last_round
+    )
+    images = tests * config.layout.images("test")
+    validation = config.layout.images("validation")
+    unseen = config.layout.images("test_unseen")
+    return cost.work + evaluating(job.tasks, images + validation + unseen)
+
+
+def calibrate(
+    architecture: Architecture,
+    config: RunConfig,
+    execution: Execution = PLAIN,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Calibration:
+    """Time a few training steps of one task and of all tasks on random images.
+
+    With t₁ = E + D and tₙ = E + n·D the two parts follow; the fastest step of each counts, as the
+    first ones pay for memory and caches.
+    """
+
+    def step_time_s(tasks: str) -> float:
+        return _step_time_s(build_for(architecture, tasks, config, execution), config, clock)
+
+    one = step_time_s(config.tasks[0])
+    n = len(config.tasks)
+    if n == 1:
+        return Calibration(one / 3.0, 0.0)
+    merged = step_time_s(config.tasks)
+    decoder = max((merged - one) / (n - 1), 0.0)
+    return Calibration(max(one - decoder, 0.0) / 3.0, decoder / 3.0)
+
+
+def build_for(
+    architecture: Architecture, tasks: str, config: RunConfig, execution: Execution
+) -> MultiTaskNet:
+    """Build a network to try steps on: the run's loss, in training mode."""
+    from harness.running.accelerator import torch_device  # noqa: PLC0415
+    from models.multitask.losses import named  # noqa: PLC0415 - planning on paper needs no torch
+    from models.multitask.network import build  # noqa: PLC0415
+
+    net = build(architecture, tasks, 0, named(config.loss, masked=False))
+    net.to(torch_device(config.accelerator))
+    return net.execute_as(execution).train()
+
+
+def random_step(net: MultiTaskNet, config: RunConfig) -> Callable[[], None]:
+    """Return a training step on random images; it hardly moves the weights."""
+    from models.multitask.step import accumulate_gradients  # noqa: PLC0415
+    from models.optimizer import descent  # noqa: PLC0415 - planning on paper needs no torch
+
+    device = net.device
+    images, targets = random_batch("".join(net.tasks), config.batch_size, config.size)
+    images, targets = images.to(device), {t: target.to(device) for t, target in targets.items()}
+    optimizer = descent(net, net.execution, lr=1e-6, momentum=0.9, weight_decay=1e-4)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        accumulate_gradients(net, images, targets)
+        optimizer.step()
+
+    return step
+
+
+def _step_time_s(net: MultiTaskNet, config: RunConfig, clock: Callable[[], float]) -> float:
+    """Return the seconds per image of the fastest of a few training steps."""
+    from harness.running.accelerator import settled_clock  # noqa: PLC0415
+
+    step, clock = random_step(net, config), settled_clock(config.accelerator, clock)
+    times = []
+    for _ in range(CALIBRATION_STEPS):
+        start = clock()
+        step()
+        times.append(clock() - start)
+    return min(times) / config.batch_size
+
+
+def random_batch(tasks: str, batch_size: int, size: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """Return images and targets of the right shapes, filled from a fixed generator."""
+    import torch  # noqa: PLC0415
+
+    from models.multitask.tasks import SEMANTIC_CLASSES, TASKS  # noqa: PLC0415
+
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(batch_size, size, size, 3, generator=generator).permute(0, 3, 1, 2)
+    targets = {
+        t: torch.randint(1, SEMANTIC_CLASSES, (batch_size, size, size), generator=generator)
+        if TASKS[t].loss == "cross-entropy"
+        else torch.rand(batch_size, TASKS[t].channels, size, size, generator=generator)
+        for t in tasks
+    }
+    return images, targets
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Hold what a run is expected to take: seconds here, modelled joules, bytes of data."""
+
+    time_s: float
+    energy_model_j: float
+    disk_bytes: float
+
+
+def planned_run(config: RunConfig) -> Work:
+    """Return the passes of all cells."""
+    works = (
+        planned_work(job, config)
+        for spec in config.method_specs()
+        for job in planned_jobs(spec, cell_setting(config, config.seeds[0]))
+    )
+    once = sum(works, Work())
+    cells = len(config.seeds) * config.repeats
+    return Work({part: passes * cells for part, passes in once.forwards.items()})

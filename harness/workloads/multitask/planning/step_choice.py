@@ -1,0 +1,246 @@
+"""Choose how a run executes its training steps: as asked, or by a short calibration of this host.
+
+The choice holds for all cells of a run and stands in its manifest; a run that goes on keeps it.
+What was calibrated is kept in the cache, by host, network and batch, so that the same command gives
+the same numbers again; `--calibrate` measures anew.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from devices.board_counters import read_counters
+from harness.config import AUTO, RunConfig, without_home
+from harness.core.errors import StorageError, UsageError
+from harness.run_folder.results import json_text, write_atomically
+from harness.running.accelerator import CUDA
+from harness.running.target import Target
+from harness.workloads.multitask.planning.batch_fit import BatchFit, fit_batch
+from harness.workloads.multitask.planning.step_timing import (
+    MARGIN,
+    Timed,
+    Way,
+    bf16_supported,
+    compare,
+    executions,
+    fewer_threads,
+)
+from models.execution import PLAIN, Execution, parse_execution
+from models.multitask.network import Architecture
+
+VERSION = 1
+"""Of the way of calibrating: a choice kept by another version is not taken."""
+
+BUSY_CORES = 0.25
+"""With more work of others than this, the number of threads is not judged: fewer seem faster."""
+
+COMPILATION = (
+    "not used: compiling takes a C++ compiler and minutes on the device, anew for every group of"
+    " tasks, which no run of this length gets back"
+)
+
+
+@dataclass(frozen=True)
+class StepChoice:
+    """Hold how steps are executed, on how many threads, and from what that follows.
+
+    `calibrated` is what was measured, empty if nothing was; `file` keeps it for later runs. `batch`
+    is the batch size taken; None as long as nobody asked whether it fits.
+    """
+
+    execution: Execution
+    threads: int
+    asked: str
+    calibrated: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""
+    batch: BatchFit | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Say whether steps are executed the plain way."""
+        return self.execution == PLAIN
+
+    @property
+    def gain(self) -> float | None:
+        """Return by what the calibration found steps faster than the plain ones; None without."""
+        gain = self.calibrated.get("gain")
+        return None if gain is None else float(gain)
+
+    @property
+    def doubtful(self) -> bool:
+        """Say whether other programs were at work while it was calibrated."""
+        return float(self.calibrated.get("foreign_cores") or 0.0) > BUSY_CORES
+
+    def applied_to(self, config: RunConfig) -> RunConfig:
+        """Return a configuration with the batch size taken."""
+        return replace(config, batch_size=self.batch.taken) if self.batch else config
+
+    def taken_from(self, config: RunConfig) -> RunConfig:
+        """Return a configuration with the batch size asked for."""
+        return replace(config, batch_size=self.batch.asked) if self.batch else config
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "execution": self.execution.text,
+            "threads": self.threads,
+            "asked": self.asked,
+            "calibrated": dict(self.calibrated) or None,
+            "file": self.file,
+            "compilation": COMPILATION,
+            "batch": self.batch.as_dict() if self.batch else None,
+        }
+
+
+def recorded_choice(manifest: Mapping[str, Any]) -> StepChoice | None:
+    """Return the choice that a manifest tells of; None if it tells of none."""
+    told = manifest.get("step")
+    if not isinstance(told, dict):
+        return None
+    try:
+        return StepChoice(
+            parse_execution(str(told["execution"])),
+            int(told["threads"]),
+            str(told["asked"]),
+            told.get("calibrated") or {},
+            str(told.get("file", "")),
+            BatchFit(**told["batch"]) if told.get("batch") else None,
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def known_choice(config: RunConfig, target: Target) -> StepChoice | None:
+    """Return the choice if nothing has to be measured for it: asked for, or kept from before.
+
+    Raises:
+        UsageError: if this processor cannot do what is asked.
+    """
+    if target.accelerator == CUDA:
+        return _on_gpu(config, target)
+    if config.step != AUTO:
+        execution = parse_execution(config.step)
+        if execution.reduced and not bf16_supported():
+            raise UsageError(
+                f"--step {config.step}: this processor, or this build of torch, has no bf16"
+                " convolutions",
+                "Use --step plain or --step auto.",
+            )
+        return StepChoice(execution, target.threads, config.step)
+    return _kept(config, target)
+
+
+def _on_gpu(config: RunConfig, target: Target) -> StepChoice:
+    """Return the plain way unless another is asked for; nothing is calibrated on a GPU yet."""
+    execution = PLAIN if config.step == AUTO else parse_execution(config.step)
+    if execution.reduced:
+        raise UsageError(
+            f"--step {config.step}: bf16 is for the processor only so far",
+            "Use --step plain, or --accelerator cpu.",
+        )
+    return StepChoice(execution, target.threads, config.step)
+
+
+def choose_step(
+    config: RunConfig, target: Target, architecture: Architecture, *, anew: bool = False
+) -> StepChoice:
+    """Return the choice, measuring if it is not known; `anew` measures in any case.
+
+    First the batch size is lowered if it does not fit the memory. Where the cache cannot be written
+    the choice holds for this run alone.
+    """
+    fixed = PLAIN if config.step == AUTO else parse_execution(config.step)
+    batch = fit_batch(config, target, architecture, fixed)
+    config = replace(config, batch_size=batch.taken)
+    measuring = anew and config.step == AUTO and target.accelerator != CUDA
+    known = None if measuring else known_choice(config, target)
+    return replace(known or _calibrated_choice(config, target, architecture), batch=batch)
+
+
+def _calibrated_choice(config: RunConfig, target: Target, architecture: Architecture) -> StepChoice:
+    calibrated = calibrate_step(config, target, architecture)
+    path = _file(config, target)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (json_text(calibrated, 2) + "\n").encode())
+    except (OSError, StorageError):
+        return _from_calibration(calibrated, "")
+    return _from_calibration(calibrated, without_home(str(path)))
+
+
+def calibrate_step(config: RunConfig, target: Target, architecture: Architecture) -> dict[str, Any]:
+    """Time the ways on this host and return what was found, chosen and why, as plain values."""
+    before = read_counters()
+    allowed = target.threads
+    timed = compare(architecture, config, [Way(e, allowed) for e in (PLAIN, *executions())])
+    foreign = read_counters().foreign_cores(before)
+    best = fastest(timed)
+    fewer: list[Timed] = []
+    if not config.threads and (foreign is None or foreign <= BUSY_CORES):
+        counts = [allowed, *fewer_threads(allowed)]
+        fewer = compare(architecture, config, [Way(best.way.execution, n) for n in counts])[1:]
+    chosen = fastest([Timed(best.way, gains={"": [1.0]}), *fewer])
+    return {
+        "version": VERSION,
+        "facts": _facts(config, target),
+        "made": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "execution": chosen.way.execution.text,
+        "threads": chosen.way.threads,
+        "gain": best.gain * chosen.gain,
+        "margin": MARGIN,
+        "foreign_cores": foreign,
+        "candidates": [one.as_dict() for one in timed],
+        "fewer_threads": [one.as_dict() for one in fewer],
+    }
+
+
+def fastest(timed: list[Timed]) -> Timed:
+    """Return the way with the largest gain over the first, which stays unless it is clear."""
+    return max((one for one in timed[1:] if one.clear), key=lambda one: one.gain, default=timed[0])
+
+
+def _facts(config: RunConfig, target: Target) -> dict[str, Any]:
+    """Return that on which a choice depends; with other facts it is measured anew."""
+    host = target.host
+    return {
+        "arch": host.arch,
+        "board": host.model,
+        "cpu_model": host.cpu_model,
+        "cores": host.cores_usable,
+        "torch": str(torch.__version__),
+        "threads": f"{target.threads} asked" if config.threads else f"up to {target.threads}",
+        "model": config.model,
+        "tasks": config.tasks,
+        "size_px": config.size,
+        "batch_size": config.batch_size,
+    }
+
+
+def _file(config: RunConfig, target: Target) -> Path:
+    text = json.dumps(_facts(config, target), sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return config.cache_folder / "steps" / f"{name}.json"
+
+
+def _kept(config: RunConfig, target: Target) -> StepChoice | None:
+    path = _file(config, target)
+    try:
+        calibrated = json.loads(path.read_bytes())
+        if calibrated["version"] != VERSION or calibrated["facts"] != _facts(config, target):
+            return None
+        return _from_calibration(calibrated, without_home(str(path)))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # what cannot be read is measured anew
+
+
+def _from_calibration(calibrated: Mapping[str, Any], file: str) -> StepChoice:
+    execution = parse_execution(str(calibrated["execution"]))
+    return StepChoice(execution, int(calibrated["threads"]), AUTO, calibrated, file)

@@ -1,0 +1,189 @@
+"""Train a client's copy of the model on its own images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+from harness.federated.observer import Observer
+from harness.federated.work import looking_ahead, shares_gradients, training
+from harness.workloads.multitask.affinity.matrix import ClientAffinity, Epoch, Matrix, client_mean
+from harness.workloads.multitask.affinity.measure import (
+    LookAhead,
+    MeasuredStep,
+    affinity,
+    look_ahead,
+    velocity_of,
+)
+from harness.workloads.multitask.affinity.rule import AffinityRule
+from harness.workloads.multitask.protocol import REPAIRED, Protocol
+from harness.workloads.multitask.training.batches import Batch, ClientBatches
+from harness.workloads.multitask.training.local_rule import Balanced, LocalRule
+from harness.workloads.multitask.training.steps import training_step
+from models.execution import PLAIN, Execution
+from models.multitask.network import MultiTaskNet
+from models.optimizer import descent
+
+
+@dataclass(frozen=True)
+class LocalTraining:
+    """Fix how a client trains: SGD as in the MAS paper, a fresh optimizer every round.
+
+    `rule` replaces plain descent on the summed loss, `affinity` says how affinity is measured; jobs
+    that ask for either set them. `execution` is how the steps are carried out.
+    """
+
+    epochs: int
+    batch_size: int
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    look_ahead_every: int = 10
+    rule: LocalRule | None = None
+    affinity: AffinityRule = field(default_factory=AffinityRule)
+    nesterov: bool = False
+    protocol: Protocol = REPAIRED
+    execution: Execution = PLAIN
+
+    @property
+    def period(self) -> int:
+        """Return the number of batches from one look-ahead to the next."""
+        return self.look_ahead_every if self.affinity.every is None else self.affinity.every
+
+    def look_ahead(self, learning_rate: float) -> LookAhead:
+        """Return the step that look-aheads try at a learning rate."""
+        return LookAhead(
+            learning_rate,
+            self.weight_decay,
+            self.momentum if self.affinity.momentum else 0.0,
+            self.affinity.mode,
+            self.protocol.looks_move_statistics,
+        )
+
+
+@dataclass(frozen=True)
+class ClientResult:
+    """Report one client's round: mean loss per task, and its affinity if that was measured."""
+
+    losses: dict[str, float]
+    affinity: ClientAffinity | None
+
+
+def train_client(
+    net: MultiTaskNet,
+    batches: ClientBatches,
+    settings: LocalTraining,
+    learning_rate: float,
+    order: np.random.Generator,
+    observer: Observer,
+    measured_as: int | None = None,
+) -> ClientResult:
+    """Train the network in place for the local epochs and report what was seen.
+
+    With the client's number in `measured_as`, affinity is measured on every `period`-th batch of an
+    epoch, from the first on. The training step is the same with and without, to the last bit.
+    """
+    if not net.training:  # visiting every layer takes as long as copying the weights in
+        net.train()
+    client = _Client(net, settings, learning_rate, order, observer)
+    sums = dict.fromkeys(net.tasks, 0.0)
+    seen = 0
+    epochs: list[Epoch] = []
+    for _ in range(settings.epochs):
+        looks: list[Matrix] = []
+        count = 0
+        for count, batch in enumerate(_epoch(batches, settings, order), 1):
+            measuring = measured_as is not None and (count - 1) % settings.period == 0
+            losses = client.measure(batch, looks) if measuring else client.train(batch)
+            images = len(batch[0])
+            for task, loss in losses.items():
+                sums[task] += float(loss) * images
+            seen += images
+        epochs.append(Epoch(looks, count))
+    found = None
+    if measured_as is not None:
+        mean = client_mean(epochs, settings.period, learning_rate, settings.protocol)
+        found = ClientAffinity(measured_as, mean, sum(len(epoch.looks) for epoch in epochs))
+    return ClientResult({t: s / seen for t, s in sums.items()}, found)
+
+
+class _Client:
+    """Train on batches with one optimizer, measuring on some of them."""
+
+    def __init__(
+        self,
+        net: MultiTaskNet,
+        settings: LocalTraining,
+        learning_rate: float,
+        order: np.random.Generator,
+        observer: Observer,
+    ) -> None:
+        self._net = net
+        self._tasks = "".join(net.tasks)
+        self._settings = settings
+        self._observer = observer
+        self._ahead = settings.look_ahead(learning_rate)
+        self._step = training_step(net, settings.rule, order)
+        self._optimizer = descent(
+            net,
+            settings.execution,
+            lr=learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            nesterov=settings.nesterov,
+        )
+
+    def train(self, batch: Batch) -> dict[str, Tensor]:
+        """Take one training step; return each task's loss."""
+        self._optimizer.zero_grad(set_to_none=True)
+        losses = self._step(*batch)
+        self._finish(len(batch[0]))
+        return losses
+
+    def measure(self, batch: Batch, looks: list[Matrix]) -> dict[str, Tensor]:
+        """Take one training step and append its look-ahead.
+
+        Plain and balanced steps have the gradients of every task at hand; under another rule they
+        are computed for the look-ahead alone.
+        """
+        velocity = velocity_of(self._net, self._optimizer)
+        rule = self._settings.rule
+        shares = shares_gradients(rule)
+        work = looking_ahead(
+            self._tasks,
+            len(batch[0]),
+            self._ahead.mode,
+            shares=shares,
+            rounded=self._settings.execution.reduced,
+        )
+        if not shares:
+            with self._observer.phase("affinity"):
+                looks.append(look_ahead(self._net, batch, self._ahead, velocity))
+                self._observer.work(work)
+            return self.train(batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        step = MeasuredStep(self._net, batch, balance=isinstance(rule, Balanced))
+        with self._observer.phase("affinity"):
+            apart = step.apart(self._ahead.mode)
+            looks.append(affinity(self._net, batch, self._ahead, apart, velocity))
+            self._observer.work(work)
+        self._finish(len(batch[0]))
+        return step.losses
+
+    def _finish(self, images: int) -> None:
+        self._optimizer.step()
+        self._observer.work(training(self._tasks, images, self._settings.rule))
+
+
+def _epoch(
+    batches: ClientBatches, settings: LocalTraining, order: np.random.Generator
+) -> Iterator[Batch]:
+    protocol = settings.protocol
+    return batches.epoch(
+        settings.batch_size,
+        order,
+        rest=protocol.trains_on_rest,
+        augment="flip" if protocol.mirrors_images else "none",
+    )

@@ -1,0 +1,1 @@
+"""Networks of many tasks: a shared encoder, a decoder per task, their losses and measures."""

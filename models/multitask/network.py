@@ -1,0 +1,184 @@
+"""Join one encoder and one decoder per task, initialised alike whatever the group of tasks."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.execution import PLAIN, Execution
+from models.multitask.losses import TaskLoss, task_loss
+from models.multitask.tasks import TASKS
+from models.packed import Packed, pack
+
+Together = Callable[[Sequence[nn.Module], Sequence[Tensor]], list[Tensor]]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Say how to build the two parts of a network.
+
+    `encoder()` maps (N, 3, H, W) to features, `decoder(channels)` maps those features to
+    (N, channels, H, W). `initialise` sets the weights of either part from torch's global generator.
+    `together(decoders, features)` runs several decoders at once, each on features of its own; an
+    architecture whose decoders need much memory has none, and they run one after another.
+    """
+
+    name: str
+    description: str
+    encoder: Callable[[], nn.Module]
+    decoder: Callable[[int], nn.Module]
+    initialise: Callable[[nn.Module], None]
+    together: Together | None = None
+
+
+class MultiTaskNet(nn.Module):
+    """Hold one shared encoder and one decoder per task of a group, and the loss they learn from."""
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoders: Mapping[str, nn.Module],
+        loss: TaskLoss = task_loss,
+        together: Together | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoders = nn.ModuleDict(decoders)
+        self.loss = loss
+        self.together = together if len(decoders) > 1 else None
+        self.execution = PLAIN
+        self._format = _FORMATS[PLAIN.memory_format]
+        self._held: Packed | None = None
+        self._weights: list[nn.Parameter] = []
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Return the task letters in the order of the group."""
+        return tuple(self.decoders.keys())
+
+    @property
+    def device(self) -> torch.device:
+        """Return where its weights are, and batches must be."""
+        return self.weights()[0].device
+
+    @property
+    def encoder_gradient_scale(self) -> float:
+        """Return 1/√n, by which the gradient of n decoders enters the encoder.
+
+        Decoders see the plain sum of the task losses; the published MAS code scales only what
+        flows on into the encoder, a habit it takes over from Standley et al. (ICML 2020).
+        """
+        return 1.0 / math.sqrt(len(self.decoders))
+
+    def execute_as(self, execution: Execution) -> MultiTaskNet:
+        """Take weights into a memory layout and run training passes in a precision; return self."""
+        self.execution = execution
+        self._format = _FORMATS[execution.memory_format]
+        self.to(memory_format=self._format)  # type: ignore[call-overload]
+        return self
+
+    def held(self) -> Packed:
+        """Return its own weights and statistics by state-dict name: no copies.
+
+        The first time they move into blocks of memory, where they stay until the network itself
+        moves; whoever held their former memory holds copies from then on.
+        """
+        if self._held is None:
+            own = self.state_dict(keep_vars=True)
+            with torch.no_grad():
+                self._held = pack(own)
+            for name, tensor in own.items():
+                tensor.data = self._held[name]
+        return self._held
+
+    def weights(self) -> Sequence[nn.Parameter]:
+        """Return its parameters, listed once."""
+        if not self._weights:
+            self._weights = list(self.parameters())
+        return self._weights
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """Copy other weights and statistics into its own, by state-dict name.
+
+        As `load_state_dict` does in ten times the time, most of it for checks: every client of
+        every round begins so. From weights packed like these it is one copy of memory.
+        """
+        with torch.no_grad():
+            self.held().copy_(tensors)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MultiTaskNet:
+        self._held, self._weights = None, []  # a device or a layout may put others in their place
+        return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None, "_weights": []}  # a copy's parameters are its own
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the features of images for a training step, as this network is executed; fp32."""
+        with self._precision():
+            features: Tensor = self.encoder(images.contiguous(memory_format=self._format))
+        return features.float() if self.execution.reduced else features
+
+    def decode(self, task: str, features: Tensor) -> Tensor:
+        """Return a task's prediction for a training step, as this network is executed; fp32."""
+        with self._precision():
+            prediction: Tensor = self.decoders[task](features)
+        return prediction.float() if self.execution.reduced else prediction
+
+    def decode_together(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return every task's prediction, each from features of its own, as `decode` does."""
+        assert self.together is not None
+        with self._precision():
+            predictions = self.together(list(self.decoders.values()), features)
+        return [p.float() for p in predictions] if self.execution.reduced else predictions
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.execution.reduced)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the prediction of every task for images of shape (N, 3, H, W), in fp32."""
+        features = self.encoder(images.contiguous(memory_format=self._format))
+        return {task: decoder(features) for task, decoder in self.decoders.items()}
+
+
+_FORMATS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+
+def build(
+    architecture: Architecture, tasks: str, seed: int, loss: TaskLoss = task_loss
+) -> MultiTaskNet:
+    """Build a network for a group of tasks with weights that depend on the seed alone.
+
+    Encoder and decoders draw from separate streams named after the part, so that every method and
+    every group starts from the same encoder and the same decoder of a task.
+    """
+    encoder = _seeded(architecture, architecture.encoder, seed, "encoder")
+    decoders = {
+        task: _seeded(
+            architecture,
+            partial(architecture.decoder, TASKS[task].channels),
+            seed,
+            f"decoder {task}",
+        )
+        for task in tasks
+    }
+    return MultiTaskNet(encoder, decoders, loss, architecture.together).execute_as(PLAIN)
+
+
+def _seeded(
+    architecture: Architecture, make: Callable[[], nn.Module], seed: int, name: str
+) -> nn.Module:
+    digest = hashlib.sha256(f"{architecture.name}/{seed}/{name}".encode()).digest()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        part = make()  # layers that `initialise` leaves alone draw here
+        architecture.initialise(part)
+    return part

@@ -1,0 +1,23 @@
+"""The configuration of a run is taken over, but for what inference settles anew."""
+
+import pytest
+
+from harness.cli.options import read_options
+from harness.core.errors import DamagedRunError
+from harness.workloads.multitask.commands.infer import _config, _parser
+
+
+def test_device_meter_and_what_computes_are_settled_anew(write_run) -> None:
+    """A run on a graphics processor with four threads says nothing of where its models are used."""
+    trained = {"accelerator": "cuda", "threads": 4, "meter": "rapl", "require_meter": True,
+               "tasks": "sdn", "idle_s": 7.0, "size": 32}  # fmt: skip
+    words = ["a-run", "--device", "jetson-nano", "--rate-hz", "5"]
+    config = _config(write_run(config=trained), read_options(_parser(), words))
+    assert (config.accelerator, config.threads, config.meter) == ("cpu", 0, "auto")
+    assert (config.device, config.require_meter, config.rate_hz) == ("jetson-nano", False, 5.0)
+    assert (config.tasks, config.idle_s, config.size) == ("sdn", 7.0, 32)
+
+
+def test_a_configuration_of_another_version_is_refused(write_run) -> None:
+    with pytest.raises(DamagedRunError, match="another version"):
+        _config(write_run(config={"fashion": 1}), read_options(_parser(), ["a-run"]))

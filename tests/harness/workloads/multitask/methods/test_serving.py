@@ -1,0 +1,177 @@
+"""Check who serves a task when groups overlap or every client has a model of its own."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from harness.config import RunConfig
+from harness.federated.job import Checkpoint, Job, Outcome
+from harness.federated.local import LocalEngine
+from harness.federated.observer import SilentObserver
+from harness.federated.work import Work
+from harness.measurement.cost import Bill
+from harness.measurement.phases import PhaseLog
+from harness.run_folder.rows import cell_row, metric_rows
+from harness.running.cell import Cell, CellResult
+from harness.running.recorder import CellRecorder
+from harness.workloads.multitask.methods import registry
+from harness.workloads.multitask.methods.cost import Calibration
+from harness.workloads.multitask.methods.schedule import Served, carry_out
+from harness.workloads.multitask.planning.plan import (
+    cell_setting,
+    planned_jobs,
+    planned_run,
+    planned_work,
+)
+from harness.workloads.multitask.settings import federation
+from models.execution import PLAIN
+
+NO_BILL = Bill(1.0, None, None, None, "no meter", 2.0, Work())
+
+
+def _outcome(job: Job, losses: dict[str, float], numbers: int = 2) -> Outcome:
+    unseen = {task: 10 * loss for task, loss in losses.items()}
+    return Outcome(job, Checkpoint({"w": torch.zeros(numbers)}), losses, None, unseen)
+
+
+def _result(text: str, served: list[Served], trained: list[Outcome]) -> CellResult:
+    recorder = CellRecorder("c", PhaseLog(), lambda _: None)
+    cell = Cell(registry.parse(text), 0, 0)
+    return CellResult(cell, recorder, [], NO_BILL, served, trained, None, "done", "")
+
+
+def _row(result: CellResult, config: RunConfig) -> dict[str, object]:
+    target = SimpleNamespace(profile=SimpleNamespace(name="x86"), matches=True)
+    instruments = SimpleNamespace(describe=lambda: None)
+    bench = SimpleNamespace(
+        config=config, target=target, instruments=instruments, calibration=Calibration(1.0, 1.0),
+        step=SimpleNamespace(execution=PLAIN),
+    )  # fmt: skip
+    return cell_row(bench, "run", result)
+
+
+@pytest.fixture
+def overlapping() -> CellResult:
+    """TAG: groups sd and dn after a merged run; d is served by dn, whose loss there is higher."""
+    merged = _outcome(Job("sdn", 4, measure_affinity=True), dict.fromkeys("sdn", 9.0), 5)
+    one = _outcome(Job("sd", 4), {"s": 1.0, "d": 0.1}, 3)
+    two = _outcome(Job("dn", 4), {"d": 0.25, "n": 4.0}, 3)
+    return _result("tag", [Served("s", one), Served("dn", two)], [merged, one, two])
+
+
+@pytest.fixture
+def alone() -> CellResult:
+    """Standalone: three clients with a merged model each."""
+    outcomes = [
+        _outcome(Job("sd", 4, clients=(client,)), {"s": 1.0 + client, "d": 0.5}) for client in
+        range(3)
+    ]  # fmt: skip
+    return _result("standalone", [Served("sd", o) for o in outcomes], outcomes)
+
+
+def test_overlapping_groups_count_each_task_once(overlapping) -> None:
+    """The group named as serving gives the loss, not the last or the smallest one."""
+    row = _row(overlapping, RunConfig(clients_per_round=2))
+
+    assert overlapping.losses == {"s": 1.0, "d": 0.25, "n": 4.0}
+    assert row["groups"] == "sd|dn"
+    assert row["total_loss"] == math.fsum([1.0, 0.25, 4.0])
+    assert row["unseen_total_loss"] == math.fsum([10.0, 2.5, 40.0])
+    # 4 rounds, 2 clients, models of 5, 3 and 3 float32 numbers
+    assert row["upload_bytes"] == row["download_bytes"] == 4 * 2 * 4 * (5 + 3 + 3)
+
+
+def test_standalone_losses_are_means_over_clients(alone) -> None:
+    """s is (1 + 2 + 3) / 3; the group is named once; nothing is sent by clients that are alone."""
+    row = _row(alone, RunConfig(clients_per_round=2))
+
+    assert alone.losses == {"s": 2.0, "d": 0.5}
+    assert row["groups"] == "sd"
+    assert row["total_loss"] == 2.5
+    assert (row["upload_bytes"], row["download_bytes"]) == (0, 0)
+
+
+def test_metrics_say_who_serves_what(overlapping, alone) -> None:
+    """One `serves` row per task and serving model; models of clients have names of their own."""
+    shown = [
+        {(r["task"], r["job"]) for r in metric_rows("run", result, {}) if r["metric"] == "serves"}
+        for result in (overlapping, alone)
+    ]
+
+    assert shown[0] == {("s", "sd"), ("d", "dn"), ("n", "dn")}
+    assert shown[1] == {(t, f"sd@{c}") for t in "sd" for c in range(3)}
+
+
+def test_metrics_hold_the_mean_over_clients_and_nothing_more(overlapping, alone) -> None:
+    """The group's mean losses stand under the group's name, so tables per task find them."""
+    means = {
+        (r["job"], r["task"], r["metric"]): r["value"]
+        for r in metric_rows("run", alone, {})
+        if r["metric"] != "serves"
+    }
+
+    assert means == {
+        ("sd", "s", "test_loss"): 2.0, ("sd", "d", "test_loss"): 0.5,
+        ("sd", "s", "test_unseen_loss"): 20.0, ("sd", "d", "test_unseen_loss"): 5.0,
+    }  # fmt: skip
+    rows = metric_rows("run", overlapping, {})
+    assert {r["metric"] for r in rows} == {"serves"}
+
+
+def test_a_cell_that_failed_serves_nothing() -> None:
+    """Without an outcome there are no losses, groups or rows of serving."""
+    broken = replace(_result("standalone", [], []), status="failed", reason="why")
+
+    assert (broken.losses, broken.unseen_losses, broken.groups) == ({}, {}, [])
+    assert metric_rows("run", broken, {}) == []
+    assert "total_loss" not in _row(broken, RunConfig())
+
+
+class _Adding(SilentObserver):
+    def __init__(self) -> None:
+        self.total = Work()
+
+    def work(self, done: Work) -> None:
+        self.total = self.total + done
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["standalone", "pcgrad", "gradnorm", "fedprox", "random-split:merge_rounds=1",
+     "best-split:merge_rounds=0", "worst-split:splits=3", "mas:merge_rounds=2,affinity_rounds=1",
+     "mas:init=scratch,lr=restart"],
+)  # fmt: skip
+def test_planned_passes_are_the_executed_ones(text: str, make_source, tiny_architecture) -> None:
+    """For clients of equal size the plan on paper equals the work counted while training."""
+    config = replace(
+        RunConfig(), clients=4, images=24, unseen_buildings=1, unseen_images=4, tasks="sdn",
+        clients_per_round=2, rounds=3, batch_size=5, look_ahead_every=2, evaluate_every=2,
+    )  # fmt: skip
+    source = make_source((20,) * 4, held_out=4)
+    observer = _Adding()
+    engine = LocalEngine(source, tiny_architecture, federation(config), 5, observer)
+    spec, setting = registry.parse(text), cell_setting(config, 5)
+    carry_out(spec.schedule(setting), engine)
+
+    planned = sum((planned_work(j, config) for j in planned_jobs(spec, setting)), Work())
+
+    assert planned.encoder_passes == observer.total.encoder_passes
+    assert planned.decoder_passes == observer.total.decoder_passes
+    assert planned.forwards["encoder"] == observer.total.forwards["encoder"]
+    assert sum(planned.forwards.values()) == sum(observer.total.forwards.values())
+
+
+def test_standalone_is_planned_for_every_client() -> None:
+    """N clients train R rounds each, where all-in-one trains K of them: N/K times the encoder."""
+    alone, merged = (
+        planned_jobs(registry.parse(text), cell_setting(RunConfig(clients=8), 0))
+        for text in ("standalone", "all-in-one")
+    )
+    config = RunConfig(clients=8, clients_per_round=2)
+
+    passes = [sum(planned_work(j, config).encoder_passes for j in jobs) for jobs in (alone, merged)]
+    assert passes[0] == 8 / 2 * passes[1]
+    assert planned_run(replace(config, methods=("standalone",))).forwards["encoder"] > passes[0]
