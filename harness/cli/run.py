@@ -58,7 +58,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 @dataclass(frozen=True)
-class _Wishes:
+class _RunOptions:
     """Hold the options that change no result: how to start, when to stop, what to leave out."""
 
     start: Start
@@ -88,7 +88,7 @@ def _add_own_options(parser: Parser) -> None:
     )
 
 
-def _settled(parsed: Namespace) -> tuple[RunConfig, _Wishes, Target]:
+def _settled(parsed: Namespace) -> tuple[RunConfig, _RunOptions, Target]:
     """Return what is to run, how, and on what.
 
     Raises:
@@ -98,20 +98,20 @@ def _settled(parsed: Namespace) -> tuple[RunConfig, _Wishes, Target]:
 
     problems = Problems()
     config = problems.attempt(lambda: _config(parsed))
-    wishes = problems.attempt(lambda: _wishes(parsed))
+    options = problems.attempt(lambda: _run_options(parsed))
     # where something else is wrong too, device and meter are still looked at
     asked = config or replace(RunConfig(), **_typed(parsed, "device", "meter", "require_meter",
                                                     "require_device"))  # fmt: skip
     target = problems.attempt(lambda: resolve_target(asked))
-    if wishes is not None and parsed.out != "":
+    if options is not None and parsed.out != "":
         problems.attempt(
-            lambda: _check_writable(Path(asked.out), only_look=wishes.dry or bool(problems.found))
+            lambda: _check_writable(Path(asked.out), only_look=options.dry or bool(problems.found))
         )
     raise_all(problems.found)
     assert config is not None  # as there was no problem
-    assert wishes is not None
+    assert options is not None
     assert target is not None
-    return config, wishes, target
+    return config, options, target
 
 
 def _typed(parsed: Namespace, *names: str) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _resumed(parsed: Namespace) -> Path:
     return path if path.is_dir() else Path(parsed.out or "results") / path
 
 
-def _wishes(parsed: Namespace) -> _Wishes:
+def _run_options(parsed: Namespace) -> _RunOptions:
     problems = Problems()
     limits = Limits(
         problems.attempt(lambda: parse_time_s(parsed.max_time))
@@ -151,12 +151,12 @@ def _wishes(parsed: Namespace) -> _Wishes:
     )
     raise_all(problems.found)
     resume = None if parsed.resume is None else _resumed(parsed)
-    return _Wishes(
+    return _RunOptions(
         Start(parsed.fresh, resume), limits, parsed.dry_run, not parsed.no_report, parsed.calibrate
     )
 
 
-def _run(config: RunConfig, wishes: _Wishes, target: Target, words: Sequence[str]) -> int:
+def _run(config: RunConfig, options: _RunOptions, target: Target, words: Sequence[str]) -> int:
     from rich.console import Console  # noqa: PLC0415 - help and errors answer without it
 
     from harness.cli.screen import RunScreen  # noqa: PLC0415
@@ -164,8 +164,8 @@ def _run(config: RunConfig, wishes: _Wishes, target: Target, words: Sequence[str
     config = replace(config, accelerator=target.accelerator)
     screen = RunScreen(Console(highlight=False), config)
     screen.plan(target)
-    screen.limits(wishes.limits, target)
-    if wishes.start == Start():
+    screen.limits(options.limits, target)
+    if options.start == Start():
         screen.goes_on(unfinished(Path(config.out), config.digest()))
     with terminated_like_interrupted():
         from harness.measurement.memory import memory_errors  # noqa: PLC0415
@@ -177,24 +177,24 @@ def _run(config: RunConfig, wishes: _Wishes, target: Target, words: Sequence[str
         session.prepare_torch(target.threads, target.accelerator)
         network = architecture(config.model)
         with memory_errors():
-            step, recorded = _step(config, target, network, wishes, screen)
+            step, recorded = _step(config, target, network, options, screen)
             session.prepare_torch(step.threads)
-            start = wishes.start if recorded else replace(wishes.start, step=step)
+            start = options.start if recorded else replace(options.start, step=step)
             taken = step.applied_to(config)
             expected = modelling.estimate(taken, target, network, step.execution)
             needed = disk.results_bytes(config, network, expected.time_s)
             screen.estimate(expected, needed)
             disk.check_space(Path(config.out), needed)
-            if wishes.dry:
+            if options.dry:
                 return EXIT_DONE
             with screen:
                 store = session.open_data(config, screen)
-                summary = session.run(config, target, store, network, screen, start, wishes.limits)
+                summary = session.run(config, target, store, network, screen, start, options.limits)
         screen.conclude(summary)
         if summary.stopped:
             screen.stopped(summary, _same_command(words))
             return EXIT_BUDGET if summary.stopped == "budget" else EXIT_INTERRUPTED
-        page = report_on(summary.path) if wishes.report and summary.done else None
+        page = report_on(summary.path) if options.report and summary.done else None
         screen.goodbye(summary, page, _next_command(config, words))
     return EXIT_CELLS_FAILED if summary.failed else EXIT_DONE
 
@@ -203,7 +203,7 @@ def _step(
     config: RunConfig,
     target: Target,
     network: Architecture,
-    wishes: _Wishes,
+    options: _RunOptions,
     screen: RunScreen,
 ) -> tuple[StepChoice, bool]:
     """Settle how steps are executed and say so; a dry run measures nothing for it.
@@ -212,20 +212,20 @@ def _step(
     """
     from harness.workloads.multitask.planning import step_choice  # noqa: PLC0415 - imports torch
 
-    earlier = wishes.start.resume
-    if wishes.start == Start():
+    earlier = options.start.resume
+    if options.start == Start():
         earlier = unfinished(Path(config.out), config.digest())
     step = step_choice.recorded_choice(read_manifest(earlier)) if earlier is not None else None
     recorded = step is not None
-    if step is None and wishes.dry:
+    if step is None and options.dry:
         step = step_choice.known_choice(config, target)
         if step is None:
             screen.step_unknown()
             return step_choice.StepChoice(PLAIN, target.threads, config.step), False
     if step is None:
-        if wishes.calibrate or step_choice.known_choice(config, target) is None:
+        if options.calibrate or step_choice.known_choice(config, target) is None:
             screen.calibrating()
-        step = step_choice.choose_step(config, target, network, anew=wishes.calibrate)
+        step = step_choice.choose_step(config, target, network, anew=options.calibrate)
     screen.step(step)
     return step, recorded
 

@@ -192,7 +192,7 @@ class RunScreen:
             return
         groups = "|".join(result.groups)
         loss = sum(result.losses.values())
-        self._print(f"  {name}: {result.bill.time_s:.1f} s, test loss {loss:.3f}, {groups}")
+        self._print(f"  {name}: {result.cost.time_s:.1f} s, test loss {loss:.3f}, {groups}")
 
     def conclude(self, summary: RunSummary) -> None:
         """Print the method table, the verdict in words and what spoilt any figure."""

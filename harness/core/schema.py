@@ -6,8 +6,9 @@ this module, so a column cannot exist in one and be unknown to another. It impor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from models.multitask.measures import MEASURES
 
@@ -88,6 +89,12 @@ class Column:
                 raise ValueError(f"'{text}' is no bool")
             return BOOLEANS[text]
         return int(text) if self.type == "int" else float(text)
+
+
+def sessions_of(manifest: Mapping[str, Any]) -> list[Any]:
+    """Return what a manifest tells of the sessions of its run; before version 4 they were `sittings`."""
+    found = manifest.get("sessions", manifest.get("sittings"))
+    return found if isinstance(found, list) else []
 
 
 def version_problem(version: object) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.core.errors import DamagedRunError
-from harness.core.schema import COST_PHASES
+from harness.core.schema import COST_PHASES, sessions_of
 from harness.evidence.findings import Finding, named
 from harness.evidence.intact import check_file
 from harness.evidence.reading import Row, RunFiles
@@ -104,7 +104,7 @@ def _tables(run: RunFiles) -> Iterator[Finding]:
         if table.unknown:
             text = f"{name}: unknown column {', '.join(table.unknown)} is not used"
             yield Finding("note", "unknown-column", text)
-    if run.manifest.get("sittings") and not (run.folder / "events.jsonl").is_file():
+    if sessions_of(run.manifest) and not (run.folder / "events.jsonl").is_file():
         yield Finding("damaged", "file-missing", "events.jsonl is missing", RESTORE)
     for row in run.cells:
         wrong = [k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)]

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.core.schema import COST_PHASES
+from harness.core.schema import COST_PHASES, sessions_of
 from harness.evidence.findings import Finding, Level, named
 from harness.evidence.reading import RunFiles
 
@@ -214,25 +214,25 @@ def _shared(run: RunFiles) -> Iterator[Finding]:
 
 
 def _idle(run: RunFiles) -> Iterator[Finding]:
-    """Compare idle power before and after, sitting by sitting."""
-    sittings = run.manifest.get("sittings")
-    known = [_own(s) for s in sittings] if isinstance(sittings, list) else []
+    """Compare idle power before and after, session by session."""
+    sessions = sessions_of(run.manifest)
+    known = [_own(s) for s in sessions]
     for number, idle in enumerate(known or [run.section("idle")], 1):
         before, after = idle.get("before_w"), idle.get("after_w")
         if not isinstance(before, float) or before <= 0.0:
             continue
         if not isinstance(after, float):
-            text = f"idle power was not measured after sitting {number}, so net energy has no error"
+            text = f"idle power was not measured after session {number}, so net energy has no error"
             yield Finding("limit", "idle", text, "Let the run end by itself.")
         elif abs(after - before) > IDLE_DRIFT_LIMIT * before:
             text = (
-                f"idle power drifted from {before:.3g} W to {after:.3g} W in sitting {number};"
+                f"idle power drifted from {before:.3g} W to {after:.3g} W in session {number};"
                 f" the limit is {100 * IDLE_DRIFT_LIMIT:g} %"
             )
             remedy = f"Let the board settle before the run, raise --idle-s, {AGAIN}"
             yield Finding("unstable", "idle-drift", text, remedy)
 
 
-def _own(sitting: object) -> Mapping[str, Any]:
-    idle = sitting.get("idle") if isinstance(sitting, dict) else None
+def _own(session: object) -> Mapping[str, Any]:
+    idle = session.get("idle") if isinstance(session, dict) else None
     return idle if isinstance(idle, dict) else {}

@@ -36,16 +36,16 @@ class FederatedAverage:
             ValueError: if it is not packed as the first one was.
         """
         layout: Layout | None = None
-        parts = tensors
+        session_costs = tensors
         if isinstance(tensors, Packed):
-            layout, parts = tensors.layout, tensors.blocks
+            layout, session_costs = tensors.layout, tensors.blocks
         if not self._sums:
             self._layout = layout
         elif layout is not self._layout:
             raise ValueError("models of one average are packed in different ways")
         share = weight / self._total
         self._added += weight
-        for name, part in parts.items():
+        for name, part in session_costs.items():
             exact = part.detach().to(_accumulator(part))
             if name not in self._sums:
                 self._types[name] = part.dtype

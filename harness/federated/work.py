@@ -27,9 +27,9 @@ class Work:
     bytes_moved: float = 0.0
 
     def __add__(self, other: Work) -> Work:
-        parts = {**self.forwards, **other.forwards}
+        session_costs = {**self.forwards, **other.forwards}
         return Work(
-            {p: self.forwards.get(p, 0.0) + other.forwards.get(p, 0.0) for p in parts},
+            {p: self.forwards.get(p, 0.0) + other.forwards.get(p, 0.0) for p in session_costs},
             self.encoder_passes + other.encoder_passes,
             self.decoder_passes + other.decoder_passes,
             self.bytes_moved + other.bytes_moved,

@@ -24,7 +24,7 @@ from harness.fleet.roster import (
 from harness.fleet.transport import Arrival, Transport
 from harness.fleet.wire import Frame
 from harness.running.recorder import CellRecorder
-from harness.running.remote_clients import Elsewhere
+from harness.running.remote_clients import RemoteResult
 
 HELLO_S = 60.0
 """Longest wait for a device to say who it is."""
@@ -96,7 +96,7 @@ class _Owed:
 
 
 class Fleet:
-    """Deal with the devices of a run; implements `Devices` and `Desk`."""
+    """Deal with the devices of a run; implements `RemoteClients` and `Desk`."""
 
     def __init__(
         self,
@@ -395,7 +395,7 @@ class Fleet:
         """Return what devices reported since the last note."""
         return self._ledger.note()
 
-    def conclude(self) -> Elsewhere:
+    def conclude(self) -> RemoteResult:
         """Wait for what is still on its way, fetch the rest of the reports, and return the whole.
 
         A device that does not answer within `REPORT_S` is not waited for.

@@ -27,12 +27,12 @@ class Gateway:
     """Start everything, keep it going, end it."""
 
     def __init__(
-        self, wishes: Wishes, folder: Path, courier: Path, note: Callable[[str], None]
+        self, options: Wishes, folder: Path, courier: Path, note: Callable[[str], None]
     ) -> None:
-        self._wishes = wishes
+        self._run_options = options
         self._note = note
         self._programs = Programs(folder)
-        self._keys = None if wishes.insecure else ServerKeys((wishes.keys / SERVER).resolve())
+        self._keys = None if options.insecure else ServerKeys((options.keys / SERVER).resolve())
         tls = None
         if self._keys is not None:
             tls = Tls(self._keys.authority, self._keys.certificate, self._keys.key)
@@ -58,7 +58,7 @@ class Gateway:
         self._programs.stop()
 
     def _check_address(self) -> None:
-        host, port = self._wishes.host, self._wishes.port
+        host, port = self._run_options.host, self._run_options.port
         try:
             with socket.socket() as one:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,20 +80,20 @@ class Gateway:
         self._opening = False
 
     def _start_door(self) -> None:
-        wishes, keys = self._wishes, self._keys
+        options, keys = self._run_options, self._keys
         scheme = "http" if keys is None else "https"
         words = [
             sys.executable,
             "-m",
             "harness.fleet.reverse_proxy",
             "--host",
-            wishes.host,
+            options.host,
             "--port",
-            str(wishes.port),
+            str(options.port),
             "--target",
             f"{scheme}://{self._superlink.address}",
             "--most-body-bytes",
-            str(wishes.most_body_bytes),
+            str(options.most_body_bytes),
         ]
         if keys is not None:
             words += [
@@ -109,7 +109,7 @@ class Gateway:
         while True:
             self._programs.check(DOOR)
             try:
-                socket.create_connection((wishes.host, wishes.port), 1.0).close()
+                socket.create_connection((options.host, options.port), 1.0).close()
             except OSError:
                 time.sleep(0.1)
             else:

@@ -15,10 +15,10 @@ from harness.core.schema import COST_PHASES, TRACE
 from harness.federated.work import Work
 from harness.fleet.codec import read_reading
 from harness.fleet.roster import Card
-from harness.measurement.cost import Bill, Figures
+from harness.measurement.cost import Cost, SegmentCost
 from harness.measurement.phases import Segment
 from harness.run_folder.codec import read_segment
-from harness.running.remote_clients import Elsewhere
+from harness.running.remote_clients import RemoteResult
 
 KEY = "devices"
 """The place of what devices reported in a line of a cell's journal."""
@@ -52,7 +52,7 @@ class Ledger:
         """Begin empty."""
         self._cell = cell
         self.attempt = uuid.uuid4().hex[:12]
-        """Names this sitting of the cell: what was trained for an earlier one is done anew."""
+        """Names this session of the cell: what was trained for an earlier one is done anew."""
         self._entries: list[dict[str, Any]] = []
         self._fates: dict[tuple[str, int, int], dict[str, Any]] = {}
         self._seen: dict[str, set[int]] = {}
@@ -62,7 +62,7 @@ class Ledger:
         self._fresh: list[dict[str, Any]] = []
 
     def take_up(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Take over what earlier sittings kept in the journal."""
+        """Take over what earlier sessions kept in the journal."""
         for line in lines:
             kept = line.get(KEY) or {}
             for entry in kept.get("entries", []):
@@ -166,7 +166,7 @@ class Ledger:
         ]  # fmt: skip
         return min(starts, default=None)
 
-    def figures(self) -> list[Figures]:
+    def figures(self) -> list[SegmentCost]:
         """Return the charged stretches of this cell in the run's own time."""
         found = []
         for entry in self._entries:
@@ -180,7 +180,9 @@ class Ledger:
             )  # fmt: skip
             reading = read_reading(entry["reading"]) if entry["reading"] else None
             found.append(
-                Figures(moved, reading, entry["time_model_s"], float(entry["energy_model_j"] or 0))
+                SegmentCost(
+                    moved, reading, entry["time_model_s"], float(entry["energy_model_j"] or 0)
+                )
             )
         return found
 
@@ -190,21 +192,21 @@ class Ledger:
         worked = label["phase"] in ("train", "affinity") and label["cell"] == self._cell
         return worked and not entry["lost"]
 
-    def conclude(self, traces: Mapping[str, tuple[float, bytes]]) -> Elsewhere:
+    def conclude(self, traces: Mapping[str, tuple[float, bytes]]) -> RemoteResult:
         """Return what the cell took; `traces` are the devices' samples and clock shifts."""
         figures = self.figures()
         fates = {fate["fate"] for fate in self._fates.values()} - {"used"}
         flags = [f"{fate}-device" for fate in sorted(fates)]
-        return Elsewhere(
-            self._bill(figures), figures, self.rows(), trace_rows(traces),
+        return RemoteResult(
+            self._cost_of(figures), figures, self.rows(), trace_rows(traces),
             _columns([f.reading for f in figures if f.reading]), self._peak(), flags,
         )  # fmt: skip
 
-    def _bill(self, figures: Sequence[Figures]) -> Bill:
+    def _cost_of(self, figures: Sequence[SegmentCost]) -> Cost:
         modelled = [f.time_model_s for f in figures]
         joules, reason = self._joules(figures)
         errors = [f.reading.error_j for f in figures if f.reading and f.reading.error_j is not None]
-        return Bill(
+        return Cost(
             time_s=math.fsum(f.segment.time_s for f in figures),
             time_model_s=None if None in modelled or not modelled
             else math.fsum(x for x in modelled if x is not None),
@@ -215,7 +217,7 @@ class Ledger:
             work=sum((f.segment.work for f in figures), Work()),
         )  # fmt: skip
 
-    def _joules(self, figures: Sequence[Figures]) -> tuple[float | None, str]:
+    def _joules(self, figures: Sequence[SegmentCost]) -> tuple[float | None, str]:
         """Return the joules of all devices together, or why they are not known."""
         reasons = [
             f"{e['device']}: {_why(e)}"

@@ -27,7 +27,7 @@ AROUND = ("idle", "communicate")
 
 @dataclass(frozen=True)
 class Entry:
-    """Hold one numbered stretch, and for which sitting of the server it was done."""
+    """Hold one numbered stretch, and for which session of the server it was done."""
 
     number: int
     segment: Segment
@@ -53,7 +53,7 @@ class Diary:
             self.add(Segment(label, self._until_s, until_s, cpu_s, Work()))
 
     def add(self, segment: Segment, attempt: str = "") -> None:
-        """Enter a stretch that was marked; `attempt` names the server's sitting it is done for."""
+        """Enter a stretch that was marked; `attempt` names the server's session it is done for."""
         self._number += 1
         self._entries.append(Entry(self._number, segment, attempt))
         self._until_s = max(self._until_s, segment.end_s)

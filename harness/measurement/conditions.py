@@ -35,7 +35,7 @@ class Clocks:
 
 
 @dataclass(frozen=True)
-class Look:
+class ConditionSample:
     """Hold what one look at the board showed.
 
     Attributes:
@@ -88,19 +88,21 @@ class Conditions:
         self._offsets_s = self._clocks.offsets_s()
         self.first = self._look(self._state, ())
 
-    def so_far(self) -> Look:
+    def so_far(self) -> ConditionSample:
         """Return what files show now and have shown since the start."""
         counters = read_counters(self._root, self._own)
         now = replace(self._state, counters=counters, host=read_state(self._root))
         return self._look(now, self._flags(now))
 
-    def at_end(self) -> Look:
+    def at_end(self) -> ConditionSample:
         """Return what the board shows at the end, and all that happened since the start."""
         now = self._board()
         return self._look(now, self._flags(now))
 
-    def _look(self, now: BoardState, flags: Sequence[str]) -> Look:
-        return Look(self._clocks.monotonic() - self._zero_s, now.host.temperature_c, tuple(flags))
+    def _look(self, now: BoardState, flags: Sequence[str]) -> ConditionSample:
+        return ConditionSample(
+            self._clocks.monotonic() - self._zero_s, now.host.temperature_c, tuple(flags)
+        )
 
     def _board(self) -> BoardState:
         return read_board_state(self._root, Programs(self._root), self._own)

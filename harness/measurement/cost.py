@@ -16,7 +16,7 @@ from harness.measurement.phases import Segment
 
 
 @dataclass(frozen=True)
-class Figures:
+class SegmentCost:
     """Hold what one segment took; `reading` is None without a meter."""
 
     segment: Segment
@@ -48,18 +48,18 @@ class Accountant:
     power: PowerModel
     device: DeviceModel | None
 
-    def figures(self, segment: Segment, streams: StreamSet | None) -> Figures:
+    def figures(self, segment: Segment, streams: StreamSet | None) -> SegmentCost:
         """Return the measured and the modelled cost of one segment."""
         reading = energy(streams, segment.start_s, segment.end_s) if streams else None
         if self.device is None:
             joules = self.power.energy_on_host_j(segment.time_s, segment.cpu_s)
-            return Figures(segment, reading, None, joules)
+            return SegmentCost(segment, reading, None, joules)
         seconds = self.device.time_s(segment.work)
-        return Figures(segment, reading, seconds, self.power.energy_elsewhere_j(seconds))
+        return SegmentCost(segment, reading, seconds, self.power.energy_elsewhere_j(seconds))
 
 
 @dataclass(frozen=True)
-class Bill:
+class Cost:
     """Sum up the phases a cell is charged for."""
 
     time_s: float
@@ -71,7 +71,7 @@ class Bill:
     work: Work
 
 
-def bill(figures: Sequence[Figures], streams: StreamSet | None, no_meter: str) -> Bill:
+def cell_cost(figures: Sequence[SegmentCost], streams: StreamSet | None, no_meter: str) -> Cost:
     """Return the cost of the charged phases (`COST_PHASES`) among the figures of one cell.
 
     Joules are the sum over segments. Their error bound is taken over stretches of adjoining
@@ -81,7 +81,7 @@ def bill(figures: Sequence[Figures], streams: StreamSet | None, no_meter: str) -
     modelled = [f.time_model_s for f in charged]
     work = sum((f.segment.work for f in charged), Work())
     joules, reason = _joules(charged, no_meter)
-    return Bill(
+    return Cost(
         time_s=math.fsum(f.segment.time_s for f in charged),
         time_model_s=None if None in modelled else math.fsum(filter(None, modelled)),
         energy_j=joules,
@@ -92,7 +92,7 @@ def bill(figures: Sequence[Figures], streams: StreamSet | None, no_meter: str) -
     )
 
 
-def _joules(charged: Sequence[Figures], no_meter: str) -> tuple[float | None, str]:
+def _joules(charged: Sequence[SegmentCost], no_meter: str) -> tuple[float | None, str]:
     readings = [f.reading for f in charged if f.reading is not None]
     if len(readings) < len(charged) or not readings:
         return None, no_meter or "nothing was measured"
@@ -103,12 +103,12 @@ def _joules(charged: Sequence[Figures], no_meter: str) -> tuple[float | None, st
     return math.fsum(values), ""
 
 
-def _error_j(figures: Sequence[Figures], streams: StreamSet) -> float:
+def _error_j(figures: Sequence[SegmentCost], streams: StreamSet) -> float:
     bounds = (energy(streams, start, end).error_j for start, end in _stretches(figures))
     return math.fsum(bound for bound in bounds if bound is not None)
 
 
-def _stretches(figures: Iterable[Figures]) -> list[tuple[float, float]]:
+def _stretches(figures: Iterable[SegmentCost]) -> list[tuple[float, float]]:
     """Return windows of charged segments between which no other segment lies."""
     found: list[tuple[float, float]] = []
     joined = False

@@ -13,7 +13,7 @@ from harness.measurement.instruments import idle_power_w
 
 @dataclass(frozen=True)
 class IdlePower:
-    """Hold the idle power of one sitting, before its first and after its last cell; None unknown.
+    """Hold the idle power of one session, before its first and after its last cell; None unknown.
 
     The errors are bounds from the meter's resolution and sampling over the idle windows.
     """
@@ -50,7 +50,7 @@ class IdlePower:
 
 
 def read_idle(plain: object) -> IdlePower:
-    """Return what a manifest says of a sitting's idle power."""
+    """Return what a manifest says of a session's idle power."""
     values = plain if isinstance(plain, dict) else {}
     names = ("before_w", "after_w", "before_error_w", "after_error_w")
     numbers = {n: v for n in names if isinstance(v := values.get(n), float)}
@@ -68,13 +68,13 @@ def net_energy(
     Args:
         energy_j: Joules of a cell.
         error_j: Bound on their error.
-        times_s: Seconds of it by sitting.
-        idle: Idle power by sitting.
+        times_s: Seconds of it by session.
+        idle: Idle power by session.
 
     Returns:
         None for what cannot be known: net without idle power, its error without a second look.
     """
-    powers = [(time_s, idle.get(sitting, IdlePower())) for sitting, time_s in times_s.items()]
+    powers = [(time_s, idle.get(session, IdlePower())) for session, time_s in times_s.items()]
     means = [time_s * p.mean_w for time_s, p in powers if p.mean_w is not None]
     errors = [time_s * p.error_w for time_s, p in powers if p.error_w is not None]
     if energy_j is None or len(means) < len(powers):

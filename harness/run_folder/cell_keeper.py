@@ -19,7 +19,7 @@ from harness.run_folder.codec import (
     read_value,
 )
 from harness.running.recorder import CellRecorder, Value
-from harness.running.sharing import Loan
+from harness.running.sharing import SharedJob
 
 LOSSES = ("losses", "unseen_losses", "validation_losses")
 
@@ -42,7 +42,7 @@ class CellKeeper:
         """Take up what was saved.
 
         `note` is called after each round for what else belongs into its line of the journal, the
-        sitting at least.
+        session at least.
         """
         self._checkpoints = checkpoints
         self._saved = saved
@@ -87,27 +87,27 @@ class CellKeeper:
         line = {**self._line(state, state.rounds_done, segments, values), **self._note()}
         self._save(job, state, [line])
 
-    def borrow(self, job: Job, loan: Loan) -> None:
+    def borrow(self, job: Job, shared: SharedJob) -> None:
         """Keep what another cell's job gave, round by round as if this one had trained it."""
-        rounds = loan.state.rounds_done - job.first_round
-        self._recorder.take_up(loan.values, len(job.tasks) * rounds)
-        self._save(job, loan.state, [*self._lent_lines(job, loan)])
+        rounds = shared.state.rounds_done - job.first_round
+        self._recorder.take_up(shared.values, len(job.tasks) * rounds)
+        self._save(job, shared.state, [*self._lent_lines(job, shared)])
 
-    def _lent_lines(self, job: Job, loan: Loan) -> Iterator[dict[str, Any]]:
-        """Yield a line per round; a round was always measured in one sitting."""
-        for index in range(job.first_round, loan.state.rounds_done):
+    def _lent_lines(self, job: Job, shared: SharedJob) -> Iterator[dict[str, Any]]:
+        """Yield a line per round; a round was always measured in one session."""
+        for index in range(job.first_round, shared.state.rounds_done):
             part, segments = next(
                 (part, found)
-                for part in loan.parts
+                for part in shared.session_costs
                 if (found := [
                     f.segment for f in part.figures if f.segment.label.round_index == index
                 ])
             )  # fmt: skip
-            values = [v for v in loan.values if v.rounds_done == index + 1]
-            yield self._line(loan.state, index + 1, segments, values) | {
-                "sitting": part.sitting,
-                "flags": list(loan.flags),
-                "peak_memory_bytes": loan.peak_memory_bytes,
+            values = [v for v in shared.values if v.rounds_done == index + 1]
+            yield self._line(shared.state, index + 1, segments, values) | {
+                "session": part.session,
+                "flags": list(shared.flags),
+                "peak_memory_bytes": shared.peak_memory_bytes,
             }
 
     def _line(

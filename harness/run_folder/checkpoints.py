@@ -197,7 +197,7 @@ class CellCheckpoints:
         for number, text in enumerate(content[:length].splitlines(), 1):
             try:
                 line = json.loads(text)
-                _ = (line["job"], line["sitting"], line["segments"], line["values"])
+                _ = (line["job"], line["session"], line["segments"], line["values"])
             except (ValueError, KeyError, TypeError) as error:
                 where = f"{self._journal}, line {number}"
                 raise DamagedRunError(f"{where}: is not what was written: {error}", FRESH) from None

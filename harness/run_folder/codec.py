@@ -37,7 +37,7 @@ def plain_job(job: Job) -> dict[str, Plain]:
 
 
 def plain_segment(segment: Segment) -> dict[str, Plain]:
-    """Return a segment; its times are of the sitting's own clock."""
+    """Return a segment; its times are of the session's own clock."""
     return {
         "label": asdict(segment.label),
         "start_s": segment.start_s,

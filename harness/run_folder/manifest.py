@@ -9,28 +9,28 @@ from typing import Any
 from harness.measurement.cost import Accountant
 from harness.run_folder.environment import command_line, environment
 from harness.running.accelerator import describe_accelerator
-from harness.running.cell import Bench
+from harness.running.cell import RunContext
 from harness.running.target import Target
 from harness.workloads.multitask.methods.registry import MERGE_ROUNDS, METHODS
 
 
-def describe_run(bench: Bench) -> dict[str, Any]:
+def describe_run(context: RunContext) -> dict[str, Any]:
     """Return what the manifest says before the first cell."""
-    config, target, store = bench.config, bench.target, bench.source
-    asked = bench.step.taken_from(config)
+    config, target, store = context.config, context.target, context.source
+    asked = context.step.taken_from(config)
     return {
-        "command": command_line(module="harness.fleet" if bench.devices else "harness.run"),
+        "command": command_line(module="harness.fleet" if context.devices else "harness.run"),
         "quick": config.quick,
         "device": {"name": target.profile.name, "title": target.profile.title},
         **environment(target),
         "threads": target.threads,
         "accelerator": describe_accelerator(target.accelerator),
-        "meter": bench.instruments.describe(),
-        "meter_reason": bench.instruments.reason,
-        **models_used(bench.accountant, target),
-        "calibration": asdict(bench.calibration),
-        "step": bench.step.as_dict(),
-        "constants": bench.constants,
+        "meter": context.instruments.describe(),
+        "meter_reason": context.instruments.reason,
+        **models_used(context.accountant, target),
+        "calibration": asdict(context.calibration),
+        "step": context.step.as_dict(),
+        "constants": context.constants,
         "data": {
             "name": store.name,
             "version": store.version,
@@ -39,7 +39,7 @@ def describe_run(bench: Bench) -> dict[str, Any]:
             "clients": store.count("train"),
             "size_px": store.size_px,
         },
-        **({"fleet": bench.devices.describe()} if bench.devices else {}),
+        **({"fleet": context.devices.describe()} if context.devices else {}),
         "config": asked.as_dict(),
         "config_digest": asked.digest(),
         "merge": {

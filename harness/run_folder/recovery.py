@@ -1,4 +1,4 @@
-"""Find out what earlier sittings of a run left of each cell, and what of it was lost."""
+"""Find out what earlier sessions of a run left of each cell, and what of it was lost."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from devices.energy import Reading, energy
 from devices.stream import StreamSet
-from harness.measurement.conditions import Look
+from harness.measurement.conditions import ConditionSample
 from harness.measurement.cost import Accountant
 from harness.measurement.phases import Segment
+from harness.measurement.session_costs import SessionCost
 from harness.run_folder.checkpoints import CellCheckpoints, Saved
 from harness.run_folder.codec import read_segment
-from harness.run_folder.sessions import Sitting, last_sample_s
-from harness.running.parts import Part
+from harness.run_folder.sessions import RunSession, last_sample_s
 
 
 @dataclass(frozen=True)
 class Lost:
     """Hold a stretch of work that was broken off and is done anew; times are the run's own."""
 
-    sitting: int
+    session: int
     start_s: float
     end_s: float
     reading: Reading | None
@@ -30,34 +30,34 @@ class Lost:
 
 @dataclass(frozen=True)
 class CellPast:
-    """Hold what earlier sittings left of a cell; nothing if it begins now."""
+    """Hold what earlier sessions left of a cell; nothing if it begins now."""
 
     saved: Saved | None = None
-    parts: Sequence[Part] = ()
+    session_costs: Sequence[SessionCost] = ()
     lost: Sequence[Lost] = ()
     flags: Sequence[str] = ()
     peak_memory_bytes: int | None = None
     interruptions: int = 0
-    looks: Sequence[Look] = ()
+    looks: Sequence[ConditionSample] = ()
 
 
 @dataclass(frozen=True)
 class RunPast:
-    """Hold what is known of earlier sittings: their clocks, their events, the meter's samples.
+    """Hold what is known of earlier sessions: their clocks, their events, the meter's samples.
 
-    `streams` gives the samples of a sitting; None where nothing was measured.
+    `streams` gives the samples of a session; None where nothing was measured.
     """
 
     path: Path
-    sittings: Sequence[Sitting] = ()
+    sessions: Sequence[RunSession] = ()
     events: Sequence[Mapping[str, Any]] = ()
-    streams: Callable[[Sitting], StreamSet | None] = field(default=lambda _: None)
+    streams: Callable[[RunSession], StreamSet | None] = field(default=lambda _: None)
 
-    def last_moment_s(self, sitting: Sitting | None = None) -> float:
-        """Return the last moment that is known of a sitting, or of all; the run's own time."""
-        chosen = [s for s in self.sittings if sitting is None or s == sitting]
+    def last_moment_s(self, session: RunSession | None = None) -> float:
+        """Return the last moment that is known of a session, or of all; the run's own time."""
+        chosen = [s for s in self.sessions if session is None or s == session]
         numbers = {s.number for s in chosen}
-        known = [float(e["t_s"]) for e in self.events if e.get("sitting") in numbers]
+        known = [float(e["t_s"]) for e in self.events if e.get("session") in numbers]
         known += [last_sample_s(self.streams(s)) - s.zero_s for s in chosen]
         return max(known, default=0.0)
 
@@ -76,22 +76,22 @@ class RunPast:
                 checkpoints.remove()
                 saved = None
         segments = _segments(saved)
-        parts = [
-            self._part(sitting, segments[sitting.number], accountant)
-            for sitting in self.sittings
-            if sitting.number in segments
+        session_costs = [
+            self._session_costs(session, segments[session.number], accountant)
+            for session in self.sessions
+            if session.number in segments
         ]
         lines = saved.lines if saved else []
         peaks = [line["peak_memory_bytes"] for line in lines if line.get("peak_memory_bytes")]
         return CellPast(
             saved,
-            parts,
+            session_costs,
             self._lost(own, segments),
             tuple(dict.fromkeys(flag for line in lines for flag in line.get("flags", []))),
             max(peaks, default=None),
             len(starts),
             [
-                Look(line["t_s"], line.get("temperature_c"), line.get("flags", ()))
+                ConditionSample(line["t_s"], line.get("temperature_c"), line.get("flags", ()))
                 for line in lines
                 if "t_s" in line
             ],
@@ -100,56 +100,58 @@ class RunPast:
     def _measured_to_the_end(self, saved: Saved) -> bool:
         """Say whether the samples on disk reach as far as the marks, where anything measured."""
         last = saved.lines[-1]
-        sitting = self._numbered(last["sitting"])
-        if sitting is None or not last["segments"]:
-            return sitting is not None
-        if not (self.path / sitting.samples).exists():
+        session = self._numbered(last["session"])
+        if session is None or not last["segments"]:
+            return session is not None
+        if not (self.path / session.samples).exists():
             return True
         end_s = read_segment(last["segments"][-1]).end_s
-        return last_sample_s(self.streams(sitting)) >= end_s
+        return last_sample_s(self.streams(session)) >= end_s
 
-    def _numbered(self, number: object) -> Sitting | None:
-        return next((s for s in self.sittings if s.number == number), None)
+    def _numbered(self, number: object) -> RunSession | None:
+        return next((s for s in self.sessions if s.number == number), None)
 
-    def _part(self, sitting: Sitting, segments: list[Segment], accountant: Accountant) -> Part:
-        streams = self.streams(sitting)
+    def _session_costs(
+        self, session: RunSession, segments: list[Segment], accountant: Accountant
+    ) -> SessionCost:
+        streams = self.streams(session)
         figures = [accountant.figures(segment, streams) for segment in segments]
-        return Part(sitting.number, sitting.zero_s, figures, streams)
+        return SessionCost(session.number, session.zero_s, figures, streams)
 
     def _lost(
         self, events: Sequence[Mapping[str, Any]], segments: Mapping[int, list[Segment]]
     ) -> list[Lost]:
-        """Return what lies between the last checkpoint of a sitting and its end.
+        """Return what lies between the last checkpoint of a session and its end.
 
-        A sitting that ended in order says up to when the cell has marks; of another, the last that
+        A session that ended in order says up to when the cell has marks; of another, the last that
         is known of it stands for its end.
         """
-        ends = {e["sitting"]: e.get("marked_to_s") for e in events if e["event"] == "cell done"}
+        ends = {e["session"]: e.get("marked_to_s") for e in events if e["event"] == "cell done"}
         found = []
         for start in events:
-            sitting = self._numbered(start.get("sitting"))
-            if sitting is None or start["event"] != "cell started":
+            session = self._numbered(start.get("session"))
+            if session is None or start["event"] != "cell started":
                 continue
-            kept = segments.get(sitting.number, [])
-            start_s = max([float(start["t_s"]), *(s.end_s - sitting.zero_s for s in kept)])
-            told_s = ends.get(sitting.number)
-            end_s = self.last_moment_s(sitting) if told_s is None else float(told_s)
+            kept = segments.get(session.number, [])
+            start_s = max([float(start["t_s"]), *(s.end_s - session.zero_s for s in kept)])
+            told_s = ends.get(session.number)
+            end_s = self.last_moment_s(session) if told_s is None else float(told_s)
             if end_s > start_s:
-                found.append(Lost(sitting.number, start_s, end_s, self._reading(
-                    sitting, start_s + sitting.zero_s, end_s + sitting.zero_s
+                found.append(Lost(session.number, start_s, end_s, self._reading(
+                    session, start_s + session.zero_s, end_s + session.zero_s
                 )))  # fmt: skip
         return found
 
-    def _reading(self, sitting: Sitting, start_s: float, end_s: float) -> Reading | None:
-        streams = self.streams(sitting)
+    def _reading(self, session: RunSession, start_s: float, end_s: float) -> Reading | None:
+        streams = self.streams(session)
         return energy(streams, start_s, end_s) if streams else None
 
 
 def _segments(saved: Saved | None) -> dict[int, list[Segment]]:
-    """Return the marks of a checkpoint by the sitting that made them."""
+    """Return the marks of a checkpoint by the session that made them."""
     found: dict[int, list[Segment]] = {}
     for line in saved.lines if saved else []:
-        found.setdefault(int(line["sitting"]), []).extend(map(read_segment, line["segments"]))
+        found.setdefault(int(line["session"]), []).extend(map(read_segment, line["segments"]))
     return found
 
 

@@ -9,24 +9,24 @@ from dataclasses import dataclass, field
 from harness.config import RunConfig
 from harness.core.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, SHARED, TASK_MEASURES, UNSEEN
 from harness.federated.work import ENCODER, Work
-from harness.measurement.conditions import Look
-from harness.measurement.cost import Figures
+from harness.measurement.conditions import ConditionSample
+from harness.measurement.cost import SegmentCost
 from harness.run_folder.results import csv_text
-from harness.running.cell import Bench, CellResult
+from harness.running.cell import CellResult, RunContext
 from harness.running.recorder import Value
 from harness.running.sharing import shared_jobs
 from models.multitask.measures import BY_NAME
 
 
-def cell_row(bench: Bench, run_id: str, result: CellResult) -> dict[str, object]:
+def cell_row(context: RunContext, run_id: str, result: CellResult) -> dict[str, object]:
     """Return the cell's row of cells.csv, but for what other cells and idle power decide."""
-    config, cost, done = bench.config, result.bill, result.status == "done"
-    meter = bench.instruments.describe()
+    config, cost, done = context.config, result.cost, result.status == "done"
+    meter = context.instruments.describe()
     sent, received = _traffic(config, result)
     unseen = result.unseen_losses
     row: dict[str, object] = {
-        "run_id": run_id, "cell": result.cell.name, "device": bench.target.profile.name,
-        "host_matches_device": bench.target.matches, "method": result.cell.spec.text,
+        "run_id": run_id, "cell": result.cell.name, "device": context.target.profile.name,
+        "host_matches_device": context.target.matches, "method": result.cell.spec.text,
         "tasks": config.tasks, "seed": result.cell.seed, "repeat": result.cell.repeat,
         "rounds": config.rounds, "clients": config.clients,
         "clients_per_round": config.clients_per_round,
@@ -49,16 +49,16 @@ def cell_row(bench: Bench, run_id: str, result: CellResult) -> dict[str, object]
         "upload_bytes": sent, "download_bytes": received,
         "encoder_passes": cost.work.encoder_passes, "decoder_passes": cost.work.decoder_passes,
         **_looks(result),
-        "time_predicted_s": bench.calibration.time_s(cost.work),
-        "batch_size": bench.config.batch_size, "step": bench.step.execution.text,
-        "shared_jobs": shared_jobs(result.parts),
+        "time_predicted_s": context.calibration.time_s(cost.work),
+        "batch_size": context.config.batch_size, "step": context.step.execution.text,
+        "shared_jobs": shared_jobs(result.session_costs),
     }  # fmt: skip
 
 
 def _looks(result: CellResult) -> dict[str, float]:
     """Return what look-aheads cost beside the training steps, in forward passes."""
-    figures = [figure for part in result.parts for figure in part.figures]
-    figures += result.elsewhere.figures if result.elsewhere else ()
+    figures = [figure for part in result.session_costs for figure in part.figures]
+    figures += result.remote.figures if result.remote else ()
     segments = (figure.segment for figure in figures)
     looks = sum((s.work for s in segments if s.label.phase == "affinity"), Work()).forwards
     return {
@@ -77,7 +77,9 @@ def _traffic(config: RunConfig, result: CellResult) -> tuple[int, int]:
     return shares, shares
 
 
-def phase_rows(run_id: str, figures: Sequence[Figures], zero_s: float) -> list[dict[str, object]]:
+def phase_rows(
+    run_id: str, figures: Sequence[SegmentCost], zero_s: float
+) -> list[dict[str, object]]:
     """Return rows of phases.csv."""
     rows: list[dict[str, object]] = []
     for figure in figures:
@@ -206,7 +208,7 @@ def affinity_files(result: CellResult, counted: int | None = None) -> dict[str, 
     }
 
 
-def condition_rows(looks: Sequence[Look]) -> list[dict[str, object]]:
+def condition_rows(looks: Sequence[ConditionSample]) -> list[dict[str, object]]:
     """Return a row per look at the board; none if no look showed anything."""
     if not any(look.flags or look.temperature_c is not None for look in looks):
         return []

@@ -11,6 +11,7 @@ import safetensors.torch
 from harness.core.schema import CELLS, CONDITIONS, DEVICES, METRICS, PHASE_ROWS, REFERENCE, TRACE
 from harness.measurement.idle import IdlePower, net_energy
 from harness.measurement.instruments import trace_rows
+from harness.measurement.session_costs import SessionCost
 from harness.run_folder.recovery import CellPast, lost_rows
 from harness.run_folder.results import RunFolder, csv_text
 from harness.run_folder.rows import (
@@ -23,9 +24,8 @@ from harness.run_folder.rows import (
     phase_rows,
     standing,
 )
-from harness.run_folder.sessions import Sitting, now_s
-from harness.running.cell import Bench, Cell, CellResult
-from harness.running.parts import Part
+from harness.run_folder.sessions import RunSession, now_s
+from harness.running.cell import Cell, CellResult, RunContext
 
 Row = dict[str, object]
 
@@ -43,13 +43,18 @@ class RunWriter:
     """Own the tables of one run while it goes on."""
 
     def __init__(
-        self, folder: RunFolder, run_id: str, bench: Bench, sitting: Sitting, cells: Sequence[Cell]
+        self,
+        folder: RunFolder,
+        run_id: str,
+        context: RunContext,
+        session: RunSession,
+        cells: Sequence[Cell],
     ) -> None:
         """Begin with no rows; `cells` are all of the run, in the order of its tables."""
         self.folder = folder
         self._run_id = run_id
-        self._bench = bench
-        self._sitting = sitting
+        self._context = context
+        self._session = session
         self._cells = {cell.name: cell for cell in cells}
         self._rows: dict[str, Row] = {}
         self._standings: dict[str, Standing] = {}
@@ -62,7 +67,7 @@ class RunWriter:
         return [self._rows[name] for name in self._cells if name in self._rows]
 
     def take_up(self, rows: Sequence[Row], events: Sequence[Mapping[str, Any]]) -> None:
-        """Take over the cells that earlier sittings finished, and write cells.csv with them."""
+        """Take over the cells that earlier sessions finished, and write cells.csv with them."""
         self._rows = {str(row["cell"]): row for row in rows}
         for event in events:
             if event["event"] == "cell done" and event.get("cell") in self._rows:
@@ -74,8 +79,8 @@ class RunWriter:
 
     def event(self, what: str, **values: object) -> None:
         """Append to the event log."""
-        t_s = round(now_s() - self._sitting.zero_s, 3)
-        self.folder.event(t_s=t_s, sitting=self._sitting.number, event=what, **values)
+        t_s = round(now_s() - self._session.zero_s, 3)
+        self.folder.event(t_s=t_s, session=self._session.number, event=what, **values)
 
     def cell(self, result: CellResult, past: CellPast, idle: Mapping[int, IdlePower]) -> None:
         """Write all of a cell; a row in cells.csv means that everything is there."""
@@ -85,20 +90,20 @@ class RunWriter:
         conditions = condition_rows(result.looks)
         if conditions:
             self.folder.text(f"conditions/{name}.csv", csv_text(CONDITIONS, conditions))
-        parameters = result.cell.spec.parameters(self._bench.config.setting)
+        parameters = result.cell.spec.parameters(self._context.config.setting)
         counted = parameters.get("affinity_rounds")
         for file, text in affinity_files(result, None if counted is None else int(counted)).items():
             self.folder.text(f"affinity/{file}", text)
         self.run_phases()
         phases = [
             row
-            for part in result.parts
+            for part in result.session_costs
             for row in phase_rows(self._run_id, part.figures, part.zero_s)
         ]
         phases += self._devices(result)
         phases += lost_rows(self._run_id, name, past.lost)
         self.folder.append("phases", PHASE_ROWS, phases)
-        rows = metric_rows(self._run_id, result, self._bench.constants)
+        rows = metric_rows(self._run_id, result, self._context.constants)
         self.folder.append("metrics", METRICS, rows)
         own = standing(result) if result.status == "done" else Standing()
         self.event(
@@ -107,11 +112,11 @@ class RunWriter:
         )  # fmt: skip
         self._standings[name] = own
         self._costs[name] = _cost(result)
-        self._rows[name] = cell_row(self._bench, self._run_id, result) | {
+        self._rows[name] = cell_row(self._context, self._run_id, result) | {
             "flags": "+".join(result.flags), "interruptions": past.interruptions,
         }  # fmt: skip
-        if result.elsewhere is not None:
-            self._rows[name] |= result.elsewhere.columns
+        if result.remote is not None:
+            self._rows[name] |= result.remote.columns
         self.settle(idle)
 
     def settle(self, idle: Mapping[int, IdlePower]) -> None:
@@ -137,9 +142,9 @@ class RunWriter:
         self.folder.text("cells.csv", csv_text(CELLS, self.rows))
 
     def _write_trace(self, result: CellResult) -> None:
-        samples = [row for part in result.parts for row in _trace(part)]
-        if result.elsewhere is not None:
-            samples = [dict(row) for row in result.elsewhere.trace]
+        samples = [row for part in result.session_costs for row in _trace(part)]
+        if result.remote is not None:
+            samples = [dict(row) for row in result.remote.trace]
         if samples:
             file = f"traces/{result.cell.name}.csv.gz"
             self.folder.compressed(file, csv_text(TRACE, samples))
@@ -152,28 +157,28 @@ class RunWriter:
 
     def _devices(self, result: CellResult) -> list[Row]:
         """Write what devices reported of a cell; return its rows of phases.csv."""
-        elsewhere = result.elsewhere
-        if elsewhere is None:
+        remote = result.remote
+        if remote is None:
             return []
         if not (self.folder.path / "devices.csv").exists():
             self.folder.text("devices.csv", csv_text(DEVICES, []))
-        rows = [{"run_id": self._run_id, **row} for row in elsewhere.rows]
+        rows = [{"run_id": self._run_id, **row} for row in remote.rows]
         self.folder.append("devices", DEVICES, rows)
-        return phase_rows(self._run_id, elsewhere.figures, 0.0)
+        return phase_rows(self._run_id, remote.figures, 0.0)
 
     def run_phases(self) -> None:
         """Write phases that belong to no cell and are not written yet."""
-        bench = self._bench
-        fresh = [s for s in bench.log.segments[self._segments :] if not s.label.cell]
-        self._segments = len(bench.log.segments)
+        context = self._context
+        fresh = [s for s in context.log.segments[self._segments :] if not s.label.cell]
+        self._segments = len(context.log.segments)
         if fresh:
-            streams = bench.instruments.streams(fresh[-1].end_s)
-            figures = [bench.accountant.figures(segment, streams) for segment in fresh]
-            rows = phase_rows(self._run_id, figures, bench.zero_s)
+            streams = context.instruments.streams(fresh[-1].end_s)
+            figures = [context.accountant.figures(segment, streams) for segment in fresh]
+            rows = phase_rows(self._run_id, figures, context.zero_s)
             self.folder.append("phases", PHASE_ROWS, rows)
 
 
-def _trace(part: Part) -> list[Row]:
+def _trace(part: SessionCost) -> list[Row]:
     if part.streams is None or not part.figures:
         return []
     start_s, end_s = part.figures[0].segment.start_s, part.figures[-1].segment.end_s
@@ -182,14 +187,14 @@ def _trace(part: Part) -> list[Row]:
 
 def _marked_to_s(result: CellResult) -> float | None:
     """Return the run's time up to which marks of the cell are known; None if there are none."""
-    if not result.parts:
+    if not result.session_costs:
         return None
-    last = result.parts[-1]
+    last = result.session_costs[-1]
     return last.figures[-1].segment.end_s - last.zero_s
 
 
 def _cost(result: CellResult) -> _Cost:
     times: dict[int, float] = {}
-    for part in result.parts:
-        times[part.sitting] = times.get(part.sitting, 0.0) + part.bill("").time_s
-    return _Cost(result.bill.energy_j, result.bill.energy_error_j, times)
+    for part in result.session_costs:
+        times[part.session] = times.get(part.session, 0.0) + part.cost("").time_s
+    return _Cost(result.cost.energy_j, result.cost.energy_error_j, times)

@@ -1,8 +1,8 @@
-"""Number the sittings of a run: one from each start of the command to its end, however that came.
+"""Number the sessions of a run: one from each start of the command to its end, however that came.
 
-A run has one time, in seconds from its first start. Every sitting has a clock of its own, and says
+A run has one time, in seconds from its first start. Every session has a clock of its own, and says
 where on that clock the run's time is 0. As long as the host is not started anew the clock goes on,
-and so the run's time holds the pauses too; after that it goes on where the last sitting was heard
+and so the run's time holds the pauses too; after that it goes on where the last session was heard
 of.
 """
 
@@ -18,13 +18,14 @@ from typing import Any
 from devices.collector import Collector
 from devices.errors import DeviceError
 from devices.stream import StreamSet
+from harness.core.schema import sessions_of
 
 SAMPLES = "samples"
 
 
 @dataclass(frozen=True)
-class Sitting:
-    """Hold one sitting: its number from 1, the start of the host it fell in, its clock's zero."""
+class RunSession:
+    """Hold one session: its number from 1, the start of the host it fell in, its clock's zero."""
 
     number: int
     boot: str
@@ -40,27 +41,27 @@ class Sitting:
         return asdict(self)
 
 
-def read_sittings(manifest: Mapping[str, Any]) -> list[Sitting]:
-    """Return the sittings that a manifest tells of.
+def read_sessions(manifest: Mapping[str, Any]) -> list[RunSession]:
+    """Return the sessions that a manifest tells of.
 
     Raises:
         KeyError, TypeError, ValueError: if it does not tell of them in the right form.
     """
     return [
-        Sitting(int(s["number"]), str(s["boot"]), float(s["zero_s"]))
-        for s in manifest.get("sittings", [])
+        RunSession(int(s["number"]), str(s["boot"]), float(s["zero_s"]))
+        for s in sessions_of(manifest)
     ]
 
 
-def next_sitting(
-    before: Sequence[Sitting], last_moment_s: float, boot: str, now_s: float
-) -> Sitting:
-    """Return the sitting that begins now; `last_moment_s` is the last known of the run's time."""
+def next_session(
+    before: Sequence[RunSession], last_moment_s: float, boot: str, now_s: float
+) -> RunSession:
+    """Return the session that begins now; `last_moment_s` is the last known of the run's time."""
     if not before:
-        return Sitting(1, boot, now_s)
+        return RunSession(1, boot, now_s)
     last = before[-1]
     same_clock = bool(boot) and last.boot == boot
-    return Sitting(last.number + 1, boot, last.zero_s if same_clock else now_s - last_moment_s)
+    return RunSession(last.number + 1, boot, last.zero_s if same_clock else now_s - last_moment_s)
 
 
 def this_boot(root: Path = Path("/")) -> str:
@@ -72,9 +73,9 @@ def this_boot(root: Path = Path("/")) -> str:
     return hashlib.sha256(text.strip().encode()).hexdigest()[:16]
 
 
-def recorded(folder: Path, sitting: Sitting, meter: str | None) -> StreamSet | None:
-    """Return what the meter gave in an earlier sitting; None if there is nothing to read."""
-    path = folder / sitting.samples
+def recorded(folder: Path, session: RunSession, meter: str | None) -> StreamSet | None:
+    """Return what the meter gave in an earlier session; None if there is nothing to read."""
+    path = folder / session.samples
     if meter is None or not path.is_file():
         return None
     try:

@@ -12,20 +12,20 @@ from harness.core.errors import DamagedRunError, HarnessError, StorageError
 from harness.federated.job import Engine, Job, Outcome
 from harness.federated.keeping import JobState, Keeper
 from harness.federated.local import LocalEngine
-from harness.measurement.conditions import RESUMED, Conditions, Look
-from harness.measurement.cost import Accountant, Bill, bill
+from harness.measurement.conditions import RESUMED, Conditions, ConditionSample
+from harness.measurement.cost import Accountant, Cost, cell_cost
 from harness.measurement.instruments import Instruments
 from harness.measurement.memory import PeakMemory, memory_errors
 from harness.measurement.phases import PhaseLog
+from harness.measurement.session_costs import SessionCost, total_cost
 from harness.run_folder.cell_keeper import CellKeeper
 from harness.run_folder.checkpoints import CellCheckpoints
 from harness.run_folder.recovery import CellPast
 from harness.running.allocator import give_back
 from harness.running.limits import BudgetReachedError
-from harness.running.parts import Part, whole_bill
 from harness.running.recorder import CellRecorder, Progress
-from harness.running.remote_clients import Devices, Elsewhere, with_devices
-from harness.running.sharing import Finished, JobLibrary, Loan
+from harness.running.remote_clients import RemoteClients, RemoteResult, with_remote
+from harness.running.sharing import FinishedCell, JobLibrary, SharedJob
 from harness.running.target import Target
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.methods.cost import Calibration
@@ -52,7 +52,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Bench:
+class RunContext:
     """Hold what all cells of a run share: what to train, on what, and how it is measured."""
 
     config: RunConfig
@@ -66,7 +66,7 @@ class Bench:
     zero_s: float
     calibration: Calibration
     step: StepChoice
-    devices: Devices | None = None
+    devices: RemoteClients | None = None
 
     def engine(self, seed: int, recorder: CellRecorder, keeper: Keeper, past: CellPast) -> Engine:
         """Return the engine whose clients are played on this host, or by devices if there are."""
@@ -87,16 +87,16 @@ class CellResult:
 
     cell: Cell
     recorder: CellRecorder
-    parts: Sequence[Part]
-    bill: Bill
+    session_costs: Sequence[SessionCost]
+    cost: Cost
     served: Sequence[Served]
     trained: Sequence[Outcome]
     peak_memory_bytes: int | None
     status: str
     reason: str
     flags: Sequence[str] = ()
-    looks: Sequence[Look] = ()
-    elsewhere: Elsewhere | None = None
+    looks: Sequence[ConditionSample] = ()
+    remote: RemoteResult | None = None
 
     @property
     def losses(self) -> dict[str, float]:
@@ -120,10 +120,14 @@ class CellResult:
         """Return the groups of tasks that were trained to serve, each once."""
         return list(dict.fromkeys(outcome.job.tasks for outcome in self.outcomes))
 
-    def to_lend(self) -> Finished:
+    def to_lend(self) -> FinishedCell:
         """Return what other cells may take from a cell that is done."""
-        return Finished(
-            self.trained, self.parts, self.recorder.values, self.flags, self.peak_memory_bytes
+        return FinishedCell(
+            self.trained,
+            self.session_costs,
+            self.recorder.values,
+            self.flags,
+            self.peak_memory_bytes,
         )
 
     def _serving(self) -> Iterator[tuple[str, Outcome]]:
@@ -163,43 +167,43 @@ class CellRecord:
 
     checkpoints: CellCheckpoints
     past: CellPast
-    sitting: int
+    session: int
     on_round: Callable[[Progress], None]
     after_round: Callable[[], None]
     library: JobLibrary | None = None
 
 
-def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
+def run_cell(context: RunContext, cell: Cell, record: CellRecord) -> CellResult:
     """Train one cell, or what is left of it.
 
     A failure of the cell becomes its status, so that others can go on. A run whose files cannot be
     written, or are damaged, cannot go on.
     """
-    recorder = CellRecorder(cell.name, bench.log, record.on_round)
+    recorder = CellRecorder(cell.name, context.log, record.on_round)
     memory = PeakMemory()
     give_back()  # else the peak would be that of the cell before
     memory.reset()
-    conditions = Conditions(bench.instruments.processes, zero_s=bench.zero_s)
+    conditions = Conditions(context.instruments.processes, zero_s=context.zero_s)
     looks = [*record.past.looks, conditions.first]
 
     def note() -> dict[str, Any]:
         looks.append(conditions.so_far())
         return {
-            "sitting": record.sitting,
+            "session": record.session,
             **asdict(looks[-1]),
             "peak_memory_bytes": memory.read_bytes(),
-            **(bench.devices.note() if bench.devices else {}),
+            **(context.devices.note() if context.devices else {}),
         }
 
-    kept = CellKeeper(record.checkpoints, record.past.saved, recorder, bench.log, note)
+    kept = CellKeeper(record.checkpoints, record.past.saved, recorder, context.log, note)
     borrowing = _Borrowing(kept, record.library, cell.name)
     keeper = _Stopping(borrowing, record.after_round)
     trained: list[Outcome] = []
     served: Sequence[Served] = ()
     status, reason = "done", ""
     try:
-        engine = _Keeping(bench.engine(cell.seed, recorder, keeper, record.past), trained)
-        setting = cell_setting(bench.config, cell.seed)
+        engine = _Keeping(context.engine(cell.seed, recorder, keeper, record.past), trained)
+        setting = cell_setting(context.config, cell.seed)
         with memory_errors():
             served = carry_out(cell.spec.schedule(setting), engine)
     except (StorageError, DamagedRunError):
@@ -210,25 +214,32 @@ def run_cell(bench: Bench, cell: Cell, record: CellRecord) -> CellResult:
         status, reason = "interrupted", str(error)
     except KeyboardInterrupt:
         status, reason = "interrupted", "stopped by the user"
-    elsewhere = bench.devices.conclude() if bench.devices and status == "done" else None
-    loans = borrowing.loans
-    lent = [part for loan in loans for part in loan.parts]
-    parts = [*record.past.parts, *lent, *_part(bench, recorder, record.sitting)]
-    bills = [part.bill(bench.instruments.reason) for part in parts]
-    others = [record.past.peak_memory_bytes, *(loan.peak_memory_bytes for loan in loans)]
+    remote = context.devices.conclude() if context.devices and status == "done" else None
+    shared_jobs_taken = borrowing.shared_jobs_taken
+    lent = [part for shared in shared_jobs_taken for part in shared.session_costs]
+    session_costs = [
+        *record.past.session_costs,
+        *lent,
+        *_session_costs(context, recorder, record.session),
+    ]
+    costs = [part.cost(context.instruments.reason) for part in session_costs]
+    others = [
+        record.past.peak_memory_bytes,
+        *(shared.peak_memory_bytes for shared in shared_jobs_taken),
+    ]
     peaks = [p for p in (*others, memory.read_bytes()) if p is not None]
     resumed = [RESUMED] if record.past.interruptions else []
-    lent_flags = [flag for loan in loans for flag in loan.flags]
+    lent_flags = [flag for shared in shared_jobs_taken for flag in shared.flags]
     looks.append(conditions.at_end())
     flags = [*resumed, *record.past.flags, *lent_flags, *looks[-1].flags]
-    cost = whole_bill(bills) if bills else bill((), None, "")
+    cost = total_cost(costs) if costs else cell_cost((), None, "")
     peak = max(peaks, default=None)
-    if elsewhere is not None:
-        cost, peak = with_devices(cost, elsewhere), elsewhere.peak_memory_bytes
-        flags += elsewhere.flags
+    if remote is not None:
+        cost, peak = with_remote(cost, remote), remote.peak_memory_bytes
+        flags += remote.flags
     return CellResult(
-        cell, recorder, parts, cost, served, trained, peak, status, reason,
-        tuple(dict.fromkeys(flags)), looks, elsewhere,
+        cell, recorder, session_costs, cost, served, trained, peak, status, reason,
+        tuple(dict.fromkeys(flags)), looks, remote,
     )  # fmt: skip
 
 
@@ -239,19 +250,19 @@ class _Borrowing:
         self._keeper = keeper
         self._library = library
         self._cell = cell
-        self.loans: list[Loan] = []
+        self.shared_jobs_taken: list[SharedJob] = []
 
     def recall(self, job: Job) -> JobState | None:
         """Return the cell's own state of the job, else what another cell's job gives."""
         state = self._keeper.recall(job)
         if state is not None or self._library is None:
             return state
-        loan = self._library.loan(job, self._cell)
-        if loan is None:
+        shared = self._library.shared(job, self._cell)
+        if shared is None:
             return None
-        self._keeper.borrow(job, loan)
-        self.loans.append(loan)
-        return loan.state
+        self._keeper.borrow(job, shared)
+        self.shared_jobs_taken.append(shared)
+        return shared.state
 
     def keep(self, job: Job, state: JobState) -> None:
         """Keep the state."""
@@ -275,11 +286,11 @@ class _Stopping:
         self._after_round()
 
 
-def _part(bench: Bench, recorder: CellRecorder, sitting: int) -> list[Part]:
-    """Return what this sitting measured of the cell; nothing if it was stopped at once."""
-    segments = bench.log.segments[recorder.first_segment :]
+def _session_costs(context: RunContext, recorder: CellRecorder, session: int) -> list[SessionCost]:
+    """Return what this session measured of the cell; nothing if it was stopped at once."""
+    segments = context.log.segments[recorder.first_segment :]
     if not segments:
         return []
-    streams = bench.instruments.streams(segments[-1].end_s)
-    figures = [bench.accountant.figures(segment, streams) for segment in segments]
-    return [Part(sitting, bench.zero_s, figures, streams)]
+    streams = context.instruments.streams(segments[-1].end_s)
+    figures = [context.accountant.figures(segment, streams) for segment in segments]
+    return [SessionCost(session, context.zero_s, figures, streams)]

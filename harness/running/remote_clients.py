@@ -8,21 +8,21 @@ from typing import Any, Protocol
 
 from harness.federated.trainers import Trainers
 from harness.federated.work import Work
-from harness.measurement.cost import Bill, Figures
+from harness.measurement.cost import Cost, SegmentCost
 from harness.running.recorder import CellRecorder
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class RemoteResult:
     """Hold what devices took for one cell.
 
-    `bill` is of all devices together; `figures` are its charged stretches in the run's own time;
+    `cost` is of all devices together; `figures` are its charged stretches in the run's own time;
     `rows` and `trace` are rows of devices.csv and of the cell's trace; `columns` replace columns of
     cells.csv.
     """
 
-    bill: Bill
-    figures: Sequence[Figures] = ()
+    cost: Cost
+    figures: Sequence[SegmentCost] = ()
     rows: Sequence[Mapping[str, object]] = ()
     trace: Sequence[Mapping[str, object]] = ()
     columns: Mapping[str, object] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Elsewhere:
     flags: Sequence[str] = ()
 
 
-class Devices(Protocol):
+class RemoteClients(Protocol):
     """Be the devices of a run."""
 
     def begin(
@@ -38,7 +38,7 @@ class Devices(Protocol):
     ) -> Trainers:
         """Return what trains the clients of the cell that begins.
 
-        `lines` is the journal of earlier sittings, `zero_s` the moment on this host's monotonic
+        `lines` is the journal of earlier sessions, `zero_s` the moment on this host's monotonic
         clock at which the run's time is 0.
         """
         ...
@@ -47,7 +47,7 @@ class Devices(Protocol):
         """Return plain values that the journal is to keep with a round."""
         ...
 
-    def conclude(self) -> Elsewhere:
+    def conclude(self) -> RemoteResult:
         """Return what the cell took, once it is over."""
         ...
 
@@ -56,12 +56,12 @@ class Devices(Protocol):
         ...
 
 
-def with_devices(server: Bill, elsewhere: Elsewhere) -> Bill:
+def with_remote(server: Cost, remote: RemoteResult) -> Cost:
     """Return the bill of a cell: the devices' joules, the server's seconds beside theirs.
 
     What the server draws is no device's energy and is not in it.
     """
-    own = elsewhere.bill
+    own = remote.cost
     return replace(
         own, time_s=server.time_s + own.time_s, work=sum((server.work, own.work), Work())
     )

@@ -36,19 +36,19 @@ from harness.run_folder.resume import Claim, Start, claim, read_manifest
 from harness.run_folder.run_writer import RunWriter
 from harness.run_folder.sessions import (
     SAMPLES,
-    Sitting,
-    next_sitting,
-    read_sittings,
+    RunSession,
+    next_session,
+    read_sessions,
     recorded,
     this_boot,
 )
 from harness.running.accelerator import CPU, prepare, settled_clock
 from harness.running.allocator import keep_freed_memory
-from harness.running.cell import Bench, Cell, CellRecord, CellResult, run_cell
+from harness.running.cell import Cell, CellRecord, CellResult, RunContext, run_cell
 from harness.running.limits import Budget, BudgetReachedError, Limits, Spent
 from harness.running.order import ordered
 from harness.running.recorder import Progress
-from harness.running.remote_clients import Devices
+from harness.running.remote_clients import RemoteClients
 from harness.running.sharing import JobLibrary
 from harness.running.target import Target, confine
 from harness.workloads.multitask.data.catalogue import SCENES
@@ -168,7 +168,7 @@ def run(  # noqa: PLR0913 - what a run is made of
     start: Start,
     limits: Limits,
     *,
-    devices: Devices | None = None,
+    devices: RemoteClients | None = None,
 ) -> RunSummary:
     """Run the whole matrix, or what is left of it, and write its folder.
 
@@ -194,28 +194,28 @@ def run(  # noqa: PLR0913 - what a run is made of
         target = replace(target, threads=step.threads)
         past = _past(claimed, target)
         boot = this_boot()
-        sitting = next_sitting(past.sittings, past.last_moment_s(), boot, time.monotonic())
-        samples = claimed.folder.path / sitting.samples
+        session = next_session(past.sessions, past.last_moment_s(), boot, time.monotonic())
+        samples = claimed.folder.path / session.samples
         with instruments(target, config.rate_hz, log, record=samples) as meter:
             confine(target)
-            bench = Bench(
+            context = RunContext(
                 config, target, store, architecture, log, meter, accountant, constants,
-                sitting.zero_s, calibrate(architecture, config, step.execution), step, devices,
+                session.zero_s, calibrate(architecture, config, step.execution), step, devices,
             )  # fmt: skip
-            return _Run(bench, claimed, past, sitting, screen, limits).carry_out()
+            return _Run(context, claimed, past, session, screen, limits).carry_out()
 
 
 def _past(claimed: Claim, target: Target) -> RunPast:
-    """Return what earlier sittings left; torn last lines are cut off on the way."""
+    """Return what earlier sessions left; torn last lines are cut off on the way."""
     path = claimed.folder.path
     try:
-        sittings = read_sittings(claimed.manifest)
+        sessions = read_sessions(claimed.manifest)
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedRunError(
-            f"{path / 'manifest.json'}: its sittings lack {error}", RESTORE
+            f"{path / 'manifest.json'}: its sessions lack {error}", RESTORE
         ) from None
-    read = cache(lambda sitting: recorded(path, sitting, target.meter))
-    return RunPast(path, sittings, read_events(path), read)
+    read = cache(lambda session: recorded(path, session, target.meter))
+    return RunPast(path, sessions, read_events(path), read)
 
 
 class _Run:
@@ -223,28 +223,28 @@ class _Run:
 
     def __init__(
         self,
-        bench: Bench,
+        context: RunContext,
         claimed: Claim,
         past: RunPast,
-        sitting: Sitting,
+        session: RunSession,
         screen: Screen,
         limits: Limits,
     ) -> None:
-        self._bench = bench
+        self._context = context
         self._folder = claimed.folder
         self._note = claimed.note
         self._past = past
-        self._sitting = sitting
+        self._session = session
         self._screen = screen
-        self._budget = Budget(limits, time.monotonic, Meterman(bench).spent)
+        self._budget = Budget(limits, time.monotonic, SpentMeter(context).spent)
         self._manifest: dict[str, Any] = dict(read_manifest(self._folder.path))
-        self._resumed = bool(past.sittings)
+        self._resumed = bool(past.sessions)
         self._idle = {
-            int(s["number"]): read_idle(s.get("idle")) for s in self._manifest.get("sittings", [])
+            int(s["number"]): read_idle(s.get("idle")) for s in self._manifest.get("sessions", [])
         }
-        self._idle[sitting.number] = IdlePower()
+        self._idle[session.number] = IdlePower()
         self._writer = RunWriter(
-            self._folder, str(self._manifest["run_id"]), bench, sitting, matrix(bench.config)
+            self._folder, str(self._manifest["run_id"]), context, session, matrix(context.config)
         )
         self._cool_c: float | None = None
         self._last_cell_s = 0.0
@@ -272,10 +272,10 @@ class _Run:
         return RunSummary(self._folder.path, self._writer.rows, stopped, reason)
 
     def _begin(self) -> None:
-        if not self._manifest.get("sittings"):
-            self._manifest |= describe_run(self._bench)
+        if not self._manifest.get("sessions"):
+            self._manifest |= describe_run(self._context)
         self._manifest |= {"status": "running", "reason": ""}
-        self._manifest.setdefault("sittings", []).append(self._sitting.as_dict())
+        self._manifest.setdefault("sessions", []).append(self._session.as_dict())
         self._save_manifest()
         rows = repair_tables(self._folder.path)
         self._writer.take_up(rows, self._past.events)
@@ -287,9 +287,9 @@ class _Run:
     def _end(self, status: str, reason: str = "") -> None:
         """Write what is still to be written; only then is a run done."""
         self._manifest |= {"status": status, "reason": reason}
-        self._manifest["meter"] = self._bench.instruments.describe()
-        if self._bench.devices is not None:
-            self._manifest["fleet"] = self._bench.devices.describe()
+        self._manifest["meter"] = self._context.instruments.describe()
+        if self._context.devices is not None:
+            self._manifest["fleet"] = self._context.devices.describe()
         if status != "done":
             self._save_manifest()
         self._writer.run_phases()
@@ -300,9 +300,9 @@ class _Run:
                 shutil.rmtree(self._folder.path / SAMPLES)
 
     def _save_manifest(self) -> None:
-        own = self._idle[self._sitting.number].as_dict()
-        self._manifest["sittings"][-1]["idle"] = own
-        first = self._manifest["sittings"][0]["idle"]
+        own = self._idle[self._session.number].as_dict()
+        self._manifest["sessions"][-1]["idle"] = own
+        first = self._manifest["sessions"][0]["idle"]
         self._manifest["idle"] = {"before_w": first["before_w"], "after_w": own["after_w"]}
         self._folder.manifest(self._manifest)
 
@@ -310,17 +310,17 @@ class _Run:
         """Take the idle baseline, then warm up so that the first cell pays for nothing extra."""
         self._remember_idle("before")
         self._cool_c = temperature_c()
-        with self._bench.log.phase(Label("warm-up")):
-            warm_up(self._bench)
+        with self._context.log.phase(Label("warm-up")):
+            warm_up(self._context)
 
     def _remember_idle(self, when: Literal["before", "after"]) -> None:
-        reading = self._bench.instruments.idle(self._bench.config.idle_s)
-        number = self._sitting.number
+        reading = self._context.instruments.idle(self._context.config.idle_s)
+        number = self._session.number
         self._idle[number] = self._idle[number].with_reading(when, reading)
         self._save_manifest()
 
     def _cells(self) -> None:
-        config = self._bench.config
+        config = self._context.config
         cells = running_order(config)
         finished = {str(row["cell"]) for row in self._writer.rows}
         left = [cell for cell in cells if cell.name not in finished]
@@ -345,16 +345,16 @@ class _Run:
     def _one_cell(self, cell: Cell, *, warm: bool) -> CellResult:
         path = self._folder.path / "checkpoints" / (cell.name + SUFFIX)
         checkpoints = CellCheckpoints(path)
-        past = self._past.cell(cell.name, checkpoints, self._bench.accountant)
+        past = self._past.cell(cell.name, checkpoints, self._context.accountant)
         if warm:
             past = replace(past, flags=(*past.flags, WARM_START))
         self._writer.event("cell started", cell=cell.name)
         record = CellRecord(
-            checkpoints, past, self._sitting.number, self._screen.round_done, self._budget.check,
+            checkpoints, past, self._session.number, self._screen.round_done, self._budget.check,
             self._library,
         )  # fmt: skip
         began_s = time.monotonic()
-        result = self._judged(run_cell(self._bench, cell, record))
+        result = self._judged(run_cell(self._context, cell, record))
         checkpoints.settle()
         self._last_cell_s = time.monotonic() - began_s
         if self._library is not None and result.status == "done":
@@ -366,14 +366,14 @@ class _Run:
 
     def _cool_down(self) -> bool:
         """Let the device cool down; say whether the next cell begins as the first one did."""
-        if self._bench.target.meter is None and self._cooling.auto:
+        if self._context.target.meter is None and self._cooling.auto:
             return True
-        power_w = self._idle[self._sitting.number].before_w
+        power_w = self._idle[self._session.number].before_w
         baseline = Calm(self._cool_c, power_w)
         gauges = Gauges(
-            temperature_c, self._bench.instruments.power_since, time.sleep, time.monotonic
+            temperature_c, self._context.instruments.power_since, time.sleep, time.monotonic
         )
-        with self._bench.log.phase(Label("cool-down")):
+        with self._context.log.phase(Label("cool-down")):
             found = cool_down(self._cooling, baseline, self._last_cell_s, gauges)
         self._writer.event(
             "cooled down", waited_s=round(found.waited_s, 3), baseline=asdict(baseline),
@@ -383,33 +383,33 @@ class _Run:
 
     @property
     def _cooling(self) -> CoolDown:
-        return parse_cool_down(self._bench.config.cool_down)
+        return parse_cool_down(self._context.config.cool_down)
 
     def _judged(self, result: CellResult) -> CellResult:
         """Return the result, failed if a meter is required and gave no valid figure."""
-        unmeasured = result.status == "done" and result.bill.energy_j is None
-        if self._bench.config.require_meter and unmeasured:
-            return replace(result, status="failed", reason=result.bill.energy_reason)
+        unmeasured = result.status == "done" and result.cost.energy_j is None
+        if self._context.config.require_meter and unmeasured:
+            return replace(result, status="failed", reason=result.cost.energy_reason)
         return result
 
 
-class Meterman:
+class SpentMeter:
     """Say what a run has taken since its start, by the meter if there is one, else by the model."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
         self._modelled_j = 0.0
         self._segments = 0
 
     def spent(self) -> Spent:
         """Return joules of all phases so far, idling and tests included."""
-        streams = self._bench.instruments.streams(0.0)
+        streams = self._context.instruments.streams(0.0)
         if streams is not None:
             totals = [s for s in streams.streams if s.rail.role == "total" and len(s)]
             return Spent(math.fsum(s.curve_j[-1] for s in totals), measured=True)
-        fresh = self._bench.log.segments[self._segments :]
+        fresh = self._context.log.segments[self._segments :]
         self._segments += len(fresh)
-        figures = (self._bench.accountant.figures(segment, None) for segment in fresh)
+        figures = (self._context.accountant.figures(segment, None) for segment in fresh)
         self._modelled_j += math.fsum(f.energy_model_j for f in figures)
         return Spent(self._modelled_j, measured=False)
 
@@ -419,12 +419,12 @@ def temperature_c() -> float | None:
     return read_state(Path("/")).temperature_c
 
 
-def warm_up(bench: Bench) -> None:
+def warm_up(context: RunContext) -> None:
     """Train one client of the merged model once, look-ahead included, and throw it away.
 
     Broken data or a loss that explodes ends it early; the cells that meet them will say so.
     """
-    settings = replace(federation(bench.config, bench.step.execution), clients_per_round=1)
-    engine = LocalEngine(bench.source, bench.architecture, settings, 0, SilentObserver())
+    settings = replace(federation(context.config, context.step.execution), clients_per_round=1)
+    engine = LocalEngine(context.source, context.architecture, settings, 0, SilentObserver())
     with contextlib.suppress(DataError, DivergedError):
-        engine.run(Job(bench.config.tasks, 1, measure_affinity=True))
+        engine.run(Job(context.config.tasks, 1, measure_affinity=True))

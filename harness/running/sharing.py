@@ -16,15 +16,15 @@ from harness.federated.job import Checkpoint, Job, Outcome
 from harness.federated.keeping import JobState
 from harness.federated.local import Federation
 from harness.federated.rounds import job_rate
-from harness.running.parts import Part
+from harness.measurement.session_costs import SessionCost
 from harness.running.recorder import Value
 
 if TYPE_CHECKING:
-    from harness.measurement.cost import Figures
+    from harness.measurement.cost import SegmentCost
 
 
 @dataclass(frozen=True)
-class Loan:
+class SharedJob:
     """Hold what another cell's job gives: its state, and what was measured and reported till then.
 
     The job may end before the one that was asked for; that one then goes on from there. `flags` and
@@ -32,18 +32,18 @@ class Loan:
     """
 
     state: JobState
-    parts: Sequence[Part]
+    session_costs: Sequence[SessionCost]
     values: Sequence[Value]
     flags: Sequence[str] = ()
     peak_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedCell:
     """Hold what a cell that is done can lend: its jobs' outcomes, and what was measured of them."""
 
     trained: Sequence[Outcome]
-    parts: Sequence[Part]
+    session_costs: Sequence[SessionCost]
     values: Sequence[Value]
     flags: Sequence[str] = ()
     peak_memory_bytes: int | None = None
@@ -54,9 +54,9 @@ class JobLibrary:
 
     def __init__(self, federation: Federation) -> None:
         self._federation = federation
-        self._finished: list[tuple[Outcome, Finished]] = []
+        self._finished: list[tuple[Outcome, FinishedCell]] = []
 
-    def add(self, cell: Finished) -> None:
+    def add(self, cell: FinishedCell) -> None:
         """Take in the jobs of a cell that is done."""
         jobs = [outcome.job for outcome in cell.trained]
         self._finished += [
@@ -65,7 +65,7 @@ class JobLibrary:
             if sum(_overlap(outcome.job, job) for job in jobs) == 1  # marks then tell them apart
         ]
 
-    def loan(self, job: Job, borrower: str) -> Loan | None:
+    def shared(self, job: Job, borrower: str) -> SharedJob | None:
         """Return the longest beginning of a job that is here, for the cell that asks for it."""
         able = [found for found in self._finished if self._serves(found[0].job, job)]
         if not able:
@@ -78,11 +78,12 @@ class JobLibrary:
             outcome.unseen_losses, outcome.validation_losses,
         )  # fmt: skip
         looks_end = job.first_round + wanted
-        parts = [_lent(part, outcome.job, looks_end, borrower) for part in lender.parts]
-        return Loan(
-            state, [part for part in parts if part.figures], self._values(outcome.job, job, lender),
-            lender.flags, lender.peak_memory_bytes,
-        )  # fmt: skip
+        session_costs = [
+            _shared(part, outcome.job, looks_end, borrower) for part in lender.session_costs
+        ]
+        values = self._values(outcome.job, job, lender)
+        kept = [cost for cost in session_costs if cost.figures]
+        return SharedJob(state, kept, values, lender.flags, lender.peak_memory_bytes)
 
     def _serves(self, lent: Job, job: Job) -> bool:
         """Say whether a finished job is, to the last bit, the beginning of another."""
@@ -110,7 +111,7 @@ class JobLibrary:
         rates = [job_rate(base, job, index, descent) for index in range(job.first_round, end)]
         return descent.nesterov, rates
 
-    def _values(self, lent: Job, job: Job, lender: Finished) -> list[Value]:
+    def _values(self, lent: Job, job: Job, lender: FinishedCell) -> list[Value]:
         """Return what was reported in the rounds; a test that only ended the lent job is left."""
         own = [
             value
@@ -142,14 +143,14 @@ def _equal(one: Checkpoint | None, other: Checkpoint | None) -> bool:
     )
 
 
-def _lent(part: Part, job: Job, looks_end: int, borrower: str) -> Part:
+def _shared(part: SessionCost, job: Job, looks_end: int, borrower: str) -> SessionCost:
     """Return the marks of a job in a part, as the borrower's, without look-aheads from a round."""
     return replace(
         part, figures=[_borrowed(f, borrower) for f in part.figures if _of(f, job, looks_end)]
     )
 
 
-def _of(figures: Figures, job: Job, looks_end: int) -> bool:
+def _of(figures: SegmentCost, job: Job, looks_end: int) -> bool:
     label = figures.segment.label
     index = label.round_index
     if label.job != job.name or index is None:
@@ -158,16 +159,16 @@ def _of(figures: Figures, job: Job, looks_end: int) -> bool:
     return within and (label.phase != "affinity" or index < looks_end)
 
 
-def _borrowed(figures: Figures, borrower: str) -> Figures:
+def _borrowed(figures: SegmentCost, borrower: str) -> SegmentCost:
     label = figures.segment.label
     label = replace(label, cell=borrower, lent_by=label.lent_by or label.cell)
     return replace(figures, segment=replace(figures.segment, label=label))
 
 
-def shared_jobs(parts: Sequence[Part]) -> str:
+def shared_jobs(session_costs: Sequence[SessionCost]) -> str:
     """Return which rounds of which jobs were measured in another cell, as `sdnkt:0-3<CELL`."""
     rounds: dict[tuple[str, str], list[int]] = {}
-    for part in parts:
+    for part in session_costs:
         for label in (figures.segment.label for figures in part.figures):
             if label.lent_by and label.round_index is not None:
                 rounds.setdefault((label.job, label.lent_by), []).append(label.round_index)

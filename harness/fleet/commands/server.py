@@ -99,22 +99,22 @@ def parser() -> Parser:
 def main(words: Sequence[str] | None = None) -> int:
     """Run to the end and return the exit status."""
     parsed = read_options(parser(), words or [])
-    wishes = _wishes(parsed)
+    options = _run_options(parsed)
     config = fleet_config(config_from(parsed))
     require_flower()
-    if not wishes.insecure:
-        ServerKeys(wishes.keys / SERVER).check()
+    if not options.insecure:
+        ServerKeys(options.keys / SERVER).check()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    folder = wishes.state.resolve() / "server"
+    folder = options.state.resolve() / "server"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         text = f"cannot make {folder}: {error.strerror}"
         raise StorageError(text, "Choose another --state.") from None
-    return _serve(config, wishes, folder)
+    return _serve(config, options, folder)
 
 
-def _wishes(parsed: argparse.Namespace) -> Wishes:
+def _run_options(parsed: argparse.Namespace) -> Wishes:
     for name in ("deadline", "join_wait", "most_megabytes"):
         if not getattr(parsed, name) > 0:
             raise UsageError(f"--{name.replace('_', '-')} must be above 0")
@@ -141,7 +141,7 @@ def fleet_config(config: RunConfig) -> RunConfig:
     return replace(config, meter="none", step=step)
 
 
-def _serve(config: RunConfig, wishes: Wishes, folder: Path) -> int:
+def _serve(config: RunConfig, options: Wishes, folder: Path) -> int:
     from rich.console import Console  # noqa: PLC0415
 
     from harness.fleet.gateway import Gateway  # noqa: PLC0415
@@ -149,17 +149,17 @@ def _serve(config: RunConfig, wishes: Wishes, folder: Path) -> int:
 
     screen = FleetScreen(Console(highlight=False), config, folder)
     with tempfile.TemporaryDirectory(prefix="fleet-") as private:
-        gateway = Gateway(wishes, folder, Path(private) / "courier.sock", screen.fleet_note)
+        gateway = Gateway(options, folder, Path(private) / "courier.sock", screen.fleet_note)
         try:
             gateway.open()
-            summary = run_over(gateway.link, config, wishes, screen)
+            summary = run_over(gateway.link, config, options, screen)
         finally:
             gateway.close()
     return _say(summary, screen)
 
 
 def run_over(
-    transport: Transport, config: RunConfig, wishes: Wishes, screen: FleetScreen
+    transport: Transport, config: RunConfig, options: Wishes, screen: FleetScreen
 ) -> RunSummary:
     """Gather the devices that a transport reaches, and run the matrix over them."""
     from harness.fleet.fleet import Fleet  # noqa: PLC0415 - imports torch
@@ -173,7 +173,7 @@ def run_over(
     target = resolve_target(config)
     session.prepare_torch(target.threads)
     store = session.open_data(config, screen)
-    fleet = Fleet(transport, make_plan(config, wishes, store.checksum), screen)
+    fleet = Fleet(transport, make_plan(config, options, store.checksum), screen)
     ended = "failed"
     try:
         with memory_errors(), screen:
@@ -181,7 +181,7 @@ def run_over(
             target = fleet_target(target, fleet)
             screen.plan(target)
             summary = session.run(
-                config, target, store, architecture(config.model), screen, Start(wishes.fresh),
+                config, target, store, architecture(config.model), screen, Start(options.fresh),
                 Limits(), devices=fleet,
             )  # fmt: skip
         ended = "interrupted" if summary.stopped else "done"
@@ -190,16 +190,16 @@ def run_over(
     return summary
 
 
-def make_plan(config: RunConfig, wishes: Wishes, data: str) -> Plan:
+def make_plan(config: RunConfig, options: Wishes, data: str) -> Plan:
     """Return how the server deals with its devices."""
     from harness.fleet.fleet import Plan  # noqa: PLC0415
     from harness.fleet.versions import versions  # noqa: PLC0415
 
     told = {k: v for k, v in config.as_dict().items() if k not in ("out", "cache", "threads")}
     return Plan(
-        told, config.clients, data, versions(), wishes.deadline_s, wishes.join_s,
-        wishes.begin_with, wishes.batch_from_profile, wishes.mixed, 1.0 / config.rate_hz,
-        wishes.insecure,
+        told, config.clients, data, versions(), options.deadline_s, options.join_s,
+        options.begin_with, options.batch_from_profile, options.mixed, 1.0 / config.rate_hz,
+        options.insecure,
     )  # fmt: skip
 
 

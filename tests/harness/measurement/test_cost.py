@@ -7,7 +7,7 @@ from devices.power_model import PowerModel
 from devices.stream import StreamSet
 from devices.time_model import TimeModel
 from harness.federated.work import averaging, training
-from harness.measurement.cost import Accountant, DeviceModel, bill
+from harness.measurement.cost import Accountant, DeviceModel, cell_cost
 from harness.measurement.phases import Label, PhaseLog
 
 POWER = PowerModel(idle_w=2.0, full_load_w=10.0, cores=4, source="test")
@@ -41,7 +41,7 @@ def test_only_charged_phases_are_on_the_bill() -> None:
     streams = _streams()
     figures = [Accountant(POWER, None).figures(s, streams) for s in _segments()]
 
-    result = bill(figures, streams, "")
+    result = cell_cost(figures, streams, "")
 
     assert result.time_s == pytest.approx(6.0)
     assert result.energy_j == pytest.approx(30.0, rel=1e-9)
@@ -54,7 +54,7 @@ def test_a_ramp_is_integrated_exactly() -> None:
     streams = _streams(lambda t: t)
     figures = [Accountant(POWER, None).figures(s, streams) for s in _segments()]
 
-    assert bill(figures, streams, "").energy_j == pytest.approx(32.0, rel=1e-9)
+    assert cell_cost(figures, streams, "").energy_j == pytest.approx(32.0, rel=1e-9)
 
 
 def test_a_spoilt_phase_leaves_no_figure_but_a_reason() -> None:
@@ -62,7 +62,7 @@ def test_a_spoilt_phase_leaves_no_figure_but_a_reason() -> None:
     streams = _streams(until_s=5.0)
     figures = [Accountant(POWER, None).figures(s, streams) for s in _segments()]
 
-    result = bill(figures, streams, "")
+    result = cell_cost(figures, streams, "")
 
     assert result.energy_j is None
     assert result.energy_error_j is None
@@ -76,7 +76,7 @@ def test_without_a_meter_energy_is_missing_and_modelled_beside() -> None:
     """
     figures = [Accountant(POWER, None).figures(s, None) for s in _segments()]
 
-    result = bill(figures, None, "no sensor here")
+    result = cell_cost(figures, None, "no sensor here")
 
     assert (result.energy_j, result.energy_reason) == (None, "no sensor here")
     assert result.energy_model_j == pytest.approx(30.0)
@@ -91,7 +91,7 @@ def test_another_device_is_modelled_from_counted_work() -> None:
     device = DeviceModel(TimeModel(1e9, 1000.0), {"encoder": 0.1, "s": 0.02, "d": 0.03})
     figures = [Accountant(POWER, device).figures(s, None) for s in _segments()]
 
-    result = bill(figures, None, "none")
+    result = cell_cost(figures, None, "none")
 
     assert result.time_model_s == pytest.approx(7.5)
     assert result.energy_model_j == pytest.approx(75.0)

@@ -88,5 +88,5 @@ def test_a_killed_run_keeps_measured_rounds_and_bills_no_other(runner, tmp_path)
     assert "resumed" in row["flags"].split("+")
     assert lost
     assert all(p["cell"] == row["cell"] for p in lost)
-    assert len(manifest(folder)["sittings"]) == 2
+    assert len(manifest(folder)["sessions"]) == 2
     assert not (folder / "samples").exists()

@@ -7,7 +7,7 @@ import pytest
 
 from harness.federated.job import Checkpoint, Job, Outcome
 from harness.federated.work import Work
-from harness.measurement.cost import Bill
+from harness.measurement.cost import Cost
 from harness.measurement.phases import PhaseLog
 from harness.run_folder.rows import Standing, delta_metric, delta_mtl, gains, metric_rows, standing
 from harness.running.cell import Cell, CellResult
@@ -23,9 +23,9 @@ def _result(served: list[Served], reported) -> CellResult:
     for job, rounds_done, task, name, value in reported:
         recorder.job_started(job)
         recorder.metric(rounds_done, "evaluate", name, task, value)
-    bill = Bill(1.0, None, None, None, "no meter", 2.0, Work())
+    cost = Cost(1.0, None, None, None, "no meter", 2.0, Work())
     cell = Cell(registry.parse("standalone"), 0, 0)
-    return CellResult(cell, recorder, [], bill, served, [], None, "done", "")
+    return CellResult(cell, recorder, [], cost, served, [], None, "done", "")
 
 
 def _served(job: Job, losses: dict[str, float], tasks: str = "") -> Served:

@@ -9,15 +9,15 @@ import pytest
 from devices.energy import Reading
 from harness.core.errors import StorageError, UsageError
 from harness.federated.work import Work
-from harness.measurement.conditions import Clocks, Conditions, Look, clock_flags
+from harness.measurement.conditions import Clocks, Conditions, ConditionSample, clock_flags
 from harness.measurement.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
-from harness.measurement.cost import Bill
+from harness.measurement.cost import Cost
 from harness.measurement.idle import IdlePower, net_energy, read_idle
+from harness.measurement.session_costs import total_cost
 from harness.run_folder.disk import check_space
 from harness.run_folder.rows import condition_rows
-from harness.run_folder.sessions import Sitting, next_sitting, read_sittings
+from harness.run_folder.sessions import RunSession, next_session, read_sessions
 from harness.running.order import ORDERS, ordered
-from harness.running.parts import whole_bill
 
 ITEMS = ["a", "b", "c", "d"]
 
@@ -150,25 +150,25 @@ def test_each_sitting_is_net_of_its_own_idle_power() -> None:
 
 
 def test_parts_add_up_and_one_without_joules_leaves_the_whole_without() -> None:
-    one = Bill(2.0, None, 10.0, 1.0, "", 7.0, Work({"encoder": 3.0}, 1, 2))
-    two = Bill(3.0, None, 20.0, 2.0, "", 8.0, Work({"encoder": 4.0}, 3, 4))
-    whole = whole_bill([one, two])
+    one = Cost(2.0, None, 10.0, 1.0, "", 7.0, Work({"encoder": 3.0}, 1, 2))
+    two = Cost(3.0, None, 20.0, 2.0, "", 8.0, Work({"encoder": 4.0}, 3, 4))
+    whole = total_cost([one, two])
     assert (whole.time_s, whole.energy_j, whole.energy_error_j) == (5.0, 30.0, 3.0)
     assert (whole.energy_model_j, whole.time_model_s, whole.energy_reason) == (15.0, None, "")
     assert whole.work == Work({"encoder": 7.0}, 4, 6)
     spoilt = replace(two, energy_j=None, energy_error_j=None, energy_reason="gap")
-    assert whole_bill([one, spoilt]).energy_j is None
-    assert whole_bill([one, spoilt]).energy_reason == "gap"
+    assert total_cost([one, spoilt]).energy_j is None
+    assert total_cost([one, spoilt]).energy_reason == "gap"
 
 
 def test_the_runs_time_goes_on_over_sittings() -> None:
     """One boot: the same zero, pause included. Another boot: on from the last known moment."""
-    first = next_sitting([], 0.0, "boot-a", 500.0)
-    assert first == Sitting(1, "boot-a", 500.0)
-    assert next_sitting([first], 20.0, "boot-a", 600.0) == Sitting(2, "boot-a", 500.0)
-    assert next_sitting([first], 20.0, "boot-b", 7.0) == Sitting(2, "boot-b", -13.0)
-    assert next_sitting([Sitting(1, "", 5.0)], 20.0, "", 7.0).zero_s == -13.0  # no word: unknown
-    assert read_sittings({"sittings": [first.as_dict()]}) == [first]
+    first = next_session([], 0.0, "boot-a", 500.0)
+    assert first == RunSession(1, "boot-a", 500.0)
+    assert next_session([first], 20.0, "boot-a", 600.0) == RunSession(2, "boot-a", 500.0)
+    assert next_session([first], 20.0, "boot-b", 7.0) == RunSession(2, "boot-b", -13.0)
+    assert next_session([RunSession(1, "", 5.0)], 20.0, "", 7.0).zero_s == -13.0  # no word: unknown
+    assert read_sessions({"sessions": [first.as_dict()]}) == [first]
 
 
 @pytest.mark.parametrize(
@@ -230,4 +230,4 @@ def test_every_look_at_the_board_is_a_row_on_the_clock_of_the_run(tmp_path: Path
 
 def test_a_board_that_shows_nothing_has_no_conditions() -> None:
     """No file is written for looks without temperature and without flags."""
-    assert condition_rows([Look(1.0, None), Look(2.0, None)]) == []
+    assert condition_rows([ConditionSample(1.0, None), ConditionSample(2.0, None)]) == []

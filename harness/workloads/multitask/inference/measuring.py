@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.federated.work import evaluating
 from harness.measurement.conditions import Conditions
-from harness.measurement.cost import Accountant, Figures
+from harness.measurement.cost import Accountant, SegmentCost
 from harness.measurement.instruments import Instruments
 from harness.measurement.phases import Label, PhaseLog
 from harness.running.target import Target
@@ -117,7 +117,7 @@ class Lengths:
     warm_up_s: float
 
 
-class Bench:
+class WindowMeter:
     """Measure on one host with one meter."""
 
     def __init__(
@@ -217,7 +217,7 @@ class Bench:
             self._peaks[probe] = self.peak(probe)
         return self._peaks[probe]
 
-    def _cost(self, figures: Figures, task: Task, queries: int) -> dict[str, Any]:
+    def _cost(self, figures: SegmentCost, task: Task, queries: int) -> dict[str, Any]:
         images = queries * task.batch_size
         reading, seconds = figures.reading, figures.segment.time_s
         known = self._models_know(task)

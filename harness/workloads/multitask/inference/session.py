@@ -44,11 +44,11 @@ from harness.workloads.multitask.inference.exports import Exports
 from harness.workloads.multitask.inference.files import InferenceFiles, key
 from harness.workloads.multitask.inference.measuring import (
     TORCH,
-    Bench,
     Lengths,
     Ready,
     Task,
     Variant,
+    WindowMeter,
     subject,
     tasks_of,
 )
@@ -136,7 +136,9 @@ def infer(asked: Asked, screen: Screen) -> Summary:
         kept = files.take_up(identity)
         confine(asked.target)
         images = test_images(asked.store, QUERY_IMAGES)
-        bench = Bench(asked.target, log, meter, accountant, images, lengths, asked.config.model)
+        bench = WindowMeter(  # noqa: E501
+            asked.target, log, meter, accountant, images, lengths, asked.config.model
+        )
         zero_s = time.monotonic() - kept.end_s
         session = _Session(asked, bench, files, screen, zero_s)
         session.take_up(kept.rows, kept.starts, identity)
@@ -168,7 +170,7 @@ class _Session:
     """Hold the state of one start of the command."""
 
     def __init__(
-        self, asked: Asked, bench: Bench, files: InferenceFiles, screen: Screen, zero_s: float
+        self, asked: Asked, bench: WindowMeter, files: InferenceFiles, screen: Screen, zero_s: float
     ) -> None:
         self._asked = asked
         self._bench = bench

@@ -13,11 +13,11 @@ from harness.measurement.cost import Accountant, DeviceModel
 from harness.measurement.phases import PhaseLog
 from harness.workloads.multitask.inference.accuracy import Verdict
 from harness.workloads.multitask.inference.measuring import (
-    Bench,
     Lengths,
     Ready,
     Task,
     Variant,
+    WindowMeter,
     subject,
     tasks_of,
 )
@@ -66,12 +66,12 @@ class NoMeter:
         return None
 
 
-def make_bench(meter=None, device=None, matches=True) -> Bench:
+def make_bench(meter=None, device=None, matches=True) -> WindowMeter:
     clock = Ticking()
     log = PhaseLog(clock, lambda: 0.5 * clock.now_s)
     target = SimpleNamespace(matches=matches, threads=1)
     images = np.zeros((4, 3, 8, 8), np.float32)
-    bench = Bench(target, log, meter or FiveWatts(), Accountant(POWER, device), images,
+    bench = WindowMeter(target, log, meter or FiveWatts(), Accountant(POWER, device), images,
                   Lengths(1.0, 3, 0.1), "tiny")  # fmt: skip
     bench.clock = clock
     bench.peak = lambda probe: Peak(1000 + probe.batch_size, 7)

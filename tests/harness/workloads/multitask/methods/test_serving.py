@@ -12,7 +12,7 @@ from harness.federated.job import Checkpoint, Job, Outcome
 from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
 from harness.federated.work import Work
-from harness.measurement.cost import Bill
+from harness.measurement.cost import Cost
 from harness.measurement.phases import PhaseLog
 from harness.run_folder.rows import cell_row, metric_rows
 from harness.running.cell import Cell, CellResult
@@ -29,7 +29,7 @@ from harness.workloads.multitask.planning.plan import (
 from harness.workloads.multitask.settings import federation
 from models.execution import PLAIN
 
-NO_BILL = Bill(1.0, None, None, None, "no meter", 2.0, Work())
+NO_BILL = Cost(1.0, None, None, None, "no meter", 2.0, Work())
 
 
 def _outcome(job: Job, losses: dict[str, float], numbers: int = 2) -> Outcome:
@@ -46,11 +46,11 @@ def _result(text: str, served: list[Served], trained: list[Outcome]) -> CellResu
 def _row(result: CellResult, config: RunConfig) -> dict[str, object]:
     target = SimpleNamespace(profile=SimpleNamespace(name="x86"), matches=True)
     instruments = SimpleNamespace(describe=lambda: None)
-    bench = SimpleNamespace(
+    context = SimpleNamespace(
         config=config, target=target, instruments=instruments, calibration=Calibration(1.0, 1.0),
         step=SimpleNamespace(execution=PLAIN),
     )  # fmt: skip
-    return cell_row(bench, "run", result)
+    return cell_row(context, "run", result)
 
 
 @pytest.fixture
