@@ -136,7 +136,7 @@ def infer(asked: Asked, screen: Screen) -> Summary:
         kept = files.take_up(identity)
         confine(asked.target)
         images = test_images(asked.store, QUERY_IMAGES)
-        bench = WindowMeter(  # noqa: E501
+        bench = WindowMeter(
             asked.target, log, meter, accountant, images, lengths, asked.config.model
         )
         zero_s = time.monotonic() - kept.end_s
