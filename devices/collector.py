@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from devices.stream import StreamSet
 
 EXIT_DEVICE = 3
 POLL_S = 0.005
+SLOW_PERIODS = 3.0
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -202,8 +204,10 @@ class Collector:
     def wait_past(self, time_s: float, timeout_s: float = 2.0) -> bool:
         """Wait until the meter was read at or after `time_s`, well or not; False if it was not.
 
-        Call it with the end of a window before asking for the window's energy.
+        Call it with the end of a window before asking for the window's energy. A slow meter is
+        given three of its periods, as its next read may be two periods away.
         """
+        timeout_s = max(timeout_s, SLOW_PERIODS * self._reader.period_s)
         deadline_s = time.monotonic() + timeout_s
         while self._recorded_s < time_s:
             alive = self.alive()
@@ -250,7 +254,10 @@ def collect(arguments: argparse.Namespace) -> None:
         rate_hz = min(arguments.rate or info.max_rate_hz, info.max_rate_hz)
         writer = RecordWriter.open_new(arguments.record, info, 1.0 / rate_hz)
         try:
-            SamplingLoop(meter, writer, 1.0 / rate_hz, keep_going).run()
+            loop = SamplingLoop(meter, writer, 1.0 / rate_hz, keep_going)
+            if info.kind == "sampled":
+                loop.offset = random.Random().random
+            loop.run()
         finally:
             writer.close()
     finally:
