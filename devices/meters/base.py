@@ -128,11 +128,6 @@ class MeterInfo:
     notes: tuple[str, ...] = ()
     least_power_w: float = 0.0
 
-    @property
-    def total_rails(self) -> list[int]:
-        """Return the numbers of the rails that add up to the figure."""
-        return [index for index, rail in enumerate(self.rails) if rail.role == "total"]
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and dictionaries that JSON can hold."""
         return asdict(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devices.errors import DeviceError
@@ -125,24 +125,25 @@ class Ina3221Meter(Meter):
             averaging_s=timing.averaging_s,
             max_rate_hz=timing.max_rate_hz,
             notes=tuple(notes),
+            least_power_w=found.choice.limits.least_w if found.choice.rule else 0.0,
         )
 
     def _open_channels(self, found: _Found, rails: list[Rail], rejected: list[Rejected]) -> None:
         """Open descriptors; a witness that cannot be read is left out with its reason."""
         counts: Counter[str] = Counter()
         for channel in found.channels:
-            role = found.choice.role(channel.name)
+            rail = found.choice.rail(channel.name, channel.resolution_w)
             try:
                 self._reader.add(channel.power)
             except OSError as error:
-                if role == "total":
+                if rail.role == "total":
                     raise
                 rejected.append(Rejected(channel.name, f"cannot be read: {error.strerror}"))
                 continue
             counts[channel.name] += 1
             repeat = counts[channel.name]
             name = channel.name if repeat == 1 else f"{channel.name} ({repeat})"
-            rails.append(Rail(name, role, resolution_w=channel.resolution_w))
+            rails.append(replace(rail, name=name))
 
     def _notes(self, found: _Found, rails: list[Rail]) -> list[str]:
         """Collect what limits the figure."""

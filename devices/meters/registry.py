@@ -22,6 +22,7 @@ from devices.meters.rapl_perf import RaplPerfMeter
 from devices.meters.replay import ReplayMeter
 from devices.meters.simulated import SimulatedMeter
 from devices.meters.tegrastats import TegrastatsMeter
+from devices.meters.usability import Sleep, try_out
 from devices.profile import Profile
 
 METERS: dict[str, type[Meter]] = {
@@ -110,8 +111,15 @@ def probe_meter(text: str, root: Path = Path("/")) -> Availability:
     return METERS[spec.name].probe(root, spec.options)
 
 
-def try_meter(text: str, root: Path = Path("/")) -> Availability:
-    """Probe one meter and, if it promises well, open it: some faults show only then.
+def try_meter(
+    text: str,
+    root: Path = Path("/"),
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
+) -> Availability:
+    """Probe one meter and, if it promises well, open and read it: most faults show only then.
+
+    It takes two of the meter's periods (`devices.meters.usability`).
 
     Raises:
         DeviceError: Unknown meter or option.
@@ -119,26 +127,34 @@ def try_meter(text: str, root: Path = Path("/")) -> Availability:
     answer = probe_meter(text, root)
     if not answer.usable:
         return answer
-    meter = make_meter(text, root)
+    meter = make_meter(text, root, clock)
     try:
         meter.open()
+        fault = try_out(meter, sleep).fault
     except DeviceError as error:
         reason = error.message.removeprefix(f"meter {answer.meter}: ")
         return Availability(answer.meter, False, "not-supported", reason, error.remedy)
     finally:
         meter.close()
+    if fault:
+        return Availability(answer.meter, False, "no-sensor", fault, meter.trial_fix)
     return answer
 
 
-def choose_meter(profile: Profile, root: Path = Path("/")) -> MeterChoice:
-    """Pick the first meter in the profile's order of preference that can be opened.
+def choose_meter(
+    profile: Profile,
+    root: Path = Path("/"),
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
+) -> MeterChoice:
+    """Pick the first meter in the profile's order of preference that works when it is read.
 
     Those after it are only asked, not tried.
     """
     answers: list[Availability] = []
     spec: MeterSpec | None = None
     for name in profile.meters:
-        answer = probe_meter(name, root) if spec else try_meter(name, root)
+        answer = probe_meter(name, root) if spec else try_meter(name, root, clock, sleep)
         answers.append(answer)
         if answer.usable and spec is None:
             spec = MeterSpec(answer.meter, {})

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from devices.errors import DeviceError
-from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, Rejected
+from devices.meters.base import Availability, Clock, Meter, MeterInfo, RawSample, Rejected
 from devices.meters.board_rails import BoardRails, RailChoice, choose_rule, find_board_rails
 from devices.meters.ina3221_chips import AVERAGING_S, find_channels, find_chips
 from devices.programs import Launch, find_program, launch_program, stop_program
@@ -244,13 +244,12 @@ class TegrastatsMeter(Meter):
             meter=self.name,
             kind="sampled",
             scope=choice.scope,
-            rails=tuple(
-                Rail(name, choice.role(name), resolution_w=steps_w.get(name)) for name in names
-            ),
+            rails=tuple(choice.rail(name, steps_w.get(name)) for name in names),
             rejected=(Rejected("NC", "not connected, wherever it is printed"),),
             averaging_s=AVERAGING_S,
             max_rate_hz=1000.0 / self.interval_ms,
             notes=tuple(notes),
+            least_power_w=choice.limits.least_w if choice.rule else 0.0,
         )
 
     def _steps_w(self, board: BoardRails) -> dict[str, float | None]:
