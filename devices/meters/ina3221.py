@@ -11,7 +11,14 @@ from pathlib import Path
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, Rejected
 from devices.meters.board_rails import RailChoice, choose_rule, find_board_rails
-from devices.meters.ina3221_chips import Channel, Chip, find_channels, find_chips, find_timing
+from devices.meters.ina3221_chips import (
+    Channel,
+    Chip,
+    find_channels,
+    find_chips,
+    find_timing,
+    shunts_in_doubt,
+)
 from devices.meters.sysfs import Opener, QuantityReader, open_readonly, try_quantity
 from devices.profile import RailRule
 
@@ -27,6 +34,7 @@ class _Found:
     channels: list[Channel]
     rejected: list[Rejected]
     choice: RailChoice
+    doubts: list[str]
 
 
 class Ina3221Meter(Meter):
@@ -38,6 +46,7 @@ class Ina3221Meter(Meter):
     """
 
     name = "ina3221"
+    trial_fix = NO_CHIP_FIX
     option_names = ("board", "scope")
 
     def __init__(
@@ -74,7 +83,8 @@ class Ina3221Meter(Meter):
         channels, rejected = find_channels(chips, board.compatible)
         names = [channel.name for channel in channels]
         choice = choose_rule(board, names, self.options.get("scope", ""))
-        return _Found(chips, channels, rejected, choice)
+        doubts = shunts_in_doubt(chips, board.compatible)
+        return _Found(chips, channels, rejected, choice, doubts)
 
     def _judge(self, found: _Found | None) -> Availability:
         """Say whether what was found can be used."""
@@ -147,7 +157,7 @@ class Ina3221Meter(Meter):
 
     def _notes(self, found: _Found, rails: list[Rail]) -> list[str]:
         """Collect what limits the figure."""
-        notes = [found.choice.note] if found.choice.note else []
+        notes = [*filter(None, [found.choice.note]), *found.doubts]
         unknown = [rail.name for rail in rails if rail.resolution_w is None]
         if unknown:
             notes.append(f"step of the sensor not known for {', '.join(unknown)}")

@@ -80,6 +80,7 @@ class JtopMeter(Meter):
     """
 
     name = "jtop"
+    trial_fix = "sudo systemctl restart jtop.service"
     option_names = ("board", "scope")
 
     def __init__(

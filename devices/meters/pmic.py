@@ -83,6 +83,7 @@ class PmicMeter(Meter):
     """
 
     name = "pmic"
+    trial_fix = "vcgencmd pmic_read_adc shows what the firmware reads"
     option_names = ("board",)
 
     def __init__(

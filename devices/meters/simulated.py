@@ -81,6 +81,8 @@ class SimulatedMeter(Meter):
     """
 
     name = "simulated"
+    made_up = True
+    trial_fix = "give it a power above 0 W"
     option_names = (
         "kind",
         "shape",
@@ -163,6 +165,7 @@ class SimulatedMeter(Meter):
             resolution_w=None if counter else 0.0,
             wrap_range_j=self.wrap_range_j or None,
             max_power_w=max(1.0, 2.0 * max(self.curve.low_w, self.curve.high_w)),
+            min_power_w=min(0.0, self.curve.low_w, self.curve.high_w),
         )
         return MeterInfo(
             meter=self.name,
@@ -170,5 +173,5 @@ class SimulatedMeter(Meter):
             scope="simulated",
             rails=(rail,),
             max_rate_hz=1000.0,
-            notes=("simulated power: for tests, never for publication",),
+            notes=("made up: no sensor is read; for tests, never for publication",),
         )

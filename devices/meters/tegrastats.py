@@ -148,6 +148,7 @@ class TegrastatsMeter(Meter):
     """
 
     name = "tegrastats"
+    trial_fix = "sudo tegrastats --interval 1000 shows what it prints"
     option_names = ("interval_ms", "board", "scope")
 
     def __init__(

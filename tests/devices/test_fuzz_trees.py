@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from devices.errors import DeviceError
 from devices.inspection import inspect_meter
-from devices.meters.hwmon import MAX_MICROJOULE, MAX_MICROWATT, HwmonMeter
+from devices.meters.hwmon import HwmonMeter
+from devices.meters.hwmon_probes import MAX_MICROJOULE, MAX_MICROWATT
 from devices.meters.ina3221 import Ina3221Meter
 from devices.meters.powercap import choose_zones, find_zones
 from devices.meters.rapl import RaplMeter
