@@ -84,7 +84,7 @@ class Collector:
         return self.record_path.with_name(self.record_path.name + ".err")
 
     def start(self) -> None:
-        """Start the process and wait for the first good sample of every rail of the total.
+        """Start the process and wait for the first sample of every rail of the total.
 
         Raises:
             DeviceError: The meter cannot be opened, gives no sample in time, or already runs.
@@ -126,7 +126,8 @@ class Collector:
         if self._streams is None:
             return False
         totals = [s for s in self._streams.streams if s.rail.role == "total"]
-        return all(len(stream) > 0 for stream in totals or self._streams.streams)
+        # An impossible sample is an answer too: the figures will say what is wrong with it.
+        return all(len(s) > 0 or s.impossible_since for s in totals or self._streams.streams)
 
     def _wait(self, done: Callable[[], bool], timeout_s: float, failure: str) -> None:
         """Wait until `done`; raise if the process ends first or time runs out."""

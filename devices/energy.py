@@ -202,7 +202,7 @@ def _uncovered(stream: Stream, window: _Window) -> str:
     """Say why the stream does not cover the window; empty if it does."""
     name = stream.rail.name
     if len(stream) < 2:
-        return f"{name}: fewer than two samples were recorded"
+        return f"{name}: fewer than two samples were recorded{_tail(stream, window)}"
     if window.start_s < stream.times_s[0]:
         return f"{name}: the window starts before the first sample"
     if window.end_s > stream.times_s[-1]:
