@@ -50,7 +50,7 @@ class PlugMeter(Meter):
     name = "plug"
     trial_fix = (
         "see that the plug's relay is on, that this device hangs on it the right way round, and"
-        " that it draws more than the plug's least, which may be some watts: put a lamp beside it"
+        " that it draws more than the least load the plug shows, which may be some watts"
     )
     option_names = ("host", "type", "channel", "password_file")
 

@@ -135,6 +135,9 @@ class RaplPerfMeter(Meter):
         choice = choose_events(root)
         if not choice.totals:
             return _absent(root, choice)
+        if calls is None and root != Path("/"):
+            reason = f"perf events are those of this machine, not of the one under {root}"
+            return cls.refuse("not-supported", reason)
         for event in choice.totals:
             try:
                 descriptor = meter._calls.open(event_attributes(event), event.cpu)

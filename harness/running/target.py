@@ -70,6 +70,9 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
         problems.append(
             MeterMissingError(f"energy cannot be measured here: {reason}", _fix(choice))
         )
+    if config.require_meter and choice.spec and METERS[choice.spec.name].made_up:
+        made_up = f"energy is not measured: the figures of meter {choice.spec.name} are made up"
+        problems.append(MeterMissingError(made_up, "Leave out --require-meter, or name a sensor."))
     cores = host.cores_usable if fits else min(host.cores_usable, profile.cores)
     if config.threads > cores:
         problems.append(
