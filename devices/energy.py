@@ -291,8 +291,6 @@ def _stuck(stream: Stream, left: int, right: int) -> str:
     limit_s = stream.rail.stale_after_s
     if limit_s is None:
         return ""
-    if right - left >= FEW_SAMPLES and stream.curve_j[right + 1] == stream.curve_j[left]:
-        return f"{stream.rail.name}: the counter did not move in this window"
     for index in range(left, right + 2):
         still_s = stream.times_s[index] - stream.still_since_s[index]
         if still_s >= limit_s:

@@ -1,7 +1,8 @@
 """Simulate a meter whose true joules are known in closed form.
 
 It exists so that everything downstream of a sensor can be checked against exact figures, on any
-machine. Its scope is "simulated"; no profile prefers it, so no run uses it unless told to.
+machine. Its scope is "made up"; no profile prefers it, so no run uses it unless told to, and it
+never counts as a measurement.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ class SimulatedMeter(Meter):
         return MeterInfo(
             meter=self.name,
             kind=self.kind,
-            scope="simulated",
+            scope="made up",
             rails=(rail,),
             max_rate_hz=1000.0,
             notes=("made up: no sensor is read; for tests, never for publication",),
