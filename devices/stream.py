@@ -37,8 +37,9 @@ class Stream:
         spread_j: Cumulative ½·|ΔP|·Δt, the trapezoid's error bound if power is monotone between
             samples; all 0 for counters.
         turns_j2: Cumulative (m·Δt)² over the samples that stand out from both neighbours by m or
-            more, up or down; all 0 for counters. Of power that jumps between two levels, read at
-            random moments, it is the expected square of the sum's error.
+            more, up or down, Δt being the time a sample stands for; all 0 for counters. Of power
+            that jumps between two levels and is read at random moments, it is on average the square
+            of the error of the sum.
         wraps: Wrap-arounds seen up to each sample.
         resets: Resets seen up to each sample.
         failures: Failed reads seen up to each sample, impossible ones included.
@@ -101,9 +102,10 @@ class Stream:
         change_w = power_w - self._last_value
         energy_j = 0.5 * (power_w + self._last_value) * interval_s
         spread_j = 0.5 * abs(change_w) * interval_s
-        turned = change_w * self._last_change_w < 0.0
-        turn_w = min(abs(change_w), abs(self._last_change_w)) if turned else 0.0
-        turn_j2 = (turn_w * interval_s) ** 2
+        turn_j2 = 0.0
+        if change_w * self._last_change_w < 0.0:
+            turn_w = min(abs(change_w), abs(self._last_change_w))
+            turn_j2 = (turn_w * 0.5 * (time_s - self.times_s[-2])) ** 2
         self._last_change_w = change_w
         self._append_row(time_s, power_w, _Step(energy_j, spread_j, turn_j2), time_s)
 
