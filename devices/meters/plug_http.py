@@ -131,6 +131,8 @@ def _body(response: http.client.HTTPResponse) -> bytes:
 
 def _cause(reason: object) -> str:
     """Name an error without its text, which may repeat the address and thus a password."""
+    if isinstance(reason, TimeoutError):
+        return "timed out"
     text = reason.strerror if isinstance(reason, OSError) else None
     return text or type(reason).__name__
 
