@@ -71,12 +71,28 @@ def monotone_error_j(stream: Stream, left: int, right: int, averaging_s: float) 
 def swing_error_j(stream: Stream, left: int, right: int, duration_s: float) -> float:
     """Return three standard errors of power that swings faster than it is read; 0 if none shows.
 
-    The samples that stand out from both neighbours tell how much; see `Stream.turns_j2`.
+    The samples that stand out from both neighbours tell how much (`Stream.turns_w2`): those of the
+    window, or those around it where the window has few samples and they show more.
     """
-    own_j2 = stream.turns_j2[right + 1] - stream.turns_j2[left]
     missing = max(0, CONTEXT_SAMPLES - (right - left))
     first = max(0, left - missing)
     last = min(len(stream) - 1, right + 1 + missing)
-    around_j2 = stream.turns_j2[last] - stream.turns_j2[first]
-    around_s = stream.times_s[last] - stream.times_s[first]
-    return STANDARD_ERRORS * math.sqrt(max(own_j2, around_j2 * duration_s / around_s, 0.0))
+    spans = ((left, right + 1), (first, last))
+    variance_j2 = max(_swing_j2(stream, span, duration_s) for span in spans)
+    return STANDARD_ERRORS * math.sqrt(variance_j2)
+
+
+def _swing_j2(stream: Stream, span: tuple[int, int], duration_s: float) -> float:
+    """Return the variance of joules over a duration, from what stands out between two samples.
+
+    Every sample counts with the mean interval: with its own, windows that missed peaks because
+    their readings lay close to one another would have the narrowest bounds.
+    """
+    first, last = span
+    turns = stream.turns[last] - stream.turns[first]
+    if not turns:
+        return 0.0
+    interval_s = (stream.times_s[last] - stream.times_s[first]) / (last - first)
+    variance_w2 = (stream.turns_w2[last] - stream.turns_w2[first]) / (last - first)
+    # a few peaks met by chance could as well have been two more
+    return variance_w2 * (1.0 + 2.0 / turns) * interval_s * duration_s

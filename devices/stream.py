@@ -19,7 +19,7 @@ class _Step(NamedTuple):
 
     energy_j: float = 0.0
     spread_j: float = 0.0
-    turn_j2: float = 0.0
+    turn_w: float = 0.0
     wrapped: bool = False
     reset: bool = False
 
@@ -36,10 +36,11 @@ class Stream:
         curve_j: Cumulative energy since the first sample.
         spread_j: Cumulative ½·|ΔP|·Δt, the trapezoid's error bound if power is monotone between
             samples; all 0 for counters.
-        turns_j2: Cumulative (m·Δt)² over the samples that stand out from both neighbours by m or
-            more, up or down, Δt being the time a sample stands for; all 0 for counters. Of power
-            that jumps between two levels and is read at random moments, it is on average the square
-            of the error of the sum.
+        turns: Samples seen up to each that stand out from both neighbours, up or down; 0 for
+            counters.
+        turns_w2: Cumulative square of the watts by which those stand out at least. Of power that
+            jumps between two levels and is read at random moments, it is on average the variance
+            of one reading times the number of readings.
         wraps: Wrap-arounds seen up to each sample.
         resets: Resets seen up to each sample.
         failures: Failed reads seen up to each sample, impossible ones included.
@@ -56,7 +57,8 @@ class Stream:
         self.power_w = array("d")
         self.curve_j = array("d")
         self.spread_j = array("d")
-        self.turns_j2 = array("d")
+        self.turns_w2 = array("d")
+        self.turns = array("q")
         self.wraps = array("q")
         self.resets = array("q")
         self.failures = array("q")
@@ -102,12 +104,10 @@ class Stream:
         change_w = power_w - self._last_value
         energy_j = 0.5 * (power_w + self._last_value) * interval_s
         spread_j = 0.5 * abs(change_w) * interval_s
-        turn_j2 = 0.0
-        if change_w * self._last_change_w < 0.0:
-            turn_w = min(abs(change_w), abs(self._last_change_w))
-            turn_j2 = (turn_w * 0.5 * (time_s - self.times_s[-2])) ** 2
+        turned = change_w * self._last_change_w < 0.0
+        turn_w = min(abs(change_w), abs(self._last_change_w)) if turned else 0.0
         self._last_change_w = change_w
-        self._append_row(time_s, power_w, _Step(energy_j, spread_j, turn_j2), time_s)
+        self._append_row(time_s, power_w, _Step(energy_j, spread_j, turn_w), time_s)
 
     def _append_count(self, time_s: float, value_j: float) -> None:
         interval_s = time_s - self.times_s[-1]
@@ -134,12 +134,13 @@ class Stream:
         for column, more in (
             (self.curve_j, step.energy_j),
             (self.spread_j, step.spread_j),
-            (self.turns_j2, step.turn_j2),
+            (self.turns_w2, step.turn_w**2),
         ):
             column.append(0.0 if first else column[-1] + more)
         for counts, seen in (
             (self.wraps, int(step.wrapped)),
             (self.resets, int(step.reset)),
+            (self.turns, int(step.turn_w > 0.0)),
             (self.failures, self.failed_since),
             (self.impossible, self.impossible_since),
         ):

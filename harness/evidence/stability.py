@@ -26,7 +26,6 @@ SPOILT_WINDOW = {
     "reset": "the counter began anew",
     "partial": "samples do not reach from end to end",
     "impossible": "readings show power that this device cannot draw",
-    "unsteady": "power swings faster than it is read, so the bound on the error is wide",
 }
 """Flag of phases.csv → what it says; a counter that merely wrapped is still exact."""
 
