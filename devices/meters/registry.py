@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,12 @@ class MeterChoice:
 
     spec: MeterSpec | None
     answers: tuple[Availability, ...]
+
+    @property
+    def passed_over(self) -> str:
+        """Say why the meters before the one that works were not taken; empty if it is the first."""
+        before = itertools.takewhile(lambda answer: not answer.usable, self.answers)
+        return "; ".join(f"{answer.meter}: {answer.reason}" for answer in before)
 
 
 def meter_class(name: str) -> type[Meter]:

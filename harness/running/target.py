@@ -28,7 +28,8 @@ class Target:
     """Hold the device asked for, the host at hand, and what can measure that host.
 
     `cores` are those that training may use, `threads` those that it will. `meter` is the meter as
-    typed, None if there is none; `meter_reason` then says why. `accelerator` is what trains.
+    typed, None if there is none; `meter_reason` says why none works, or why those that the device
+    prefers were passed over. `accelerator` is what trains.
     """
 
     profile: Profile
@@ -143,12 +144,10 @@ def _meter(
 
 
 def _why_no_meter(choice: MeterChoice, asked: str) -> str:
-    if choice.spec is not None:
-        return ""
     if asked == "none":
         return "no meter was asked for (--meter none)"
-    said = "; ".join(f"{a.meter}: {a.reason}" for a in choice.answers)
-    return said or "no meter is known for this host"
+    unknown_host = "" if choice.spec else "no meter is known for this host"
+    return choice.passed_over or unknown_host
 
 
 def _fix(choice: MeterChoice) -> str:

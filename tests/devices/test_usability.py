@@ -131,6 +131,7 @@ def test_meter_that_stands_is_passed_over(board, monkeypatch):
     choice = choose_meter(profile, board("intel-i7-7700k"), sleep=lambda seconds: None)
     assert choice.spec == MeterSpec("simulated", {})
     assert "stands at" in choice.answers[0].reason
+    assert choice.passed_over == f"rapl: {choice.answers[0].reason}"
     assert choice.answers[0].fix
 
 
