@@ -23,7 +23,7 @@ from devices.meters.rapl_perf import RaplPerfMeter
 from devices.meters.replay import ReplayMeter
 from devices.meters.simulated import SimulatedMeter
 from devices.meters.tegrastats import TegrastatsMeter
-from devices.meters.usability import Sleep, try_out
+from devices.meters.usability import Sleep, try_out, without_total
 from devices.profile import Profile
 
 METERS: dict[str, type[Meter]] = {
@@ -137,14 +137,16 @@ def try_meter(
     meter = make_meter(text, root, clock)
     try:
         meter.open()
-        fault = try_out(meter, sleep).fault
+        trial = try_out(meter, sleep)
+        fault = trial.fault or without_total(trial.info)
     except DeviceError as error:
         reason = error.message.removeprefix(f"meter {answer.meter}: ")
         return Availability(answer.meter, False, "not-supported", reason, error.remedy)
     finally:
         meter.close()
     if fault:
-        return Availability(answer.meter, False, "no-sensor", fault, meter.trial_fix)
+        fix = meter.trial_fix if trial.fault else ""
+        return Availability(answer.meter, False, "no-sensor", fault, fix)
     return answer
 
 

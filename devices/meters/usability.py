@@ -130,6 +130,14 @@ def find_fault(info: MeterInfo, rounds: Sequence[Round]) -> str:
     return _too_low(info, math.fsum(powers_w)) if powers_w and moved else ""
 
 
+def without_total(info: MeterInfo) -> str:
+    """Say that a meter would give no figure, as it only has witnesses; empty if it has a total."""
+    if _totals(info):
+        return ""
+    notes = "; ".join(info.notes)
+    return "none of its rails stands for the whole" + (f": {notes}" if notes else "")
+
+
 def _too_few(info: MeterInfo, rounds: Sequence[Round], rail: Rail) -> str:
     """Say why a rail gave less than is needed: by what it read, if it read anything."""
     read = [value for _, value in _samples(info, rounds, rail)]

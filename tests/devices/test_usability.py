@@ -164,3 +164,17 @@ def test_made_up_figures_are_no_measurement():
     report = inspect_meter("simulated", sleep=lambda seconds: None)
     assert report.usable
     assert not report.measures
+
+
+def test_rails_that_stand_for_no_whole_are_no_meter(board):
+    """Witnesses alone give no joules: refused at the start, with what would make a total."""
+    root = board("raspberry-pi-4")
+    for number in (1, 2):
+        folder = root / f"sys/class/hwmon/hwmon{number}"
+        folder.mkdir(parents=True)
+        (folder / "name").write_text("ina219\n")
+        (folder / "power1_input").write_text("3000000\n")
+    answer = try_meter("hwmon", root, sleep=lambda seconds: None)
+    assert not answer.usable
+    assert "totals=A+B" in answer.reason
+    assert try_meter("hwmon:totals=ina219@hwmon1", root, sleep=lambda seconds: None).usable
