@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from devices.stream import StreamSet
 
 EXIT_DEVICE = 3
 POLL_S = 0.005
+SLOW_PERIODS = 3.0
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -82,7 +84,7 @@ class Collector:
         return self.record_path.with_name(self.record_path.name + ".err")
 
     def start(self) -> None:
-        """Start the process and wait for the first good sample of every rail of the total.
+        """Start the process and wait for the first sample of every rail of the total.
 
         Raises:
             DeviceError: The meter cannot be opened, gives no sample in time, or already runs.
@@ -124,7 +126,8 @@ class Collector:
         if self._streams is None:
             return False
         totals = [s for s in self._streams.streams if s.rail.role == "total"]
-        return all(len(stream) > 0 for stream in totals or self._streams.streams)
+        # An impossible sample is an answer too: the figures will say what is wrong with it.
+        return all(len(s) > 0 or s.impossible_since for s in totals or self._streams.streams)
 
     def _wait(self, done: Callable[[], bool], timeout_s: float, failure: str) -> None:
         """Wait until `done`; raise if the process ends first or time runs out."""
@@ -202,8 +205,10 @@ class Collector:
     def wait_past(self, time_s: float, timeout_s: float = 2.0) -> bool:
         """Wait until the meter was read at or after `time_s`, well or not; False if it was not.
 
-        Call it with the end of a window before asking for the window's energy.
+        Call it with the end of a window before asking for the window's energy. A slow meter is
+        given three of its periods, as its next read may be two periods away.
         """
+        timeout_s = max(timeout_s, SLOW_PERIODS * self._reader.period_s)
         deadline_s = time.monotonic() + timeout_s
         while self._recorded_s < time_s:
             alive = self.alive()
@@ -250,7 +255,10 @@ def collect(arguments: argparse.Namespace) -> None:
         rate_hz = min(arguments.rate or info.max_rate_hz, info.max_rate_hz)
         writer = RecordWriter.open_new(arguments.record, info, 1.0 / rate_hz)
         try:
-            SamplingLoop(meter, writer, 1.0 / rate_hz, keep_going).run()
+            loop = SamplingLoop(meter, writer, 1.0 / rate_hz, keep_going)
+            if info.kind == "sampled":
+                loop.offset = random.Random().random
+            loop.run()
         finally:
             writer.close()
     finally:

@@ -6,14 +6,24 @@ import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
+from devices.error_bound import (
+    UNSTEADY_SHARE,
+    edges_error_j,
+    monotone_error_j,
+    resolution_j,
+    swing_error_j,
+)
 from devices.meters.base import Kind
 from devices.stream import Stream, StreamSet
 
-FLAGS = ("gap", "wrap", "reset", "few-samples", "partial")
+FLAGS = ("gap", "wrap", "reset", "few-samples", "partial", "impossible", "unsteady")
 """What can spoil or limit a figure, in the order in which flags are listed."""
 
 FEW_SAMPLES = 3
 """A window with fewer samples inside rests on its interpolated edges."""
+
+IMPOSSIBLE_SHARE = 0.05
+"""Share of impossible samples above which the others are not believed either; one may be a slip."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,8 @@ class Reading:
         longest_gap_s: Longest interval between samples that touches the window; None if unknown.
         wraps: Counter wrap-arounds inside the window, all rails.
         resolution_j: Energy that the sensor's step size stands for over this window.
-        error_j: Bound on the error from resolution, sampling and edges; None without a figure.
+        error_j: Bound on the error from resolution, sampling and edges; None without a figure. Of
+            sampled power it is conditional: see `devices.error_bound.CONDITION`.
         flags: What spoilt or limits the figure, a subset of `FLAGS`.
         reason: Why `energy_j` is None; empty otherwise.
     """
@@ -83,7 +94,7 @@ def energy(streams: StreamSet, start_s: float, end_s: float) -> Reading:
         ValueError: The window ends before it starts, or is not finite.
     """
     totals = [stream for stream in streams.streams if stream.rail.role == "total"]
-    return _combine(streams, totals, start_s, end_s)
+    return _combine(streams, totals, start_s, end_s, streams.info.least_power_w)
 
 
 def rail_energy(streams: StreamSet, rail_name: str, start_s: float, end_s: float) -> Reading:
@@ -105,8 +116,13 @@ def power_trace(stream: Stream) -> list[tuple[float, float]]:
     return [(time_s, power_w) for time_s, power_w in pairs if not math.isnan(power_w)]
 
 
-def _combine(streams: StreamSet, rails: list[Stream], start_s: float, end_s: float) -> Reading:
-    """Add up rails; one rail without a figure leaves the whole without one."""
+def _combine(
+    streams: StreamSet, rails: list[Stream], start_s: float, end_s: float, least_w: float = 0.0
+) -> Reading:
+    """Add up rails; one rail without a figure leaves the whole without one.
+
+    So does a whole that draws less than its device can while it runs, if it is told with `least_w`.
+    """
     if not (math.isfinite(start_s) and math.isfinite(end_s)) or end_s < start_s:
         raise ValueError(f"not a window: {start_s} to {end_s}")
     info = streams.info
@@ -117,6 +133,11 @@ def _combine(streams: StreamSet, rails: list[Stream], start_s: float, end_s: flo
     if not parts:
         reasons = ["the meter knows no rail that stands for the whole"]
     figures = [part.energy_j for part in parts if part.energy_j is not None]
+    error_j = math.fsum(part.error_j for part in parts)
+    if least_w and not reasons and math.fsum(figures) + error_j < least_w * (end_s - start_s):
+        power_w = math.fsum(figures) / (end_s - start_s)
+        reasons = [f"a mean of {power_w:.3g} W is less than this device draws at rest"]
+        flags |= {"impossible"}
     gaps = [part.longest_gap_s for part in parts if part.longest_gap_s is not None]
     return Reading(
         energy_j=None if reasons else math.fsum(figures),
@@ -129,7 +150,7 @@ def _combine(streams: StreamSet, rails: list[Stream], start_s: float, end_s: flo
         longest_gap_s=max(gaps, default=None),
         wraps=sum(part.wraps for part in parts),
         resolution_j=math.fsum(part.resolution_j for part in parts),
-        error_j=None if reasons else math.fsum(part.error_j for part in parts),
+        error_j=None if reasons else error_j,
         flags=tuple(flag for flag in FLAGS if flag in flags),
         reason="; ".join(dict.fromkeys(reasons)),
     )
@@ -138,23 +159,31 @@ def _combine(streams: StreamSet, rails: list[Stream], start_s: float, end_s: flo
 def _rail_energy(stream: Stream, window: _Window) -> _RailEnergy:
     """Judge one rail over one window and integrate it if it is sound."""
     samples = _samples_inside(stream, window)
-    resolution_j = _resolution_j(stream, window)
+    duration_s = window.end_s - window.start_s
+    step_j = resolution_j(stream, duration_s)
     uncovered = _uncovered(stream, window)
     if uncovered:
         flags = frozenset({"partial", "gap"}) if window.ended else frozenset({"partial"})
-        return _RailEnergy(None, 0.0, resolution_j, samples, None, 0, flags, uncovered)
+        return _RailEnergy(None, 0.0, step_j, samples, None, 0, flags, uncovered)
     left = stream.segment(window.start_s)
     right = _last_segment(stream, window)
-    longest_gap_s = _longest_gap_s(stream, left, right)
+    times_s = stream.times_s
+    longest_gap_s = max(times_s[i + 1] - times_s[i] for i in range(left, right + 1))
     wraps = stream.wraps[right + 1] - stream.wraps[left]
     flags = _flags(stream, window, (left, right), longest_gap_s, samples)
     flag, reason = _fault(stream, window, (left, right), longest_gap_s)
     if reason:
         kept = flags | {flag}
-        return _RailEnergy(None, 0.0, resolution_j, samples, longest_gap_s, wraps, kept, reason)
+        return _RailEnergy(None, 0.0, step_j, samples, longest_gap_s, wraps, kept, reason)
     energy_j = stream.energy_at_j(window.end_s) - stream.energy_at_j(window.start_s)
-    error_j = resolution_j + _sampling_error_j(stream, window, left, right)
-    return _RailEnergy(energy_j, error_j, resolution_j, samples, longest_gap_s, wraps, flags, "")
+    if stream.kind == "counter":
+        error_j = edges_error_j(stream, left, right, (window.start_s, window.end_s))
+    else:
+        swing_j = swing_error_j(stream, left, right, duration_s)
+        error_j = monotone_error_j(stream, left, right, window.averaging_s) + swing_j
+        if swing_j > UNSTEADY_SHARE * energy_j:
+            flags |= {"unsteady"}
+    return _RailEnergy(energy_j, step_j + error_j, step_j, samples, longest_gap_s, wraps, flags, "")
 
 
 def _samples_inside(stream: Stream, window: _Window) -> int:
@@ -173,18 +202,21 @@ def _uncovered(stream: Stream, window: _Window) -> str:
     """Say why the stream does not cover the window; empty if it does."""
     name = stream.rail.name
     if len(stream) < 2:
-        return f"{name}: fewer than two samples were recorded"
+        return f"{name}: fewer than two samples were recorded{_tail(stream, window)}"
     if window.start_s < stream.times_s[0]:
         return f"{name}: the window starts before the first sample"
     if window.end_s > stream.times_s[-1]:
-        tail = f": {window.ended}" if window.ended else ""
-        return f"{name}: the window ends after the last sample{tail}"
+        return f"{name}: the window ends after the last sample{_tail(stream, window)}"
     return ""
 
 
-def _longest_gap_s(stream: Stream, left: int, right: int) -> float:
-    times_s = stream.times_s
-    return max(times_s[i + 1] - times_s[i] for i in range(left, right + 1))
+def _tail(stream: Stream, window: _Window) -> str:
+    """Say why there are no further samples; empty while it is only too early."""
+    if window.ended:
+        return f": {window.ended}"
+    if stream.impossible_since:
+        return f": the last {stream.impossible_since} show what this device cannot draw"
+    return f": the last {stream.failed_since} reads failed" if stream.failed_since else ""
 
 
 def _flags(
@@ -201,6 +233,8 @@ def _flags(
         flags.add("gap")
     if stream.wraps[right + 1] > stream.wraps[left]:
         flags.add("wrap")
+    if stream.impossible[right + 1] > stream.impossible[left]:
+        flags.add("impossible")
     if samples < FEW_SAMPLES or duration_s < 5.0 * window.averaging_s:
         flags.add("few-samples")
     return frozenset(flags)
@@ -222,7 +256,7 @@ def _fault(
     if stream.kind == "sampled":
         if longest_gap_s > window.gap_limit_s:
             return "gap", f"{name}: no sample for {longest_gap_s:.3g} s"
-        return "", ""
+        return _too_few_good(stream, left, right)
     for edge in (left, right):
         edge_s = times_s[edge + 1] - times_s[edge]
         if edge_s > window.gap_limit_s:
@@ -231,6 +265,25 @@ def _fault(
     if range_j is not None and longest_gap_s * stream.rail.max_power_w > range_j:
         return "gap", f"{name}: the counter may have wrapped unseen in {longest_gap_s:.3g} s"
     return "gap", _stuck(stream, left, right)
+
+
+def _too_few_good(stream: Stream, left: int, right: int) -> tuple[str, str]:
+    """Say that too much of a window was lost for the rest to stand for it.
+
+    Readings are not lost by chance: what cannot be believed comes when the sensor or the limit is
+    wrong, so the others would be a biased choice.
+    """
+    good = right + 2 - left
+    lost = stream.failures[right + 1] - stream.failures[left]
+    impossible = stream.impossible[right + 1] - stream.impossible[left]
+    reads = good + lost
+    name = stream.rail.name
+    if impossible and (good < FEW_SAMPLES or impossible > max(1.0, IMPOSSIBLE_SHARE * reads)):
+        text = f"{impossible} of {reads} readings show what this device cannot draw"
+        return "impossible", f"{name}: {text}"
+    if lost > good:
+        return "gap", f"{name}: {lost} of {reads} reads failed"
+    return "", ""
 
 
 def _stuck(stream: Stream, left: int, right: int) -> str:
@@ -243,34 +296,3 @@ def _stuck(stream: Stream, left: int, right: int) -> str:
         if still_s >= limit_s:
             return f"{stream.rail.name}: the counter did not move for {still_s:.3g} s"
     return ""
-
-
-def _resolution_j(stream: Stream, window: _Window) -> float:
-    """Return the joules that one step of the sensor stands for: two counts, or ½ step all along."""
-    if stream.kind == "counter":
-        return 2.0 * (stream.rail.resolution_j or 0.0)
-    return 0.5 * (stream.rail.resolution_w or 0.0) * (window.end_s - window.start_s)
-
-
-def _sampling_error_j(stream: Stream, window: _Window, left: int, right: int) -> float:
-    """Bound the error of what happened between samples.
-
-    Counter: the energy of an edge's segment could lie wholly on one side of the edge. Sampled: the
-    sum of ½·|ΔP|·Δt, which holds if power is monotone between samples, plus ½·ΔP·τ for each edge
-    because a sensor that averages over τ smears a change across it.
-    """
-    if stream.kind == "counter":
-        edges = ((left, window.start_s), (right, window.end_s))
-        return math.fsum(_edge_error_j(stream, segment, time_s) for segment, time_s in edges)
-    spread_j = stream.spread_j[right + 1] - stream.spread_j[left]
-    seen_w = stream.power_w[left : right + 2]
-    return spread_j + (max(seen_w) - min(seen_w)) * window.averaging_s
-
-
-def _edge_error_j(stream: Stream, segment: int, time_s: float) -> float:
-    start_s = stream.times_s[segment]
-    step_j = stream.curve_j[segment + 1] - stream.curve_j[segment]
-    share = (time_s - start_s) / (stream.times_s[segment + 1] - start_s)
-    if share in (0.0, 1.0):
-        return 0.0
-    return step_j * max(share, 1.0 - share)

@@ -12,10 +12,9 @@ from typing import Any
 
 from devices.errors import DeviceError
 from devices.meters.base import Meter, MeterInfo, RawSample
-from devices.meters.registry import MeterSpec, make_meter, probe_meter
+from devices.meters.registry import METERS, MeterSpec, make_meter, probe_meter
+from devices.meters.usability import try_out
 
-READS = 3
-LONGEST_PAUSE_S = 0.5
 Sleep = Callable[[float], None]
 
 
@@ -47,7 +46,9 @@ class MeterReport:
 
     @property
     def measures(self) -> bool:
-        """Return True if it gives a figure for the whole it covers."""
+        """Return True if it gives a measured figure for the whole it covers."""
+        if self.name in METERS and METERS[self.name].made_up:
+            return False
         return self.usable and (self.power_w is not None or self.energy_j is not None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,16 +101,12 @@ def inspect_meter(
 
 
 def _read(name: str, meter: Meter, sleep: Sleep) -> MeterReport:
-    info = meter.describe()
-    pause_s = min(LONGEST_PAUSE_S, 1.0 / info.max_rate_hz)
-    rounds = [meter.read()]
-    while len(rounds) < READS:
-        sleep(pause_s)
-        rounds.append(meter.read())
+    trial = try_out(meter, sleep)
+    info, rounds = trial.info, trial.rounds
     values = tuple(_last_value(rounds, index) for index in range(len(info.rails)))
-    if all(value is None for value in values):
-        reason = "it opened, but no rail gave a reading"
-        return MeterReport(name, False, reason, info=info, values=values)
+    if trial.fault or all(value is None for value in values):
+        reason = trial.fault or "it opened, but no rail gave a reading"
+        return MeterReport(name, False, reason, meter.trial_fix, info=info, values=values)
     total = _total(info, list(values))
     took_s = statistics.median(_duration_s(samples) for samples in rounds)
     counter = info.kind == "counter"

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 FOLDERS = ("bin", "usr/bin", "usr/sbin", "sbin", "usr/local/bin", "opt/vc/bin")
 """Where programs lie under the root; PATH is not used, so that a fake root is the whole truth."""
@@ -21,6 +24,9 @@ NOT_STARTED = 126
 """The shell's exit status for a file that cannot be executed."""
 
 KILL_AFTER_S = 1.0
+PIECE_BYTES = 65_536
+LONGEST_ANSWER = 1_000_000
+"""Bytes; `nvpmodel` and `vcgencmd` print a few thousand."""
 
 
 @dataclass(frozen=True)
@@ -74,27 +80,53 @@ def run_program(words: Sequence[str], timeout_s: float) -> Answer:
     except OSError as error:
         return Answer(NOT_STARTED, "", f"{words[0]}: {error.strerror}")
     with process:
-        try:
-            text, errors = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            return _killed(process)
+        said = _Said(process)
+        ended = said.listen(timeout_s)
         # What it started may have outlived it with its outputs closed.
         _signal_group(process, signal.SIGKILL)
-    return Answer(process.returncode, _decode(text), _decode(errors))
+        if not ended:  # what it said before it was killed; a stranger may hold the pipe for ever
+            said.listen(KILL_AFTER_S)
+            process.wait()
+        return Answer(process.returncode if ended else None, *said.texts())
 
 
-def _killed(process: subprocess.Popen[bytes]) -> Answer:
-    """Kill a program's group and return what it had said."""
-    _signal_group(process, signal.SIGKILL)
-    try:
-        text, errors = process.communicate(timeout=KILL_AFTER_S)
-    except subprocess.TimeoutExpired as late:  # a stranger that left the group holds the pipe
-        return Answer(None, _decode(late.stdout), _decode(late.stderr))
-    return Answer(None, _decode(text), _decode(errors))
+class _Said:
+    """Listen to both outputs of a program, up to `LONGEST_ANSWER` bytes.
 
+    Without that bound a program that prints without pause fills the memory within its time.
+    """
 
-def _decode(output: bytes | None) -> str:
-    return (output or b"").decode("utf-8", "replace")
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
+        self._open = list(self._pipes)
+        self._texts = [bytearray() for _ in self._pipes]
+
+    def listen(self, timeout_s: float) -> bool:
+        """Return True if both outputs and the program ended within the time and the bound."""
+        deadline_s = time.monotonic() + timeout_s
+        while self._open:
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0.0 or sum(map(len, self._texts)) > LONGEST_ANSWER:
+                return False
+            for pipe in select.select(self._open, [], [], left_s)[0]:
+                self._take(pipe)
+        try:
+            self._process.wait(max(0.0, deadline_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _take(self, pipe: IO[bytes]) -> None:
+        piece = os.read(pipe.fileno(), PIECE_BYTES)
+        self._texts[self._pipes.index(pipe)] += piece
+        if not piece:
+            self._open.remove(pipe)
+
+    def texts(self) -> tuple[str, str]:
+        """Return what both outputs said."""
+        said, errors = (bytes(text).decode("utf-8", "replace") for text in self._texts)
+        return said, errors
 
 
 def stop_program(process: subprocess.Popen[bytes]) -> None:

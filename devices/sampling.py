@@ -11,6 +11,9 @@ from devices.meters.base import Clock, Meter
 from devices.records import Record, RecordKind, RecordWriter
 
 CPU_RECORD_PERIOD_S = 1.0
+CLOSEST_READS = 0.2
+"""Least share of the period between two reads: sensors that are asked too often fail."""
+
 LONGEST_SLEEP_S = 0.5
 """Sleep in slices, so that a slow meter does not delay the end of an orphaned collector."""
 
@@ -19,17 +22,21 @@ LONGEST_SLEEP_S = 0.5
 class SamplingLoop:
     """Write a meter's samples to a record file until told to stop.
 
-    Deadlines are start + n·period on the monotonic clock, so a slow read delays one sample and not
-    all that follow; deadlines that have passed are skipped, counted and recorded.
+    Deadlines are start + (n + u)·period on the monotonic clock, so a slow read delays one sample
+    and not all that follow; deadlines that have passed are skipped, counted and recorded. u is 0
+    for a counter. For sampled power it is drawn anew for each read, so that power that swings in
+    step with the period does not look constant: with u uniform over the whole period every moment
+    of a swing is as likely to be met as any other.
 
     Attributes:
         meter: An opened meter.
         writer: Where records go.
-        period_s: Time between reads.
+        period_s: Mean time between reads.
         keep_going: Asked before each read and between slices of sleep.
         clock: Monotonic clock.
         cpu_clock: Processor seconds of this process.
         sleep: Waits for some seconds.
+        offset: Draws u, from 0 to below 1.
     """
 
     meter: Meter
@@ -39,6 +46,7 @@ class SamplingLoop:
     clock: Clock = time.monotonic
     cpu_clock: Clock = time.process_time
     sleep: Callable[[float], None] = time.sleep
+    offset: Callable[[], float] = float
 
     def run(self) -> None:
         """Sample until `keep_going` says no, then write the END record."""
@@ -57,7 +65,8 @@ class SamplingLoop:
                 records.append(Record(RecordKind.LATE, 0, now_s, now_s, float(late)))
             self.writer.write(records)
             tick = due
-            self._sleep_until(start_s + tick * self.period_s)
+            deadline_s = start_s + (tick + self.offset()) * self.period_s
+            self._sleep_until(max(deadline_s, now_s + CLOSEST_READS * self.period_s))
         now_s = self.clock()
         self.writer.write([self._cpu_record(now_s), Record(RecordKind.END, 0, now_s, now_s, 0.0)])
 

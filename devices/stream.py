@@ -9,8 +9,19 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from typing import NamedTuple
 
 from devices.meters.base import Kind, MeterInfo, Rail, RawSample
+
+
+class _Step(NamedTuple):
+    """Hold what one sample adds to the one before."""
+
+    energy_j: float = 0.0
+    spread_j: float = 0.0
+    turn_w: float = 0.0
+    wrapped: bool = False
+    reset: bool = False
 
 
 class Stream:
@@ -25,10 +36,18 @@ class Stream:
         curve_j: Cumulative energy since the first sample.
         spread_j: Cumulative ½·|ΔP|·Δt, the trapezoid's error bound if power is monotone between
             samples; all 0 for counters.
+        turns: Samples seen up to each that stand out from both neighbours, up or down; 0 for
+            counters.
+        turns_w2: Cumulative square of the watts by which those stand out at least. Of power that
+            jumps between two levels and is read at random moments, it is on average the variance
+            of one reading times the number of readings.
         wraps: Wrap-arounds seen up to each sample.
         resets: Resets seen up to each sample.
-        failures: Failed reads seen up to each sample.
+        failures: Failed reads seen up to each sample, impossible ones included.
+        impossible: Samples seen up to each sample that no such device could draw.
         still_since_s: Time since which the counter has shown the value of this sample.
+        failed_since: Failed reads since the last good sample.
+        impossible_since: Impossible samples since the last good one.
     """
 
     def __init__(self, rail: Rail, kind: Kind) -> None:
@@ -38,12 +57,17 @@ class Stream:
         self.power_w = array("d")
         self.curve_j = array("d")
         self.spread_j = array("d")
+        self.turns_w2 = array("d")
+        self.turns = array("q")
         self.wraps = array("q")
         self.resets = array("q")
         self.failures = array("q")
+        self.impossible = array("q")
         self.still_since_s = array("d")
+        self.failed_since = 0
+        self.impossible_since = 0
         self._last_value = 0.0
-        self._failed_reads = 0
+        self._last_change_w = 0.0
 
     def __len__(self) -> int:
         return len(self.times_s)
@@ -59,10 +83,14 @@ class Stream:
             ValueError: Time does not move forward.
         """
         if value is None or value - value != 0.0:
-            self._failed_reads += 1
+            self.failed_since += 1
+            return
+        if self.kind == "sampled" and not self.rail.can_draw(value):
+            self.failed_since += 1
+            self.impossible_since += 1
             return
         if not self.times_s:
-            self._append_row(time_s, value, 0.0, 0.0, (0, 0), time_s)
+            self._append_row(time_s, value, _Step(), time_s)
         elif time_s <= self.times_s[-1]:
             raise ValueError(f"time runs backwards: {time_s} after {self.times_s[-1]}")
         elif self.kind == "counter":
@@ -73,9 +101,13 @@ class Stream:
 
     def _append_power(self, time_s: float, power_w: float) -> None:
         interval_s = time_s - self.times_s[-1]
+        change_w = power_w - self._last_value
         energy_j = 0.5 * (power_w + self._last_value) * interval_s
-        spread_j = 0.5 * abs(power_w - self._last_value) * interval_s
-        self._append_row(time_s, power_w, energy_j, spread_j, (0, 0), time_s)
+        spread_j = 0.5 * abs(change_w) * interval_s
+        turned = change_w * self._last_change_w < 0.0
+        turn_w = min(abs(change_w), abs(self._last_change_w)) if turned else 0.0
+        self._last_change_w = change_w
+        self._append_row(time_s, power_w, _Step(energy_j, spread_j, turn_w), time_s)
 
     def _append_count(self, time_s: float, value_j: float) -> None:
         interval_s = time_s - self.times_s[-1]
@@ -87,33 +119,33 @@ class Stream:
         limit_j = self.rail.max_power_w * interval_s + (self.rail.resolution_j or 0.0)
         reset = step_j < 0.0 or step_j > limit_j
         if reset:
-            self._append_row(time_s, float("nan"), 0.0, 0.0, (0, 1), time_s)
+            self._append_row(time_s, float("nan"), _Step(reset=True), time_s)
             return
         still_since_s = self.still_since_s[-1] if step_j == 0.0 else time_s
-        marks = (int(wrapped), 0)
-        self._append_row(time_s, step_j / interval_s, step_j, 0.0, marks, still_since_s)
+        step = _Step(step_j, wrapped=wrapped)
+        self._append_row(time_s, step_j / interval_s, step, still_since_s)
 
-    def _append_row(
-        self,
-        time_s: float,
-        power_w: float,
-        step_j: float,
-        spread_j: float,
-        marks: tuple[int, int],
-        still_since_s: float,
-    ) -> None:
+    def _append_row(self, time_s: float, power_w: float, step: _Step, still_since_s: float) -> None:
         first = not self.times_s
         if first and self.kind == "counter":
             power_w = float("nan")
         self.times_s.append(time_s)
         self.power_w.append(power_w)
-        self.curve_j.append(0.0 if first else self.curve_j[-1] + step_j)
-        self.spread_j.append(0.0 if first else self.spread_j[-1] + spread_j)
-        self.wraps.append(marks[0] if first else self.wraps[-1] + marks[0])
-        self.resets.append(marks[1] if first else self.resets[-1] + marks[1])
-        before = 0 if first else self.failures[-1]
-        self.failures.append(before + self._failed_reads)
-        self._failed_reads = 0
+        for column, more in (
+            (self.curve_j, step.energy_j),
+            (self.spread_j, step.spread_j),
+            (self.turns_w2, step.turn_w**2),
+        ):
+            column.append(0.0 if first else column[-1] + more)
+        for counts, seen in (
+            (self.wraps, int(step.wrapped)),
+            (self.resets, int(step.reset)),
+            (self.turns, int(step.turn_w > 0.0)),
+            (self.failures, self.failed_since),
+            (self.impossible, self.impossible_since),
+        ):
+            counts.append(seen if first else counts[-1] + seen)
+        self.failed_since = self.impossible_since = 0
         self.still_since_s.append(still_since_s)
 
     def segment(self, time_s: float) -> int:

@@ -23,6 +23,10 @@ ReasonCode = Literal[
     "", "no-sensor", "permission", "vm", "container", "not-supported", "bad-option", "no-file"
 ]
 Clock = Callable[[], float]
+STEPS_BELOW_ZERO = 2.0
+UNKNOWN_STEP_W = 1.0
+"""What a sensor of unknown step may show below zero: that of 19 V across 2 mΩ is 0.4 W."""
+
 Source = TypeVar("Source")
 
 
@@ -60,7 +64,10 @@ class Rail:
         resolution_j: Smallest step of a counter, in joules.
         resolution_w: Smallest step of sampled power, in watts.
         wrap_range_j: Value at which a counter starts again from zero; None if it never does.
-        max_power_w: Power above which a step of a counter is taken for a reset.
+        max_power_w: Power that the device cannot draw: a counter's step above it is taken for a
+            reset, a sample above it for a failed read.
+        min_power_w: Power below which a sample is taken for a failed read; None allows what a
+            sensor shows around zero.
         stale_after_s: A counter that stands still this long is broken; None if it may stand still.
     """
 
@@ -70,7 +77,21 @@ class Rail:
     resolution_w: float | None = None
     wrap_range_j: float | None = None
     max_power_w: float = 1000.0
+    min_power_w: float | None = None
     stale_after_s: float | None = None
+
+    def can_draw(self, power_w: float) -> bool:
+        """Say whether a sample is a power this rail's device can draw.
+
+        A few steps below zero are what converters show at no load and are kept, since without
+        them the mean would be too high; more than that is a load that feeds in, charging, or a
+        sensor wired the wrong way round, and none of these is consumption.
+        """
+        least_w = self.min_power_w
+        if least_w is None:
+            step_w = self.resolution_w
+            least_w = -STEPS_BELOW_ZERO * step_w if step_w else -UNKNOWN_STEP_W
+        return least_w <= power_w <= self.max_power_w
 
 
 @dataclass(frozen=True)
@@ -92,6 +113,7 @@ class MeterInfo:
         rails: Channels in the order of `RawSample.rail`.
         rejected: Channels left out, with reasons.
         averaging_s: Time over which the sensor itself averages; 0 if it does not or for counters.
+        least_power_w: Less than the whole of what is covered can draw while it runs, even at rest.
         max_rate_hz: Reading faster than this adds no information.
         notes: Facts that limit the figure, such as an assumed wrap range.
     """
@@ -104,6 +126,7 @@ class MeterInfo:
     averaging_s: float = 0.0
     max_rate_hz: float = 10.0
     notes: tuple[str, ...] = ()
+    least_power_w: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and dictionaries that JSON can hold."""
@@ -170,6 +193,11 @@ class Meter(ABC):
 
     name: ClassVar[str]
     option_names: ClassVar[tuple[str, ...]] = ()
+    made_up: ClassVar[bool] = False
+    """Whether its figures are invented: they are never a measurement."""
+
+    trial_fix: ClassVar[str] = ""
+    """What to look at if the meter answers with figures that cannot be right."""
 
     def __init__(
         self,

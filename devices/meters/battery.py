@@ -1,8 +1,10 @@
 """Read what a laptop draws from its battery, through the kernel's power supply files.
 
 This is the last resort on a laptop without any other meter: the figure includes the screen, and the
-embedded controller refreshes it only now and then. It exists only while the battery discharges; on
-mains the same file holds 0 or the charging power.
+embedded controller refreshes it only now and then. It exists only while the battery alone feeds the
+laptop: on mains the same file holds 0, the charging power, or the part by which the battery helps.
+What a folder is stands in its `type` file; the kernel gives it the driver's name (CMB1,
+macsmc-battery), and a mouse has a battery too, whose `scope` is Device.
 """
 
 from __future__ import annotations
@@ -26,9 +28,14 @@ REFRESH_S = 60.0
 BATTERY_LIMIT_W = 300.0
 """More than any laptop's battery delivers; a larger figure is a fault of the controller."""
 
+LEAST_W = 0.5
+"""Less than any computer draws from its battery, a tablet with its screen off included."""
+
 LARGEST_NUMBER = 10**12
 JOULES_PER_MICROWATT_HOUR = 3600e-6
 UNPLUG_FIX = "unplug the charger and wait a minute"
+RESTING = ("Discharging", "Not charging", "Full")
+"""States in which a battery takes no power from the others."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class BatteryMeter(Meter):
     """Report the discharge power of every battery; together they are the whole laptop."""
 
     name = "battery"
+    trial_fix = "cat /sys/class/power_supply/*/uevent shows what the controller says"
 
     def __init__(
         self,
@@ -71,6 +79,12 @@ class BatteryMeter(Meter):
         if not batteries:
             return cls.refuse("no-sensor", f"no battery under /{POWER_SUPPLY}")
         states = [read_battery(path) for path in batteries]
+        if feeding := find_external_power(root):
+            reason = (
+                f"{feeding} is online, so mains or a charger feeds the laptop and the battery gives"
+                " a part at most"
+            )
+            return cls.refuse("not-supported", reason, UNPLUG_FIX)
         for path, state in zip(batteries, states, strict=True):
             if state.power_w is None:
                 reason = f"{path.name} shows neither power_now nor current_now with voltage_now"
@@ -99,6 +113,8 @@ class BatteryMeter(Meter):
         """Read every battery; no battery has a value unless the laptop runs on them all along."""
         before_s = self.clock()
         powers_w = discharge_powers_w([read_battery(path) for path in self._batteries])
+        if find_external_power(self.root):
+            powers_w = None
         after_s = self.clock()
         return [
             RawSample(index, before_s, after_s, None if powers_w is None else powers_w[index])
@@ -126,6 +142,7 @@ class BatteryMeter(Meter):
             kind="sampled",
             scope=SCOPE,
             rails=tuple(Rail(path.name, max_power_w=BATTERY_LIMIT_W) for path in self._batteries),
+            least_power_w=LEAST_W,
             averaging_s=REFRESH_S,
             max_rate_hz=1.0,
             notes=tuple(notes),
@@ -133,9 +150,32 @@ class BatteryMeter(Meter):
 
 
 def find_batteries(root: Path) -> list[Path]:
-    """Return the folders of the batteries that are fitted, sorted by name."""
-    folders = sorted((root / POWER_SUPPLY).glob("BAT*"))
-    return [path for path in folders if read_text(path / "present") != "0"]
+    """Return the folders of the computer's own batteries that are fitted, sorted by name."""
+    folders = sorted((root / POWER_SUPPLY).glob("*"))
+    return [path for path in folders if _is_own_battery(path) and _is_fitted(path)]
+
+
+def _is_own_battery(folder: Path) -> bool:
+    kind = read_text(folder / "type") or ("Battery" if folder.name.startswith("BAT") else "")
+    return kind == "Battery" and read_text(folder / "scope") != "Device"
+
+
+def _is_fitted(folder: Path) -> bool:
+    return read_text(folder / "present") != "0"
+
+
+def find_external_power(root: Path) -> str:
+    """Return the name of a mains adapter or charger that is online; empty if there is none.
+
+    `online` is 1 for a fixed and 2 for a programmable supply. What feeds a device beside the
+    computer, such as a charging cradle, says so in its `scope`.
+    """
+    for folder in sorted((root / POWER_SUPPLY).glob("*")):
+        if read_text(folder / "type") in ("Battery", "UPS", "") or _is_own_battery(folder):
+            continue
+        if read_text(folder / "scope") != "Device" and read_text(folder / "online") in ("1", "2"):
+            return folder.name
+    return ""
 
 
 def read_battery(folder: Path) -> BatteryState:
@@ -151,7 +191,7 @@ def discharge_powers_w(states: list[BatteryState]) -> list[float] | None:
     a laptop that runs draws more than 0 W: a controller that says otherwise has not caught up.
     """
     statuses = [state.status for state in states]
-    if "Discharging" not in statuses or "Charging" in statuses or "" in statuses:
+    if "Discharging" not in statuses or not set(statuses) <= set(RESTING):
         return None
     powers_w = [state.power_w for state in states if state.power_w is not None]
     if len(powers_w) < len(states) or sum(powers_w) <= 0.0:

@@ -1,18 +1,14 @@
-"""Read external power probes (Texas Instruments INA2xx and kin) through the kernel's hwmon tree.
-
-Files, after the kernel documents hwmon/ina2xx and hwmon/ina238: `power1_input` in microwatts and,
-on chips that accumulate, `energy1_input` in microjoules.
-"""
+"""Read external power probes (Texas Instruments INA2xx and kin) through the kernel's hwmon tree."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from devices.errors import DeviceError
-from devices.host import detect, read_text
+from devices.host import detect
 from devices.meters.base import (
     Availability,
     Clock,
@@ -24,11 +20,11 @@ from devices.meters.base import (
     Rejected,
     Role,
 )
+from devices.meters.board_rails import BoardLimits, find_limits
+from devices.meters.hwmon_probes import Probe, find_probes
 from devices.meters.sysfs import (
     Opener,
-    Quantity,
     QuantityReader,
-    i2c_address,
     open_readonly,
     read_integer,
     try_quantity,
@@ -39,85 +35,21 @@ COUNTER_RATE_HZ = 10.0
 DEFAULT_SCOPE = "external probe"
 NEW_DEVICE_FIX = (
     "wire the chip to I2C bus 1 and name it to the kernel: sudo modprobe ina2xx && "
-    "echo ina219 0x40 | sudo tee /sys/bus/i2c/devices/i2c-1/new_device"
+    "echo ina219 0x40 | sudo tee /sys/bus/i2c/devices/i2c-1/new_device && "
+    "echo 100000 | sudo tee /sys/bus/i2c/devices/1-0040/hwmon/hwmon*/shunt_resistor "
+    "(microohms, for the mark R100: without it the kernel assumes 10000, ten times too much power)"
 )
 
-MAX_MICROWATT = 100_000_000_000
-MAX_MICROJOULE = 2**63
-MAX_MICROOHM = 100_000_000
-
-POWER_STEP_V = {
-    "ina219": 200e-6,
-    "ina220": 200e-6,
-    "ina226": 62.5e-6,
-    "ina230": 62.5e-6,
-    "ina231": 62.5e-6,
-    "ina237": 4e-6,
-    "ina238": 4e-6,
-    "ina228": 4e-6,
-}
-"""Step of power times shunt, as the kernel's drivers calibrate the chips: 20 × 10 µV, 25 × 2.5 µV,
-and 0.2 mW at 20 mΩ."""
-
-POWER_STEP_W = {"ina260": 10e-3, "ina700": 96e-6, "ina780": 480e-6}
-"""The same for chips with a built-in shunt (data sheets)."""
+LEAST_W = 0.05
+MOST_W = 1000.0
+STALE_AFTER_S = 2.0
+STALE_INTERVALS = 3.0
+BOARD_SCOPES = ("external probe", "board", "wall")
+"""Scopes that stand for the whole device; any other is the person's own, of unknown size."""
 
 STEPS_PER_COUNT = 16.0
 """The accumulators count 16 steps of power times one second. With 40 bits and 6.4 mJ (10 mΩ) they
 hold 7 GJ, so a smaller value is a chip that started again and not a counter that wrapped."""
-
-CHIPS = (*POWER_STEP_V, *POWER_STEP_W, "ina232", "ina234", "sq52206", "sy24655")
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Hold one chip.
-
-    Attributes:
-        name: Chip and I2C address, such as `ina226@1-0040`; the same on every boot.
-        chip: Its `name` file.
-        folder: Its hwmon folder.
-        counts: Whether it accumulates energy.
-    """
-
-    name: str
-    chip: str
-    folder: Path
-    counts: bool
-
-    def quantity(self, kind: Kind) -> Quantity:
-        """Return where joules (counter) or watts (sampled) come from."""
-        if kind == "counter":
-            return Quantity(((self.folder / "energy1_input", MAX_MICROJOULE),), 1e-6)
-        return Quantity(((self.folder / "power1_input", MAX_MICROWATT),), 1e-6)
-
-    def step_w(self) -> float | None:
-        """Return the step of its power; None if the shunt or the chip's scale is not known."""
-        if self.chip in POWER_STEP_W:
-            return POWER_STEP_W[self.chip]
-        micro_ohm = read_integer(self.folder / "shunt_resistor", MAX_MICROOHM)
-        if self.chip not in POWER_STEP_V or micro_ohm is None or micro_ohm <= 0:
-            return None
-        return POWER_STEP_V[self.chip] / (micro_ohm / 1e6)
-
-
-def find_probes(root: Path) -> list[Probe]:
-    """List all known chips under `root` that report power or energy, by name."""
-    probes = []
-    for folder in (root / "sys/class/hwmon").glob("hwmon*"):
-        chip = read_text(folder / "name").lower()
-        counts = (folder / "energy1_input").exists()
-        if chip in CHIPS and (counts or (folder / "power1_input").exists()):
-            name = f"{chip}@{_address(root, folder)}"
-            probes.append(Probe(name, chip, folder, counts))
-    return sorted(probes, key=lambda probe: probe.name)
-
-
-def _address(root: Path, folder: Path) -> str:
-    """Return the chip's I2C address; in a copied tree, whose links are lost, from its driver."""
-    drivers = sorted(root.glob(f"sys/bus/i2c/drivers/*/*/hwmon/{folder.name}"))
-    addresses = (i2c_address(place) for place in (folder, *drivers))
-    return next(filter(None, addresses), folder.name)
 
 
 class HwmonMeter(Meter):
@@ -129,6 +61,11 @@ class HwmonMeter(Meter):
     """
 
     name = "hwmon"
+    trial_fix = (
+        "compare shunt_resistor (microohms) with the mark on the board, R100 = 100000, and see that"
+        " the current flows from the supply to this device: cat /sys/class/hwmon/hwmon*/{name,"
+        "shunt_resistor,curr1_input}"
+    )
     option_names = ("totals", "scope", "kind")
 
     def __init__(
@@ -232,7 +169,16 @@ class HwmonMeter(Meter):
             rejected=tuple(rejected),
             averaging_s=_averaging_s(probes) if kind == "sampled" else 0.0,
             max_rate_hz=COUNTER_RATE_HZ if kind == "counter" else RATE_HZ,
-            notes=tuple(_notes(rails)),
+            notes=tuple(_notes(rails) + [p.shunt_note() for p in probes if p.shunt_note()]),
+            least_power_w=self._limits().least_w,
+        )
+
+    def _limits(self) -> BoardLimits:
+        """Return what the figure may be; that of the board, if it stands for the whole board."""
+        limits = find_limits(self.root)
+        whole = self.options.get("scope", DEFAULT_SCOPE) in BOARD_SCOPES
+        return BoardLimits(
+            limits.least_w if whole and limits.least_w else LEAST_W, limits.most_w or MOST_W
         )
 
     def _open_probe(
@@ -249,16 +195,22 @@ class HwmonMeter(Meter):
                 raise
             rejected.append(Rejected(probe.name, f"cannot be read: {error.strerror}"))
             return
-        step_w = probe.step_w()
+        step_w, most_w = probe.step_w(), self._limits().most_w or MOST_W
         if kind == "counter":
             step_j = None if step_w is None else STEPS_PER_COUNT * step_w
-            rails.append(Rail(probe.name, role, resolution_j=step_j))
+            stale_s = max(STALE_AFTER_S, STALE_INTERVALS * _averaging_s([probe]))
+            rail = Rail(probe.name, role, step_j, max_power_w=most_w, stale_after_s=stale_s)
         else:
-            rails.append(Rail(probe.name, role, resolution_w=step_w))
+            rail = Rail(probe.name, role, resolution_w=step_w, max_power_w=most_w)
+        rails.append(rail)
 
     def read(self) -> list[RawSample]:
-        """Read every probe once; a probe that cannot be read gives no value."""
-        return self._reader.samples(self.clock)
+        """Read every probe once; one that cannot be read, or counts backwards, gives no value."""
+        samples = self._reader.samples(self.clock)
+        if self._info is None or self._info.kind == "sampled":
+            return samples
+        # the accumulators add up magnitudes: what flows back into the supply is no consumption
+        return [replace(s, value=None) if (s.value or 0.0) < 0.0 else s for s in samples]
 
     def close(self) -> None:
         """Close all descriptors."""

@@ -5,13 +5,20 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, Rejected
 from devices.meters.board_rails import RailChoice, choose_rule, find_board_rails
-from devices.meters.ina3221_chips import Channel, Chip, find_channels, find_chips, find_timing
+from devices.meters.ina3221_chips import (
+    Channel,
+    Chip,
+    find_channels,
+    find_chips,
+    find_timing,
+    shunts_in_doubt,
+)
 from devices.meters.sysfs import Opener, QuantityReader, open_readonly, try_quantity
 from devices.profile import RailRule
 
@@ -27,6 +34,7 @@ class _Found:
     channels: list[Channel]
     rejected: list[Rejected]
     choice: RailChoice
+    doubts: list[str]
 
 
 class Ina3221Meter(Meter):
@@ -38,6 +46,7 @@ class Ina3221Meter(Meter):
     """
 
     name = "ina3221"
+    trial_fix = NO_CHIP_FIX
     option_names = ("board", "scope")
 
     def __init__(
@@ -74,7 +83,8 @@ class Ina3221Meter(Meter):
         channels, rejected = find_channels(chips, board.compatible)
         names = [channel.name for channel in channels]
         choice = choose_rule(board, names, self.options.get("scope", ""))
-        return _Found(chips, channels, rejected, choice)
+        doubts = shunts_in_doubt(chips, board.compatible)
+        return _Found(chips, channels, rejected, choice, doubts)
 
     def _judge(self, found: _Found | None) -> Availability:
         """Say whether what was found can be used."""
@@ -125,28 +135,29 @@ class Ina3221Meter(Meter):
             averaging_s=timing.averaging_s,
             max_rate_hz=timing.max_rate_hz,
             notes=tuple(notes),
+            least_power_w=found.choice.limits.least_w if found.choice.rule else 0.0,
         )
 
     def _open_channels(self, found: _Found, rails: list[Rail], rejected: list[Rejected]) -> None:
         """Open descriptors; a witness that cannot be read is left out with its reason."""
         counts: Counter[str] = Counter()
         for channel in found.channels:
-            role = found.choice.role(channel.name)
+            rail = found.choice.rail(channel.name, channel.resolution_w)
             try:
                 self._reader.add(channel.power)
             except OSError as error:
-                if role == "total":
+                if rail.role == "total":
                     raise
                 rejected.append(Rejected(channel.name, f"cannot be read: {error.strerror}"))
                 continue
             counts[channel.name] += 1
             repeat = counts[channel.name]
             name = channel.name if repeat == 1 else f"{channel.name} ({repeat})"
-            rails.append(Rail(name, role, resolution_w=channel.resolution_w))
+            rails.append(replace(rail, name=name))
 
     def _notes(self, found: _Found, rails: list[Rail]) -> list[str]:
         """Collect what limits the figure."""
-        notes = [found.choice.note] if found.choice.note else []
+        notes = [*filter(None, [found.choice.note]), *found.doubts]
         unknown = [rail.name for rail in rails if rail.resolution_w is None]
         if unknown:
             notes.append(f"step of the sensor not known for {', '.join(unknown)}")

@@ -193,7 +193,9 @@ def _power(chip: Chip, number: int) -> Quantity | None:
     """Return where the watts of a channel come from; None if no file tells."""
     folder = chip.folder
     if chip.kind == "ina238":
-        direct = Quantity(((folder / "power1_input", MAX_MICROWATT),), 1e-6)
+        current = folder / "curr1_input"  # has the sign that the power register lacks
+        direction = (current, MAX_MILLIAMPERE) if current.exists() else None
+        direct = Quantity(((folder / "power1_input", MAX_MICROWATT),), 1e-6, direction)
     elif chip.kind == "iio":
         direct = Quantity(((folder / f"in_power{number}_input", MAX_MILLIWATT),), 1e-3)
     else:
@@ -233,6 +235,24 @@ def _resolution_w(chip: Chip, number: int, module_shunt_ohm: float | None) -> fl
     if shunt_ohm is None or not millivolt:
         return None
     return SHUNT_STEP_V / shunt_ohm * abs(millivolt) / 1000.0
+
+
+def shunts_in_doubt(chips: list[Chip], compatible: tuple[str, ...]) -> list[str]:
+    """Name the shunts that the kernel takes for others than this module carries.
+
+    All watts are in inverse proportion to it, as with a device tree of another module.
+    """
+    expected_ohm = _module_shunt_ohm(compatible)
+    notes = []
+    for chip in chips if expected_ohm else ():
+        for path in sorted(chip.folder.glob("shunt[1-3]_resistor")):
+            micro_ohm = read_integer(path, MAX_MICROOHM)
+            if micro_ohm and not math.isclose(micro_ohm / 1e6, expected_ohm or 0.0, rel_tol=0.01):
+                notes.append(
+                    f"{chip.address}: {path.name} is {micro_ohm / 1000:g} mΩ, this module is known"
+                    f" for {1000 * (expected_ohm or 0.0):g} mΩ: watts may be off by that ratio"
+                )
+    return notes
 
 
 def find_timing(chips: list[Chip]) -> Timing:

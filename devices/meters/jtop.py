@@ -23,7 +23,6 @@ from devices.meters.base import (
     Clock,
     Meter,
     MeterInfo,
-    Rail,
     RawSample,
     ReasonCode,
     Rejected,
@@ -81,6 +80,7 @@ class JtopMeter(Meter):
     """
 
     name = "jtop"
+    trial_fix = "sudo systemctl restart jtop.service"
     option_names = ("board", "scope")
 
     def __init__(
@@ -258,14 +258,12 @@ class JtopMeter(Meter):
             meter=self.name,
             kind="sampled",
             scope=choice.scope,
-            rails=tuple(
-                Rail(name, choice.role(name), resolution_w=self._steps_w.get(name))
-                for name in self._names
-            ),
+            rails=tuple(choice.rail(name, self._steps_w.get(name)) for name in self._names),
             rejected=self._rejected,
             averaging_s=AVERAGING_S + interval_s,  # a value may be one interval old
             max_rate_hz=1.0 / interval_s,
             notes=tuple(notes),
+            least_power_w=choice.limits.least_w if choice.rule else 0.0,
         )
 
 

@@ -28,6 +28,7 @@ from devices.meters.base import (
     read_each,
 )
 from devices.meters.nvml_devices import (
+    LEAST_W,
     PACKAGE,
     UNKNOWN_LIMIT_W,
     Gpu,
@@ -40,6 +41,10 @@ from devices.meters.nvml_devices import (
 
 UPDATE_S = 0.1
 """The counter moves in steps of 20 to 100 ms (alumet, plug-in nvml)."""
+
+OVER_LIMIT = 2.0
+"""Times its limit that a GPU cannot draw for as long as a reading stands for: boards of the
+generation before averaging overshot theirs by half."""
 
 AVERAGING_S = 1.0
 STALE_AFTER_S = 2.0
@@ -59,6 +64,7 @@ class NvmlMeter(Meter):
     """
 
     name = "nvml"
+    trial_fix = "nvidia-smi -q -d POWER shows what the driver reads"
     option_names = ("gpu", "kind")
 
     def __init__(
@@ -129,15 +135,13 @@ class NvmlMeter(Meter):
         Raises:
             DeviceError: There is no GPU, or one has neither counter nor power.
         """
-        gpus = find_gpus(nvml)
+        gpus, lost = find_gpus(nvml)
         if not gpus:
             raise DeviceError("NVML sees no GPU", DRIVER_FIX)
         self._gpus = choose_gpus(gpus, self.options.get("gpu", ""), self._environment)
-        self._rejected = tuple(
-            Rejected(gpu.bus_id, "not chosen: neither CUDA_VISIBLE_DEVICES nor gpu= names it")
-            for gpu in gpus
-            if gpu not in self._gpus
-        )
+        unwanted = "not chosen: neither CUDA_VISIBLE_DEVICES nor gpu= names it"
+        others = [gpu for gpu in gpus if gpu not in self._gpus]
+        self._rejected = (*(Rejected(gpu.bus_id, unwanted) for gpu in others), *lost)
         wanted = self.options.get("kind")
         silent = [gpu for gpu in self._gpus if not gpu.has_counter]
         if wanted == "counter" and silent:
@@ -211,17 +215,19 @@ class NvmlMeter(Meter):
             averaging_s=AVERAGING_S if averages else 0.0,
             max_rate_hz=10.0,
             notes=self._notes(),
+            least_power_w=LEAST_W * len(self._gpus),
         )
 
     def _rail(self, gpu: Gpu) -> Rail:
         """Describe a GPU; the counter never wraps, so a smaller value is a reset."""
         limit_w = gpu.limit_w or UNKNOWN_LIMIT_W
         if self._kind == "sampled":
-            return Rail(gpu.bus_id, resolution_w=1e-3, max_power_w=2.0 * limit_w)
+            most_w = OVER_LIMIT * limit_w
+            return Rail(gpu.bus_id, resolution_w=1e-3, max_power_w=most_w, min_power_w=LEAST_W)
         return Rail(
             gpu.bus_id,
             resolution_j=limit_w * UPDATE_S,
-            max_power_w=2.0 * limit_w,
+            max_power_w=OVER_LIMIT * limit_w,
             stale_after_s=STALE_AFTER_S,
         )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from devices.errors import DeviceError
+from devices.meters.base import Rejected
 from devices.meters.packages import Package
 
 PACKAGE = Package("pynvml", "nvidia-ml-py", "pip install nvidia-ml-py")
@@ -19,6 +20,9 @@ PACKAGE = Package("pynvml", "nvidia-ml-py", "pip install nvidia-ml-py")
 
 FOREIGN_FIX = "pip uninstall -y pynvml nvidia-ml-py3 && pip install --force-reinstall nvidia-ml-py"
 ORDER_FIX = "export CUDA_DEVICE_ORDER=PCI_BUS_ID, or name GPUs by UUID: nvidia-smi -L"
+
+LEAST_W = 0.5
+"""Less than any GPU draws that is awake, and reading it wakes it."""
 
 UNKNOWN_LIMIT_W = 1500.0
 """Above the board power of every GPU there is; used where the limit cannot be asked."""
@@ -33,6 +37,7 @@ class Gpu:
 
     Attributes:
         handle: NVML's handle.
+        index: NVML's number of it, lost ones counted.
         uuid: The GPU's own name, `GPU-…`.
         bus_id: Where it is plugged in, such as `00000000:3B:00.0`.
         model: Product name.
@@ -45,6 +50,7 @@ class Gpu:
     """
 
     handle: object
+    index: int
     uuid: str
     bus_id: str
     model: str
@@ -69,28 +75,60 @@ def check_module(module: ModuleType) -> ModuleType:
     return module
 
 
-def find_gpus(nvml: ModuleType) -> list[Gpu]:
+def find_gpus(nvml: ModuleType) -> tuple[list[Gpu], list[Rejected]]:
     """Describe all GPUs, each by asking and not by its name.
 
+    One that has fallen off the bus takes only itself away; nothing can run on it either.
+
+    Returns:
+        The GPUs that answer, and those that are lost, with what NVML says of them.
+
     Raises:
-        DeviceError: NVML does not answer for a GPU at all.
+        DeviceError: NVML cannot count them, or none of several answers.
     """
     try:
-        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-        return [_describe(nvml, handle) for handle in handles]
+        count = nvml.nvmlDeviceGetCount()
     except nvml.NVMLError as error:
         raise DeviceError(f"the GPUs cannot be listed: {error}", "nvidia-smi -L") from error
+    found = [_find_gpu(nvml, index) for index in range(count)]
+    gpus = [gpu for gpu in found if isinstance(gpu, Gpu)]
+    lost = [gpu for gpu in found if isinstance(gpu, Rejected)]
+    if lost and not gpus:
+        said = "; ".join(f"{gpu.name}: {gpu.reason}" for gpu in lost)
+        raise DeviceError(f"no GPU answers: {said}", "nvidia-smi -L; a lost GPU needs a reboot")
+    return gpus, lost
 
 
-def _describe(nvml: ModuleType, handle: object) -> Gpu:
+def _find_gpu(nvml: ModuleType, index: int) -> Gpu | Rejected:
+    """Describe one GPU, or say why it is lost.
+
+    Some drivers still hand out handle and name of a lost GPU, and fail only when it is asked.
+    """
+    try:
+        gpu = _describe(nvml, nvml.nvmlDeviceGetHandleByIndex(index), index)
+    except nvml.NVMLError as error:
+        return Rejected(f"GPU {index}", f"it does not answer: {error}")
+    if not gpu.has_counter and not gpu.has_power and _is_lost(gpu.refusal):
+        return Rejected(gpu.bus_id, f"it does not answer: {gpu.refusal}")
+    return gpu
+
+
+def _is_lost(refusal: str) -> bool:
+    return "lost" in refusal.lower() or refusal == "Unknown Error"
+
+
+def _describe(nvml: ModuleType, handle: object, index: int) -> Gpu:
     counter, refusal = query(nvml, "nvmlDeviceGetTotalEnergyConsumption", handle)
     power, power_refusal = query(nvml, "nvmlDeviceGetPowerUsage", handle)
     limit, _ = query(nvml, "nvmlDeviceGetEnforcedPowerLimit", handle)
+    if not number(limit):
+        limit, _ = query(nvml, "nvmlDeviceGetPowerManagementDefaultLimit", handle)
     architecture, _ = query(nvml, "nvmlDeviceGetArchitecture", handle)
     mig, _ = query(nvml, "nvmlDeviceGetMigMode", handle)
     instant = isinstance(architecture, int) and architecture < FIRST_AVERAGING_ARCHITECTURE
     return Gpu(
         handle=handle,
+        index=index,
         uuid=as_text(nvml.nvmlDeviceGetUUID(handle)),
         bus_id=as_text(nvml.nvmlDeviceGetPciInfo(handle).busId),
         model=as_text(nvml.nvmlDeviceGetName(handle)),
@@ -130,7 +168,7 @@ def choose_gpus(gpus: list[Gpu], option: str, environment: Mapping[str, str]) ->
     """Return the GPUs that count.
 
     Args:
-        gpus: All GPUs in NVML's order, which is the order of PCI bus ids.
+        gpus: All GPUs that answer in NVML's order, which is the order of PCI bus ids.
         option: UUIDs or PCI bus ids joined by +; `all`; empty to follow CUDA_VISIBLE_DEVICES.
         environment: Environment variables.
 
@@ -183,9 +221,9 @@ def _visible(gpus: list[Gpu], visible: str, order: str) -> list[Gpu]:
         if entry.startswith("MIG-"):
             reason = f"{entry} is a part of a GPU: its power is not told apart from the rest"
             raise DeviceError(reason, "nvml:gpu=UUID measures the whole GPU")
-        if re.fullmatch(r"[0-9]{1,4}", entry) and int(entry) < len(gpus):
+        if re.fullmatch(r"[0-9]{1,4}", entry) and any(g.index >= int(entry) for g in gpus):
             _need_known_order(gpus, order)
-            gpu = gpus[int(entry)]
+            gpu = _by_number(gpus, int(entry))
         elif entry.lower().startswith("gpu-") and any(_matches_uuid(gpu, entry) for gpu in gpus):
             gpu = _by_name(gpus, entry)
         else:
@@ -193,6 +231,18 @@ def _visible(gpus: list[Gpu], visible: str, order: str) -> list[Gpu]:
         if gpu not in chosen:
             chosen.append(gpu)
     return chosen
+
+
+def _by_number(gpus: list[Gpu], wanted: int) -> Gpu:
+    """Find a GPU by its number; behind a lost one, CUDA's numbers may have moved up.
+
+    Raises:
+        DeviceError: A GPU of that number or before it is lost.
+    """
+    if wanted < len(gpus) and gpus[wanted].index == wanted:
+        return gpus[wanted]
+    reason = f"a GPU before or at number {wanted} is lost, so numbers do not tell which is meant"
+    raise DeviceError(reason, "name GPUs by UUID in CUDA_VISIBLE_DEVICES: nvidia-smi -L")
 
 
 def _need_known_order(gpus: list[Gpu], order: str) -> None:

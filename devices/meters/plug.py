@@ -3,6 +3,10 @@
 A plug sees the wall socket: the device's power supply and everything behind it. Power is sampled;
 the plug's own energy counter is too coarse for short windows (Tasmota steps by 1 Wh = 3.6 kJ as
 delivered), so it is only noted.
+
+A Shelly's meter is a component of its own name: a plug's is Switch, that of the PM Mini, which has
+no relay, is PM1, that of an energy meter EM1. The first generation has no such calls at all; its
+`/shelly` page has a `type` where later ones have `gen`.
 """
 
 from __future__ import annotations
@@ -11,42 +15,28 @@ import re
 import time
 import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample
-from devices.meters.plug_http import Fetch, FetchError, fetch_url, get_json
+from devices.meters.board_rails import find_limits
+from devices.meters.plug_answers import PLUG_LIMIT_W, PlugReading, parse_shelly, parse_tasmota
+from devices.meters.plug_http import Fetch, FetchError, StatusError, fetch_url, get_json
 
-PLUG_LIMIT_W = 4000.0
-"""16 A at 250 V, the rating of the largest household plug."""
+EVERYTHING_BEHIND_W = 100.0
+"""What may hang on a plug beside a small board: its screen, a disk, a switch."""
 
-JOULES_PER_WATT_HOUR = 3600.0
+LEAST_W = 0.4
+"""Less than the smallest computer takes at the wall: a Raspberry Pi Zero 2 at rest takes 0.6 W."""
+
+SHELLY_COMPONENTS = ("Switch", "PM1", "EM1")
+NOT_FOUND = 404
+FIRST_GENERATION_FIX = "use a Shelly of generation 2 or newer (Plus, Pro, Gen3), or Tasmota"
+
 REFRESH_S = 1.0
-SHELLY_STEP_W = 0.1
-"""Shelly prints tenths of a watt and drops a trailing zero, so digits cannot be counted there."""
-
 TYPES = ("shelly", "tasmota")
 PASSWORD_FIX = "put it on the first line of a file and add the option password_file=FILE"
-
-
-@dataclass(frozen=True)
-class PlugReading:
-    """Hold one answer of a plug.
-
-    Attributes:
-        power_w: Active power; below 0 if the load is wired the wrong way round.
-        resolution_w: Step of the power.
-        total_j: The plug's own energy counter; None if it has none.
-        total_step_j: Step in which the counter is shown; None without a counter.
-    """
-
-    power_w: float
-    resolution_w: float
-    total_j: float | None
-    total_step_j: float | None
 
 
 class PlugMeter(Meter):
@@ -58,6 +48,10 @@ class PlugMeter(Meter):
     """
 
     name = "plug"
+    trial_fix = (
+        "see that the plug's relay is on, that this device hangs on it the right way round, and"
+        " that it draws more than the least load the plug shows, which may be some watts"
+    )
     option_names = ("host", "type", "channel", "password_file")
 
     def __init__(
@@ -73,6 +67,7 @@ class PlugMeter(Meter):
         self._type = self._checked("type", "|".join(TYPES))
         self._channel = self._checked("channel", "[0-9]{1,2}", "0")
         self._password = self._read_password()
+        self._component = ""
 
     def _checked(self, key: str, pattern: str, default: str = "") -> str:
         text = self.options.get(key, default)
@@ -126,13 +121,45 @@ class PlugMeter(Meter):
         """
         base = f"http://{self._host}"
         if self._type == "shelly":
-            path = f"/rpc/Switch.GetStatus?id={self._channel}"
-            return parse_shelly(get_json(self._fetch, base, path, self._password))
+            return self._ask_shelly(base)
         query = {"cmnd": "Status 10"}
         if self._password:
             query = {"user": "admin", "password": self._password, **query}
         path = f"/cm?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote)}"
         return parse_tasmota(get_json(self._fetch, base, path))
+
+    def _ask_shelly(self, base: str) -> PlugReading:
+        """Ask the component that holds the meter, which the first answer settles."""
+        for component in [self._component] if self._component else SHELLY_COMPONENTS:
+            path = f"/rpc/{component}.GetStatus?id={self._channel}"
+            try:
+                answer = get_json(self._fetch, base, path, self._password)
+            except StatusError as error:
+                if error.status != NOT_FOUND or self._component:
+                    raise
+                continue
+            self._component = component
+            return parse_shelly(answer)
+        raise self._no_component(base)
+
+    def _no_component(self, base: str) -> DeviceError:
+        """Say what this Shelly is."""
+        model = self._get_page(base, "/shelly")
+        if "gen" not in model and isinstance(model.get("type"), str):
+            name = f"the Shelly {_plain(model['type'])} is of the first generation"
+            return DeviceError(f"{name}, which is read in another way", FIRST_GENERATION_FIX)
+        name = f"Shelly {_plain(model['model'])}" if "model" in model else "device there"
+        tried = ", ".join(SHELLY_COMPONENTS)
+        return DeviceError(
+            f"the {name} has no meter number {self._channel} among {tried}", "set channel=N"
+        )
+
+    def _get_page(self, base: str, path: str) -> dict[str, Any]:
+        """Return a page that needs no password; empty if there is none."""
+        try:
+            return get_json(self._fetch, base, path)
+        except (FetchError, PermissionError):
+            return {}
 
     def open(self) -> None:
         """Ask once, to learn the plug's resolution.
@@ -146,7 +173,12 @@ class PlugMeter(Meter):
             raise DeviceError(f"meter plug: {error}", PASSWORD_FIX) from error
         except FetchError as error:
             raise DeviceError(f"meter plug: {self._type} at {self._host}: {error}") from error
-        rail = Rail(self._type, resolution_w=first.resolution_w, max_power_w=PLUG_LIMIT_W)
+        limits = find_limits(self.root)
+        least_w = limits.least_w or LEAST_W
+        most_w = max(limits.most_w, EVERYTHING_BEHIND_W) if limits.most_w else PLUG_LIMIT_W
+        rail = Rail(
+            self._type, resolution_w=first.resolution_w, max_power_w=most_w, min_power_w=least_w
+        )
         self._info = MeterInfo(
             meter=self.name,
             kind="sampled",
@@ -155,6 +187,7 @@ class PlugMeter(Meter):
             averaging_s=REFRESH_S,
             max_rate_hz=1.0,
             notes=_notes(first),
+            least_power_w=least_w,
         )
 
     def read(self) -> list[RawSample]:
@@ -180,67 +213,6 @@ def _notes(first: PlugReading) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def parse_shelly(data: Mapping[str, Any]) -> PlugReading:
-    """Read the answer of `Switch.GetStatus`: `apower` in W, `aenergy.total` in Wh.
-
-    Raises:
-        DeviceError: No power, a reported fault, or the relay is off.
-    """
-    if data.get("errors"):
-        raise DeviceError("the plug reports a fault of its meter")
-    if data.get("output") is False:
-        raise DeviceError("the plug's relay is off, so it does not feed the device")
-    power = _number(data.get("apower"))
-    if power is None or abs(power) > PLUG_LIMIT_W:
-        raise DeviceError("the plug's answer holds no power: this model has no meter")
-    counter = data.get("aenergy")
-    total = _number(counter.get("total")) if isinstance(counter, Mapping) else None
-    return _reading(power, SHELLY_STEP_W, total, JOULES_PER_WATT_HOUR)
-
-
-def parse_tasmota(data: Mapping[str, Any]) -> PlugReading:
-    """Read the answer of `Status 10`: ENERGY with `Power` in W and `Total` in kWh.
-
-    A list of powers means several channels behind one plug; they are not added up by guess.
-
-    Raises:
-        DeviceError: No power of one channel.
-        PermissionError: The plug wants a password.
-    """
-    if "Need user=" in str(data.get("WARNING", "")):
-        raise PermissionError("the plug wants a password, or another one")
-    sensors = data.get("StatusSNS", data)
-    meter = sensors.get("ENERGY") if isinstance(sensors, Mapping) else None
-    if not isinstance(meter, Mapping):
-        raise DeviceError("the plug's answer has no ENERGY: this model has no meter")
-    if isinstance(meter.get("Power"), list):
-        raise DeviceError("the plug has several channels: use one with a single socket")
-    power = _number(meter.get("Power"))
-    if power is None or abs(power) > PLUG_LIMIT_W:
-        raise DeviceError("the plug's answer holds no power")
-    # Tasmota always prints as many decimals as WattRes and EnergyRes ask for.
-    total = _number(meter.get("Total"))
-    return _reading(power, _step(power), total, 1000.0 * JOULES_PER_WATT_HOUR)
-
-
-def _reading(
-    power: Decimal, resolution_w: float, total: Decimal | None, unit_j: float
-) -> PlugReading:
-    if total is None:
-        return PlugReading(float(power), resolution_w, None, None)
-    return PlugReading(float(power), resolution_w, float(total) * unit_j, _step(total) * unit_j)
-
-
-def _step(number: Decimal) -> float:
-    """Return what one unit of the last printed digit stands for."""
-    exponent = number.as_tuple().exponent
-    return 10.0 ** min(int(exponent), 0)
-
-
-def _number(value: object) -> Decimal | None:
-    """Return a JSON number of sane size; text, truth values and lists are none."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return None
-    number = Decimal(value)
-    # copy_abs does not round: abs would overflow on an absurd exponent
-    return number if number.copy_abs() < Decimal("1e12") else None
+def _plain(value: object) -> str:
+    """Return a name that a plug told, fit to be printed."""
+    return re.sub(r"[^A-Za-z0-9._-]", "", str(value))[:40]

@@ -6,20 +6,25 @@ The standard library's digest handler knows MD5 and SHA-1 only, whereas Shelly p
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import json
 import re
 import secrets
-import urllib.error
-import urllib.request
+import socket
+import time
+import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 TIMEOUT_S = 0.8
-"""Below the period of one read per second, so that one lost answer costs one sample."""
+"""For a whole answer, below the period of one read per second: one lost answer costs one sample."""
 
 MAX_REPLY_BYTES = 65_536
 _FIELD = re.compile(r'([A-Za-z]+)=(?:"([^"]*)"|([^\s",]+))')
@@ -44,33 +49,90 @@ class FetchError(Exception):
     """Say that no usable answer came; the text is safe to print."""
 
 
+class StatusError(FetchError):
+    """Say that the device answered with a status that is no success."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP status {status}")
+        self.status = status
+
+
 Fetch = Callable[[str, Mapping[str, str], float], Reply]
 """Get an address with headers within seconds; raises `FetchError`."""
 
 
+class _DeadlineSocket(socket.socket):
+    """Give up reading when the time for the whole answer is over.
+
+    A socket's own time-out starts anew with every byte: a device that sends one now and then would
+    hold the reader for ever.
+    """
+
+    deadline_s = 0.0
+
+    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
+        """Read as `socket.recv_into` does, for no longer than what is left of the time."""
+        left_s = self.deadline_s - time.monotonic()
+        if left_s <= 0.0:
+            raise TimeoutError(errno.ETIMEDOUT, "timed out")
+        self.settimeout(left_s)
+        return super().recv_into(buffer, nbytes, flags)
+
+
+class _DeadlineConnection(http.client.HTTPConnection):
+    """Connect, and read whatever comes, within one deadline."""
+
+    def connect(self) -> None:
+        """Connect as the base class does and take the socket over."""
+        timeout_s = float(self.timeout or TIMEOUT_S)
+        deadline_s = time.monotonic() + timeout_s
+        super().connect()
+        own = _DeadlineSocket(fileno=self.sock.detach())
+        own.settimeout(max(deadline_s - time.monotonic(), 1e-3))
+        own.deadline_s = deadline_s
+        self.sock = own
+
+
 def fetch_url(url: str, headers: Mapping[str, str], timeout_s: float) -> Reply:
-    """Get an address without any proxy: the device is on this network.
+    """Get an address without any proxy and redirection: the device is on this network.
 
     Raises:
-        FetchError: Nothing answers, or not in HTTP.
+        FetchError: Nothing answers within the time, wholly and in HTTP.
     """
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    connection: http.client.HTTPConnection | None = None
     try:
-        request = urllib.request.Request(url, headers=dict(headers))
-        with opener.open(request, timeout=timeout_s) as response:
-            return Reply(response.status, response.read(MAX_REPLY_BYTES))
-    except urllib.error.HTTPError as error:
-        with error:
-            return Reply(error.code, b"", error.headers.get("WWW-Authenticate", ""))
-    except urllib.error.URLError as error:
-        raise FetchError(_cause(error.reason)) from None
+        parts = urllib.parse.urlsplit(url)
+        path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        connection = _DeadlineConnection(parts.hostname or "", parts.port or 80, timeout=timeout_s)
+        connection.request("GET", path, headers={**headers, "Connection": "close"})
+        response = connection.getresponse()
+        challenge = response.getheader("WWW-Authenticate", "")
+        ok = response.status == http.client.OK
+        return Reply(response.status, _body(response) if ok else b"", challenge)
     except (OSError, http.client.HTTPException, ValueError) as error:
         # ValueError: an address that is none, which the message would repeat
         raise FetchError(_cause(error)) from None
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _body(response: http.client.HTTPResponse) -> bytes:
+    """Read what was announced.
+
+    Raises:
+        http.client.HTTPException: The answer is cut short, or longer than any plug's.
+    """
+    body = response.read(MAX_REPLY_BYTES + 1)
+    if len(body) > MAX_REPLY_BYTES:
+        raise http.client.LineTooLong("answer")
+    return body
 
 
 def _cause(reason: object) -> str:
     """Name an error without its text, which may repeat the address and thus a password."""
+    if isinstance(reason, TimeoutError):
+        return "timed out"
     text = reason.strerror if isinstance(reason, OSError) else None
     return text or type(reason).__name__
 
@@ -92,7 +154,7 @@ def get_json(
     if reply.status == 401:
         raise PermissionError("the plug wants a password, or another one")
     if reply.status != 200:
-        raise FetchError(f"HTTP status {reply.status}")
+        raise StatusError(reply.status)
     return parse_object(reply.body)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices.errors import DeviceError
-from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, Rejected
+from devices.meters.base import Availability, Clock, Meter, MeterInfo, RawSample, Rejected
 from devices.meters.board_rails import RailChoice, choose_rule, find_board_rails
 from devices.programs import Answer, Run, find_program, run_program
 
@@ -83,6 +83,7 @@ class PmicMeter(Meter):
     """
 
     name = "pmic"
+    trial_fix = "vcgencmd pmic_read_adc shows what the firmware reads"
     option_names = ("board",)
 
     def __init__(
@@ -179,9 +180,9 @@ def _describe(look: _Look) -> MeterInfo:
         if power is None:
             rejected.append(Rejected(name, "not one current and one voltage of that name"))
         else:
-            rails.append(Rail(name, look.choice.role(name)))
+            rails.append(look.choice.rail(name))
     if look.choice.rule is not None:
-        rails.append(Rail(FITTED_RAIL, "witness"))
+        rails.append(look.choice.rail(FITTED_RAIL))
     notes = ["single readings are noisy and the step of the sensor is not documented"]
     return MeterInfo(
         meter=PmicMeter.name,
@@ -191,6 +192,7 @@ def _describe(look: _Look) -> MeterInfo:
         rejected=tuple(rejected),
         max_rate_hz=MAX_RATE_HZ,
         notes=tuple(notes + ([look.choice.note] if look.choice.note else [])),
+        least_power_w=look.choice.limits.least_w if look.choice.rule else 0.0,
     )
 
 

@@ -26,6 +26,13 @@ RESOLUTION_J = 61e-6
 PACKAGE_LIMIT_W = 1000.0
 """Twice the largest thermal design power of server processors (500 W)."""
 
+LIMITS_OF_PEAK = 2.0
+"""Times a zone's own largest power limit that it cannot draw over a tenth of a second: limits hold
+on average, and the counter moves a little before or after the clock is read."""
+
+LEAST_PACKAGE_W = 0.05
+"""Less than any package takes while a program on it reads its counter."""
+
 DRAM_LIMIT_W = 400.0
 PSYS_LIMIT_W = 2500.0
 STALE_AFTER_S = 1.0
@@ -213,14 +220,30 @@ def make_rail(name: str, zone: Zone, witness: bool) -> tuple[Rail, str]:
     text = read_text(zone.path / "max_energy_range_uj")
     known = re.fullmatch(r"[0-9]{1,20}", text) is not None and int(text) > 0
     range_uj = int(text) if known else FALLBACK_RANGE_UJ
-    limits = {"dram": DRAM_LIMIT_W, "psys": PSYS_LIMIT_W}
+    limit_w = {"dram": DRAM_LIMIT_W, "psys": PSYS_LIMIT_W}.get(zone.name, PACKAGE_LIMIT_W)
+    told_w = told_limit_w(zone)
     rail = Rail(
         name=name,
         role="witness" if witness else "total",
         resolution_j=RESOLUTION_J,
         wrap_range_j=range_uj / 1e6,
-        max_power_w=limits.get(zone.name, PACKAGE_LIMIT_W),
+        max_power_w=min(limit_w, LIMITS_OF_PEAK * told_w) if told_w else limit_w,
         stale_after_s=STALE_AFTER_S,
     )
     note = "" if known else f"{name}: wrap range unreadable, assumed {FALLBACK_RANGE_UJ} µJ"
     return rail, note
+
+
+def told_limit_w(zone: Zone) -> float | None:
+    """Return the largest power limit that a zone tells of itself; None if it tells none.
+
+    `max_power_uw` is often the rated power, which the short-term `power_limit_uw` exceeds; firmware
+    that limits nothing writes thousands of watts there.
+    """
+    texts = [
+        read_text(path)
+        for name in ("max_power_uw", "power_limit_uw")
+        for path in zone.path.glob(f"constraint_[0-9]_{name}")
+    ]
+    told_uw = [int(text) for text in texts if re.fullmatch(r"[0-9]{1,18}", text)]
+    return max(told_uw, default=0) / 1e6 or None

@@ -19,18 +19,17 @@ from types import ModuleType
 
 from devices.errors import DeviceError
 from devices.host import parse_cpu_list, read_text
-from devices.meters.base import (
-    Availability,
-    Clock,
-    Meter,
-    MeterInfo,
-    Rail,
-    RawSample,
-    Rejected,
-)
+from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, Rejected
 from devices.meters.packages import Package
-from devices.meters.powercap import Choice, Zone, choose_zones, find_zones, make_rail
-from devices.meters.rapl import RaplMeter, parse_microjoules
+from devices.meters.powercap import (
+    LEAST_PACKAGE_W,
+    Choice,
+    Zone,
+    choose_zones,
+    find_zones,
+    make_rail,
+)
+from devices.meters.rapl import STANDING_FIX, RaplMeter, parse_microjoules
 from devices.meters.sysfs import Opener, open_readonly
 
 PACKAGE = Package("pyRAPL", "pyRAPL", "pip install pyRAPL")
@@ -52,6 +51,7 @@ class PyRaplMeter(Meter):
     """Read package and dram counters as pyRAPL's sensor hands them out: in microjoules."""
 
     name = "pyrapl"
+    trial_fix = STANDING_FIX
 
     def __init__(
         self,
@@ -289,4 +289,5 @@ def _describe(choice: Choice) -> MeterInfo:
         rejected=(*choice.rejected, *unread),
         max_rate_hz=10.0,
         notes=tuple(notes),
+        least_power_w=LEAST_PACKAGE_W,
     )

@@ -18,7 +18,15 @@ from devices.meters.base import (
     RawSample,
     read_each,
 )
-from devices.meters.powercap import POWERCAP, Choice, Zone, choose_zones, find_zones, make_rail
+from devices.meters.powercap import (
+    LEAST_PACKAGE_W,
+    POWERCAP,
+    Choice,
+    Zone,
+    choose_zones,
+    find_zones,
+    make_rail,
+)
 from devices.meters.sysfs import Opener, open_readonly
 
 PERMISSION_FIX = (
@@ -29,6 +37,10 @@ PERMISSION_FIX = (
 CONTAINER_FIX = (
     "start the container with -v /sys/devices/virtual/powercap:/sys/devices/virtual/powercap:ro "
     "and --security-opt systempaths=unconfined, or run on the host"
+)
+STANDING_FIX = (
+    "in a virtual machine only the host can measure: run there, or use a plug; on a real machine:"
+    " cat /sys/class/powercap/intel-rapl:*/energy_uj"
 )
 NO_ZONE_FIX = "sudo modprobe intel_rapl_msr; a kernel without CONFIG_POWERCAP cannot measure"
 
@@ -41,6 +53,7 @@ class RaplMeter(Meter):
     """
 
     name = "rapl"
+    trial_fix = STANDING_FIX
 
     def __init__(
         self,
@@ -101,6 +114,7 @@ class RaplMeter(Meter):
             rejected=choice.rejected,
             max_rate_hz=10.0,
             notes=tuple(notes),
+            least_power_w=LEAST_PACKAGE_W,
         )
 
     def _open_zones(self, choice: Choice, rails: list[Rail], notes: list[str]) -> None:

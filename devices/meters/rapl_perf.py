@@ -23,6 +23,7 @@ from devices.host import find_virtualisation, read_text
 from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, read_each
 from devices.meters.powercap import (
     DRAM_LIMIT_W,
+    LEAST_PACKAGE_W,
     PACKAGE_LIMIT_W,
     PSYS_LIMIT_W,
     RESOLUTION_J,
@@ -106,6 +107,7 @@ class RaplPerfMeter(Meter):
     """Read energy-pkg (and energy-ram beside it) of every socket; psys is a witness only."""
 
     name = "rapl-perf"
+    trial_fix = "in a virtual machine only the host can measure: run there, or use a plug"
 
     def __init__(
         self,
@@ -133,6 +135,9 @@ class RaplPerfMeter(Meter):
         choice = choose_events(root)
         if not choice.totals:
             return _absent(root, choice)
+        if root != Path("/") and isinstance(meter._calls, LinuxPerfCalls):
+            reason = f"perf events are those of this machine, not of the one under {root}"
+            return cls.refuse("not-supported", reason)
         for event in choice.totals:
             try:
                 descriptor = meter._calls.open(event_attributes(event), event.cpu)
@@ -169,6 +174,7 @@ class RaplPerfMeter(Meter):
             rejected=choice.rejected,
             max_rate_hz=10.0,
             notes=tuple(notes),
+            least_power_w=LEAST_PACKAGE_W,
         )
 
     def _open_events(self, choice: EventChoice, notes: list[str]) -> list[PowerEvent]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from devices.meters.rapl_perf import RaplPerfMeter
 from devices.meters.replay import ReplayMeter
 from devices.meters.simulated import SimulatedMeter
 from devices.meters.tegrastats import TegrastatsMeter
+from devices.meters.usability import Sleep, try_out, without_total
 from devices.profile import Profile
 
 METERS: dict[str, type[Meter]] = {
@@ -77,6 +79,12 @@ class MeterChoice:
     spec: MeterSpec | None
     answers: tuple[Availability, ...]
 
+    @property
+    def passed_over(self) -> str:
+        """Say why the meters before the one that works were not taken; empty if it is the first."""
+        before = itertools.takewhile(lambda answer: not answer.usable, self.answers)
+        return "; ".join(f"{answer.meter}: {answer.reason}" for answer in before)
+
 
 def meter_class(name: str) -> type[Meter]:
     """Return the class of a meter.
@@ -110,8 +118,15 @@ def probe_meter(text: str, root: Path = Path("/")) -> Availability:
     return METERS[spec.name].probe(root, spec.options)
 
 
-def try_meter(text: str, root: Path = Path("/")) -> Availability:
-    """Probe one meter and, if it promises well, open it: some faults show only then.
+def try_meter(
+    text: str,
+    root: Path = Path("/"),
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
+) -> Availability:
+    """Probe one meter and, if it promises well, open and read it: most faults show only then.
+
+    It takes two of the meter's periods (`devices.meters.usability`).
 
     Raises:
         DeviceError: Unknown meter or option.
@@ -119,26 +134,36 @@ def try_meter(text: str, root: Path = Path("/")) -> Availability:
     answer = probe_meter(text, root)
     if not answer.usable:
         return answer
-    meter = make_meter(text, root)
+    meter = make_meter(text, root, clock)
     try:
         meter.open()
+        trial = try_out(meter, sleep)
+        fault = trial.fault or without_total(trial.info)
     except DeviceError as error:
         reason = error.message.removeprefix(f"meter {answer.meter}: ")
         return Availability(answer.meter, False, "not-supported", reason, error.remedy)
     finally:
         meter.close()
+    if fault:
+        fix = meter.trial_fix if trial.fault else ""
+        return Availability(answer.meter, False, "no-sensor", fault, fix)
     return answer
 
 
-def choose_meter(profile: Profile, root: Path = Path("/")) -> MeterChoice:
-    """Pick the first meter in the profile's order of preference that can be opened.
+def choose_meter(
+    profile: Profile,
+    root: Path = Path("/"),
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
+) -> MeterChoice:
+    """Pick the first meter in the profile's order of preference that works when it is read.
 
     Those after it are only asked, not tried.
     """
     answers: list[Availability] = []
     spec: MeterSpec | None = None
     for name in profile.meters:
-        answer = probe_meter(name, root) if spec else try_meter(name, root)
+        answer = probe_meter(name, root) if spec else try_meter(name, root, clock, sleep)
         answers.append(answer)
         if answer.usable and spec is None:
             spec = MeterSpec(answer.meter, {})

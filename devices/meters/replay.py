@@ -22,6 +22,9 @@ from pathlib import Path
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Kind, Meter, MeterInfo, Rail, RawSample
 
+MOST_W = 4000.0
+"""More than any recorded device draws: the rating of the largest household plug."""
+
 GAP_FACTOR = 5.0
 """An interval longer than this many usual intervals is a gap of the recording."""
 
@@ -198,7 +201,10 @@ class ReplayMeter(Meter):
         if not self._rails:
             raise DeviceError("meter replay is not open")
         totals = self._totals(self._rails)
-        rails = tuple(Rail(name, "total" if name in totals else "witness") for name in self._rails)
+        rails = tuple(
+            Rail(name, "total" if name in totals else "witness", max_power_w=MOST_W)
+            for name in self._rails
+        )
         first = next(iter(self._rails.values()))
         interval_s = min(trace.usual_interval_s() for trace in self._rails.values())
         return MeterInfo(

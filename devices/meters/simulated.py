@@ -1,7 +1,8 @@
 """Simulate a meter whose true joules are known in closed form.
 
 It exists so that everything downstream of a sensor can be checked against exact figures, on any
-machine. Its scope is "simulated"; no profile prefers it, so no run uses it unless told to.
+machine. Its scope is "made up"; no profile prefers it, so no run uses it unless told to, and it
+never counts as a measurement.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ class SimulatedMeter(Meter):
     """
 
     name = "simulated"
+    made_up = True
+    trial_fix = "give it a power above 0 W"
     option_names = (
         "kind",
         "shape",
@@ -163,12 +166,13 @@ class SimulatedMeter(Meter):
             resolution_w=None if counter else 0.0,
             wrap_range_j=self.wrap_range_j or None,
             max_power_w=max(1.0, 2.0 * max(self.curve.low_w, self.curve.high_w)),
+            min_power_w=min(0.0, self.curve.low_w, self.curve.high_w),
         )
         return MeterInfo(
             meter=self.name,
             kind=self.kind,
-            scope="simulated",
+            scope="made up",
             rails=(rail,),
             max_rate_hz=1000.0,
-            notes=("simulated power: for tests, never for publication",),
+            notes=("made up: no sensor is read; for tests, never for publication",),
         )

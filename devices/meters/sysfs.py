@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -23,10 +24,18 @@ class Quantity:
     Attributes:
         factors: Files that are multiplied, each with the largest magnitude that can be meant.
         scale: SI units per unit of the product.
+        direction: A file whose sign is that of the quantity, where the product has none, with its
+            largest magnitude; None if the product has its own.
     """
 
     factors: tuple[tuple[Path, int], ...]
     scale: float
+    direction: tuple[Path, int] | None = None
+
+    @property
+    def files(self) -> tuple[tuple[Path, int], ...]:
+        """Return every file that is read, that of the direction last."""
+        return (*self.factors, *([self.direction] if self.direction else []))
 
 
 def open_readonly(path: Path) -> int:
@@ -56,7 +65,7 @@ class QuantityReader:
     def __init__(self, opener: Opener = open_readonly) -> None:
         self._opener = opener
         self._rows: list[list[tuple[int, int]]] = []
-        self._scales: list[float] = []
+        self._quantities: list[Quantity] = []
 
     def add(self, quantity: Quantity) -> None:
         """Open the files of one more quantity.
@@ -66,28 +75,32 @@ class QuantityReader:
         """
         row: list[tuple[int, int]] = []
         try:
-            for path, limit in quantity.factors:
+            for path, limit in quantity.files:
                 row.append((self._opener(path), limit))
         except OSError:
             for descriptor, _ in row:
                 os.close(descriptor)
             raise
         self._rows.append(row)
-        self._scales.append(quantity.scale)
+        self._quantities.append(quantity)
 
     def value(self, index: int) -> float | None:
         """Read one quantity in SI units; None if a file fails or holds no such number."""
-        product = 1
+        numbers: list[int] = []
         for descriptor, limit in self._rows[index]:
             try:
                 text = os.pread(descriptor, 32, 0)
             except OSError:
                 return None
-            factor = parse_integer(text, limit)
-            if factor is None:
+            number = parse_integer(text, limit)
+            if number is None:
                 return None
-            product *= factor
-        return product * self._scales[index]
+            numbers.append(number)
+        quantity = self._quantities[index]
+        product = math.prod(numbers[: len(quantity.factors)])
+        if quantity.direction and numbers[-1] < 0:
+            product = -abs(product)
+        return product * quantity.scale
 
     def samples(self, clock: Clock) -> list[RawSample]:
         """Read every quantity once, in the order in which they were added."""
@@ -98,7 +111,7 @@ class QuantityReader:
         while self._rows:
             for descriptor, _ in self._rows.pop():
                 os.close(descriptor)
-        self._scales.clear()
+        self._quantities.clear()
 
 
 def try_quantity(
@@ -106,7 +119,7 @@ def try_quantity(
 ) -> Availability | None:
     """Open and read one rail's quantity; return the meter's refusal if that fails, or None."""
     reader = QuantityReader(opener)
-    files = " ".join(f"/{path.relative_to(root)}" for path, _ in quantity.factors)
+    files = " ".join(f"/{path.relative_to(root)}" for path, _ in quantity.files)
     try:
         reader.add(quantity)
         value = reader.value(0)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from devices.errors import DeviceError
-from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, Rejected
+from devices.meters.base import Availability, Clock, Meter, MeterInfo, RawSample, Rejected
 from devices.meters.board_rails import BoardRails, RailChoice, choose_rule, find_board_rails
 from devices.meters.ina3221_chips import AVERAGING_S, find_channels, find_chips
 from devices.programs import Launch, find_program, launch_program, stop_program
@@ -35,6 +35,9 @@ ROOT_FIX = "sudo tegrastats --interval 1000 shows whether root sees them; then r
 
 LONGEST_LINE = 65_536
 JOIN_LIMIT_S = 2.0
+REST_SHARE = 0.25
+LINES_LOOKED_AT = 20
+"""At most so many lines of one piece are searched for rails, from the last on."""
 
 _RAIL = re.compile(
     r"(?:(?<=\s)|^)(?P<name>[0-9]*[A-Z][A-Z0-9_]*)\s+(?P<now>-?[0-9]{1,7})(?: *mW)?"
@@ -82,14 +85,18 @@ class LineFollower:
     """Read a program's lines in a thread and stamp them when they arrive.
 
     Of several lines that arrive in one piece only the last is kept, because the others are of
-    unknown age. Lines without rails are no readings.
+    unknown age. Lines without rails are no readings. After each piece it rests for a part of the
+    interval, so that a program that prints without pause costs a few readings and not a core.
 
     Args:
         process: The program, its standard output in a pipe; `stop` kills it with its group.
         clock: Stamps the lines.
+        interval_s: Time between lines that was asked for.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], clock: Clock) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], clock: Clock, interval_s: float = 0.0
+    ) -> None:
         assert process.stdout is not None
         self._process = process
         self._output = process.stdout
@@ -97,6 +104,8 @@ class LineFollower:
         self._pending: list[tuple[float, dict[str, float]]] = []
         self._changed = threading.Condition()
         self._ended = False
+        self._rest_s = REST_SHARE * interval_s
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="tegrastats", daemon=True)
         self._thread.start()
 
@@ -107,12 +116,13 @@ class LineFollower:
             *lines, rest = (rest + piece).split(b"\n")
             rest = rest[-LONGEST_LINE:]
             self._take(lines, time_s)
+            self._stopping.wait(self._rest_s)
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def _take(self, lines: list[bytes], time_s: float) -> None:
-        for line in reversed(lines):
+        for line in reversed(lines[-LINES_LOOKED_AT:]):
             values = connected_rails(parse_line(line.decode("utf-8", "replace")))
             if values:
                 with self._changed:
@@ -134,6 +144,7 @@ class LineFollower:
 
     def stop(self) -> None:
         """Kill the program with its group and wait for the thread."""
+        self._stopping.set()
         stop_program(self._process)
         self._thread.join(JOIN_LIMIT_S)
         # A stranger that left the group may still hold the pipe; the thread then dies with us.
@@ -148,6 +159,7 @@ class TegrastatsMeter(Meter):
     """
 
     name = "tegrastats"
+    trial_fix = "sudo tegrastats --interval 1000 shows what it prints"
     option_names = ("interval_ms", "board", "scope")
 
     def __init__(
@@ -208,7 +220,7 @@ class TegrastatsMeter(Meter):
             process = self._launch([str(program), "--interval", f"{interval_ms:.0f}"])
         except OSError as error:
             raise DeviceError(f"{program}: {error.strerror}", f"ls -l {program}") from error
-        self._follower = LineFollower(process, self.clock)
+        self._follower = LineFollower(process, self.clock, interval_ms / 1000.0)
         rails = self._follower.first(FIRST_LINE_LIMIT_S + interval_ms / 1000.0)
         if not rails:
             reason = "tegrastats prints no power rails: some releases show them to root only"
@@ -244,13 +256,12 @@ class TegrastatsMeter(Meter):
             meter=self.name,
             kind="sampled",
             scope=choice.scope,
-            rails=tuple(
-                Rail(name, choice.role(name), resolution_w=steps_w.get(name)) for name in names
-            ),
+            rails=tuple(choice.rail(name, steps_w.get(name)) for name in names),
             rejected=(Rejected("NC", "not connected, wherever it is printed"),),
             averaging_s=AVERAGING_S,
             max_rate_hz=1000.0 / self.interval_ms,
             notes=tuple(notes),
+            least_power_w=choice.limits.least_w if choice.rule else 0.0,
         )
 
     def _steps_w(self, board: BoardRails) -> dict[str, float | None]:

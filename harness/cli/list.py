@@ -16,7 +16,7 @@ from typing import Any
 
 from devices.errors import DeviceError
 from devices.host import Host, detect
-from devices.meters.registry import METERS, probe_meter
+from devices.meters.registry import METERS, try_meter
 from devices.profile import load_profiles, matches
 from harness.checkup.facts import detect_tree
 from harness.cli.options import Parser, run_command
@@ -127,11 +127,12 @@ def _meters(parsed: Namespace) -> Iterable[Item]:
     for name, kind in METERS.items():
         options = list(kind.option_names)
         try:
-            answer = probe_meter(name, root)
+            answer = try_meter(name, root)
             usable, reason, fix = answer.usable, answer.reason, answer.fix
         except DeviceError as error:
             usable, reason, fix = False, error.message, error.remedy
         text = "can be used here" if usable else reason
+        text += "; its figures are made up" if kind.made_up else ""
         given = f"; options: {', '.join(options)}" if options else ""
         yield Item(name, usable, text + given, {"reason": reason, "fix": fix, "options": options})
 

@@ -275,7 +275,8 @@ def step_words(step: StepChoice) -> str:
 def energy_words(target: Target) -> str:
     """Say what energy figures there will be and where they come from."""
     if target.meter and target.matches:
-        return f"measured by {target.meter}; modelled beside it"
+        others = f" (passed over: {target.meter_reason})" if target.meter_reason else ""
+        return f"measured by {target.meter}{others}; modelled beside it"
     if target.meter:
         return f"measured by {target.meter} on this host; modelled for {target.profile.name}"
     return "no meter works here, so it is modelled only (python -m harness.doctor says why)"

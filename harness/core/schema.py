@@ -137,7 +137,7 @@ CELLS = (
     Column("time_model_s", "float", "s", "Seconds the profile's throughput gives for the same work on the named device; empty if the host is that device."),
     Column("energy_j", "float", "J", "Joules measured by a meter of the host in the charged phases; empty without a valid measurement."),
     Column("energy_net_j", "float", "J", "energy_j minus time_s times the idle power: the mean of what was measured before the first and after the last cell, of the first alone if the run was broken off."),
-    Column("energy_error_j", "float", "J", "Bound on the error of energy_j from resolution, sampling and window edges."),
+    Column("energy_error_j", "float", "J", "Bound on the error of energy_j from resolution, sampling and window edges. Of sampled power it is conditional: it holds if power between two readings stays between what they show, or swings often enough for readings at random moments to meet its levels."),
     Column("energy_model_j", "float", "J", "Modelled joules: the profile's power model applied to the same work. Never a measurement."),
     Column("energy_meter", "str", "", "Meter that produced energy_j."),
     Column("energy_scope", "str", "", "What the meter sees: package, module, board, wall."),
@@ -187,9 +187,9 @@ PHASE_ROWS = (
     Column("cpu_s", "float", "s", "Processor seconds of the training process, all threads."),
     Column("time_model_s", "float", "s", "Modelled seconds of this work on the named device; empty if the host is that device."),
     Column("energy_j", "float", "J", "Measured joules; empty without a valid measurement."),
-    Column("energy_error_j", "float", "J", "Bound on the error of energy_j."),
+    Column("energy_error_j", "float", "J", "Bound on the error of energy_j, conditional as in cells.csv."),
     Column("energy_model_j", "float", "J", "Modelled joules; never a measurement."),
-    Column("flags", "str", "", "What spoilt or limits the figure, joined by +: gap, wrap, reset, few-samples, partial; shared: measured in another cell and charged to this one too, so do not add it to that cell's."),
+    Column("flags", "str", "", "What spoilt or limits the figure, joined by +: gap, wrap, reset, few-samples, partial, impossible (a reading no such device can draw was dropped), unsteady (power swings faster than it is read); shared: measured in another cell and charged to this one too, so do not add it to that cell's."),
 )  # fmt: skip
 
 DEVICES = (
@@ -206,7 +206,7 @@ DEVICES = (
     Column("cpu_s", "float", "s", "Processor seconds of the device's worker; 0 for idle and communicate, which are not its work."),
     Column("time_model_s", "float", "s", "Modelled seconds of this work on the device asked for; empty if the board is that device."),
     Column("energy_j", "float", "J", "Joules measured by the device's own meter; empty without a valid measurement."),
-    Column("energy_error_j", "float", "J", "Bound on the error of energy_j."),
+    Column("energy_error_j", "float", "J", "Bound on the error of energy_j, conditional as in cells.csv."),
     Column("energy_model_j", "float", "J", "Modelled joules; never a measurement."),
     Column("energy_meter", "str", "", "Meter that produced energy_j."),
     Column("energy_scope", "str", "", "What the meter sees: package, module, board, wall."),
@@ -293,7 +293,7 @@ INFERENCE = (
     Column("throughput_images_per_s", "float", "images/s", "Images answered by the time they took."),
     Column("time_model_per_image_s", "float", "s", "Modelled seconds of an image on the named device, from the profile's training throughput; empty if the host is that device, and for what the profile says nothing about (int8, fewer threads, graphics processors)."),
     Column("energy_j", "float", "J", "Joules measured by a meter of the host in the window; empty without a valid measurement."),
-    Column("energy_error_j", "float", "J", "Bound on the error of energy_j."),
+    Column("energy_error_j", "float", "J", "Bound on the error of energy_j, conditional as in cells.csv."),
     Column("energy_net_j", "float", "J", "energy_j minus time_s times the idle power measured before and after."),
     Column("energy_net_error_j", "float", "J", "Bound on the error of energy_net_j; empty if there was no second look at idle power."),
     Column("energy_model_j", "float", "J", "Modelled joules of the window's work; never a measurement; empty for what the profile says nothing about."),

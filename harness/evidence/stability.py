@@ -25,6 +25,7 @@ SPOILT_WINDOW = {
     "gap": "samples are missing",
     "reset": "the counter began anew",
     "partial": "samples do not reach from end to end",
+    "impossible": "readings show power that this device cannot draw",
 }
 """Flag of phases.csv → what it says; a counter that merely wrapped is still exact."""
 
@@ -174,7 +175,8 @@ def _errors(run: RunFiles) -> Iterator[Finding]:
     wide = [cell for cell, share in shares.items() if share > ERROR_LIMIT]
     if wide:
         text = (
-            f"the bound on the error of energy_j is up to {100 * max(shares.values()):.1f} % of it,"
+            "the bound on the error of energy_j (of sampled power: if no peak lies between two"
+            f" readings) is up to {100 * max(shares.values()):.1f} % of it,"
             f" above {100 * ERROR_LIMIT:g} % in {named(wide)}"
         )
         remedy = "Use a meter that is read more often (--rate-hz), or more --rounds."

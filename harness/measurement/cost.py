@@ -75,7 +75,8 @@ def cell_cost(figures: Sequence[SegmentCost], streams: StreamSet | None, no_mete
     """Return the cost of the charged phases (`COST_PHASES`) among the figures of one cell.
 
     Joules are the sum over segments. Their error bound is taken over stretches of adjoining
-    segments, since what is wrong at an edge between two of them cancels in the sum.
+    segments, since what is wrong at an edge between two of them cancels in the sum. Of sampled
+    power it is conditional (`devices.error_bound`).
     """
     charged = [f for f in figures if f.segment.label.phase in COST_PHASES]
     modelled = [f.time_model_s for f in charged]

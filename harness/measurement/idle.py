@@ -15,7 +15,8 @@ from harness.measurement.instruments import idle_power_w
 class IdlePower:
     """Hold the idle power of one session, before its first and after its last cell; None unknown.
 
-    The errors are bounds from the meter's resolution and sampling over the idle windows.
+    The errors are bounds from the meter's resolution and sampling over the idle windows, on the
+    condition that `devices.error_bound` states.
     """
 
     before_w: float | None = None

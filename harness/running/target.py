@@ -28,7 +28,8 @@ class Target:
     """Hold the device asked for, the host at hand, and what can measure that host.
 
     `cores` are those that training may use, `threads` those that it will. `meter` is the meter as
-    typed, None if there is none; `meter_reason` then says why. `accelerator` is what trains.
+    typed, None if there is none; `meter_reason` says why none works, or why those that the device
+    prefers were passed over. `accelerator` is what trains.
     """
 
     profile: Profile
@@ -70,6 +71,9 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
         problems.append(
             MeterMissingError(f"energy cannot be measured here: {reason}", _fix(choice))
         )
+    if config.require_meter and choice.spec and METERS[choice.spec.name].made_up:
+        made_up = f"energy is not measured: the figures of meter {choice.spec.name} are made up"
+        problems.append(MeterMissingError(made_up, "Leave out --require-meter, or name a sensor."))
     cores = host.cores_usable if fits else min(host.cores_usable, profile.cores)
     if config.threads > cores:
         problems.append(
@@ -140,12 +144,10 @@ def _meter(
 
 
 def _why_no_meter(choice: MeterChoice, asked: str) -> str:
-    if choice.spec is not None:
-        return ""
     if asked == "none":
         return "no meter was asked for (--meter none)"
-    said = "; ".join(f"{a.meter}: {a.reason}" for a in choice.answers)
-    return said or "no meter is known for this host"
+    unknown_host = "" if choice.spec else "no meter is known for this host"
+    return choice.passed_over or unknown_host
 
 
 def _fix(choice: MeterChoice) -> str:

@@ -157,3 +157,51 @@ def test_any_content_is_watts_or_nothing(tmp_path_factory, name, data):
     if name == "power_now" and data.strip().isdigit() and len(data.strip()) < 9:
         assert power_w == pytest.approx(int(data) / 1e6)
     assert power_w is None or 0.0 <= power_w <= 300.0
+
+
+NAMES = ["CMB1", "macsmc-battery", "qcom-battmgr-bat", "BAT0", "sbs-5-000b"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_battery_is_what_its_type_says(tmp_path, clock, name):
+    """The folder has the driver's name; the battery of a mouse and a supply of another type count
+    for nothing.
+    """
+    fit(tmp_path, name, **ENERGY_TYPE, type="Battery", scope="System")
+    fit(tmp_path, "hidpp_battery_0", **ENERGY_TYPE, type="Battery", scope="Device")
+    fit(tmp_path, "ups", **ENERGY_TYPE, type="UPS")
+    fit(tmp_path, "AC", type="Mains", online="0")
+    assert BatteryMeter.probe(tmp_path).usable
+    assert [path.name for path in find_batteries(tmp_path)] == [name]
+    assert values(opened(tmp_path, clock)) == [pytest.approx(5.156)]
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("ACAD", {"type": "Mains", "online": "1"}),
+        ("ucsi-source-psy-USBC000:001", {"type": "USB", "online": "1"}),
+        ("usb", {"type": "USB_PD", "online": "2"}),
+        ("wireless", {"type": "Wireless", "online": "1"}),
+    ],
+)
+def test_a_battery_that_helps_the_mains_out_is_no_figure(tmp_path, clock, name, files):
+    """Discharging while a charger is online: the battery gives a part of the power only."""
+    fit(tmp_path, **ENERGY_TYPE)
+    charger = fit(tmp_path, name, **{**files, "online": "0"})
+    meter = opened(tmp_path, clock)
+    assert values(meter) == [pytest.approx(5.156)]
+    (charger / "online").write_text(files["online"])
+    assert values(meter) == [None]
+    answer = BatteryMeter.probe(tmp_path)
+    assert (answer.usable, answer.reason_code) == (False, "not-supported")
+    assert f"{name} is online" in answer.reason
+    assert "unplug" in answer.fix
+
+
+@pytest.mark.parametrize("status", ["Charging", "Unknown", ""])
+def test_a_second_battery_that_may_charge_spoils_the_figure(tmp_path, status):
+    """What flows into the other battery is no consumption."""
+    fit(tmp_path, "BAT0", **ENERGY_TYPE)
+    fit(tmp_path, "BAT1", status=status, power_now="3000000")
+    assert not BatteryMeter.probe(tmp_path).usable

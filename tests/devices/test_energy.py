@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -279,3 +280,72 @@ def test_any_counter_gives_a_possible_figure_or_none(steps, first, second):
     else:
         assert -1e-6 <= reading.energy_j <= 40.0 * (end_s - start_s) + 1e-6
         assert reading.error_j >= 0.0
+
+
+def watt_streams(watts, period_s=1.0, least_power_w=0.0, **rail):
+    info = MeterInfo("test", "sampled", "board", (Rail("in", **rail),), least_power_w=least_power_w)
+    streams = StreamSet(info, period_s)
+    for step, power_w in enumerate(watts):
+        streams.append(RawSample(0, step * period_s, step * period_s, power_w))
+    return streams
+
+
+def test_one_impossible_sample_is_dropped_and_counted():
+    """3.7 kW from a GPU limited to 115 W: the other readings' 30 W stay, and a flag says so."""
+    watts = [30.0] * 40
+    watts[20] = 3700.0
+    streams = watt_streams(watts, max_power_w=230.0)
+    reading = energy(streams, 0.5, 38.5)
+    assert reading.energy_j == pytest.approx(30.0 * 38.0)
+    assert reading.flags == ("gap", "impossible")
+    assert streams.streams[0].impossible[-1] == 1
+    assert energy(streams, 25.5, 38.5).flags == ()
+
+
+@pytest.mark.parametrize(
+    ("watts", "words"),
+    [
+        ([5.0, 9999.0] * 20, "cannot draw"),  # half of all
+        ([5.0] * 12 + [9999.0] * 2 + [5.0] * 12, "2 of 2. readings"),
+        ([-5.0] * 30, "fewer than two samples"),
+        ([5.0] * 10 + [-5.0] * 20, "the last 20 show what this device cannot draw"),
+        ([5.0] * 10 + [None] * 20, "the last 20 reads failed"),
+        ([5.0, None, None] * 12, "reads failed"),
+    ],
+)
+def test_a_window_of_too_few_good_samples_has_no_figure(watts, words):
+    """What remains is a biased choice: no joules, and the reason counts what was lost."""
+    reading = energy(watt_streams(watts, max_power_w=34.0), 0.5, len(watts) - 1.5)
+    assert reading.energy_j is None
+    assert re.search(words, reading.reason)
+
+
+def test_an_impossible_sample_in_a_short_window_spoils_it():
+    """Two readings left of three are too few to judge the third by."""
+    streams = watt_streams([5.0] * 10 + [9999.0] + [5.0] * 10, max_power_w=34.0)
+    assert energy(streams, 9.2, 10.8).energy_j is None
+    assert energy(streams, 1.0, 8.0).energy_j == pytest.approx(35.0)
+
+
+@pytest.mark.parametrize(
+    ("resolution_w", "power_w", "kept"),
+    [(0.04, -0.08, True), (0.04, -0.09, False), (None, -1.0, True), (None, -1.1, False)],
+)
+def test_what_is_kept_below_zero(resolution_w, power_w, kept):
+    """Two steps of the sensor, or 1 W where the step is not known."""
+    assert Rail("in", resolution_w=resolution_w).can_draw(power_w) is kept
+
+
+@pytest.mark.parametrize("kind", ["counter", "sampled"])
+def test_less_than_a_device_draws_at_rest_is_no_figure(kind):
+    """0.3 W from a board that cannot stay below 1.2 W: no joules, the mean is named."""
+    info = MeterInfo("test", kind, "board", (Rail("a"), Rail("b")), least_power_w=1.2)
+    streams = StreamSet(info, 1.0)
+    for step in range(30):
+        value = 0.15 * step if kind == "counter" else 0.15
+        for rail in range(2):
+            streams.append(RawSample(rail, float(step), float(step), value))
+    reading = energy(streams, 1.0, 21.0)
+    assert reading.energy_j is None
+    assert reading.flags == ("impossible",)
+    assert "0.3 W is less than" in reading.reason

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from devices.errors import DeviceError
 from devices.inspection import inspect_meter
-from devices.meters.hwmon import MAX_MICROJOULE, MAX_MICROWATT, HwmonMeter
+from devices.meters.hwmon import HwmonMeter
+from devices.meters.hwmon_probes import MAX_MICROJOULE, MAX_MICROWATT
 from devices.meters.ina3221 import Ina3221Meter
 from devices.meters.powercap import choose_zones, find_zones
 from devices.meters.rapl import RaplMeter
@@ -131,7 +132,8 @@ def test_probe(tmp_path_factory, power, energy, shunt):
             assert values is None
         else:
             (value,) = values.values()
-            assert value == pytest.approx(number / 1e6)
+            backwards = kind == "counter" and number < 0
+            assert value == (None if backwards else pytest.approx(number / 1e6))
 
 
 ZONE_FILES = ("name", "energy_uj", "max_energy_range_uj")

@@ -5,7 +5,7 @@ import pytest
 from devices.energy import energy
 from devices.errors import DeviceError
 from devices.meters.hwmon import HwmonMeter
-from devices.meters.registry import make_meter, probe_meter
+from devices.meters.registry import MeterSpec, make_meter, probe_meter, try_meter
 from devices.meters.sysfs import open_readonly
 from devices.stream import StreamSet
 
@@ -234,3 +234,80 @@ def test_not_open(board):
         meter.describe()
     with pytest.raises(DeviceError, match="no INA2xx"):
         meter.open()
+
+
+@pytest.mark.parametrize("chip", ["ina219", "ina226", "ina238", "ina260"])
+def test_the_current_gives_the_power_its_sign(board, clock, chip):
+    """power1_input is a magnitude on all these chips: what flows back is never consumption."""
+    root = board("raspberry-pi-4")
+    files = {"power1_input": "6000000", "curr1_input": "1200", "shunt_resistor": "100000"}
+    folder = add_probe(root, 3, chip, "1-0040", **files)
+    assert try_meter("hwmon", root, sleep=lambda seconds: None).usable
+    (folder / "curr1_input").write_text("-1200\n")
+    meter = opened(root, clock)
+    assert [sample.value for sample in meter.read()] == [-6.0]
+    assert not meter.describe().rails[0].can_draw(-6.0)
+    meter.close()
+    answer = try_meter("hwmon", root, sleep=lambda seconds: None)
+    assert not answer.usable
+    assert "below zero" in answer.reason
+    assert "supply to this device" in answer.fix
+
+
+def test_an_accumulator_that_counts_what_flows_back_gives_nothing(board, clock):
+    """The INA228 adds up magnitudes: with a current below zero its joules are not consumption."""
+    root = board("raspberry-pi-4")
+    files = {"power1_input": "10000000", "energy1_input": "5000000", "curr1_input": "900"}
+    folder = add_probe(root, 2, "ina228", "1-0045", **files)
+    meter = opened(root, clock)
+    assert [sample.value for sample in meter.read()] == [5.0]
+    (folder / "curr1_input").write_text("-900\n")
+    assert [sample.value for sample in meter.read()] == [None]
+    meter.close()
+
+
+@pytest.mark.parametrize(
+    ("chip", "shunt", "words"),
+    [
+        ("ina219", "10000", "ten times too high; then: echo 100000 | sudo tee /sys/class/hwmon/"),
+        ("ina226", "10000", "kernel's assumption"),
+        ("ina219", "100000", "shunt_resistor is 100 mΩ: compare"),
+        ("ina226", "2000", "shunt_resistor is 2 mΩ: compare"),
+        ("ina219", None, "cannot be seen"),
+        ("ina260", None, ""),
+    ],
+)
+def test_the_shunt_that_figures_rest_on_is_named(board, clock, chip, shunt, words):
+    """The kernel takes it for 10 mΩ unless told; a chip with its own has none to doubt."""
+    root = board("raspberry-pi-4")
+    files = {"power1_input": "3000000"} | ({"shunt_resistor": shunt} if shunt else {})
+    add_probe(root, 3, chip, "1-0040", **files)
+    notes = " ".join(described(root, clock).notes)
+    assert words in notes
+    assert ("shunt" in notes) == bool(words)
+
+
+def test_the_remedy_does_not_lead_to_ten_times_too_much(board):
+    """Whoever names the chip to the kernel as told also tells it the shunt."""
+    fix = probe_meter("hwmon", board("raspberry-pi-4")).fix
+    assert fix.index("new_device") < fix.index("100000") < fix.index("shunt_resistor")
+
+
+@pytest.mark.parametrize(
+    ("microwatt", "options", "usable"),
+    [
+        ("20240000", {}, False),  # a tenth of the shunt assumed: 20 W where 2.5 × 7.2 W is the most
+        ("2024000", {}, True),
+        ("700000", {}, False),  # a quarter of 3 W is the least
+        ("700000", {"scope": "3V3 rail"}, True),  # a part of the board may take less
+        ("0", {"scope": "3V3 rail"}, False),
+    ],
+)
+def test_what_a_pi_4_can_draw(board, microwatt, options, usable):
+    """The profile of the board bounds what the probe may show."""
+    root = board("raspberry-pi-4")
+    add_probe(root, 3, "ina219", "1-0040", power1_input=microwatt, shunt_resistor="100000")
+    text = MeterSpec("hwmon", options).text()
+    answer = try_meter(text, root, sleep=lambda seconds: None)
+    assert answer.usable is usable
+    assert usable or "shunt_resistor" in answer.fix

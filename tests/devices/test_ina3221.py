@@ -7,7 +7,7 @@ import pytest
 from devices.energy import energy
 from devices.errors import DeviceError
 from devices.meters.ina3221 import Ina3221Meter
-from devices.meters.registry import choose_meter, make_meter
+from devices.meters.registry import choose_meter, make_meter, try_meter
 from devices.meters.sysfs import open_readonly
 from devices.profile import find_profile
 from devices.stream import StreamSet
@@ -306,3 +306,29 @@ def test_profile_picks_this_meter(board):
     choice = choose_meter(find_profile("jetson-nano"), board("jetson-nano-rails"))
     assert choice.spec is not None
     assert choice.spec.name == "ina3221"
+
+
+@pytest.mark.parametrize(("microohm", "doubted"), [("2000", False), ("5000", True), ("0", False)])
+def test_a_shunt_of_another_module_is_named(board, clock, microohm, doubted):
+    """An AGX Orin carries 2 mΩ: with 5 mΩ in the device tree all watts are 2.5 times too low."""
+    root = board("jetson-agx-orin-rails")
+    (root / AGX_ORIN / "shunt1_resistor").write_text(f"{microohm}\n")
+    notes = " ".join(described(root, clock).notes)
+    assert ("shunt1_resistor is 5 mΩ, this module is known for 2 mΩ" in notes) is doubted
+
+
+def test_thor_s_input_has_the_sign_of_its_current(board, clock):
+    """The INA238's power is a magnitude: a kit that feeds its supply is not measured."""
+    root = board("jetson-thor-rails")
+    chip = next(root.glob(f"{THOR_VIN}/hwmon/hwmon*"))
+    (chip / "curr1_input").write_text("-1500\n")
+    assert readings(root, clock)["VIN"] < 0.0
+    (rail,) = [r for r in described(root, clock).rails if r.name == "VIN"]
+    assert not rail.can_draw(readings(root, clock)["VIN"])
+
+
+@pytest.mark.parametrize("name", ["jetson-nano-rails", "jetson-tx2-rails", "jetson-agx-orin-rails",
+                                  "jetson-orin-nano-rails", "jetson-thor-rails"])  # fmt: skip
+def test_recorded_boards_are_usable(board, name):
+    """What real boards read at rest lies within what their profiles allow."""
+    assert try_meter("ina3221", board(name), sleep=lambda seconds: None).usable

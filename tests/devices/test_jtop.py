@@ -12,6 +12,7 @@ from devices.energy import energy
 from devices.errors import DeviceError
 from devices.meters.jtop import JtopMeter
 from devices.meters.jtop_rails import merge_rails, rail_power_w
+from devices.meters.usability import try_out
 from devices.stream import StreamSet
 
 AGX_ORIN = "nvidia,p3737-0000+p3701-0005\0nvidia,tegra234\0"
@@ -321,3 +322,34 @@ def test_any_answer_of_the_service_is_survived(power):
     for data in rails.values():
         power_w = rail_power_w(data)
         assert power_w is None or abs(power_w) <= 1000.0
+
+
+@pytest.mark.parametrize(
+    ("current_ma", "words"),
+    [
+        (961, ""),
+        (0, "reads 0 W, below what a device"),
+        (-961, "below zero"),
+        (190_000, "more than this device can draw"),
+    ],
+)
+def test_the_service_s_figures_must_be_those_of_the_board(tmp_path, clock, current_ma, words):
+    """What jtop hands on is judged like every other sensor, by the board's limits."""
+    power = orin_nano()
+    power["tot"] |= rail(5_032, current_ma)
+    client = FakeClient(power)
+    meter = opened(jetson(tmp_path), clock, client)
+
+    def sleep(seconds):
+        clock.sleep(seconds)
+        client.update()
+
+    fault = try_out(meter, sleep).fault
+    assert words in fault
+    assert bool(fault) == bool(words)
+
+
+def test_a_service_that_stops_sending_is_not_usable(tmp_path, clock):
+    """Its last values are old after three intervals, so they are none."""
+    meter = opened(jetson(tmp_path), clock, FakeClient(orin_nano()))
+    assert "readings in" in try_out(meter, lambda seconds: clock.sleep(4.0 * seconds)).fault

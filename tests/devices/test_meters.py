@@ -45,7 +45,7 @@ def test_simulated_counter_through_resolution_and_wrap(clock):
     reading = energy(streams, 101.0, 109.0)
     assert reading.energy_j == pytest.approx(80.0, abs=0.002)
     assert reading.wraps >= 11
-    assert reading.scope == "simulated"
+    assert reading.scope == "made up"
 
 
 def test_simulated_ramp_by_samples(clock):

@@ -301,3 +301,60 @@ def test_any_names_can_be_compared(left, right):
     assert not same_bus(left, right) or ":" in left
     assert same_bus("3b:00.0", "00000000:3B:00.0")
     assert not same_bus("3b:00.0", "0001:3b:00.0")
+
+
+def lost_handle(module, *lost):
+    """Let the handles of some GPUs fail, as those that fell off the bus do."""
+    plain = module.nvmlDeviceGetHandleByIndex
+
+    def handle(index):
+        if index in lost:
+            raise GONE
+        return plain(index)
+
+    module.nvmlDeviceGetHandleByIndex = handle
+    return module
+
+
+@pytest.mark.parametrize("how", ["handle", "uuid", "queries", "unknown"])
+def test_a_lost_gpu_takes_only_itself_away(clock, how):
+    """However a GPU is lost, the others are read, and the lost one is named."""
+    gone = FakeNvmlError("Unknown Error") if how == "unknown" else GONE
+    answers = {"TotalEnergyConsumption": gone, "PowerUsage": gone} if how != "uuid" else {}
+    lost = FakeGpu(1, **answers, **({"UUID": GONE} if how == "uuid" else {}))
+    module = make_nvml(FakeGpu(0), lost, FakeGpu(2))
+    if how == "handle":
+        lost_handle(module, 1)
+    assert probe(module).usable
+    meter = opened(module, clock)
+    assert rails(meter) == [BUS[0], BUS[2]]
+    (rejected,) = meter.describe().rejected
+    assert "does not answer" in rejected.reason
+
+
+def test_numbers_behind_a_lost_gpu_are_ambiguous(clock):
+    """Before it they mean what they say; behind it CUDA may have moved up. UUIDs always hold."""
+    module = lost_handle(make_nvml(FakeGpu(0), FakeGpu(1), FakeGpu(2)), 1)
+    assert rails(opened(module, clock, {"CUDA_VISIBLE_DEVICES": "0"})) == BUS[:1]
+    for visible in ("1", "2"):
+        answer = probe(module, {"CUDA_VISIBLE_DEVICES": visible})
+        assert not answer.usable
+        assert "UUID" in answer.fix
+    assert rails(opened(module, clock, {"CUDA_VISIBLE_DEVICES": "GPU-2a2b"})) == BUS[2:]
+
+
+def test_all_gpus_lost():
+    """Then there is no meter, and each is named with what NVML says."""
+    answer = probe(lost_handle(make_nvml(FakeGpu(0), FakeGpu(1)), 0, 1))
+    assert not answer.usable
+    assert "GPU 0: it does not answer: GPU is lost; GPU 1" in answer.reason
+
+
+@pytest.mark.parametrize(
+    ("power_w", "possible"), [(0.4, False), (8.0, True), (140.0, True), (3700.0, False)]
+)
+def test_limits_of_the_gpu_bound_its_samples(clock, power_w, possible):
+    """A GPU limited to 115 W never drew 3.7 kW."""
+    gpu = FakeGpu(0, TotalEnergyConsumption=NOT_SUPPORTED, EnforcedPowerLimit=115_000)
+    (rail,) = opened(make_nvml(gpu), clock).describe().rails
+    assert rail.can_draw(power_w) is possible

@@ -99,7 +99,9 @@ def orin_nano(root, files):
 @pytest.mark.parametrize(
     ("files", "total"),
     [
-        ({"curr1_input": "-8\n"}, -4.984 * 0.008),  # one step below zero is kept
+        ({"curr1_input": "-8\n"}, None),  # a module that runs does not feed its supply
+        ({"curr1_input": "0\n"}, None),
+        ({"curr1_input": "900000\n"}, None),  # 4.5 kW
         ({"in1_label": "VDD_IN  \n", "in1_input": " 4984 \n"}, 4.984 * 1.856),
         ({"in4_input": "9999\n", "curr4_input": "99999\n"}, 4.984 * 1.856),  # sums are no rail
         ({"in1_label": "vdd_in\n"}, None),

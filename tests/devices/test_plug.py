@@ -1,9 +1,11 @@
 """Smart plugs: watts at the wall, passwords unseen, and no number from a doubtful answer."""
 
+import contextlib
 import http.server
 import json
 import socket
 import threading
+import time
 from collections import deque
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from devices.errors import DeviceError
 from devices.meters.plug import PlugMeter, parse_shelly, parse_tasmota
 from devices.meters.plug_http import FetchError, Reply, digest_answer, fetch_url, parse_object
+from devices.meters.usability import try_out
 
 SHELLY = {
     "id": 0,
@@ -326,3 +329,121 @@ def test_transport_errors_do_not_repeat_the_address():
     with pytest.raises(FetchError) as invalid:
         fetch_url(f"http://127.0.0.1:{port}/{SECRET} x", {}, 0.05)  # a blank is not allowed
     assert SECRET not in str(silent.value) + str(invalid.value)
+
+
+class ByPath:
+    """Answer by the beginning of the path; anything else is not found."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+        self.asked = []
+
+    def __call__(self, url, headers, timeout_s):
+        self.asked.append(url.removeprefix("http://192.0.2.7"))
+        for name, answer in self.answers.items():
+            if self.asked[-1].startswith((f"/rpc/{name}.GetStatus?", f"/{name}")):
+                return Reply(200, json.dumps(answer).encode())
+        return Reply(404, b"No handler")
+
+
+@pytest.mark.parametrize(
+    ("component", "answer", "power_w"),
+    [
+        ("Switch", SHELLY, 88.9),
+        ("PM1", {"id": 0, "apower": 8.4, "aenergy": {"total": 699.393}}, 8.4),
+        ("EM1", {"id": 0, "act_power": 12.5, "voltage": 230.1}, 12.5),
+    ],
+)
+def test_the_meter_of_any_shelly_is_found(clock, component, answer, power_w):
+    """PM Mini and energy meters keep it in other components; it is looked for once."""
+    plug = ByPath(**{component: answer})
+    meter = opened(plug, clock, type="shelly")
+    asked = len(plug.asked)
+    assert [meter.read()[0].value for _ in range(2)] == [power_w, power_w]
+    assert plug.asked[asked:] == [f"/rpc/{component}.GetStatus?id=0"] * 2
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ({"type": "SHPLG-S", "mac": "0", "fw": "v1"}, "SHPLG-S is of the first generation"),
+        ({"model": "SNSN-0024X", "gen": 2}, "Shelly SNSN-0024X has no meter number 3"),
+        ({"type": "\x1b[31mred", "mac": "0"}, "the Shelly 31mred is of the first"),
+        ({}, "the device there has no meter number 3"),
+    ],
+)
+def test_shellys_without_such_a_meter_are_told_apart(page, words):
+    """The first generation has a type and no gen; what a plug tells of itself is cleaned."""
+    options = {"host": "192.0.2.7", "type": "shelly", "channel": "3"}
+    answer = PlugMeter.probe(options=options, fetch=ByPath(**({"shelly": page} if page else {})))
+    assert (answer.usable, answer.reason_code) == (False, "not-supported")
+    assert words in answer.reason
+    assert answer.fix
+
+
+@pytest.mark.parametrize(
+    ("power_w", "words"),
+    [
+        (0.0, "reads 0 W, below what a device"),
+        (0.1, "below what a device"),
+        (-50.0, "reads -50 W, below zero"),
+        (88.9, ""),
+    ],
+)
+def test_what_a_plug_with_a_computer_behind_can_show(clock, power_w, words):
+    """0 W is a plug that does not see its load; a load wired the wrong way round is named."""
+    meter = opened(FakePlug(shelly(apower=power_w)), clock, type="shelly")
+    fault = try_out(meter, clock.sleep).fault
+    assert words in fault
+    assert bool(fault) == bool(words)
+
+
+def test_a_plug_that_drips_is_given_up(clock):
+    """One byte now and then keeps no reader: the time is for the whole answer."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    stop = threading.Event()
+
+    def drip():
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
+            while not stop.wait(0.02):
+                connection.sendall(b" ")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    start_s = time.monotonic()
+    try:
+        with pytest.raises(FetchError, match="timed out"):
+            fetch_url(f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, 0.2)
+        assert time.monotonic() - start_s < 1.0
+    finally:
+        stop.set()
+        thread.join()
+        listener.close()
+
+
+class _Odd(_Handler):
+    """Send an answer elsewhere, or never end it."""
+
+    def do_GET(self):
+        self.send_response(302 if self.path == "/away" else 200)
+        self.send_header("Location", "http://127.0.0.1:9/")
+        self.end_headers()
+        self.wfile.write(b"x" * (100_000 if self.path == "/long" else 0))
+
+
+def test_an_answer_that_leads_elsewhere_or_is_too_long():
+    """A redirection is not followed, and no plug says more than 64 KiB."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), _Odd)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    base = f"http://127.0.0.1:{server.server_port}"
+    try:
+        assert fetch_url(f"{base}/away", {}, 1.0).status == 302
+        with pytest.raises(FetchError):
+            fetch_url(f"{base}/long", {}, 1.0)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,6 +1,7 @@
 """Raspberry Pi 5: rails of the power management chip, paired by name, and a firmware that fails."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from devices.energy import energy
 from devices.errors import DeviceError
 from devices.meters.pmic import FITTED_RAIL, PmicMeter, fitted_input_w, parse_adc
+from devices.meters.usability import try_out
 from devices.programs import Answer
 from devices.stream import StreamSet
 
@@ -238,3 +240,22 @@ def test_not_open():
     assert meter.read() == []
     with pytest.raises(DeviceError, match="not open"):
         meter.describe()
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "words"),
+    [
+        (0, CAPTURE, ""),
+        (0, re.sub(r"=[0-9.]+A", "=0.0A", CAPTURE), "it reads 0 W, below"),
+        (0, CAPTURE.replace("current(7)=10.87", "current(7)=99.87"), "VDD_CORE reads 89"),
+        (1, "", "gave 0 readings"),
+    ],
+)
+def test_the_firmware_s_figures_must_be_those_of_the_board(pi5, clock, code, text, words):
+    """Zeros, a rail beyond the board, and a firmware that stopped answering are no meter."""
+    firmware = Firmware()
+    meter = opened(pi5, clock, firmware)
+    firmware.output = Answer(code, text)
+    fault = try_out(meter, clock.sleep).fault
+    assert words in fault
+    assert bool(fault) == bool(words)

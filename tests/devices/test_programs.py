@@ -6,7 +6,9 @@ import signal
 import pytest
 
 from devices.programs import (
+    LONGEST_ANSWER,
     NOT_STARTED,
+    PIECE_BYTES,
     Answer,
     Programs,
     launch_program,
@@ -83,3 +85,12 @@ def test_stopping_a_program_that_ignores_it(tmp_path, until, group_is_gone):
         assert process.stdout.readline() == b"ready\n"
         stop_program(process)
     until(lambda: group_is_gone(process.pid))
+
+
+def test_a_program_that_floods_is_cut_off(tmp_path):
+    """What prints without pause is stopped at a bound, long before its time, and has no status."""
+    flood = script(tmp_path / "flood", "exec yes")
+    answer = run_program([flood], 20.0)
+    assert answer.status is None
+    assert set(answer.text) == {"y", "\n"}
+    assert len(answer.text) < LONGEST_ANSWER + 4 * PIECE_BYTES

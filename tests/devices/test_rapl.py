@@ -315,3 +315,27 @@ def test_unknown_option_is_an_error(tmp_path):
     """RAPL has no options."""
     with pytest.raises(DeviceError, match="no option 'rate'"):
         RaplMeter(tmp_path, options={"rate": "5"})
+
+
+@pytest.mark.parametrize(
+    ("files", "limit_w"),
+    [
+        ({}, 1000.0),
+        ({"constraint_0_max_power_uw": "65000000"}, 130.0),
+        ({"constraint_0_max_power_uw": "65000000", "constraint_1_power_limit_uw": "95000000"},
+         190.0),
+        ({"constraint_0_max_power_uw": "0"}, 1000.0),
+        ({"constraint_0_max_power_uw": "none"}, 1000.0),
+        ({"constraint_1_power_limit_uw": "4095875000"}, 1000.0),  # firmware that limits nothing
+    ],
+)  # fmt: skip
+def test_a_zone_s_own_limits_bound_its_counter(board, clock, files, limit_w):
+    """Twice the largest limit the zone tells; without one, more than any package draws."""
+    root = board("amd-ryzen")
+    for name, text in files.items():
+        (root / "sys/class/powercap/intel-rapl:0" / name).write_text(f"{text}\n")
+    meter = RaplMeter(root, clock)
+    meter.open()
+    (rail, *_) = meter.describe().rails
+    meter.close()
+    assert rail.max_power_w == pytest.approx(limit_w)

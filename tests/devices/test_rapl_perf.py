@@ -292,3 +292,10 @@ def test_any_scale_is_sane_or_nothing(text):
 def test_scale_of_the_kernel():
     """The text the kernel prints for Intel is 2^-32 J to the last digit."""
     assert parse_scale(SCALE) == 2.0**-32
+
+
+def test_events_of_this_machine_are_not_those_of_a_tree(tmp_path):
+    """Without other calls the events would be the running kernel's, wherever the files lie."""
+    answer = RaplPerfMeter.probe(make_host(tmp_path))
+    assert (answer.usable, answer.reason_code) == (False, "not-supported")
+    assert "of this machine" in answer.reason

@@ -180,3 +180,36 @@ def test_not_open():
     assert meter.read() == []
     with pytest.raises(DeviceError, match="not open"):
         meter.describe()
+
+
+def test_a_flood_of_lines_costs_no_core(board):
+    """A program that prints without pause is read a few times an interval, no more."""
+    body = f"line='{LINE}'; exec yes \"$line\""
+    meter = TegrastatsMeter(install(board("jetson-agx-orin-rails"), body))
+    meter.open()
+    start_s, start_cpu_s = time.monotonic(), time.process_time()
+    samples = collected(meter, 20)
+    cpu_s, time_s = time.process_time() - start_cpu_s, time.monotonic() - start_s
+    meter.close()
+    assert [sample.value for sample in samples[:4]] == [4.788, 0.798, 3.842, 0.707]
+    assert len(samples) <= 4 * (time_s / 0.125 + 2)
+    assert cpu_s < 0.2 * time_s
+
+
+@pytest.mark.parametrize(
+    ("milliwatt", "possible"),
+    [(-5000, False), (100, False), (9_999_999, False), (5000, True), (33_000, True)],
+)
+def test_the_board_bounds_its_input_rail(board, milliwatt, possible):
+    """An Orin Nano takes neither 10 kW nor a tenth of a watt, and feeds nothing in."""
+    root = install(board("jetson-orin-nano-rails"), f"echo 'VDD_IN {milliwatt}mW/1mW "
+                   "VDD_CPU_GPU_CV 900mW/1mW VDD_SOC 900mW/1mW'; exec sleep 20")  # fmt: skip
+    meter = TegrastatsMeter(root)
+    meter.open()
+    rail, info = meter.describe().rails[0], meter.describe()
+    (value, *_) = [sample.value for sample in meter.read()]
+    meter.close()
+    assert value == milliwatt / 1000.0
+    assert rail.can_draw(value) is possible
+    assert info.least_power_w == pytest.approx(0.25 * 4.8)
+    assert rail.max_power_w == pytest.approx(4.0 * 8.5)

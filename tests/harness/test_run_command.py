@@ -199,6 +199,7 @@ def test_another_device_is_modelled_and_said_everywhere(place) -> None:
     [
         (["--device", "raspberry-pi-4", "--require-device"], 3, "not a Raspberry Pi 4"),
         (["--meter", "none", "--require-meter"], 3, "energy cannot be measured"),
+        (["--meter", "simulated", "--require-meter"], 3, "are made up"),
         (["--device", "jetson-nanno"], 2, "jetson-nano"),
         (["--methods", "mass"], 2, "Did you mean 'mas'"),
         (["--tasks", "sdx"], 2, "'x'"),
@@ -378,7 +379,10 @@ def test_a_meter_that_dies_fails_cells_that_require_it(place) -> None:
     """With --require-meter a cell without joules fails and says why; the status is 5."""
     words = ["--methods", "all-in-one", "--rounds", "60", "--require-meter", "--no-report"]
     where = ["--out", str(place / "died"), "--cache", str(place / "cache")]
-    process = _start(*TINY, *words, *where, "--meter", CONSTANT_20_W)
+    trace = place / "constant.csv"
+    rows = [f"{0.1 * tick},in,20.0," for tick in range(6000)]
+    trace.write_text("\n".join(["t_s,rail,power_w,energy_j", *rows]))
+    process = _start(*TINY, *words, *where, "--meter", f"replay:path={trace}")
     _wait_for_a_cell(process, place / "died")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for child in children:

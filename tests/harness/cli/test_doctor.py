@@ -259,7 +259,8 @@ def test_missing_total_rail_gives_no_figure(ask_json, monkeypatch, tree):
     """A total that was not read is absent, although another rail has a value."""
     kind = type("Half", (FakeMeter,), {"values": (None, 2.5)})
     meter = fake_report(ask_json, monkeypatch, tree("raspberry-pi-4"), kind)
-    assert meter["usable"]
+    assert not meter["usable"]
+    assert "in gave 0 readings" in meter["reason"]
     assert "power_w" not in meter
     assert meter["rails"] == [
         {"name": "in", "role": "total"},
