@@ -18,6 +18,7 @@ from devices.mounts import read_mounts
 from devices.text_files import read_text
 from devices.virtual import Runtime, find_runtime, find_virtualisation
 
+HIDDEN_BOARD = "this container hides the device tree (/proc/device-tree), which names the board"
 DEVICE_TREE = "/sys/firmware"
 """What has to be unmasked for /proc/device-tree, which is a link into it."""
 
@@ -95,7 +96,7 @@ def start_with(*flags: str) -> str:
     return f"start the container with {' and '.join(flags)}"
 
 
-def hidden_from_here(root: Path, nameless_arm: bool) -> list[Hidden]:
+def hidden_from_here(root: Path, nameless_arm: bool) -> tuple[Hidden, ...]:
     """Return what the container hides that a measurement needs; nothing outside of one.
 
     Args:
@@ -105,15 +106,14 @@ def hidden_from_here(root: Path, nameless_arm: bool) -> list[Hidden]:
     """
     words = recipe(root)
     if words is None:
-        return []
-    return [*_hidden_board(words, nameless_arm), *_masked_counters(root, words),
-            *_hidden_modes(root, words)]  # fmt: skip
+        return ()
+    board = _hidden_board(words, nameless_arm)
+    return (*board, *_masked_counters(root, words), *_hidden_modes(root, words))
 
 
 def _hidden_board(words: Recipe, nameless_arm: bool) -> Iterator[Hidden]:
     if nameless_arm:
-        what = "this container hides the device tree (/proc/device-tree), which names the board"
-        yield Hidden(what, start_with(words.unmask(DEVICE_TREE)))
+        yield Hidden(HIDDEN_BOARD, start_with(words.unmask(DEVICE_TREE)))
 
 
 def _masked_counters(root: Path, words: Recipe) -> Iterator[Hidden]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from devices.container import HIDDEN_BOARD, Hidden, hidden_from_here
 from devices.control_groups import allowed_cpus, quota_cores
 from devices.text_files import (
     first_processor,
@@ -83,6 +84,7 @@ class Host:
         cores_present: Cores the board has, switched on or off; None if unknown.
         features: What an Arm processor says it can do, such as `asimd` and `atomics`.
         family: What kind of board it is although its device tree cannot be read; mostly empty.
+        hidden: What a container hides from this program that a measurement needs.
     """
 
     arch: str
@@ -101,6 +103,12 @@ class Host:
     cores_present: int | None = None
     features: tuple[str, ...] = ()
     family: str = ""
+    hidden: tuple[Hidden, ...] = ()
+
+    @property
+    def name_fix(self) -> str:
+        """Return what would show a container the name of its board; empty if it is not hidden."""
+        return next((h.fix for h in self.hidden if h.what == HIDDEN_BOARD), "")
 
 
 def detect(root: Path = HERE, arch: str | None = None, cores_usable: int | None = None) -> Host:
@@ -111,29 +119,33 @@ def detect(root: Path = HERE, arch: str | None = None, cores_usable: int | None 
         arch: Architecture, where it is known otherwise.
         cores_usable: The same for the cores this process may use.
     """
+    arch = arch or (platform.machine() if root == HERE else arch_of_tree(root))
     compatible = read_strings(root / "proc/device-tree/compatible")
     tree_model = "".join(read_strings(root / "proc/device-tree/model")[:1])
     cpuinfo = read_text(root / "proc/cpuinfo")
     cpu = first_processor(cpuinfo)
+    model = tree_model or _name_without_device_tree(root, cpuinfo)
+    family = "" if compatible else _family(root)
     virtual, reason = find_virtualisation(root)
-    kernel = read_text(root / "proc/sys/kernel/osrelease")
+    nameless = arch in ("aarch64", "arm64", "armv7l") and not compatible and (family or not model)
     return Host(
-        arch=arch or (platform.machine() if root == HERE else arch_of_tree(root)),
-        model=tree_model or _name_without_device_tree(root, cpuinfo),
+        arch=arch,
+        model=model,
         compatible=compatible,
         cpu_model=cpu.get("model name", "") or tree_model,
         cpu_vendor=cpu.get("vendor_id", ""),
         cores_online=len(_cpus(root, "online")) or None,
         cores_usable=usable_cores(root) if cores_usable is None else cores_usable,
         memory_bytes=_memory_bytes(read_text(root / "proc/meminfo")),
-        kernel=kernel,
+        kernel=read_text(root / "proc/sys/kernel/osrelease"),
         virtual=virtual,
         virtual_reason=reason,
         state=read_state(root),
         gpus=_find_gpus(root),
         cores_present=len(_cpus(root, "present")) or None,
         features=tuple(cpu.get("Features", "").split()),
-        family="" if compatible else _family(root, kernel),
+        family=family,
+        hidden=hidden_from_here(root, bool(nameless)),
     )
 
 
@@ -192,9 +204,9 @@ def _name_without_device_tree(root: Path, cpuinfo: str) -> str:
     )
 
 
-def _family(root: Path, kernel: str) -> str:
+def _family(root: Path) -> str:
     """Return what kind of board the kernel or NVIDIA's release file is of; empty if any other."""
-    told = kernel + read_text(root / "proc/version")
+    told = read_text(root / "proc/sys/kernel/osrelease") + read_text(root / "proc/version")
     if (root / "etc/nv_tegra_release").exists():
         told += " tegra"
     return next((name for pattern, name in _FAMILIES.items() if re.search(pattern, told)), "")

@@ -12,7 +12,13 @@ from typing import Any
 from harness.data.build import Plan
 from harness.data.files import reported
 from harness.data.manifest import Description
-from harness.data.picture_files import RGB8, FaultyFileError, read_png, require_pillow
+from harness.data.picture_files import (
+    RGB8,
+    FaultyFileError,
+    is_foreign,
+    read_png,
+    require_pillow,
+)
 from harness.data.shard import LeftOut, Picture
 from harness.data.sources.grouping import thinned
 from harness.data.sources.taskonomy.layout import (
@@ -148,7 +154,9 @@ def _check_first_side(wish: Wish, where: Where) -> None:
     Raises:
         DataUsageError: naming the picture and the option.
     """
-    path = next(iter(sorted((wish.root / where.folders["rgb"]).glob("*/*.png"))), None)
+    found = (wish.root / where.folders["rgb"]).glob("*/*.png")
+    own = (p for p in found if not is_foreign(p) and not is_foreign(p.parent))
+    path = min(own, default=None)
     if path is None:
         return
     try:
@@ -156,8 +164,8 @@ def _check_first_side(wish: Wish, where: Where) -> None:
     except FaultyFileError:
         return  # the import itself will list it
     if (height, width) != (wish.source_px, wish.source_px):
-        found = f"{width}×{height} px, expected {wish.source_px}×{wish.source_px}"
-        raise DataUsageError(f"{path} has {found}.", f"Say so: --source-size {width}")
+        side = f"{width}×{height} px, expected {wish.source_px}×{wish.source_px}"
+        raise DataUsageError(f"{path} has {side}.", f"Say so: --source-size {width}")
 
 
 def _folder(root: Path, names: Sequence[str]) -> str | None:
@@ -197,7 +205,7 @@ def _describe(wish: Wish, where: Where) -> Description:
 
 def _buildings(folder: Path) -> list[str]:
     with reported("read", folder):
-        return sorted(path.name for path in folder.iterdir() if path.is_dir())
+        return sorted(p.name for p in folder.iterdir() if p.is_dir() and not is_foreign(p))
 
 
 def _divided(wish: Wish, where: Where, building: str) -> dict[Split, list[str]]:
@@ -208,7 +216,7 @@ def _divided(wish: Wish, where: Where, building: str) -> dict[Split, list[str]]:
     """
     folder = wish.root / where.folders["rgb"] / building
     with reported("read", folder):
-        names = sorted(path.name for path in folder.glob("*.png"))
+        names = sorted(path.name for path in folder.glob("*.png") if not is_foreign(path))
     parsed = [parse_name(name) for name in names]
     views = [view for view in parsed if view is not None]
     if not views:
