@@ -83,17 +83,16 @@ def read_board_state(root: Path, programs: Programs, own: Sequence[int] = ()) ->
     """
     l4t = parse_l4t(read_text(root / "etc/nv_tegra_release"), read_text(root / "proc/version"))
     now, before = _throttling(root, programs)
-    modes = read_modes(root)
     return BoardState(
         l4t=l4t,
         jetpack=jetpack_of(l4t),
-        power_mode=read_power_mode(root, programs, modes),
+        power_mode=read_power_mode(root, programs),
         clocks=parse_jetson_clocks(programs.ask("jetson_clocks", "--show")) or read_cpufreq(root),
         throttled_now=now,
         throttled_before=before,
         host=read_state(root),
         counters=read_counters(root, own),
-        modes=modes,
+        modes=read_modes(root),
     )
 
 
@@ -134,9 +133,7 @@ def parse_nvpmodel_status(status: str) -> PowerMode | None:
     return PowerMode("", int(found.group(1))) if found else None
 
 
-def read_power_mode(
-    root: Path, programs: Programs, modes: Sequence[BoardMode] = ()
-) -> PowerMode | None:
+def read_power_mode(root: Path, programs: Programs) -> PowerMode | None:
     """Return the power mode that nvpmodel tells, or its files; None if there is none.
 
     What one of them leaves out, name or number, is taken from the modes of this very board.
@@ -145,7 +142,7 @@ def read_power_mode(
     told = parse_nvpmodel(programs.ask("nvpmodel", "-q")) or parse_nvpmodel_status(status)
     if told is None:
         return None
-    for mode in modes:
+    for mode in read_modes(root):
         if told.number == mode.number and not told.name:
             return PowerMode(mode.name, told.number)
         if told.name == mode.name and told.number is None:

@@ -11,6 +11,7 @@ import difflib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from devices.errors import DeviceError
@@ -143,8 +144,20 @@ class Profile:
 
 
 def matches(host: Host, profile: Profile) -> bool:
-    """Say whether the host is the device of the profile."""
-    return match_strength(host, profile.match) > 0
+    """Say whether the host is the device of the profile.
+
+    A profile of any computer of an architecture is not that of a board which has one of its own.
+    """
+    if match_strength(host, profile.match) == 0:
+        return False
+    generic = not profile.match.compatible and not profile.match.model
+    return not (generic and any(match_strength(host, board) for board in _boards()))
+
+
+@lru_cache(maxsize=1)
+def _boards() -> tuple[HostMatch, ...]:
+    """Return how the shipped profiles of boards are recognised."""
+    return tuple(p.match for p in load_profiles() if p.match.compatible or p.match.model)
 
 
 def profile_names(folder: Path = PROFILE_FOLDER) -> list[str]:

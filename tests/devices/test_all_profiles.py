@@ -17,7 +17,7 @@ from devices.profile import (
 )
 
 NAMES = (
-    "x86", "x86-nvidia", "jetson-nano", "jetson-tx2", "jetson-xavier-nx", "jetson-agx-xavier",
+    "x86", "x86-nvidia", "arm", "arm-nvidia", "jetson-nano", "jetson-tx2", "jetson-xavier-nx", "jetson-agx-xavier",
     "jetson-orin-nano", "jetson-orin-nx", "jetson-agx-orin", "jetson-thor", "raspberry-pi-3",
     "raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-zero-2",
 )  # fmt: skip
@@ -121,8 +121,11 @@ def test_figures_have_sources(name):
 
 
 def test_another_module_is_not_taken_for_its_neighbour(tmp_path):
-    """TX2 NX has other rails than TX2; no profile claims it."""
-    assert recognised(board_with(tmp_path, compatible="nvidia,p3509-0000+p3636-0001")) == []
+    """TX2 NX has other rails than TX2; it is an Arm computer of no particular kind."""
+    host = board_with(tmp_path, compatible="nvidia,p3509-0000+p3636-0001")
+    assert recognised(host) == ["arm"]
+    assert find_profile("auto", host).name == "arm"
+    assert not find_profile("arm").rails
 
 
 NOT_ON_ARMV8_0 = {"2.4.0", "2.10.0"}

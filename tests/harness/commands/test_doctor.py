@@ -115,7 +115,7 @@ def test_board_without_sensor_is_ready_for_modelled_energy(ask, tree):
         ({"torch": None, "numpy": "2.4.6"}, 10**11, "PyTorch is not installed"),
         ({"torch": "2.3.1", "numpy": "2.4.6"}, 10**11, "PyTorch 2.3.1 is older than 2.4"),
         ({"torch": "2.13.0+cpu", "numpy": None}, 10**11, "not installed: numpy"),
-        ({"torch": "2.10.0", "numpy": "2.4.6"}, 10**8, "0.10 GB of disk"),
+        ({"torch": "2.9.1", "numpy": "2.4.6"}, 10**8, "0.10 GB of disk"),
     ],
 )
 def test_what_blocks_a_run_is_numbered_first(ask, tree, facts, packages, free, words):
