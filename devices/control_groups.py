@@ -82,18 +82,21 @@ def _paths_of_process(root: Path) -> dict[str, str]:
 def _mounted(
     root: Path, mounts: list[Mount], controller: str, version: int
 ) -> list[tuple[str, Path]]:
-    """Return where the hierarchy is shown, each with the group that its top stands for."""
+    """Return where the hierarchy is shown, each with the group that its top stands for.
+
+    The usual places are among them: a mount may be covered by another, or not be told.
+    """
     kind = "cgroup2" if version == 2 else "cgroup"
     found = [
         (mount.inside, root / mount.place.lstrip("/"))
         for mount in mounts
         if mount.kind == kind and (version == 2 or controller in mount.options.split(","))
     ]
-    return found or [("/", place) for place in _usual_places(root, controller, version)]
+    return found + [("/", place) for place in _usual_places(root, controller, version)]
 
 
 def _usual_places(root: Path, controller: str, version: int) -> Iterator[Path]:
-    """Yield where the hierarchy usually is, for a tree that does not tell its mounts."""
+    """Yield where the hierarchy usually is."""
     top = root / MOUNT.lstrip("/")
     if version == 2:
         yield from (top / "unified", top)
@@ -104,18 +107,15 @@ def _usual_places(root: Path, controller: str, version: int) -> Iterator[Path]:
 
 
 def _upwards(path: str, places: list[tuple[str, Path]], version: int) -> Iterator[Group]:
-    """Yield the folders of a group and of all above it, for the first place that shows them."""
+    """Yield the folders of a group and of all above it, in every place that may show them.
+
+    One that is not there sets no bound. So a path as the host sees it does no harm in a container
+    that sees its own group as the top.
+    """
     for inside, top in places:
-        if not top.is_dir():
-            continue
-        below = _relative(path, inside)
-        folder = top / below
-        # A path as the host sees it means nothing in a container that sees its own group as top.
-        if not folder.is_dir():
-            below, folder = PurePosixPath(), top
-        for steps in range(len(below.parts), -1, -1):
-            yield Group(top.joinpath(*below.parts[:steps]), version)
-        return
+        parts = _relative(path, inside).parts
+        for steps in range(len(parts), -1, -1):
+            yield Group(top.joinpath(*parts[:steps]), version)
 
 
 def _relative(path: str, inside: str) -> PurePosixPath:

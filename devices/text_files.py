@@ -12,8 +12,9 @@ def read_text(path: Path) -> str:
     """Return a small file's text without blanks at the ends; empty if it cannot be read."""
     try:
         return path.read_bytes().decode("utf-8", "replace").strip()
-    except OSError:
-        # Powered-off thermal zones on Jetson answer EAGAIN, masked trees EACCES or ENOENT.
+    except (OSError, ValueError):
+        # Powered-off thermal zones on Jetson answer EAGAIN, masked trees EACCES or ENOENT; a path
+        # put together from what a file says may hold NUL.
         return ""
 
 

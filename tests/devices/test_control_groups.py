@@ -59,6 +59,10 @@ CORES = {
     "mounted elsewhere": (2, {
         "proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": mount("/", "/cg", "cgroup2"),
         "cg/a/cpu.max": "200000 100000\n"}),
+    "mount that another covers": (1, {
+        "proc/self/cgroup": "1:cpu:/\n0::/\n",
+        "proc/self/mountinfo": mount("/", "/sys/fs/cgroup/unified", "cgroup2"),
+        f"{V2}/cpu.max": "100000 100000\n"}),
     "outside of its namespace": (2, {
         "proc/self/cgroup": "0::/../../b\n", f"{V2}/cpu.max": "200000 100000\n"}),
     "cpuset, version 2": (2, {
