@@ -14,6 +14,7 @@ from pathlib import Path
 
 from devices.board_clocks import is_gpu
 from devices.board_counters import Counters, read_counters
+from devices.board_modes import BoardMode, read_modes
 from devices.host import HostState, read_state, read_text
 from devices.programs import Programs
 
@@ -52,6 +53,7 @@ class BoardState:
         l4t: Release of NVIDIA's Linux for Tegra, such as 36.4.3; empty if it is none.
         jetpack: JetPack it belongs to, as exactly as known.
         power_mode: Power mode; None if the board has none or does not tell.
+        modes: Power modes of this very board; none if it has none or does not tell.
         clocks: Whether clocks are pinned; None if unknown.
         throttled_now: What slows the board down at this moment.
         throttled_before: What has done so since it was started.
@@ -67,6 +69,7 @@ class BoardState:
     throttled_before: tuple[str, ...]
     host: HostState
     counters: Counters
+    modes: tuple[BoardMode, ...] = ()
 
 
 def read_board_state(root: Path, programs: Programs, own: Sequence[int] = ()) -> BoardState:
@@ -89,6 +92,7 @@ def read_board_state(root: Path, programs: Programs, own: Sequence[int] = ()) ->
         throttled_before=before,
         host=read_state(root),
         counters=read_counters(root, own),
+        modes=read_modes(root),
     )
 
 
@@ -123,23 +127,27 @@ def parse_nvpmodel(text: str) -> PowerMode | None:
     return None
 
 
-def parse_nvpmodel_status(status: str, configuration: str) -> PowerMode | None:
-    """Return the mode from nvpmodel's state file, named by its configuration if that is there."""
+def parse_nvpmodel_status(status: str) -> PowerMode | None:
+    """Return the mode, by its number alone, from nvpmodel's state file."""
     found = re.search(r"pmode:\s*([0-9]{1,6})\b", status)
-    if not found:
-        return None
-    number = int(found.group(1))
-    pattern = r"<\s*POWER_MODEL\s+ID=([0-9]{1,6})\s+NAME=(\S+)\s*>"
-    names = {int(mode): name for mode, name in re.findall(pattern, configuration)}
-    return PowerMode(names.get(number, ""), number)
+    return PowerMode("", int(found.group(1))) if found else None
 
 
 def read_power_mode(root: Path, programs: Programs) -> PowerMode | None:
-    """Return the power mode that nvpmodel tells, or its files; None if there is none."""
+    """Return the power mode that nvpmodel tells, or its files; None if there is none.
+
+    What one of them leaves out, name or number, is taken from the modes of this very board.
+    """
     status = read_text(root / "var/lib/nvpmodel/status")
-    return parse_nvpmodel(programs.ask("nvpmodel", "-q")) or parse_nvpmodel_status(
-        status, read_text(root / "etc/nvpmodel.conf")
-    )
+    told = parse_nvpmodel(programs.ask("nvpmodel", "-q")) or parse_nvpmodel_status(status)
+    if told is None:
+        return None
+    for mode in read_modes(root):
+        if told.number == mode.number and not told.name:
+            return PowerMode(mode.name, told.number)
+        if told.name == mode.name and told.number is None:
+            return PowerMode(told.name, mode.number)
+    return told
 
 
 def parse_jetson_clocks(text: str) -> Clocks | None:

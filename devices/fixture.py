@@ -18,18 +18,25 @@ LARGEST_FILE_BYTES = 256 * 1024
 
 PATTERNS = (
     ".dockerenv",
+    ".flatpak-info",
     "etc/nv_tegra_release",
     "etc/nvpmodel.conf",
     "proc/1/cgroup",
+    "proc/1/environ",
+    "proc/2/comm",
     "proc/cpuinfo",
     "proc/device-tree/compatible",
     "proc/device-tree/model",
     "proc/driver/nvidia/version",
     "proc/meminfo",
+    "proc/self/mountinfo",
     "proc/sys/kernel/osrelease",
     "proc/sys/kernel/perf_event_paranoid",
     "proc/version",
     "run/.containerenv",
+    "run/host/container-manager",
+    "run/secrets/kubernetes.io/serviceaccount/namespace",
+    "run/systemd/container",
     "sys/bus/event_source/devices/power/*",
     "sys/bus/event_source/devices/power/events/*",
     "sys/bus/i2c/drivers/ina*/*-*/hwmon/hwmon*/*",
@@ -37,6 +44,10 @@ PATTERNS = (
     "sys/bus/pci/devices/*/class",
     "sys/bus/pci/devices/*/vendor",
     "sys/class/devfreq/*/*_freq",
+    "sys/class/dmi/id/bios_vendor",
+    "sys/class/dmi/id/board_vendor",
+    "sys/class/dmi/id/product_name",
+    "sys/class/dmi/id/sys_vendor",
     "sys/class/hwmon/hwmon*/*",
     "sys/class/power_supply/*/*",
     "sys/class/powercap/*/*",
@@ -45,11 +56,13 @@ PATTERNS = (
     "sys/class/thermal/thermal_zone*/temp",
     "sys/class/thermal/thermal_zone*/type",
     "sys/devices/platform/soc/soc:firmware/get_throttled",
+    "sys/devices/soc0/machine",
     "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_*",
     "sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/*",
     "sys/devices/system/cpu/cpu[0-9]*/topology/physical_package_id",
     "sys/devices/system/cpu/online",
     "sys/devices/system/cpu/present",
+    "sys/fs/cgroup/cgroup.type",
     "sys/hypervisor/type",
     "var/lib/nvpmodel/status",
 )
@@ -104,7 +117,8 @@ def _copy(source: Path, target: Path) -> int:
             return 0  # a sensor that is off, or an attribute that can only be written
         forbidden = True
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(_without_serial_numbers(content))
+    private = _PRIVATE.get(source.name, _without_serial_numbers)
+    target.write_bytes(private(content))
     if forbidden:
         target.chmod(0o000)
     return 1
@@ -114,6 +128,32 @@ def _without_serial_numbers(content: bytes) -> bytes:
     """Blank out the serial numbers of /proc/cpuinfo and of power supplies."""
     pattern = rb"(?m)^((?:POWER_SUPPLY_)?SERIAL(?:_NUMBER)?\s*[:=]\s*).*$"
     return re.sub(pattern, rb"\1removed", content, flags=re.IGNORECASE)
+
+
+def _container_variables(content: bytes) -> bytes:
+    """Keep of an environment only the variables that say what runs the container."""
+    kept = [v for v in content.split(b"\0") if v.startswith(b"container=")]
+    if b"\0KUBERNETES_SERVICE_HOST=" in b"\0" + content:
+        kept.append(b"KUBERNETES_SERVICE_HOST=removed")
+    return b"".join(variable + b"\0" for variable in kept)
+
+
+def _system_mounts(content: bytes) -> bytes:
+    """Keep the mounts that show a container; without users' names, servers and their addresses."""
+    kept = []
+    for line in content.splitlines(keepends=True):
+        fields, dash, rest = line.partition(b" - ")
+        kind = rest.partition(b" ")[0]
+        options = rest.rstrip(b"\n").rpartition(b" ")[2]
+        place = (fields.split() + [b""] * 5)[4]
+        if place in _SHOWN_MOUNTS or place.startswith((b"/sys/", b"/proc/")):
+            told = options if kind.startswith((b"overlay", b"cgroup", b"aufs")) else b"rw"
+            kept.append(fields + dash + kind + b" none " + told + b"\n")
+    return re.sub(rb"/home/[^/ ,:]+", b"/home/user", b"".join(kept))
+
+
+_SHOWN_MOUNTS = (b"/", b"/etc/hosts", b"/etc/hostname", b"/etc/resolv.conf")
+_PRIVATE = {"environ": _container_variables, "mountinfo": _system_mounts}
 
 
 def _scripts(answers: Mapping[tuple[str, ...], Answer]) -> dict[str, str]:

@@ -12,11 +12,27 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
 
-VirtualKind = Literal["", "vm", "container"]
+from devices.container import HIDDEN_BOARD, Hidden, hidden_from_here
+from devices.control_groups import allowed_cpus, quota_cores
+from devices.text_files import (
+    first_processor,
+    parse_cpu_list,
+    read_integer,
+    read_strings,
+    read_text,
+)
+from devices.virtual import VirtualKind, find_virtualisation
 
-MAX_CPU = 65_535
+__all__ = [
+    "Host", "HostMatch", "HostState", "arch_of_tree", "detect",
+    "find_virtualisation", "match_strength", "parse_cpu_list", "read_state", "read_text",
+    "usable_cores",
+]  # fmt: skip
+
+HERE = Path("/")
+_FAMILIES = {r"tegra": "NVIDIA Jetson", r"\brpi\b|\braspi\b|-v8\+": "Raspberry Pi"}
+"""What kernels of boards are called whose device tree says which board it is."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +81,10 @@ class Host:
         virtual_reason: What shows it.
         state: Governor, temperature and throttle counters now.
         gpus: Vendors of discrete GPUs whose presence matters: "nvidia".
+        cores_present: Cores the board has, switched on or off; None if unknown.
+        features: What an Arm processor says it can do, such as `asimd` and `atomics`.
+        family: What kind of board it is although its device tree cannot be read; mostly empty.
+        hidden: What a container hides from this program that a measurement needs.
     """
 
     arch: str
@@ -80,39 +100,116 @@ class Host:
     virtual_reason: str
     state: HostState
     gpus: tuple[str, ...] = ()
+    cores_present: int | None = None
+    features: tuple[str, ...] = ()
+    family: str = ""
+    hidden: tuple[Hidden, ...] = ()
+
+    @property
+    def name_fix(self) -> str:
+        """Return what would show a container the name of its board; empty if it is not hidden."""
+        return next((h.fix for h in self.hidden if h.what == HIDDEN_BOARD), "")
 
 
-def detect(
-    root: Path = Path("/"), arch: str | None = None, cores_usable: int | None = None
-) -> Host:
-    """Describe the host whose files lie under `root`.
+def detect(root: Path = HERE, arch: str | None = None, cores_usable: int | None = None) -> Host:
+    """Describe the host whose files lie under `root`; of another machine by its files alone.
 
     Args:
         root: Root of the file system.
-        arch: Architecture, where `root` is not this machine's.
+        arch: Architecture, where it is known otherwise.
         cores_usable: The same for the cores this process may use.
     """
-    model = _device_tree(root, "model")
-    board = model[0] if model else read_text(root / "sys/class/dmi/id/product_name")
-    cpu = _first_processor(read_text(root / "proc/cpuinfo"))
+    arch = arch or (platform.machine() if root == HERE else arch_of_tree(root))
+    compatible = read_strings(root / "proc/device-tree/compatible")
+    tree_model = "".join(read_strings(root / "proc/device-tree/model")[:1])
+    cpuinfo = read_text(root / "proc/cpuinfo")
+    cpu = first_processor(cpuinfo)
+    model = tree_model or _name_without_device_tree(root, cpuinfo)
+    family = "" if compatible else _family(root)
     virtual, reason = find_virtualisation(root)
-    online = parse_cpu_list(read_text(root / "sys/devices/system/cpu/online"))
-    usable = len(os.sched_getaffinity(0)) if cores_usable is None else cores_usable
+    nameless = arch in ("aarch64", "arm64", "armv7l") and not compatible and (family or not model)
     return Host(
-        arch=platform.machine() if arch is None else arch,
-        model=board,
-        compatible=_device_tree(root, "compatible"),
-        cpu_model=cpu.get("model name", "") or (model[0] if model else ""),
+        arch=arch,
+        model=model,
+        compatible=compatible,
+        cpu_model=cpu.get("model name", "") or tree_model,
         cpu_vendor=cpu.get("vendor_id", ""),
-        cores_online=len(online) or None,
-        cores_usable=usable,
+        cores_online=len(_cpus(root, "online")) or None,
+        cores_usable=usable_cores(root) if cores_usable is None else cores_usable,
         memory_bytes=_memory_bytes(read_text(root / "proc/meminfo")),
         kernel=read_text(root / "proc/sys/kernel/osrelease"),
         virtual=virtual,
         virtual_reason=reason,
         state=read_state(root),
         gpus=_find_gpus(root),
+        cores_present=len(_cpus(root, "present")) or None,
+        features=tuple(cpu.get("Features", "").split()),
+        family=family,
+        hidden=hidden_from_here(root, bool(nameless)),
     )
+
+
+def arch_of_tree(root: Path) -> str:
+    """Tell the architecture from the files of a tree; empty if nothing shows it."""
+    cpuinfo = read_text(root / "proc/cpuinfo")
+    if re.search(r"(?m)^(hart|isa)\s*:", cpuinfo):
+        return "riscv64"
+    if re.search(r"(?m)^CPU architecture\s*: *[4-7]\b", cpuinfo):
+        return "armv7l"
+    if (root / "proc/device-tree").is_dir() or "CPU implementer" in cpuinfo:
+        return "aarch64"
+    intel = any((root / "sys/class/powercap").glob("intel-rapl*"))
+    return "x86_64" if "vendor_id" in cpuinfo or intel else ""
+
+
+def usable_cores(root: Path = HERE) -> int:
+    """Return how many cores a program keeps busy without being held back, at least one.
+
+    The least of the cores it may run on (affinity, cpusets) and the whole cores that quotas of its
+    control groups pay for: with more threads than that, all of them stand still for the rest of
+    every period.
+    """
+    if root == HERE:
+        allowed = os.sched_getaffinity(0)
+    else:
+        status = read_text(root / "proc/self/status")
+        told = re.search(r"^Cpus_allowed_list:\s*(\S+)", status, re.MULTILINE)
+        online = set(_cpus(root, "online")) or set(range(_processors(root)))
+        allowed = online & set(parse_cpu_list(told.group(1)) if told else online) or online
+        allowed = allowed & (allowed_cpus(root) or allowed) or allowed
+    quota = quota_cores(root)
+    # A quota of 99999 in 100000 is meant as a whole core.
+    return max(1, len(allowed) if quota is None else min(len(allowed), int(quota + 0.01)))
+
+
+def _cpus(root: Path, which: str) -> list[int]:
+    return parse_cpu_list(read_text(root / "sys/devices/system/cpu" / which))
+
+
+def _processors(root: Path) -> int:
+    return len(re.findall(r"(?m)^processor\s*:", read_text(root / "proc/cpuinfo")))
+
+
+def _name_without_device_tree(root: Path, cpuinfo: str) -> str:
+    """Return the name that firmware tells, or where that is hidden a driver or the kernel.
+
+    Containers hide the device tree, but neither `soc0`, whose driver copies the model from it
+    (drivers/base/soc.c), nor the line that the Raspberry Pi's kernel adds to /proc/cpuinfo.
+    """
+    model = re.search(r"(?m)^Model\s*:\s*(\S.*)$", cpuinfo)
+    return (
+        read_text(root / "sys/class/dmi/id/product_name")
+        or read_text(root / "sys/devices/soc0/machine")
+        or (model.group(1).strip() if model else "")
+    )
+
+
+def _family(root: Path) -> str:
+    """Return what kind of board the kernel or NVIDIA's release file is of; empty if any other."""
+    told = read_text(root / "proc/sys/kernel/osrelease") + read_text(root / "proc/version")
+    if (root / "etc/nv_tegra_release").exists():
+        told += " tegra"
+    return next((name for pattern, name in _FAMILIES.items() if re.search(pattern, told)), "")
 
 
 def match_strength(host: Host, match: HostMatch) -> int:
@@ -126,7 +223,8 @@ def match_strength(host: Host, match: HostMatch) -> int:
         return 4
     if _any_match((host.model,), match.model):
         return 3
-    if not _any_match((host.arch.lower(),), match.arch):
+    # A board that has a profile is no computer of any kind, only because its name is hidden.
+    if host.family or not _any_match((host.arch.lower(),), match.arch):
         return 0
     if not match.gpu:
         return 1
@@ -143,24 +241,6 @@ def read_state(root: Path = Path("/")) -> HostState:
     return HostState(governor, _temperature_c(root), _throttle_counters(root))
 
 
-def find_virtualisation(root: Path) -> tuple[VirtualKind, str]:
-    """Return the kind of virtualisation and what shows it; empty texts on bare metal."""
-    # A container inside a VM is called a VM: no mount can bring back sensors the guest lacks.
-    flags = _first_processor(read_text(root / "proc/cpuinfo")).get("flags", "")
-    if "hypervisor" in flags.split():
-        return "vm", "the processor reports a hypervisor"
-    hypervisor = read_text(root / "sys/hypervisor/type")
-    if hypervisor:
-        return "vm", f"/sys/hypervisor/type says {hypervisor}"
-    for marker in (".dockerenv", "run/.containerenv"):
-        if (root / marker).exists():
-            return "container", f"/{marker} exists"
-    groups = re.search(r"docker|kubepods|lxc|libpod", read_text(root / "proc/1/cgroup"))
-    if groups:
-        return "container", f"/proc/1/cgroup names {groups.group()}"
-    return "", ""
-
-
 def _find_gpus(root: Path) -> tuple[str, ...]:
     """Return "nvidia" if its driver is loaded or a display controller of its vendor id is there."""
     if (root / "proc/driver/nvidia/version").exists():
@@ -172,47 +252,6 @@ def _find_gpus(root: Path) -> tuple[str, ...]:
     return ()
 
 
-def read_text(path: Path) -> str:
-    """Return a small file's text without blanks at the ends; empty if it cannot be read."""
-    try:
-        return path.read_bytes().decode("utf-8", "replace").strip()
-    except OSError:
-        # Powered-off thermal zones on Jetson answer EAGAIN, masked trees EACCES or ENOENT.
-        return ""
-
-
-def parse_cpu_list(text: str) -> list[int]:
-    """Return the processors of a kernel list such as `0,18` or `0-1`; empty if it is not one."""
-    cpus: list[int] = []
-    for part in text.split(","):
-        span = re.fullmatch(r"\s*([0-9]{1,5})(?:-([0-9]{1,5}))?\s*", part)
-        if span is None:
-            return []
-        first = int(span.group(1))
-        last = first if span.group(2) is None else int(span.group(2))
-        if not first <= last <= MAX_CPU:
-            return []
-        cpus.extend(range(first, last + 1))
-    return sorted(set(cpus))
-
-
-def _device_tree(root: Path, name: str) -> tuple[str, ...]:
-    """Return the NUL-separated strings of a device-tree property."""
-    text = read_text(root / "proc/device-tree" / name)
-    return tuple(part.strip() for part in text.split("\0") if part.strip())
-
-
-def _first_processor(cpuinfo: str) -> dict[str, str]:
-    """Return the fields of the first processor in /proc/cpuinfo."""
-    fields: dict[str, str] = {}
-    for line in cpuinfo.splitlines():
-        if not line.strip():
-            break
-        key, _, value = line.partition(":")
-        fields.setdefault(key.strip(), value.strip())
-    return fields
-
-
 def _memory_bytes(meminfo: str) -> int | None:
     found = re.search(r"^MemTotal:\s+([0-9]{1,15}) kB", meminfo, re.MULTILINE)
     return int(found.group(1)) * 1024 if found else None
@@ -222,7 +261,7 @@ def _temperature_c(root: Path) -> float | None:
     """Return the hottest zone; constants (PMIC) and switched-off sensors are left out."""
     temperatures = []
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        millidegrees = _integer(read_text(zone / "temp"))
+        millidegrees = read_integer(zone / "temp")
         if millidegrees is None or "PMIC" in read_text(zone / "type").upper():
             continue
         if -40_000 < millidegrees < 130_000:
@@ -239,23 +278,15 @@ def _throttle_counters(root: Path) -> dict[str, int]:
     counters: dict[str, int] = {}
     cpus = root / "sys/devices/system/cpu"
     for name in ("core_throttle_count", "package_throttle_count"):
-        counts = _integers(sorted(cpus.glob(f"cpu[0-9]*/thermal_throttle/{name}")))
+        read = map(read_integer, sorted(cpus.glob(f"cpu[0-9]*/thermal_throttle/{name}")))
+        counts = [count for count in read if count is not None]
         if counts:
             counters[name] = sum(counts)
     for path in sorted((root / "sys/class/hwmon").glob("hwmon*/oc*_event_cnt")):
-        events = _integer(read_text(path))
+        events = read_integer(path)
         if events is not None:
             counters[path.name] = counters.get(path.name, 0) + events
     bits = read_text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
     if re.fullmatch(r"(0x)?[0-9a-fA-F]{1,8}", bits):
         counters["get_throttled"] = int(bits, 16)
     return counters
-
-
-def _integers(paths: list[Path]) -> list[int]:
-    values = [_integer(read_text(path)) for path in paths]
-    return [value for value in values if value is not None]
-
-
-def _integer(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else None

@@ -11,6 +11,7 @@ import difflib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from devices.errors import DeviceError
@@ -68,11 +69,14 @@ class Training:
 
 @dataclass(frozen=True)
 class PowerModes:
-    """List the board's power modes: names are clock caps, not watts, and ids differ per board.
+    """List the board's power modes: names are clock caps, not watts.
+
+    The list is for people who look a board up; a board at hand is asked for its own
+    (`devices.board_modes`), as numbers differ per module and release.
 
     Attributes:
         ids: Number of every mode, by the name that `nvpmodel -q` prints.
-        recommended: Mode to measure in.
+        recommended: Mode to measure in, if the board at hand has it.
         source: Where the table comes from.
     """
 
@@ -117,6 +121,8 @@ class Profile:
         limits: What does not work on the device, one sentence each.
         settings: How to set the board up.
         power_modes: Its power modes; None if it has none.
+        isa: Instruction set of its cores where that decides which programs run on them: `armv8.0`
+            has no atomic instructions; empty otherwise.
     """
 
     name: str
@@ -134,11 +140,24 @@ class Profile:
     limits: tuple[str, ...] = ()
     settings: Settings = dataclasses.field(default_factory=Settings)
     power_modes: PowerModes | None = None
+    isa: str = ""
 
 
 def matches(host: Host, profile: Profile) -> bool:
-    """Say whether the host is the device of the profile."""
-    return match_strength(host, profile.match) > 0
+    """Say whether the host is the device of the profile.
+
+    A profile of any computer of an architecture is not that of a board which has one of its own.
+    """
+    if match_strength(host, profile.match) == 0:
+        return False
+    generic = not profile.match.compatible and not profile.match.model
+    return not (generic and any(match_strength(host, board) for board in _boards()))
+
+
+@lru_cache(maxsize=1)
+def _boards() -> tuple[HostMatch, ...]:
+    """Return how the shipped profiles of boards are recognised."""
+    return tuple(p.match for p in load_profiles() if p.match.compatible or p.match.model)
 
 
 def profile_names(folder: Path = PROFILE_FOLDER) -> list[str]:
@@ -200,10 +219,10 @@ def _recognise(profiles: list[Profile], host: Host | None) -> Profile:
     ranked = sorted(profiles, key=lambda profile: match_strength(host, profile.match))
     if ranked and match_strength(host, ranked[-1].match) > 0:
         return ranked[-1]
-    seen = host.model or host.cpu_model or "unknown model"
+    seen = host.model or host.cpu_model or host.family or "unknown model"
     raise DeviceError(
-        f"no profile fits this host ({seen}, {host.arch})",
-        f"name the device to answer for with --device: {names}",
+        f"no profile fits this host ({seen}, {host.arch or 'unknown architecture'})",
+        host.name_fix or f"name the device to answer for with --device: {names}",
     )
 
 

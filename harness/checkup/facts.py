@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from devices.host import Host, detect, parse_cpu_list, read_text
+from devices.host import Host, detect
 from harness.core.errors import UsageError
 
 PACKAGES = ("torch", "numpy", "safetensors", "rich")
@@ -38,6 +38,7 @@ class HostFacts:
         disk_free_bytes: Space where results go.
         wall_clock_set: False if the date is impossible.
         clock_step_s: How far the wall clock moved against the monotonic one during the check.
+        torch_fault: Why PyTorch does not work; empty if it computed, None if it was not tried.
     """
 
     arch: str
@@ -47,6 +48,7 @@ class HostFacts:
     disk_free_bytes: int | None = None
     wall_clock_set: bool | None = None
     clock_step_s: float | None = None
+    torch_fault: str | None = None
 
 
 class ClockWatch:
@@ -66,7 +68,9 @@ class ClockWatch:
         return self._wall() > EARLIEST_S
 
 
-def facts_here(host: Host, out: Path, watch: ClockWatch) -> HostFacts:
+def facts_here(
+    host: Host, out: Path, watch: ClockWatch, torch_fault: str | None = None
+) -> HostFacts:
     """Gather the facts of the running system; results would go to `out`."""
     return HostFacts(
         arch=host.arch,
@@ -76,6 +80,7 @@ def facts_here(host: Host, out: Path, watch: ClockWatch) -> HostFacts:
         disk_free_bytes=_free_bytes(out),
         wall_clock_set=watch.is_set(),
         clock_step_s=watch.step_s(),
+        torch_fault=torch_fault,
     )
 
 
@@ -103,9 +108,8 @@ def detect_tree(root: Path) -> tuple[Host, HostFacts]:
         raise UsageError(f"there is no folder {root}")
     facts = _read_facts(root / FACTS_FILE)
     if facts is None:
-        arch = _arch_of_tree(root)
-        online = parse_cpu_list(read_text(root / "sys/devices/system/cpu/online"))
-        facts = HostFacts(arch, len(online) or 1)
+        host = detect(root)
+        return host, HostFacts(host.arch, host.cores_usable)
     return detect(root, facts.arch, facts.cores_usable), facts
 
 
@@ -122,13 +126,3 @@ def write_facts(facts: HostFacts, folder: Path) -> None:
     """Write the facts beside a tree."""
     said: dict[str, Any] = asdict(facts)
     (folder / FACTS_FILE).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-
-
-def _arch_of_tree(root: Path) -> str:
-    """Tell the architecture from a tree without facts; this machine's if nothing shows it."""
-    if (root / "proc/device-tree/model").exists() or (root / "proc/device-tree").is_dir():
-        return "aarch64"
-    cpuinfo = read_text(root / "proc/cpuinfo")
-    if "CPU implementer" in cpuinfo:
-        return "aarch64"
-    return "x86_64" if "vendor_id" in cpuinfo else platform.machine()

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from devices.board_modes import best_mode
 from devices.board_state import BoardState
+from devices.container import HIDDEN_BOARD
 from devices.host import Host
 from devices.inspection import MeterReport
 from devices.profile import Profile
@@ -17,6 +19,12 @@ LEAST_TORCH = (2, 4)
 LEAST_DISK_BYTES = 10**9
 HOT_C = 75.0
 STEP_S = 0.01
+NEEDS_ATOMICS = {
+    "2.4.0": "pytorch/pytorch issue 132032",
+    "2.10.0": "pytorch/pytorch issue 176993, mended in 2.11.0",
+}
+"""Releases whose builds execute atomic instructions of Armv8.1 without asking for them."""
+
 SET_GOVERNOR = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
 
 Verdict = Literal["ready", "modelled", "not-ready"]
@@ -59,7 +67,10 @@ class Checkup:
 
     def fixes(self) -> list[Fix]:
         """Return everything worth doing, what blocks first."""
-        found = [*_software(self), *_storage(self), *_energy(self), *_set_up(self), *_state(self)]
+        found = [
+            *_device(self), *_software(self), *_storage(self), *_energy(self), *_set_up(self),
+            *_state(self),
+        ]  # fmt: skip
         return sorted(found, key=lambda fix: not fix.blocks)
 
     def verdict(self) -> Verdict:
@@ -69,15 +80,26 @@ class Checkup:
         return "ready" if self.measures else "modelled"
 
 
-def _software(check: Checkup) -> Iterator[Fix]:
-    if check.profile is None:
-        seen = check.host.model or check.host.cpu_model or "unknown model"
+def _device(check: Checkup) -> Iterator[Fix]:
+    """Say what keeps the board from being known, and what else a container hides."""
+    host, profile = check.host, check.profile
+    if profile is None:
+        seen = host.model or host.cpu_model or host.family or "unknown model"
         yield Fix(
-            f"no profile fits this host ({seen}, {check.host.arch})",
-            "name the device to answer for: python -m harness.run --device NAME; the names:"
+            f"no profile fits this host ({seen}, {host.arch or 'unknown architecture'})"
+            + (f": {HIDDEN_BOARD}" if host.name_fix else ""),
+            host.name_fix
+            or "name the device to answer for: python -m harness.run --device NAME; the names:"
             " python -m harness.list devices",
             blocks=True,
         )
+    named = profile is None or bool(profile.match.compatible)
+    for hidden in host.hidden:
+        if not (named and hidden.what == HIDDEN_BOARD):
+            yield Fix(hidden.what, hidden.fix)
+
+
+def _software(check: Checkup) -> Iterator[Fix]:
     packages = check.facts.packages
     if packages is None:
         return
@@ -85,15 +107,35 @@ def _software(check: Checkup) -> Iterator[Fix]:
     torch = packages.get("torch")
     if torch is None:
         yield Fix("PyTorch is not installed", how, blocks=True)
-    elif _release(torch) < LEAST_TORCH:
+    elif _release(torch)[:2] < LEAST_TORCH:
         yield Fix(f"PyTorch {torch} is older than 2.4", how, blocks=True)
+    else:
+        fault = _torch_fault(check, torch)
+        if fault:
+            yield Fix(f"PyTorch {torch} {fault}", how, blocks=True)
     missing = [name for name, version in packages.items() if version is None and name != "torch"]
     if missing:
         yield Fix(f"not installed: {', '.join(missing)}", "make run  installs them", blocks=True)
 
 
+def _torch_fault(check: Checkup, version: str) -> str:
+    """Return why this PyTorch does not work here; empty if it computed or nothing is known."""
+    if check.facts.torch_fault is not None:
+        return check.facts.torch_fault
+    source = NEEDS_ATOMICS.get(".".join(map(str, _release(version))), "")
+    features = check.host.features
+    isa = check.profile.isa if check.profile else ""
+    without_atomics = "atomics" not in features if features else isa == "armv8.0"
+    arm = check.host.arch in ("aarch64", "arm64")
+    if source and arm and without_atomics:
+        return f"dies on this board's cores, which lack atomic instructions ({source})"
+    return ""
+
+
 def _release(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"[0-9]+", version)[:2])
+    """Return major, minor and patch of a version such as 2.10.0+cpu."""
+    found = re.match(r"([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", version)
+    return tuple(int(part or 0) for part in found.groups()) if found else ()
 
 
 def _storage(check: Checkup) -> Iterator[Fix]:
@@ -124,36 +166,42 @@ def _energy(check: Checkup) -> Iterator[Fix]:
 
 
 def _set_up(check: Checkup) -> Iterator[Fix]:
-    profile, mode, clocks = check.profile, check.board.power_mode, check.board.clocks
+    profile, clocks = check.profile, check.board.clocks
     if profile is None:
         return
-    modes = profile.power_modes
-    if modes and mode and mode_name(check) != modes.recommended:
-        number = modes.ids[modes.recommended]
-        yield Fix(
-            f"power mode is {mode_name(check) or mode.number}, not {modes.recommended}",
-            f"sudo nvpmodel -m {number}  (may ask for a reboot)",
-        )
+    if profile.power_modes:
+        yield from _power_mode(check, profile.power_modes.recommended)
     if clocks and not clocks.pinned:
         yield Fix(
             f"clocks are not pinned ({clocks.shown_by})",
             profile.settings.pin_clocks or SET_GOVERNOR,
         )
     online = check.host.cores_online
-    if profile.match.compatible and online is not None and online < profile.cores:
+    cores = check.host.cores_present or profile.cores
+    if profile.match.compatible and online is not None and online < cores:
         yield Fix(
-            f"{online} of {profile.cores} cores are switched on",
+            f"{online} of {cores} cores are switched on",
             "choose a power mode that runs all cores, then start the board again",
         )
 
 
-def mode_name(check: Checkup) -> str:
-    """Return the power mode's name, from the profile if the board told only its number."""
-    mode = check.board.power_mode
-    modes = check.profile.power_modes if check.profile else None
-    if mode is None or mode.name or modes is None:
-        return mode.name if mode else ""
-    return next((name for name, number in modes.ids.items() if number == mode.number), "")
+def _power_mode(check: Checkup, recommended: str) -> Iterator[Fix]:
+    """Advise another mode; a number only from the board's own list."""
+    mode, modes = check.board.power_mode, check.board.modes
+    if mode is None:
+        return
+    if modes:
+        best = best_mode(modes, recommended, mode.number)
+        if best.number != mode.number if mode.number is not None else best.name != mode.name:
+            yield Fix(
+                f"power mode is {mode.name or mode.number}, not {best.name}",
+                f"sudo nvpmodel -m {best.number}  (may ask for a reboot)",
+            )
+    elif mode.name and mode.name != recommended:
+        yield Fix(
+            f"power mode is {mode.name}, not {recommended}, which most boards of this kind have",
+            "sudo nvpmodel -p --verbose  lists this board's own modes with their numbers",
+        )
 
 
 def _state(check: Checkup) -> Iterator[Fix]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from devices.inspection import MeterReport
-from harness.checkup.readiness import Checkup, mode_name
+from harness.checkup.readiness import Checkup
 
 WIDTH = 80
 """Columns that text is wrapped at; remedies are not, as they are there to be copied."""
@@ -48,12 +48,13 @@ def _host(check: Checkup) -> dict[str, Any]:
         "memory_bytes": host.memory_bytes,
         "kernel": host.kernel,
         "virtual": host.virtual,
+        "virtual_reason": host.virtual_reason,
         "gpus": list(host.gpus),
         "l4t": board.l4t,
         "jetpack": board.jetpack,
         "python": facts.python,
         "packages": facts.packages,
-        "power_mode": {"name": mode_name(check), "number": mode.number} if mode else None,
+        "power_mode": {"name": mode.name, "number": mode.number} if mode else None,
         "clocks_pinned": clocks.pinned if clocks else None,
         "governor": host.state.governor,
         "temperature_c": host.state.temperature_c,
@@ -131,7 +132,7 @@ def _set_up_words(check: Checkup) -> Iterator[str]:
     mode, clocks = check.board.power_mode, check.board.clocks
     if mode:
         number = "" if mode.number is None else f" ({mode.number})"
-        yield f"power mode {mode_name(check) or 'without name'}{number}"
+        yield f"power mode {mode.name or 'without name'}{number}"
     if clocks:
         yield f"clocks {'pinned' if clocks.pinned else 'not pinned'}"
     if check.host.state.governor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from argparse import Namespace
@@ -20,6 +21,7 @@ from devices.udev import RULES
 from harness.checkup.facts import ClockWatch, HostFacts, detect_tree, facts_here, write_facts
 from harness.checkup.readiness import Checkup
 from harness.checkup.report import as_dict, as_text
+from harness.checkup.torch_trial import TorchTrial
 from harness.cli.options import Parser, run_command
 from harness.core.errors import EXIT_DEVICE, EXIT_DONE, StorageError, UsageError
 
@@ -83,15 +85,24 @@ def _check(parsed: Namespace) -> tuple[Checkup, Programs]:
     host, recorded = detect_tree(root) if parsed.root else (detect(), None)
     profile = _profile(host)
     preferred = profile.meters if profile else ()
+    board = read_board_state(root, programs)
+    meters = sorted(_inspect(parsed.meter, root), key=lambda m: m.name not in preferred)
+    # Only now, as it keeps a core busy while readings of an idle host are taken.
+    fault = None if recorded or not _has_torch() else TorchTrial().fault()
     check = Checkup(
         host=host,
-        board=read_board_state(root, programs),
-        meters=sorted(_inspect(parsed.meter, root), key=lambda m: m.name not in preferred),
-        facts=recorded or facts_here(host, Path(parsed.out), watch),
+        board=board,
+        meters=meters,
+        facts=recorded or facts_here(host, Path(parsed.out), watch, fault),
         profile=profile,
         named=[MeterSpec.parse(text).name for text in parsed.meter],
     )
     return check, programs
+
+
+def _has_torch() -> bool:
+    """Look for the package without importing it; finding none is a thing of its own."""
+    return importlib.util.find_spec("torch") is not None
 
 
 def _inspect(named: Sequence[str], root: Path) -> list[MeterReport]:

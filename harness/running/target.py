@@ -7,6 +7,7 @@ import resource
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from devices.control_groups import quota_cores
 from devices.errors import DeviceError
 from devices.host import Host, detect
 from devices.meters.registry import METERS, MeterChoice, MeterSpec, choose_meter, try_meter
@@ -76,13 +77,23 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
         problems.append(MeterMissingError(made_up, "Leave out --require-meter, or name a sensor."))
     cores = host.cores_usable if fits else min(host.cores_usable, profile.cores)
     if config.threads > cores:
-        problems.append(
-            UsageError(f"--threads {config.threads}: there are {cores} cores to train on")
-        )
+        message = f"--threads {config.threads}: there are {cores} cores to train on"
+        problems.append(UsageError(message, _quota(root)))
     raise_all(problems)
     threads = config.threads or cores
     meter = choice.spec.text() if choice.spec else None
     return Target(profile, host, fits, cores, threads, meter, reason, accelerator)
+
+
+def _quota(root: Path) -> str:
+    """Say that a control group allows fewer cores than there are; empty if none does."""
+    quota = quota_cores(root)
+    if quota is None:
+        return ""
+    return (
+        f"A control group pays for the time of {quota:g} cores (docker run --cpus, systemd's"
+        " CPUQuota, Kubernetes limits); more threads would stand still for part of every period."
+    )
 
 
 def _profile(name: str, host: Host, problems: list[HarnessError]) -> Profile | None:

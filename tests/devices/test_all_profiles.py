@@ -17,9 +17,9 @@ from devices.profile import (
 )
 
 NAMES = (
-    "x86", "x86-nvidia", "jetson-nano", "jetson-tx2", "jetson-xavier-nx", "jetson-agx-xavier",
-    "jetson-orin-nano", "jetson-orin-nx", "jetson-agx-orin", "jetson-thor", "raspberry-pi-3",
-    "raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-zero-2",
+    "x86", "x86-nvidia", "arm", "arm-nvidia", "jetson-nano", "jetson-tx2", "jetson-xavier-nx",
+    "jetson-agx-xavier", "jetson-orin-nano", "jetson-orin-nx", "jetson-agx-orin", "jetson-thor",
+    "raspberry-pi-3", "raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-zero-2",
 )  # fmt: skip
 
 MODELS = {
@@ -105,6 +105,29 @@ def test_part_number_decides(tmp_path, text, name):
     assert recognised(board_with(tmp_path, compatible=text)) == [name]
 
 
+FASTER = {
+    ("raspberry-pi-3", "raspberry-pi-zero-2"): (1.2, 1.6),  # one core at 1.4 and 1.0 GHz
+    ("raspberry-pi-4", "raspberry-pi-zero-2"): (2.1, 3.0),  # ncnn, 13 networks in fp32
+    ("raspberry-pi-4", "raspberry-pi-3"): (1.5, 2.2),  # ncnn, MobileNet at 1.5 GHz
+    ("jetson-nano", "raspberry-pi-4"): (1.2, 1.8),  # ncnn, processor only
+    ("raspberry-pi-5", "raspberry-pi-4"): (2.3, 3.0),  # HPL; ncnn has 5.2, half of it by fp16
+    ("jetson-orin-nano", "jetson-xavier-nx"): (1.0, 1.6),  # 7-zip at the clocks of the profiles
+    ("jetson-agx-xavier", "jetson-orin-nano"): (1.0, 1.8),  # cpuminer, 7-zip
+    ("jetson-agx-orin", "jetson-agx-xavier"): (1.2, 2.3),  # 7-zip 1.8, cpuminer 2.3
+    ("jetson-agx-orin", "raspberry-pi-4"): (6.0, 9.0),  # ncnn has 16.7, half of it by fp16
+    ("jetson-orin-nx", "jetson-orin-nano"): (1.2, 2.0),  # 8 cores of one kind against 6
+    ("jetson-thor", "jetson-agx-orin"): (1.5, 4.0),  # more, wider and faster cores
+}
+"""Which of two boards is faster, and how many times, by the published speeds profiles name."""
+
+
+@pytest.mark.parametrize(("pair", "times"), FASTER.items())
+def test_boards_are_as_fast_as_published(pair, times):
+    """The figures of the time model put boards in the order of published speeds."""
+    fast, slow = (find_profile(name).compute.flop_per_s for name in pair)
+    assert times[0] <= fast / slow <= times[1]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_have_sources(name):
     """Every figure says where it is from: an assumption, or a source with a name."""
@@ -121,8 +144,11 @@ def test_figures_have_sources(name):
 
 
 def test_another_module_is_not_taken_for_its_neighbour(tmp_path):
-    """TX2 NX has other rails than TX2; no profile claims it."""
-    assert recognised(board_with(tmp_path, compatible="nvidia,p3509-0000+p3636-0001")) == []
+    """TX2 NX has other rails than TX2; it is an Arm computer of no particular kind."""
+    host = board_with(tmp_path, compatible="nvidia,p3509-0000+p3636-0001")
+    assert recognised(host) == ["arm"]
+    assert find_profile("auto", host).name == "arm"
+    assert not find_profile("arm").rails
 
 
 NOT_ON_ARMV8_0 = {"2.4.0", "2.10.0"}

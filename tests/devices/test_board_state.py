@@ -68,13 +68,19 @@ def test_power_mode(text, mode):
     assert parse_nvpmodel(text) == mode
 
 
-def test_power_mode_from_state_file():
+def test_power_mode_from_state_file(tmp_path):
     """Where nvpmodel cannot be asked its files tell the number and the number's name."""
-    configuration = "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n"
-    status = "pmode:0002 fmode:quiet"
-    assert parse_nvpmodel_status(status, configuration) == PowerMode("MAXN_SUPER", 2)
-    assert parse_nvpmodel_status(status, "") == PowerMode("", 2)
-    assert parse_nvpmodel_status("fmode:quiet", configuration) is None
+    status = tmp_path / "var/lib/nvpmodel/status"
+    status.parent.mkdir(parents=True)
+    status.write_text("pmode:0002 fmode:quiet")
+    assert read_board_state(tmp_path, Programs(tmp_path)).power_mode == PowerMode("", 2)
+    configuration = tmp_path / "etc/nvpmodel.conf"
+    configuration.parent.mkdir()
+    configuration.write_text("< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=2 NAME=7W_CPU >\n")
+    state = read_board_state(tmp_path, Programs(tmp_path))
+    assert state.power_mode == PowerMode("7W_CPU", 2)
+    assert [(mode.number, mode.name) for mode in state.modes] == [(0, "15W"), (2, "7W_CPU")]
+    assert parse_nvpmodel_status("fmode:quiet") is None
 
 
 @pytest.mark.parametrize(
@@ -136,9 +142,8 @@ def test_over_current_alarm(tmp_path):
 def test_parsers_survive_anything(text):
     """Whatever a program prints, the parsers answer or say nothing."""
     for start in ("", "NV Power Mode: ", "cpu0: Online=1 ", "throttled=0x", "pmode:"):
-        for parse in (parse_nvpmodel, parse_jetson_clocks, parse_throttled):
+        for parse in (parse_nvpmodel, parse_nvpmodel_status, parse_jetson_clocks, parse_throttled):
             parse(start + text)
-        parse_nvpmodel_status(start + text, text)
         jetpack_of(parse_l4t(text, start + text))
 
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from devices.fixture import dump_tree
+from devices.mounts import read_mounts
 from devices.programs import Answer, Programs, run_program
+from devices.virtual import find_runtime, find_virtualisation
 
 
 def executable(path, text=""):
@@ -74,3 +76,23 @@ def test_only_listed_files_are_taken(tmp_path):
         str(p.relative_to(tmp_path / "copy")) for p in (tmp_path / "copy").rglob("*") if p.is_file()
     }
     assert copied == {"etc/nv_tegra_release", "proc/meminfo"}
+
+
+def test_container_is_known_again_and_its_secrets_stay(tmp_path):
+    """Of process 1 only what runs the container is kept; of mounts no user and no server."""
+    host = tmp_path / "host"
+    for name, text in {
+        "proc/1/environ": "TOKEN=sesame\0container=lxc\0KUBERNETES_SERVICE_HOST=10.9.8.7\0",
+        "proc/self/mountinfo": "1 0 0:1 / / rw - overlay overlay rw,lowerdir=/home/ann/.local/share"
+        "/docker/overlay2/1\n2 0 0:2 /x /data rw - nfs4 files.lan:/x rw,addr=10.1.2.3\n"
+        "3 0 0:3 / /sys/firmware ro - tmpfs tmpfs ro\n",
+    }.items():
+        (host / name).parent.mkdir(parents=True, exist_ok=True)
+        (host / name).write_text(text)
+    dump_tree(host, tmp_path / "copy", Programs(host))
+    copied = "".join(p.read_text() for p in (tmp_path / "copy").rglob("*") if p.is_file())
+    for private in ("sesame", "10.9.8.7", "ann", "files.lan", "10.1.2.3", "/data"):
+        assert private not in copied
+    assert find_virtualisation(tmp_path / "copy") == find_virtualisation(host)
+    assert find_runtime(tmp_path / "copy") == find_runtime(host) == "kubernetes"
+    assert [m.place for m in read_mounts(tmp_path / "copy")] == ["/", "/sys/firmware"]

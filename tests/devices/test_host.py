@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devices.control_groups import quota_cores
 from devices.host import detect, find_virtualisation, parse_cpu_list, read_state
 
 
@@ -69,8 +70,9 @@ def test_empty_root_knows_nothing(tmp_path):
 
 
 def test_this_machine():
-    """On the real root the usable cores are this process's affinity."""
-    assert detect().cores_usable == len(os.sched_getaffinity(0))
+    """On the real root the usable cores are this process's affinity, or fewer by a quota."""
+    cores = detect().cores_usable
+    assert cores == len(os.sched_getaffinity(0)) or cores == max(1, int(quota_cores() + 0.01))
 
 
 @given(st.sets(st.integers(0, 500), min_size=1, max_size=60))

@@ -84,6 +84,10 @@ def orin_nano(tree) -> Path:
             f"{rails}/in{channel}_input": f"{millivolts}\n",
             f"{rails}/curr{channel}_input": f"{milliamperes}\n",
         }
+    text["etc/nvpmodel.conf"] = (
+        "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=1 NAME=25W >\n"
+        "< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n< PM_CONFIG DEFAULT=1 >\n"
+    )
     text["etc/nv_tegra_release"] = (
         "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n"
     )

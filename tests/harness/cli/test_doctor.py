@@ -115,7 +115,7 @@ def test_board_without_sensor_is_ready_for_modelled_energy(ask, tree):
         ({"torch": None, "numpy": "2.4.6"}, 10**11, "PyTorch is not installed"),
         ({"torch": "2.3.1", "numpy": "2.4.6"}, 10**11, "PyTorch 2.3.1 is older than 2.4"),
         ({"torch": "2.13.0+cpu", "numpy": None}, 10**11, "not installed: numpy"),
-        ({"torch": "2.10.0", "numpy": "2.4.6"}, 10**8, "0.10 GB of disk"),
+        ({"torch": "2.9.1", "numpy": "2.4.6"}, 10**8, "0.10 GB of disk"),
     ],
 )
 def test_what_blocks_a_run_is_numbered_first(ask, tree, facts, packages, free, words):
@@ -343,3 +343,106 @@ def test_words_fit_eighty_columns_and_commands_stay_whole(ask, ask_json, orin_na
     long = [line.strip() for line in lines if len(line) > 80]
     assert [line for line in long if " " in line and line not in remedies] == []
     assert all(fix["do"] in text for fix in report["fixes"])
+
+
+def to_do(report):
+    return {fix["what"]: fix["do"] for fix in report["fixes"]}
+
+
+@pytest.mark.parametrize(
+    ("listed", "current", "advice"),
+    [
+        (("15W", "7W"), "15W", None),
+        (("15W", "7W"), "7W", ("power mode is 7W, not 15W", "sudo nvpmodel -m 0")),
+        (("10W", "7W_AI", "7W_CPU"), "10W", None),
+        (("7W", "15W", "MAXN_SUPER"), "7W", ("power mode is 7W, not MAXN_SUPER", "nvpmodel -m 2")),
+        ((), "15W", ("power mode is 15W, not MAXN_SUPER", "nvpmodel -p --verbose")),
+        ((), "MAXN_SUPER", None),
+    ],
+)
+def test_mode_is_one_of_the_boards_own(
+    ask_json, orin_nano, files, program, listed, current, advice
+):
+    """A number is advised only from this board's list; a mode that it has not is never advised."""
+    heads = [f"< POWER_MODEL ID={number} NAME={name} >\n" for number, name in enumerate(listed)]
+    files(orin_nano, {"etc/nvpmodel.conf": "".join(heads)})
+    number = listed.index(current) if listed else 0
+    program(orin_nano, "nvpmodel", {"-q": f"NV Power Mode: {current}\n{number}\n"})
+    fixes = to_do(ask_json("--root", orin_nano)[1])
+    found = [(what, do) for what, do in fixes.items() if "power mode" in what]
+    assert len(found) == (1 if advice else 0)
+    for (what, do), (said, remedy) in zip(found, [advice] if advice else [], strict=True):
+        assert what.startswith(said)
+        assert remedy in do
+
+
+def test_cores_of_a_smaller_module(ask_json, orin_nano, files):
+    """Cores are missing if the board has them and they are off, not if its module never had."""
+    files(orin_nano, {"sys/devices/system/cpu/online": "0-3\n",
+                      "sys/devices/system/cpu/present": "0-3\n"})  # fmt: skip
+    assert not [w for w in to_do(ask_json("--root", orin_nano)[1]) if "switched on" in w]
+    files(orin_nano, {"sys/devices/system/cpu/present": "0-5\n"})
+    assert "4 of 6 cores are switched on" in to_do(ask_json("--root", orin_nano)[1])
+
+
+LSE = "processor\t: 0\nFeatures\t: fp asimd atomics\nCPU implementer\t: 0x41\n"
+NO_LSE = "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\n"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "torch", "dies"),
+    [
+        (NO_LSE, "2.10.0", True),
+        (NO_LSE, "2.10.0+cpu", True),
+        (NO_LSE, "2.4.0", True),
+        (NO_LSE, "2.4.1", False),
+        (NO_LSE, "2.11.0", False),
+        (LSE, "2.10.0", False),
+    ],
+)
+def test_release_that_dies_on_old_cores(ask_json, tmp_path, files, facts, cpuinfo, torch, dies):
+    """What a recorded tree cannot try is known of two releases and cores without atomics."""
+    files(tmp_path, {"proc/cpuinfo": cpuinfo, "proc/device-tree/model": "Orange Pi 4\0"})
+    packages = {"torch": torch, "numpy": "2.1.0", "safetensors": "0.5.0", "rich": "13.9"}
+    facts(tmp_path, arch="aarch64", cores_usable=4, packages=packages)
+    status, report = ask_json("--root", tmp_path)
+    assert report["device"] == "arm"
+    named = [what for what in to_do(report) if what.startswith(f"PyTorch {torch} dies")]
+    assert bool(named) == dies
+    assert status == (3 if dies else 0)
+
+
+@pytest.mark.parametrize(("fault", "ready"), [("", True), ("dies on this processor", False)])
+def test_what_was_tried_counts_before_what_is_known(ask_json, tree, facts, fault, ready):
+    """A build of one's own that computed is fine; one that did not is named."""
+    root = tree("raspberry-pi-4")
+    packages = {"torch": "2.10.0" if ready else "2.13.0", "numpy": "2.1.0"}
+    facts(root, arch="aarch64", cores_usable=4, packages=packages, torch_fault=fault)
+    report = ask_json("--root", root)[1]
+    assert report["ready"] == ready
+    assert any("dies on this processor" in what for what in to_do(report)) != ready
+
+
+def test_container_is_blamed_with_its_flag(ask, ask_json, tmp_path, files):
+    """A masked Jetson: not ready, because of the container, and what to start it with."""
+    files(tmp_path, {
+        ".dockerenv": "", "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3\n",
+        "proc/cpuinfo": NO_LSE, "sys/devices/system/cpu/online": "0-5\n",
+    })  # fmt: skip
+    status, report = ask_json("--root", tmp_path)
+    assert (status, report["host"]["arch"], report["host"]["virtual"]) == (
+        3,
+        "aarch64",
+        "container",
+    )
+    first = report["fixes"][0]
+    assert "container hides the device tree" in first["what"]
+    assert "--security-opt systempaths=unconfined" in first["do"]
+    assert "--device" not in first["do"]
+
+
+def test_tree_is_judged_by_the_tree(ask_json, tmp_path, files):
+    """Nothing of this machine is taken for a tree that does not tell: no arch, no cores."""
+    files(tmp_path, {"etc/hostname": "x\n"})
+    host = ask_json("--root", tmp_path)[1]["host"]
+    assert (host["arch"], host["cores_usable"], host["cores_online"]) == ("", 1, None)

@@ -22,6 +22,14 @@ _END = b"IEND\xaeB`\x82"
 _HEADER = struct.Struct(">8s4x4sIIBB")  # signature, chunk name, width, height, bits, colour type
 _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 
+_FOREIGN_NAMES = frozenset(
+    ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "system volume information",
+     "$recycle.bin", "network trash folder", "temporary items", "lost+found",
+     "@eadir", "@tmp", "@recycle", "@sharebin", "#recycle", "#snapshot")
+)  # fmt: skip
+"""Names that Windows, macOS, file systems and file servers (Synology, QNAP) give to files and
+folders of their own, in lower case."""
+
 Integers = npt.NDArray[np.unsignedinteger[npt.NBitBase]]
 
 
@@ -45,6 +53,14 @@ RGB8 = Encoding((8,), ("RGB",))
 GREY16 = Encoding((16,), ("grey",))
 CLASSES = Encoding((8,), ("grey", "palette"))
 MASK = Encoding((1, 8), ("grey",))
+
+
+def is_foreign(path: Path) -> bool:
+    """Say whether a file or folder belongs to an operating system or a file server, not to data.
+
+    Names that begin with a dot do: `.DS_Store`, `._NAME` beside every file of macOS, `.Trash-1000`.
+    """
+    return path.name.startswith(".") or path.name.lower() in _FOREIGN_NAMES
 
 
 def require_pillow() -> None:

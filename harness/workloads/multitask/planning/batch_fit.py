@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from devices.control_groups import free_memory_bytes
 from harness.config import RunConfig
 from harness.measurement.memory import PeakMemory
 from harness.running.target import Target
@@ -122,17 +123,16 @@ def _measured_steps(config: RunConfig, architecture: Architecture, execution: Ex
 def free_bytes(target: Target, root: Path = Path("/")) -> int | None:
     """Return the bytes this process can still take, here and on the device it answers for.
 
-    The least of what the kernel calls available, what the control group of the process leaves, and
+    The least of what the kernel calls available, what the control groups of the process leave, and
     what the device has; None if the kernel does not tell.
     """
     available = _number(root / "proc/meminfo", r"^MemAvailable:\s+(\d+) kB")
     if available is None:
         return None
     found = [1024 * available]
-    limit = _number(root / "sys/fs/cgroup/memory.max", r"^(\d+)$")
-    used = _number(root / "sys/fs/cgroup/memory.current", r"^(\d+)$")
-    if limit is not None and used is not None:
-        found.append(max(limit - used, 0))
+    left = free_memory_bytes(root)
+    if left is not None:
+        found.append(left)
     if not target.matches:
         own = _number(root / "proc/self/status", r"^RssAnon:\s+(\d+) kB") or 0
         found.append(max(target.profile.memory_bytes - 1024 * own, 0))

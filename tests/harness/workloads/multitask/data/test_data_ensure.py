@@ -261,7 +261,7 @@ def start_making(cache):
         [
             sys.executable,
             "-m",
-            "harness.data",
+            "harness.workloads.multitask.data",
             "make",
             "--cache",
             str(cache),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.core.errors import DataError
 from harness.workloads.multitask.data.build import ensure_store
+from harness.workloads.multitask.data.picture_files import is_foreign
 from harness.workloads.multitask.data.sources.folder.plan import plan_folder
 from harness.workloads.multitask.data.split import SPLITS
 from harness.workloads.multitask.data.verify import verify
@@ -62,6 +64,32 @@ def write(path, content):
 
 def imported(root, cache=None):
     return ensure_store(plan_folder(root), cache or root.parent / "cache", lambda *_: None, 1)
+
+
+LITTER = (".DS_Store", "._0.png", "._9.png", "Thumbs.db", "desktop.ini", ".nfs0001", "Icon\r")
+LITTER_FOLDERS = (".Trashes", "@eaDir", "__MACOSX", "#recycle", "System Volume Information",
+                  ".Spotlight-V100", "lost+found", "$RECYCLE.BIN", ".AppleDouble")  # fmt: skip
+
+
+def test_files_of_other_systems_are_no_data(folder):
+    """What Finder, Explorer and a NAS leave beside the pictures changes nothing of the store."""
+    clean = imported(folder, folder.parent / "clean")
+    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        for name in LITTER:
+            (place / name).write_bytes(b"\x00\x05\x16\x07not a picture")
+        for name in LITTER_FOLDERS:
+            write(place / name / "SYNOPHOTO_THUMB_M.png", b"not a picture")
+            write(place / name / "train" / "rgb" / "0.png", b"not a picture")
+    littered = imported(folder, folder.parent / "littered")
+    assert (littered.clients, littered.names("test_unseen")) == (clean.clients, ("zoe",))
+    assert [littered.length(split, 0) for split in SPLITS] == [3, 3, 3, 3]
+    assert littered.path.name == clean.path.name
+
+
+@pytest.mark.parametrize("name", ["#1", "@home", "thumbs", "desktop", "tmp", "icon", "0._1"])
+def test_odd_names_are_data(name):
+    """Names that only look like those of other systems are somebody's own."""
+    assert not is_foreign(Path(name))
 
 
 def test_everything_arrives_as_documented(folder):

@@ -303,6 +303,19 @@ def test_another_source_size_is_noticed_at_once(taskonomy_source):
     assert "--source-size 32" in caught.value.remedy
 
 
+def test_files_of_other_systems_are_no_pictures(tmp_path, taskonomy_copy, store):
+    """Folders and files that Finder and a NAS add are neither buildings nor left-out pictures."""
+    for folder in [path for path in taskonomy_copy.rglob("*") if path.is_dir()]:
+        (folder / ".DS_Store").write_bytes(b"x")
+        (folder / "._point_0_view_0_domain_rgb.png").write_bytes(b"x")
+        (folder / "@eaDir").mkdir()
+        (folder / "@eaDir" / "point_0_view_0_domain_rgb.png").write_bytes(b"x")
+    littered = imported(taskonomy_copy, tmp_path / "cache")
+    assert littered.clients == store.clients
+    assert littered.names("test_unseen") == store.names("test_unseen")
+    assert littered.length("train", 0) == store.length("train", 0)
+
+
 def test_an_empty_building_is_refused(tmp_path, taskonomy_copy):
     """A building's folder without pictures is named before anything is read."""
     (taskonomy_copy / "rgb/beechwood").mkdir()

@@ -67,6 +67,14 @@ def test_free_memory_is_the_least_of_host_group_and_device(runner, tmp_path) -> 
     assert free_bytes(target, root) == 8_192_000_000
     files(root, limit="3000000000\n", used="1000000000\n")
     assert free_bytes(target, root) == 2_000_000_000
+    version_1 = root / "sys/fs/cgroup/memory/job.slice/run.scope"
+    version_1.mkdir(parents=True)
+    (root / "proc/self").mkdir()
+    (root / "proc/self/cgroup").write_text("9:memory:/job.slice/run.scope\n0::/\n")
+    (version_1.parent / "memory.limit_in_bytes").write_text("1500000000\n")
+    (version_1.parent / "memory.usage_in_bytes").write_text("700000000\n")
+    assert free_bytes(target, root) == 800_000_000
+    (root / "proc/self/cgroup").unlink()
     files(root, limit="9000000000\n", status="RssAnon:\t  1000000 kB\n")
     assert free_bytes(nano, root) == nano.profile.memory_bytes - 1_024_000_000
 

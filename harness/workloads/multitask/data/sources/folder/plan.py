@@ -16,6 +16,7 @@ from harness.workloads.multitask.data.manifest import Description
 from harness.workloads.multitask.data.picture_files import (
     RGB8,
     FaultyFileError,
+    is_foreign,
     read_png,
     require_pillow,
 )
@@ -78,7 +79,7 @@ class Part:
 def _parts(root: Path, settings: Settings) -> list[Part]:
     """Find all clients and check that none lacks a split, a task folder or pictures."""
     with reported("read", root):
-        clients = sorted(path for path in root.iterdir() if path.is_dir())
+        clients = sorted(p for p in root.iterdir() if p.is_dir() and not is_foreign(p))
     parts = [part for client in clients for part in _client_parts(client, settings)]
     if not any(part.split == "train" for part in parts):
         message = f"{root} holds no client: expected CLIENT/train/rgb/NAME.png."
@@ -100,7 +101,8 @@ def _client_parts(client: Path, settings: Settings) -> Iterator[Part]:
                 message = f"{folder / label} is missing: expected the files of {label}."
                 raise DataError(message, f"Add it, or take {label} out of tasks in {FILE}.")
         with reported("read", folder):
-            stems = tuple(sorted(path.stem for path in (folder / RGB).glob("*.png")))
+            pictures = (path for path in (folder / RGB).glob("*.png") if not is_foreign(path))
+            stems = tuple(sorted(path.stem for path in pictures))
         if not stems:
             raise DataError(f"{folder / RGB} holds no picture: expected NAME.png.", _REMEDY)
         yield Part(split, client.name, folder, stems)

@@ -16,6 +16,7 @@ from harness.workloads.multitask.data.manifest import Description
 from harness.workloads.multitask.data.picture_files import (
     RGB8,
     FaultyFileError,
+    is_foreign,
     read_png,
     require_pillow,
 )
@@ -158,7 +159,9 @@ def _check_first_side(wish: Wish, where: Where) -> None:
     Raises:
         DataUsageError: naming the picture and the option.
     """
-    path = next(iter(sorted((wish.root / where.folders["rgb"]).glob("*/*.png"))), None)
+    found = (wish.root / where.folders["rgb"]).glob("*/*.png")
+    own = (p for p in found if not is_foreign(p) and not is_foreign(p.parent))
+    path = min(own, default=None)
     if path is None:
         return
     try:
@@ -166,8 +169,8 @@ def _check_first_side(wish: Wish, where: Where) -> None:
     except FaultyFileError:
         return  # the import itself will list it
     if (height, width) != (wish.source_px, wish.source_px):
-        found = f"{width}×{height} px, expected {wish.source_px}×{wish.source_px}"
-        raise DataUsageError(f"{path} has {found}.", f"Say so: --source-size {width}")
+        side = f"{width}×{height} px, expected {wish.source_px}×{wish.source_px}"
+        raise DataUsageError(f"{path} has {side}.", f"Say so: --source-size {width}")
 
 
 def _folder(root: Path, names: Sequence[str]) -> str | None:
@@ -207,7 +210,7 @@ def _describe(wish: Wish, where: Where) -> Description:
 
 def _buildings(folder: Path) -> list[str]:
     with reported("read", folder):
-        return sorted(path.name for path in folder.iterdir() if path.is_dir())
+        return sorted(p.name for p in folder.iterdir() if p.is_dir() and not is_foreign(p))
 
 
 def _divided(wish: Wish, where: Where, building: str) -> dict[Split, list[str]]:
@@ -218,7 +221,7 @@ def _divided(wish: Wish, where: Where, building: str) -> dict[Split, list[str]]:
     """
     folder = wish.root / where.folders["rgb"] / building
     with reported("read", folder):
-        names = sorted(path.name for path in folder.glob("*.png"))
+        names = sorted(path.name for path in folder.glob("*.png") if not is_foreign(path))
     parsed = [parse_name(name) for name in names]
     views = [view for view in parsed if view is not None]
     if not views:

@@ -1,0 +1,55 @@
+"""A run takes the cores and memory that its container or slice leaves it, on any tree."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from devices.profile import find_profile
+from harness.config import make_config
+from harness.core.errors import HarnessError
+from harness.running.target import resolve_target
+from harness.workloads.multitask.planning.batch_fit import free_bytes
+
+TREE = {
+    "proc/cpuinfo": "processor\t: 0\nvendor_id\t: GenuineIntel\n",
+    "proc/meminfo": "MemTotal: 64000000 kB\nMemAvailable: 60000000 kB\n",
+    "sys/devices/system/cpu/online": "0-15\n",
+    "proc/self/cgroup": "5:cpu,cpuacct:/a/b\n6:memory:/a/b\n",
+    "sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us": "350000\n",
+    "sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
+    "sys/fs/cgroup/memory/a/b/memory.limit_in_bytes": "2000000000\n",
+    "sys/fs/cgroup/memory/a/b/memory.usage_in_bytes": "500000000\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name, text in TREE.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def test_threads_and_batch_follow_the_control_groups(root):
+    """Three and a half of sixteen cores are three threads; what memory is left is the group's."""
+    target = resolve_target(make_config({"meter": "none", "accelerator": "cpu"}), root)
+    assert (target.profile.name, target.cores, target.threads) == ("x86", 3, 3)
+    assert free_bytes(target, root) == 1_500_000_000
+
+
+def test_more_threads_than_the_quota_are_refused_with_its_name(root):
+    """Who asks for four is told what pays for three and a half."""
+    config = make_config({"meter": "none", "accelerator": "cpu", "threads": 4})
+    with pytest.raises(HarnessError) as caught:
+        resolve_target(config, root)
+    assert "there are 3 cores" in caught.value.message
+    assert "3.5 cores" in caught.value.remedy
+
+
+def test_another_device_is_kept_within_the_quota_too(root):
+    """A Nano of four cores, played where three can be used, trains with three."""
+    target = resolve_target(make_config({"meter": "none", "device": "jetson-nano"}), root)
+    assert (target.matches, target.threads) == (False, 3)
+    nano = SimpleNamespace(matches=False, profile=find_profile("jetson-nano"))
+    assert free_bytes(nano, root) == 1_500_000_000
