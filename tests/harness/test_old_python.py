@@ -9,7 +9,10 @@ import pytest
 from harness.core.python_version import NEEDED, refuse_old_python
 
 REPOSITORY = Path(__file__).parents[2]
-FIRST_FILES = ("__init__.py", "python_version.py", "run.py", "doctor.py", "list.py", "split.py")
+FIRST_FILES = (
+    "__init__.py", "core/__init__.py", "core/python_version.py", "run.py", "doctor.py", "list.py",
+    "split.py", "data.py",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FIRST_FILES)

@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.core.errors import DataError
-from harness.data import build, shard
+from harness.workloads.multitask.data import build, shard
 from harness.workloads.multitask.data.config import ScenesConfig
 from harness.workloads.multitask.data.dataset import default_cache, ensure_scenes, open_data_set
 from harness.workloads.multitask.data.verify import MEMO
