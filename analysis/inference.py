@@ -38,6 +38,7 @@ class Facts:
     matches: bool
     quick: bool
     meter_reason: str
+    interval: str = ""
 
 
 @lru_cache(maxsize=8)
@@ -105,7 +106,7 @@ def _facts(raw: Mapping[str, Any]) -> Facts:
     return Facts(
         str(device["name"]), str(device["title"]), str(host["description"]),
         host["matches_device"] is True, raw.get("quick") is True,
-        str(raw.get("meter_reason") or ""),
+        str(raw.get("meter_reason") or ""), str((raw.get("time_model") or {}).get("interval", "")),
     )  # fmt: skip
 
 
@@ -118,7 +119,8 @@ def origin(run: Run) -> str:
     if own.device != run.manifest.device_name:
         parts.append(f"inference on {own.title}, training on {run.manifest.device_title}")
     if not own.matches:
-        parts.append(f"inference measured on {own.host}; {own.title} modelled")
+        interval = f" ({own.interval})" if own.interval else ""
+        parts.append(f"inference measured on {own.host}; {own.title} modelled{interval}")
     if run.manifest.quick:
         parts.append("quick run, not for publication")
     elif own.quick:

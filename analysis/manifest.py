@@ -81,6 +81,11 @@ class Manifest:
         """Return the facts of the power model, or None if the profile has none."""
         return self.section("energy_model") or None
 
+    @property
+    def model_interval(self) -> str:
+        """Return how far off figures of a modelled device may be; empty if the run does not say."""
+        return self.text("time_model", "interval")
+
     def section(self, name: str) -> Mapping[str, object]:
         """Return one object of the manifest, empty if it is absent or null."""
         value = self.raw.get(name)

@@ -77,6 +77,8 @@ def origin_words(run: Run) -> str:
         columns = ["time_model_s", "energy_model_j"]
         modelled = bool(run.done[columns].notna().any(axis=None))
         where = f"{facts.device_title} modelled" if modelled else f"not on {facts.device_title}"
+        if modelled and facts.model_interval:
+            where += f" ({facts.model_interval})"
         parts.append(f"trained on {facts.host_description}; {where}")
     if facts.quick:
         parts.append("quick run, not for publication")

@@ -83,7 +83,11 @@ def _notes(first: Side, second: Side, ratios: Sequence[Ratio], wanted: str | Non
     if not wanted and (words := left_out(first, second)):
         notes.append(words)
     if any(ratio.metric.modelled for ratio in ratios):
-        notes.append("Modelled figures rest on the device's profile; nothing was measured there.")
+        interval = first.run.section("time_model").get("interval")
+        notes.append(
+            "Modelled figures rest on the device's profile; nothing was measured there."
+            + (f" They are good to {interval}." if interval else "")
+        )
     changed = remarks(first.run, second.run)
     if changed:
         notes.append("They also differ in " + "; ".join(map(str, changed)) + ".")

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,17 +171,28 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, words: Sequenc
         from harness.measurement.memory import memory_errors  # noqa: PLC0415
         from harness.run_folder import disk  # noqa: PLC0415 - imports torch
         from harness.running import session  # noqa: PLC0415 - imports torch
-        from harness.workloads.multitask.planning import modelling  # noqa: PLC0415 - imports torch
+        from harness.workloads.multitask.planning import (
+            calibration,
+            modelling,
+        )
         from models.multitask.registry import architecture  # noqa: PLC0415
 
         session.prepare_torch(target.threads, target.accelerator)
         network = architecture(config.model)
         with memory_errors():
-            step, recorded = _step(config, target, network, options, screen)
+            earlier = _earlier(config, options)
+            step, recorded = _step(config, target, network, options, screen, earlier)
             session.prepare_torch(step.threads)
-            start = options.start if recorded else replace(options.start, step=step)
             taken = step.applied_to(config)
-            expected = modelling.estimate(taken, target, network, step.execution)
+            known = calibration.recorded_timing(earlier)
+            timing = known or calibration.take_timing(
+                taken, network, step.execution, models_device=not target.matches
+            )
+            # what is another run's, if this turns out to be a new one, must not be handed on
+            start = replace(
+                options.start, step=None if recorded else step, timing=None if known else timing
+            )
+            expected = modelling.estimate(taken, target, network, timing)
             needed = disk.results_bytes(config, network, expected.time_s)
             screen.estimate(expected, needed)
             disk.check_space(Path(config.out), needed)
@@ -199,23 +210,31 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, words: Sequenc
     return EXIT_CELLS_FAILED if summary.failed else EXIT_DONE
 
 
+def _earlier(config: RunConfig, options: _RunOptions) -> Mapping[str, Any]:
+    """Return the manifest of the run to go on with; empty if there is none."""
+    path = options.start.resume
+    if options.start == Start():
+        path = unfinished(Path(config.out), config.digest())
+    return {} if path is None else read_manifest(path)
+
+
 def _step(
     config: RunConfig,
     target: Target,
     network: Architecture,
     options: _RunOptions,
     screen: RunScreen,
+    earlier: Mapping[str, Any],
 ) -> tuple[StepChoice, bool]:
     """Settle how steps are executed and say so; a dry run measures nothing for it.
+
+    `earlier` is the manifest of a run to go on with, empty if there is none.
 
     Returns the choice, and whether it is that of a run to go on with.
     """
     from harness.workloads.multitask.planning import step_choice  # noqa: PLC0415 - imports torch
 
-    earlier = options.start.resume
-    if options.start == Start():
-        earlier = unfinished(Path(config.out), config.digest())
-    step = step_choice.recorded_choice(read_manifest(earlier)) if earlier is not None else None
+    step = step_choice.recorded_choice(earlier)
     recorded = step is not None
     if step is None and options.dry:
         step = step_choice.known_choice(config, target)

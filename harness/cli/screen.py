@@ -15,6 +15,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from analysis.verdict import cell_sentences
+from devices.time_model import INTERVAL
 from harness.run_folder.environment import system_words
 from harness.running.accelerator import CUDA
 from harness.running.target import describe_host
@@ -72,7 +73,8 @@ class RunScreen:
         if not target.matches:
             lines += [
                 "         This is not that device: training and losses are real, but time and"
-                f" energy of {target.profile.name} are modelled.",
+                f" energy of {target.profile.name} are modelled"
+                f" ({INTERVAL}).",
             ]
         lines += [
             f"System   {system_words()}",

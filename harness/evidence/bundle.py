@@ -44,7 +44,7 @@ AS_THEY_ARE = (
 )  # fmt: skip
 WEIGHTS = ("checkpoints/*/*.safetensors", "inference/models/*/*.onnx")
 FACTS = ("host", "software", "source", "threads", "accelerator", "meter", "meter_reason",
-         "energy_model", "time_model", "calibration")  # fmt: skip
+         "energy_model", "time_model", "calibration", "host_timing")  # fmt: skip
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 REPORT = ("-m", "analysis.report")
 

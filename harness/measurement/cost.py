@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from devices.energy import Reading, energy
 from devices.power_model import PowerModel
 from devices.stream import StreamSet
-from devices.time_model import TimeModel
+from devices.time_model import HostTiming, TimeModel
 from harness.core.schema import COST_PHASES
 from harness.federated.work import Work
 from harness.measurement.phases import Segment
@@ -27,17 +28,19 @@ class SegmentCost:
 
 @dataclass(frozen=True)
 class DeviceModel:
-    """Model another device's seconds from counted work: layer times by part of the network.
-
-    `unit_time_s` is the seconds of one image through one part, forward.
-    """
+    """Model another device's seconds from counted work and from what the parts took on the host."""
 
     time: TimeModel
-    unit_time_s: Mapping[str, float]
+    host: HostTiming
+
+    @cached_property
+    def forward_s(self) -> Mapping[str, float]:
+        """Return the seconds of one image through each part, forward."""
+        return self.time.forward_s(self.host)
 
     def time_s(self, work: Work) -> float:
         """Return modelled seconds of counted work."""
-        passes = sum(n * self.unit_time_s[part] for part, n in work.forwards.items())
+        passes = sum(n * self.forward_s[part] for part, n in work.forwards.items())
         return passes + work.bytes_moved / self.time.memory_bytes_per_s
 
 

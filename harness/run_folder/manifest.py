@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
+from devices.time_model import INTERVAL, METHOD, RATIO_FACTOR, TIME_FACTOR
 from harness.measurement.cost import Accountant
 from harness.run_folder.environment import command_line, environment
 from harness.running.accelerator import describe_accelerator
@@ -28,7 +28,7 @@ def describe_run(context: RunContext) -> dict[str, Any]:
         "meter": context.instruments.describe(),
         "meter_reason": context.instruments.reason,
         **models_used(context.accountant, target),
-        "calibration": asdict(context.calibration),
+        **context.timing.as_dict(),
         "step": context.step.as_dict(),
         "constants": context.constants,
         "data": {
@@ -72,6 +72,10 @@ def models_used(accountant: Accountant, target: Target) -> dict[str, Any]:
         "flop_source": compute.flop_source,
         "memory_bytes_per_s": compute.memory_bytes_per_s,
         "memory_source": compute.memory_source,
+        "method": METHOD,
+        "factor": TIME_FACTOR,
+        "ratio_factor": RATIO_FACTOR,
+        "interval": INTERVAL,
     }
     return {
         "energy_model": {

@@ -19,6 +19,7 @@ from harness.run_folder.lock import busy, folder_lock, is_running, run_lock
 from harness.run_folder.results import RunFolder
 
 if TYPE_CHECKING:
+    from harness.workloads.multitask.planning.calibration import Timing
     from harness.workloads.multitask.planning.step_choice import StepChoice
 
 Manifest = Mapping[str, Any]
@@ -30,12 +31,14 @@ RESTORE = "Restore the file from a copy of the run."
 class Start:
     """Say how to start: `fresh` never goes on with a run, `resume` names the run to go on with.
 
-    A new run executes its steps as `step` says, if that is settled already.
+    A new run executes its steps as `step` says, if that is settled already, and rests its figures
+    on `timing`, if the host was timed already.
     """
 
     fresh: bool = False
     resume: Path | None = None
     step: StepChoice | None = None
+    timing: Timing | None = None
 
 
 @dataclass(frozen=True)

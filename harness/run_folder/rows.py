@@ -49,7 +49,7 @@ def cell_row(context: RunContext, run_id: str, result: CellResult) -> dict[str, 
         "upload_bytes": sent, "download_bytes": received,
         "encoder_passes": cost.work.encoder_passes, "decoder_passes": cost.work.decoder_passes,
         **_looks(result),
-        "time_predicted_s": context.calibration.time_s(cost.work),
+        "time_predicted_s": context.timing.calibration.time_s(cost.work),
         "batch_size": context.config.batch_size, "step": context.step.execution.text,
         "shared_jobs": shared_jobs(result.session_costs),
     }  # fmt: skip

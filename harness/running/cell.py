@@ -28,9 +28,9 @@ from harness.running.remote_clients import RemoteClients, RemoteResult, with_rem
 from harness.running.sharing import FinishedCell, JobLibrary, SharedJob
 from harness.running.target import Target
 from harness.workloads.multitask.data.store import Store
-from harness.workloads.multitask.methods.cost import Calibration
 from harness.workloads.multitask.methods.registry import MethodSpec
 from harness.workloads.multitask.methods.schedule import Served, carry_out
+from harness.workloads.multitask.planning.calibration import Timing
 from harness.workloads.multitask.planning.plan import cell_setting
 from harness.workloads.multitask.planning.step_choice import StepChoice
 from harness.workloads.multitask.settings import federation
@@ -64,7 +64,7 @@ class RunContext:
     accountant: Accountant
     constants: Mapping[str, Mapping[str, float]]
     zero_s: float
-    calibration: Calibration
+    timing: Timing
     step: StepChoice
     devices: RemoteClients | None = None
 

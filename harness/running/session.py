@@ -54,8 +54,8 @@ from harness.running.target import Target, confine
 from harness.workloads.multitask.data.catalogue import SCENES
 from harness.workloads.multitask.data.dataset import open_data_set
 from harness.workloads.multitask.data.store import Store
+from harness.workloads.multitask.planning.calibration import recorded_timing, take_timing
 from harness.workloads.multitask.planning.modelling import device_model, power_model
-from harness.workloads.multitask.planning.plan import calibrate
 from harness.workloads.multitask.planning.step_choice import choose_step, recorded_choice
 from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.training.constants import constant_predictor_losses
@@ -190,7 +190,14 @@ def run(  # noqa: PLR0913 - what a run is made of
         )
         torch.set_num_threads(step.threads)
         config = step.applied_to(config)
-        accountant = Accountant(power_model(target), device_model(target, config, architecture))
+        timing = (
+            recorded_timing(claimed.manifest)
+            or start.timing
+            or take_timing(config, architecture, step.execution, models_device=not target.matches)
+        )
+        accountant = Accountant(
+            power_model(target), device_model(target, config, architecture, timing.host)
+        )
         target = replace(target, threads=step.threads)
         past = _past(claimed, target)
         boot = this_boot()
@@ -200,7 +207,7 @@ def run(  # noqa: PLR0913 - what a run is made of
             confine(target)
             context = RunContext(
                 config, target, store, architecture, log, meter, accountant, constants,
-                session.zero_s, calibrate(architecture, config, step.execution), step, devices,
+                session.zero_s, timing, step, devices,
             )  # fmt: skip
             return _Run(context, claimed, past, session, screen, limits).carry_out()
 

@@ -14,6 +14,7 @@ from analysis.report import write_report
 from harness.core.schema import CELLS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE
 
 TASKS = "sdnkt"
+INTERVAL = "×/÷ 3, ratios of methods ×/÷ 1.5"
 ROUNDS = 8
 TITLES = {"jetson-nano": "NVIDIA Jetson Nano"}
 MERGE_ROUNDS = 3
@@ -167,6 +168,7 @@ def manifest(spec: RunSpec) -> dict[str, object]:
         "meter_reason": None if spec.measured else "no sensor on this host",
         "energy_model": {"source": "data sheet", "idle_w": 1.25, "full_load_w": 10.0}
         if spec.modelled else None,
+        "time_model": None if spec.matches else {"interval": INTERVAL},
         "data": {"name": "scenes", "version": "1", "checksum": "sha256:0123abcd", "clients": 4},
         "config": {"tasks": TASKS, "rounds": ROUNDS, **spec.config},
         "source": {"commit": "0a1b2c3", "dirty": False},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from analysis.basis import cost_basis
 from analysis.loading import load_run
 from analysis.numbers import Value, groups_text, last_task_losses, per_seed, serving_rows
 from analysis.pooling import pool
@@ -16,6 +17,7 @@ from analysis.tables.setup import settings_table, setup_table
 from analysis.tables.table import Absent, column_ranks
 from analysis.tables.tasks import all_measures_table, measure_table, task_loss_table
 from analysis.words import origin_words, provenance
+from tests.analysis.conftest import INTERVAL
 
 
 def column(table, key):
@@ -147,6 +149,8 @@ def test_host_mismatch_and_quick_are_in_words(make_run):
     run = load_run(make_run(seeds=1, matches=False, measured=False, quick=True))
     table = main_table([run])
     assert "Trained on x86-64 laptop, 2 cores, 8 GB; NVIDIA Jetson Nano modelled" in table.caption
+    assert f"Nano modelled ({INTERVAL})" in table.caption
+    assert INTERVAL in " ".join(cost_basis(run).notes)
     assert "not for publication" in table.caption
     assert next(h.title for h in table.headings if h.key == "time_s") == "Time on host"
     assert column(table, "time_model_s")[0].mean == pytest.approx(900.0)

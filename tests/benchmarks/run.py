@@ -10,6 +10,7 @@ BENCHMARKS = {
     "steps": "training steps as executed here over the plain fp32 loop, and what memory they take",
     "allocator": "steps and page faults with freed memory kept and handed back",
     "parts": "what merging saves: decoders beside the encoder, merged steps beside single ones",
+    "modelled": "ratios of methods as modelled from another host's timing over the measured ones",
     "aggregation": "averaging 32 large models over copying them",
     "growth": "rounds and memory from 16 to 1,024 clients, and how fast a run goes on",
     "memory": "peak memory of the default run in a process of its own",

@@ -24,7 +24,6 @@ from devices.meters.simulated import SimulatedMeter
 from devices.power_model import PowerModel
 from devices.profile import find_profile
 from devices.stream import StreamSet
-from devices.time_model import TimeModel, Work
 
 
 def sample(meter, clock, times_s, period_s):
@@ -268,13 +267,3 @@ def test_power_model_with_other_cores():
     assert model.energy_on_host_j(1.0, 8.0) == pytest.approx(65.0)
     with pytest.raises(DeviceError):
         PowerModel.from_profile(find_profile("x86"), cores=0)
-
-
-def test_roofline_by_hand():
-    """Each piece takes the longer of arithmetic and memory time; pieces follow one another."""
-    model = TimeModel(flop_per_s=10.0, memory_bytes_per_s=4.0)
-    pieces = [Work(flops=100.0, bytes=8.0), Work(flops=10.0, bytes=40.0)]
-    assert model.time_s(pieces) == pytest.approx(10.0 + 10.0)
-    assert model.time_s([]) == 0.0
-    profile = find_profile("raspberry-pi-4")
-    assert TimeModel.from_profile(profile).time_s([(11.9e9, 0.0)]) == pytest.approx(1.0)

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from devices.time_model import HostTiming, TimeModel
+
 ROOT = Path(__file__).parents[2]
 TINY = [
     *("--clients", "3", "--images", "8", "--unseen-buildings", "1", "--unseen-images", "4"),
@@ -118,11 +120,12 @@ def test_passes_and_bytes_follow_the_method(finished) -> None:
 def test_predicted_seconds_price_the_counted_passes(finished) -> None:
     """A training pass is three forwards, look-aheads are counted in forwards; no other work is."""
     folder, _ = finished
-    speed = json.loads((folder / "manifest.json").read_text())["calibration"]
+    speed = json.loads((folder / "manifest.json").read_text())["calibration"]["forward_s"]
     for row in _rows(folder, "cells"):
         encoder = 3 * int(row["encoder_passes"]) + float(row["look_ahead_encoder_forwards"])
         decoder = 3 * int(row["decoder_passes"]) + float(row["look_ahead_decoder_forwards"])
-        predicted_s = encoder * speed["encoder_s"] + decoder * speed["decoder_s"]
+        mean_s = math.fsum(speed[task] for task in "sdnkt") / 5  # every task passes as often
+        predicted_s = encoder * speed["encoder"] + decoder * mean_s
         assert float(row["time_predicted_s"]) == pytest.approx(predicted_s)
         looks = float(row["look_ahead_encoder_forwards"])
         assert (looks > 0) == row["method"].startswith("mas")
@@ -190,8 +193,19 @@ def test_another_device_is_modelled_and_said_everywhere(place) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     full_load_w = manifest["energy_model"]["full_load_w"]
     assert float(row["energy_model_j"]) == pytest.approx(full_load_w * float(row["time_model_s"]))
+    model, host = manifest["time_model"], manifest["host_timing"]
+    forward_s = TimeModel(model["flop_per_s"], model["memory_bytes_per_s"]).forward_s(
+        HostTiming(**host)
+    )
+    passes_s = 3 * int(row["encoder_passes"]) * math.fsum(forward_s.values())
+    assert passes_s < float(row["time_model_s"]) < 1.05 * passes_s  # averaging adds a little
     assert "not that device" in out
-    assert "modelled" in (folder / "report" / "index.html").read_text()
+    interval = model["interval"]
+    assert f"({interval})" in " ".join(out.split())
+    assert (
+        f"Nano (processor only) modelled ({interval})"
+        in (folder / "report" / "index.html").read_text()
+    )
 
 
 @pytest.mark.parametrize(

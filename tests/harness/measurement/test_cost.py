@@ -5,7 +5,7 @@ import pytest
 from devices.meters.base import MeterInfo, Rail, RawSample
 from devices.power_model import PowerModel
 from devices.stream import StreamSet
-from devices.time_model import TimeModel
+from devices.time_model import HostTiming, TimeModel
 from harness.federated.work import averaging, training
 from harness.measurement.cost import Accountant, DeviceModel, cell_cost
 from harness.measurement.phases import Label, PhaseLog
@@ -88,7 +88,9 @@ def test_another_device_is_modelled_from_counted_work() -> None:
 
     30·(0.1 + 0.02 + 0.03) + 3000/1000 = 7.5 s at full load, 75 J.
     """
-    device = DeviceModel(TimeModel(1e9, 1000.0), {"encoder": 0.1, "s": 0.02, "d": 0.03})
+    session_costs = {"encoder": 0.1, "s": 0.02, "d": 0.03}
+    host = HostTiming(session_costs, dict.fromkeys(session_costs, 0.5), 1e9, 1000.0)
+    device = DeviceModel(TimeModel(1e9, 1000.0), host)
     figures = [Accountant(POWER, device).figures(s, None) for s in _segments()]
 
     result = cell_cost(figures, None, "none")

@@ -77,6 +77,24 @@ def test_what_constants_reach_is_read_once(runner, stopped, undisturbed, monkeyp
     assert learned(folder) == learned(undisturbed)
 
 
+def test_predicted_seconds_of_a_table_come_from_one_timing(runner, stopped, monkeypatch) -> None:
+    """Going on takes the timing from the manifest: nothing is timed, every row is priced by it."""
+    folder = only(stopped)
+    told = manifest(folder)["calibration"]["forward_s"]
+    monkeypatch.setattr(session, "take_timing", lambda *_, **__: 1 / 0)
+
+    runner.run(stopped)
+
+    assert manifest(folder)["calibration"]["forward_s"] == told
+    tasks = [part for part in told if part != "encoder"]
+    for row in rows(folder, "cells"):
+        encoder = 3 * int(row["encoder_passes"]) + float(row["look_ahead_encoder_forwards"])
+        decoders = 3 * int(row["decoder_passes"]) + float(row["look_ahead_decoder_forwards"])
+        mean_s = sum(told[task] for task in tasks) / len(tasks)  # every task passes as often
+        expected = encoder * told["encoder"] + decoders * mean_s
+        assert float(row["time_predicted_s"]) == pytest.approx(expected)
+
+
 def test_a_budget_at_every_round_still_comes_to_the_same_end(runner, undisturbed, tmp_path) -> None:
     """Stopped after each of 1 + 2 · 2 rounds and then let finish, MAS ends as if undisturbed."""
     starts = 1

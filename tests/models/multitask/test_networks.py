@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.multitask.layer_work import forward_layers, multiply_accumulates
+from models.multitask.layer_work import layer_calls, multiply_accumulates
 from models.multitask.network import build
 from models.multitask.registry import MODELS, architecture
 
@@ -75,14 +75,20 @@ def test_building_leaves_the_global_generator_alone() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_work_of_a_known_layer_is_counted_exactly() -> None:
-    """A 3×3 convolution 2→4 on 8×8 does 2·64·4·9·2 operations and moves its tensors once."""
-    layer = torch.nn.Conv2d(2, 4, 3, padding=1, bias=False)
-
-    (work,) = forward_layers(layer, torch.zeros(5, 2, 8, 8))
-
-    assert work.flop == 2 * 64 * 4 * 9 * 2
-    assert work.bytes == pytest.approx(4 * (2 * 64 + 4 * 64) + 4 * 72 / 5)
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (torch.nn.Conv2d(2, 4, 3, padding=1), 64 * 4 * 9 * 2),
+        (torch.nn.Conv2d(4, 4, 3, padding=1, groups=4), 64 * 4 * 9),
+        (torch.nn.ConvTranspose2d(2, 4, 2, stride=2), 64 * 2 * 4 * 4),
+        (torch.nn.BatchNorm2d(4), 0),
+    ],
+    ids=["dense", "depthwise", "transposed", "none"],
+)
+def test_work_of_a_known_layer_is_counted_exactly(layer, expected) -> None:
+    """Outputs (of transposed convolutions: inputs) times the kernel times the channels in a sum."""
+    channels = getattr(layer, "in_channels", 4)
+    assert multiply_accumulates(layer, torch.zeros(5, channels, 8, 8)) == expected
 
 
 def test_counting_work_changes_nothing() -> None:
@@ -90,7 +96,7 @@ def test_counting_work_changes_nothing() -> None:
     net = build(architecture("small"), "s", 0).train()
     before = {k: v.clone() for k, v in net.state_dict().items()}
 
-    forward_layers(net, torch.rand(2, 3, 64, 64))
+    layer_calls(net, torch.rand(2, 3, 64, 64))
 
     assert net.training
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())

@@ -55,6 +55,7 @@ from harness.workloads.multitask.inference.measuring import (
 from harness.workloads.multitask.inference.preparing import Workshop, accuracy_rows, make_ready
 from harness.workloads.multitask.inference.providers import missing, usual
 from harness.workloads.multitask.inference.settings import SINGLE_STREAM, Settings, window_s
+from harness.workloads.multitask.planning.calibration import recorded_timing
 from harness.workloads.multitask.planning.modelling import device_model, power_model
 from harness.workloads.multitask.settings import task_loss
 from models.multitask.network import Architecture
@@ -123,8 +124,12 @@ def infer(asked: Asked, screen: Screen) -> Summary:
     """
     folder = asked.run.folder
     log = PhaseLog()
+    timing = recorded_timing(asked.run.manifest)  # the run's own: its figures then agree
     accountant = Accountant(
-        power_model(asked.target), device_model(asked.target, asked.config, asked.architecture)
+        power_model(asked.target),
+        device_model(
+            asked.target, asked.config, asked.architecture, timing.host if timing else None
+        ),
     )
     with run_lock(folder), contextlib.ExitStack() as stack:
         files = InferenceFiles(folder)

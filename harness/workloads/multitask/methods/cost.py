@@ -84,23 +84,19 @@ class Cost:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Hold the measured seconds of one image through the encoder and through one decoder, forward.
+    """Hold the measured seconds of one image through each part of the network, forward.
 
-    Both are a third of a training step's, so they hold for whole training runs.
+    They are a third of a training step's, so they hold for whole training runs.
     """
 
-    encoder_s: float
-    decoder_s: float
+    forward_s: Mapping[str, float]
 
     def time_s(self, work: Work) -> float:
         """Return the seconds of counted work on this host if every pass takes the measured time.
 
         Averaging models, and all that is not a pass, is left out.
         """
-        return sum(
-            n * (self.encoder_s if part == ENCODER else self.decoder_s)
-            for part, n in work.forwards.items()
-        )
+        return sum(n * self.forward_s[part] for part, n in work.forwards.items())
 
 
 def job_cost(job: Job, load: Load, part_bytes: Mapping[str, int] | None = None) -> Cost:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-
 from devices.power_model import PowerModel
-from devices.time_model import TimeModel
+from devices.time_model import HostTiming, TimeModel
 from harness.config import RunConfig
-from harness.federated.work import ENCODER
 from harness.measurement.cost import DeviceModel
 from harness.running.target import Target
-from harness.workloads.multitask.planning.plan import Estimate, calibrate, planned_run
-from models.execution import PLAIN, Execution
-from models.multitask.layer_work import forward_layers
-from models.multitask.network import Architecture, build
+from harness.workloads.multitask.planning.calibration import Timing, take_timing
+from harness.workloads.multitask.planning.plan import Estimate, planned_run
+from models.execution import PLAIN
+from models.multitask.network import Architecture
 
 
 def power_model(target: Target) -> PowerModel:
@@ -22,34 +19,30 @@ def power_model(target: Target) -> PowerModel:
 
 
 def device_model(
-    target: Target, config: RunConfig, architecture: Architecture
+    target: Target,
+    config: RunConfig,
+    architecture: Architecture,
+    timed: HostTiming | None = None,
 ) -> DeviceModel | None:
-    """Return the time model of a device that is not the host; None if it is."""
+    """Return the time model of a device that is not the host; None if it is.
+
+    The host is timed unless that was done before.
+    """
     if target.matches:
         return None
-    model = TimeModel.from_profile(target.profile)
-    net = build(architecture, config.tasks, 0).eval()
-    images = torch.zeros(config.batch_size, 3, config.size, config.size)
-    with torch.no_grad():
-        features = net.encoder(images)
-    layers = {ENCODER: forward_layers(net.encoder, images)} | {
-        task: forward_layers(decoder, features) for task, decoder in net.decoders.items()
-    }
-    unit = {
-        part: model.time_s((layer.flop, layer.bytes) for layer in found)
-        for part, found in layers.items()
-    }
-    return DeviceModel(model, unit)
+    host = timed or take_timing(config, architecture, PLAIN, models_device=True).host
+    assert host is not None
+    return DeviceModel(TimeModel.from_profile(target.profile), host)
 
 
 def estimate(
-    config: RunConfig, target: Target, architecture: Architecture, execution: Execution = PLAIN
+    config: RunConfig, target: Target, architecture: Architecture, timing: Timing
 ) -> Estimate:
-    """Time a few training steps and say what training and tests of the whole run will take."""
+    """Say what training and tests of the whole run will take if steps take what was timed."""
     work = planned_run(config)
-    seconds = calibrate(architecture, config, execution).time_s(work)
+    seconds = timing.calibration.time_s(work)
     power = power_model(target)
-    device = device_model(target, config, architecture)
+    device = device_model(target, config, architecture, timing.host)
     if device is None:
         joules = power.energy_on_host_j(seconds, seconds * target.threads)
     else:

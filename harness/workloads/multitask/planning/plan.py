@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,17 +13,15 @@ from harness.federated.job import Checkpoint, Job, Outcome
 from harness.federated.rounds import Draw
 from harness.federated.work import Work, evaluating
 from harness.workloads.multitask.affinity.matrix import Affinity, RoundAffinity
-from harness.workloads.multitask.methods.cost import Calibration, Load, job_cost
+from harness.workloads.multitask.methods.cost import Load, job_cost
 from harness.workloads.multitask.methods.registry import MethodSpec
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
-from models.execution import PLAIN, Execution
+from models.execution import Execution
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from models.multitask.network import Architecture, MultiTaskNet
-
-CALIBRATION_STEPS = 3
 
 
 class PaperEngine:
@@ -91,30 +88,6 @@ def planned_work(job: Job, config: RunConfig, seed: int | None = None) -> Work:
     return cost.work + evaluating(job.tasks, images + validation + unseen)
 
 
-def calibrate(
-    architecture: Architecture,
-    config: RunConfig,
-    execution: Execution = PLAIN,
-    clock: Callable[[], float] = time.perf_counter,
-) -> Calibration:
-    """Time a few training steps of one task and of all tasks on random images.
-
-    With t₁ = E + D and tₙ = E + n·D the two parts follow; the fastest step of each counts, as the
-    first ones pay for memory and caches.
-    """
-
-    def step_time_s(tasks: str) -> float:
-        return _step_time_s(build_for(architecture, tasks, config, execution), config, clock)
-
-    one = step_time_s(config.tasks[0])
-    n = len(config.tasks)
-    if n == 1:
-        return Calibration(one / 3.0, 0.0)
-    merged = step_time_s(config.tasks)
-    decoder = max((merged - one) / (n - 1), 0.0)
-    return Calibration(max(one - decoder, 0.0) / 3.0, decoder / 3.0)
-
-
 def build_for(
     architecture: Architecture, tasks: str, config: RunConfig, execution: Execution
 ) -> MultiTaskNet:
@@ -144,19 +117,6 @@ def random_step(net: MultiTaskNet, config: RunConfig) -> Callable[[], None]:
         optimizer.step()
 
     return step
-
-
-def _step_time_s(net: MultiTaskNet, config: RunConfig, clock: Callable[[], float]) -> float:
-    """Return the seconds per image of the fastest of a few training steps."""
-    from harness.running.accelerator import settled_clock  # noqa: PLC0415
-
-    step, clock = random_step(net, config), settled_clock(config.accelerator, clock)
-    times = []
-    for _ in range(CALIBRATION_STEPS):
-        start = clock()
-        step()
-        times.append(clock() - start)
-    return min(times) / config.batch_size
 
 
 def random_batch(tasks: str, batch_size: int, size: int) -> tuple[Tensor, Mapping[str, Tensor]]:

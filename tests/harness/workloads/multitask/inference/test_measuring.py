@@ -8,7 +8,7 @@ import pytest
 from devices.meters.base import MeterInfo, Rail, RawSample
 from devices.power_model import PowerModel
 from devices.stream import StreamSet
-from devices.time_model import TimeModel
+from devices.time_model import HostTiming, TimeModel
 from harness.measurement.cost import Accountant, DeviceModel
 from harness.measurement.phases import PhaseLog
 from harness.workloads.multitask.inference.accuracy import Verdict
@@ -136,7 +136,9 @@ def test_without_a_meter_joules_are_modelled_and_measured_ones_empty(ready) -> N
 
 def test_for_another_device_time_and_joules_come_from_its_throughput(ready) -> None:
     """Each part takes 1 ms an image there: two encoders and three decoders are 5 ms at 10 W."""
-    device = DeviceModel(TimeModel(1e9, 1e9), dict.fromkeys(("encoder", *"sdn"), 1e-3))
+    parts = dict.fromkeys(("encoder", *"sdn"), 1e-3)
+    host = HostTiming(parts, dict.fromkeys(parts, 0.5), 1e9, 1e9)
+    device = DeviceModel(TimeModel(1e9, 1e9), host)
     bench = make_bench(NoMeter(), device, matches=False)
     row = bench.measure(ready, Task(EAGER, "single-stream", 1, 1), zero_s=0.0)
     assert row["time_model_per_image_s"] == pytest.approx(5e-3)

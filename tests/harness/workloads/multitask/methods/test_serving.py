@@ -20,6 +20,7 @@ from harness.running.recorder import CellRecorder
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.cost import Calibration
 from harness.workloads.multitask.methods.schedule import Served, carry_out
+from harness.workloads.multitask.planning.calibration import Timing
 from harness.workloads.multitask.planning.plan import (
     cell_setting,
     planned_jobs,
@@ -47,7 +48,7 @@ def _row(result: CellResult, config: RunConfig) -> dict[str, object]:
     target = SimpleNamespace(profile=SimpleNamespace(name="x86"), matches=True)
     instruments = SimpleNamespace(describe=lambda: None)
     context = SimpleNamespace(
-        config=config, target=target, instruments=instruments, calibration=Calibration(1.0, 1.0),
+        config=config, target=target, instruments=instruments, timing=Timing(Calibration({})),
         step=SimpleNamespace(execution=PLAIN),
     )  # fmt: skip
     return cell_row(context, "run", result)

@@ -9,14 +9,9 @@ from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
 from harness.federated.work import Work
 from harness.workloads.multitask.methods import registry
+from harness.workloads.multitask.methods.cost import Calibration
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
-from harness.workloads.multitask.planning.plan import (
-    Calibration,
-    calibrate,
-    planned_jobs,
-    planned_run,
-    planned_work,
-)
+from harness.workloads.multitask.planning.plan import planned_jobs, planned_run, planned_work
 from harness.workloads.multitask.settings import federation
 
 
@@ -70,21 +65,11 @@ def test_the_published_cost_model_is_reproduced(text: str, hours: float) -> None
 
 
 def test_estimate_prices_parts_by_their_calibration() -> None:
-    """Seconds are passes times the seconds of a pass, encoder and decoders apart."""
+    """Seconds are passes times the seconds of a pass, every part by its own."""
     work = Work({"encoder": 10.0, "s": 4.0, "d": 6.0})
 
-    assert Calibration(2.0, 0.5).time_s(work) == pytest.approx(25.0)
-
-
-def test_calibration_solves_for_encoder_and_decoder(tiny_architecture) -> None:
-    """If a step of one task takes 0.4 s and of five 1.2 s, E = 0.2 s and D = 0.2 s a step."""
-    config = make_config({"batch_size": 2, "size": 16})
-    ticks = iter([0.0, 0.4] * 3 + [0.0, 1.2] * 3)
-
-    result = calibrate(tiny_architecture, config, clock=lambda: next(ticks))
-
-    assert result.encoder_s == pytest.approx(0.2 / 2 / 3)
-    assert result.decoder_s == pytest.approx(0.2 / 2 / 3)
+    speed = Calibration({"encoder": 2.0, "s": 0.5, "d": 1.5})
+    assert speed.time_s(work) == pytest.approx(31.0)
 
 
 def test_more_seeds_and_repeats_multiply_the_plan() -> None:
