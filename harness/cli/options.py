@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from devices.errors import DeviceError
-from harness.config import RunConfig, make_config, parse_option, read_file
+from harness.config import Config, RunConfig, make_config, parse_option, read_file, read_toml
 from harness.core.errors import (
     EXIT_INTERRUPTED,
     HarnessError,
@@ -22,6 +22,8 @@ from harness.core.errors import (
     raise_all,
     unknown,
 )
+from harness.workloads.base import Workload
+from harness.workloads.registry import DEFAULT, find_workload
 
 OWN = ("harness", "devices", "models", "analysis")
 """The packages of this program: one of their modules missing is a fault of it."""
@@ -40,9 +42,9 @@ def option_name(field: Field[Any]) -> str:
     return "--" + field.name.replace("_", "-")
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add one option for every field of the configuration, and --config."""
-    for field in fields(RunConfig):
+def add_config_options(parser: argparse.ArgumentParser, kind: type[RunConfig]) -> None:
+    """Add one option for every field of a class of configurations, and --config."""
+    for field in fields(kind):
         text = field.metadata["help"]
         if isinstance(field.default, bool):
             parser.add_argument(
@@ -131,7 +133,50 @@ def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
     return MissingPackageError(f"the package {name} is not installed", remedy)
 
 
-def config_from(parsed: argparse.Namespace, base: Mapping[str, Any] | None = None) -> RunConfig:
+def asked_workload(words: Sequence[str]) -> Workload:
+    """Return the workload that options ask for, by themselves or in their file.
+
+    Options differ by workload, so this is settled before all others are read.
+
+    Raises:
+        UsageError: if there is none of that name.
+    """
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--workload", metavar="NAME")
+    parser.add_argument("--config", metavar="FILE")
+    parser.add_argument("--resume", metavar="RUN")
+    parser.add_argument("--out", metavar="DIR")
+    found, _ = parser.parse_known_args(list(words))
+    name = found.workload
+    if name is None and found.config is not None:
+        name = _told_workload(Path(found.config))
+    if name is None and found.resume is not None:
+        name = _recorded_workload(found.resume, found.out or "results")
+    return find_workload(DEFAULT if name is None else str(name))
+
+
+def _told_workload(path: Path) -> object:
+    """Return the workload that a file names; what is wrong with it is said when it is read."""
+    with contextlib.suppress(HarnessError):
+        return read_toml(path).get("workload")
+    return None
+
+
+def _recorded_workload(run: str, out: str) -> object:
+    from harness.run_folder.resume import read_manifest  # noqa: PLC0415 - only with --resume
+
+    path = Path(run) if Path(run).is_dir() else Path(out) / run
+    with contextlib.suppress(HarnessError):
+        config = read_manifest(path).get("config")
+        return config.get("workload") if isinstance(config, dict) else None
+    return None
+
+
+def config_from(
+    parsed: argparse.Namespace,
+    kind: type[Config],
+    base: Mapping[str, Any] | None = None,
+) -> Config:
     """Put together what the options and the file say, over the values of `base` if there are any.
 
     Raises:
@@ -139,15 +184,15 @@ def config_from(parsed: argparse.Namespace, base: Mapping[str, Any] | None = Non
     """
     given: dict[str, Any] = {}
     problems = Problems()
-    for field in fields(RunConfig):
+    for field in fields(kind):
         value = getattr(parsed, field.name)
         if isinstance(value, str):
             value = problems.attempt(partial(parse_option, field, value))
         if value is not None:
             given[field.name] = value
     path = parsed.config
-    from_file = {} if path is None else problems.attempt(lambda: read_file(Path(path))) or {}
-    config = problems.attempt(lambda: make_config(given, {**(base or {}), **from_file}))
+    from_file = {} if path is None else problems.attempt(lambda: read_file(Path(path), kind)) or {}
+    config = problems.attempt(lambda: make_config(kind, given, {**(base or {}), **from_file}))
     raise_all(problems.found)
     assert config is not None  # as there was no problem
     return config

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.ending import report_on, terminated_like_interrupted
-from harness.cli.options import Parser, add_config_options, config_from, run_command
+from harness.cli.options import (
+    Parser,
+    add_config_options,
+    asked_workload,
+    config_from,
+    report,
+    run_command,
+)
 from harness.config import PATHS, RunConfig, check_values
 from harness.core.errors import (
     EXIT_BUDGET,
@@ -20,6 +27,7 @@ from harness.core.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
     DamagedRunError,
+    HarnessError,
     Problems,
     StorageError,
     UsageError,
@@ -28,13 +36,11 @@ from harness.core.errors import (
 from harness.evidence.claims import PAIRS_FOR_A_TEST
 from harness.run_folder.resume import Start, read_manifest, unfinished
 from harness.running.limits import Limits, parse_energy_j, parse_time_s
-from models.execution import PLAIN
+from harness.workloads.base import Settling
+from harness.workloads.registry import find_workload
 
 if TYPE_CHECKING:
-    from harness.cli.screen import RunScreen
     from harness.running.target import Target
-    from harness.workloads.multitask.planning.step_choice import StepChoice
-    from models.multitask.network import Architecture
 
 EPILOG = """A run that was stopped, by whatever, goes on where it was when the same command is typed
 again. exit status: 0 done, 2 wrong usage, 3 device or meter missing, 5 some cells failed, 7 damaged
@@ -44,17 +50,22 @@ Devices, methods, runs: python -m harness.list devices|methods|runs."""
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    typed = sys.argv[1:] if words is None else words
+    try:
+        workload = asked_workload(typed)
+    except HarnessError as error:
+        return report(error)
     parser = Parser(
         prog="python -m harness.run",
-        description="Train federated multi-task models here, measure what each method costs and"
-        " compare them.",
+        description="Train here, measure what each method costs and compare them. These are the"
+        f" options of the workload {workload.name}: {workload.title}.",
         epilog=EPILOG,
         allow_abbrev=False,
     )
-    add_config_options(parser)
+    kind = workload.config_class()
+    add_config_options(parser, kind)
     _add_own_options(parser)
-    typed = sys.argv[1:] if words is None else words
-    return run_command(parser, typed, lambda parsed: _run(*_settled(parsed), typed))
+    return run_command(parser, typed, lambda parsed: _run(*_settled(parsed, kind), typed))
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,7 @@ def _add_own_options(parser: Parser) -> None:
     )
 
 
-def _settled(parsed: Namespace) -> tuple[RunConfig, _RunOptions, Target]:
+def _settled(parsed: Namespace, kind: type[RunConfig]) -> tuple[RunConfig, _RunOptions, Target]:
     """Return what is to run, how, and on what.
 
     Raises:
@@ -97,10 +108,10 @@ def _settled(parsed: Namespace) -> tuple[RunConfig, _RunOptions, Target]:
     from harness.running.target import resolve_target  # noqa: PLC0415 - errors answer without it
 
     problems = Problems()
-    config = problems.attempt(lambda: _config(parsed))
+    config = problems.attempt(lambda: _config(parsed, kind))
     options = problems.attempt(lambda: _run_options(parsed))
     # where something else is wrong too, device and meter are still looked at
-    asked = config or replace(RunConfig(), **_typed(parsed, "device", "meter", "require_meter",
+    asked = config or replace(kind(), **_typed(parsed, "device", "meter", "require_meter",
                                                     "require_device"))  # fmt: skip
     target = problems.attempt(lambda: resolve_target(asked))
     if options is not None and parsed.out != "":
@@ -118,19 +129,19 @@ def _typed(parsed: Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(parsed, name) for name in names if getattr(parsed, name) is not None}
 
 
-def _config(parsed: Namespace) -> RunConfig:
+def _config(parsed: Namespace, kind: type[RunConfig]) -> RunConfig:
     """Return the configuration; with --resume that of the run, and the folder it lies in."""
     if parsed.resume is None:
-        return config_from(parsed)
+        return config_from(parsed, kind)
     if parsed.fresh:
         raise UsageError("--fresh and --resume contradict each other", "Leave out one of them.")
     path = _resumed(parsed)
     values = read_manifest(path).get("config")
     if not isinstance(values, dict):
         raise DamagedRunError(f"{path / 'manifest.json'}: holds no configuration", "Restore it.")
-    own = check_values(values, str(path / "manifest.json"))
+    own = check_values(values, str(path / "manifest.json"), kind)
     places = {key: str(Path(str(own[key])).expanduser()) for key in PATHS if own.get(key)}
-    return config_from(parsed, {**own, **places, "out": str(path.absolute().parent)})
+    return config_from(parsed, kind, {**own, **places, "out": str(path.absolute().parent)})
 
 
 def _resumed(parsed: Namespace) -> Path:
@@ -156,57 +167,40 @@ def _run_options(parsed: Namespace) -> _RunOptions:
     )
 
 
-def _run(config: RunConfig, options: _RunOptions, target: Target, words: Sequence[str]) -> int:
+def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence[str]) -> int:
     from rich.console import Console  # noqa: PLC0415 - help and errors answer without it
 
     from harness.cli.screen import RunScreen  # noqa: PLC0415
 
     config = replace(config, accelerator=target.accelerator)
-    screen = RunScreen(Console(highlight=False), config)
+    workload = find_workload(config.workload)
+    screen = RunScreen(Console(highlight=False), config, workload)
     screen.plan(target)
     screen.limits(options.limits, target)
     if options.start == Start():
         screen.goes_on(unfinished(Path(config.out), config.digest()))
     with terminated_like_interrupted():
         from harness.measurement.memory import memory_errors  # noqa: PLC0415
-        from harness.run_folder import disk  # noqa: PLC0415 - imports torch
-        from harness.running import session  # noqa: PLC0415 - imports torch
-        from harness.workloads.multitask.planning import (
-            calibration,
-            modelling,
-        )
-        from models.multitask.registry import architecture  # noqa: PLC0415
+        from harness.run_folder.disk import check_space  # noqa: PLC0415
+        from harness.running import session  # noqa: PLC0415
 
-        session.prepare_torch(target.threads, target.accelerator)
-        network = architecture(config.model)
+        settling = Settling(options.dry, options.calibrate)
+        draft = workload.draft(config, target, _earlier(config, options), settling, screen)
         with memory_errors():
-            earlier = _earlier(config, options)
-            step, recorded = _step(config, target, network, options, screen, earlier)
-            session.prepare_torch(step.threads)
-            taken = step.applied_to(config)
-            known = calibration.recorded_timing(earlier)
-            timing = known or calibration.take_timing(
-                taken, network, step.execution, models_device=not target.matches
-            )
-            # what is another run's, if this turns out to be a new one, must not be handed on
-            start = replace(
-                options.start, step=None if recorded else step, timing=None if known else timing
-            )
-            expected = modelling.estimate(taken, target, network, timing)
-            needed = disk.results_bytes(config, network, expected.time_s)
-            screen.estimate(expected, needed)
-            disk.check_space(Path(config.out), needed)
+            expected = draft.expected()
+            screen.estimate(expected)
+            check_space(Path(config.out), expected.results_bytes)
             if options.dry:
                 return EXIT_DONE
             with screen:
-                store = session.open_data(config, screen)
-                summary = session.run(config, target, store, network, screen, start, options.limits)
+                opened = draft.open(screen)
+                summary = session.run(config, target, opened, screen, options.start, options.limits)
         screen.conclude(summary)
         if summary.stopped:
-            screen.stopped(summary, _same_command(words))
+            screen.stopped(summary, _same_command(argv))
             return EXIT_BUDGET if summary.stopped == "budget" else EXIT_INTERRUPTED
         page = report_on(summary.path) if options.report and summary.done else None
-        screen.goodbye(summary, page, _next_command(config, words))
+        screen.goodbye(summary, page, _next_command(config, argv))
     return EXIT_CELLS_FAILED if summary.failed else EXIT_DONE
 
 
@@ -218,51 +212,20 @@ def _earlier(config: RunConfig, options: _RunOptions) -> Mapping[str, Any]:
     return {} if path is None else read_manifest(path)
 
 
-def _step(
-    config: RunConfig,
-    target: Target,
-    network: Architecture,
-    options: _RunOptions,
-    screen: RunScreen,
-    earlier: Mapping[str, Any],
-) -> tuple[StepChoice, bool]:
-    """Settle how steps are executed and say so; a dry run measures nothing for it.
-
-    `earlier` is the manifest of a run to go on with, empty if there is none.
-
-    Returns the choice, and whether it is that of a run to go on with.
-    """
-    from harness.workloads.multitask.planning import step_choice  # noqa: PLC0415 - imports torch
-
-    step = step_choice.recorded_choice(earlier)
-    recorded = step is not None
-    if step is None and options.dry:
-        step = step_choice.known_choice(config, target)
-        if step is None:
-            screen.step_unknown()
-            return step_choice.StepChoice(PLAIN, target.threads, config.step), False
-    if step is None:
-        if options.calibrate or step_choice.known_choice(config, target) is None:
-            screen.calibrating()
-        step = step_choice.choose_step(config, target, network, anew=options.calibrate)
-    screen.step(step)
-    return step, recorded
-
-
-def _same_command(words: Sequence[str]) -> str:
+def _same_command(argv: Sequence[str]) -> str:
     """Return what to type to go on: the same again, but a run that was new goes on now."""
-    return _command([word for word in words if word != "--fresh"])
+    return _command([word for word in argv if word != "--fresh"])
 
 
-def _command(words: Sequence[str]) -> str:
+def _command(argv: Sequence[str]) -> str:
     if "MAKELEVEL" in os.environ:
-        return f'make run ARGS="{shlex.join(words)}"' if words else "make run"
-    return " ".join(["python -m harness.run", shlex.join(words)]).strip()
+        return f'make run ARGS="{shlex.join(argv)}"' if argv else "make run"
+    return " ".join(["python -m harness.run", shlex.join(argv)]).strip()
 
 
-def _next_command(config: RunConfig, words: Sequence[str]) -> str:
+def _next_command(config: RunConfig, argv: Sequence[str]) -> str:
     """Return what to type next: the same run for publication, with enough seeds, or a report."""
-    kept = [word for word in words if word != "--quick"]
+    kept = [word for word in argv if word != "--quick"]
     if not config.quick and len(config.seeds) >= PAIRS_FOR_A_TEST:
         return f"python -m analysis.report RUN RUN … --out DIR, over runs in {config.out}"
     if not config.quick:

@@ -19,17 +19,15 @@ from devices.time_model import INTERVAL
 from harness.run_folder.environment import system_words
 from harness.running.accelerator import CUDA
 from harness.running.target import describe_host
-from harness.workloads.multitask.planning.plan import cell_setting, planned_jobs
 
 if TYPE_CHECKING:
     from harness.config import RunConfig
-    from harness.running.cell import Cell, CellResult
+    from harness.records.cells import Cell, CellReport, CellResult
+    from harness.records.values import Progress
     from harness.running.limits import Limits
-    from harness.running.recorder import Progress
     from harness.running.session import RunSummary
     from harness.running.target import Target
-    from harness.workloads.multitask.planning.plan import Estimate
-    from harness.workloads.multitask.planning.step_choice import StepChoice
+    from harness.workloads.base import Expectation, Workload
 
 Row = Mapping[str, object]
 
@@ -40,8 +38,9 @@ class RunScreen:
     A line per cell goes to any output, so a log reads like the screen.
     """
 
-    def __init__(self, console: Console, config: RunConfig) -> None:
+    def __init__(self, console: Console, config: RunConfig, workload: Workload) -> None:
         self._console = console
+        self._workload = workload
         self._config = config
         self._bars = Bars(
             TextColumn("{task.description}"),
@@ -79,11 +78,7 @@ class RunScreen:
         lines += [
             f"System   {system_words()}",
             f"Energy   {self.energy(target)}",
-            f"Data     {config.data}: {config.clients} buildings × {config.images} images,"
-            f" {config.size}×{config.size};"
-            f" {_count(config.unseen_buildings, 'unseen building')}",
-            f"Train    tasks {config.tasks}, model {config.model}, {config.rounds} rounds of"
-            f" {config.clients_per_round} clients",
+            *(f"{title:<8} {text}" for title, text in self._workload.plan_lines(config)),
             f"Methods  {', '.join(config.methods)}",
             f"Matrix   {_count(len(config.methods), 'method')} ×"
             f" {_count(len(config.seeds), 'seed')} ×"
@@ -99,34 +94,23 @@ class RunScreen:
         """Return in words what energy figures there will be."""
         return energy_words(target)
 
-    def calibrating(self) -> None:
-        """Print that steps are timed to find the fastest way; it takes seconds."""
-        self._print("Timing training steps to find the fastest way here; later runs know it.")
+    def say(self, title: str, text: str) -> None:
+        """Print a line of the plan; without a word before it as a sentence."""
+        if title:
+            self._filled(f"{title:<8} {text}")
+        else:
+            self._print(text)
 
-    def step_unknown(self) -> None:
-        """Print that the estimate is that of plain steps."""
-        self._filled("Step     not calibrated yet: the estimate below is that of plain steps")
-
-    def step(self, step: StepChoice) -> None:
-        """Print how training steps are executed, and from what that follows."""
-        self._filled(f"Step     {step_words(step)}")
-        if step.batch and step.batch.lowered:
-            self._filled(f"Memory   {step.batch.words()}")
-        if step.doubtful:
-            self._filled(
-                "Note     other programs were at work while steps were timed, so the choice may not"
-                " be the best and the number of threads was not judged: --calibrate times anew"
-            )
-
-    def estimate(self, expected: Estimate, results_bytes: float) -> None:
+    def estimate(self, expected: Expectation) -> None:
         """Print the expected cost and where the expectation comes from."""
+        shared = getattr(self._config, "share_jobs", False)
         self._print(
             f"Expect   {duration(expected.time_s)} and {expected.energy_model_j:.0f} J modelled for"
             " training and tests of the whole run"
             "\n         (from timing a few steps here, and the profile's power model"
-            f"{'; shared jobs make it less' if self._config.share_jobs else ''});"
-            f"\n         disk: at most {_megabytes(expected.disk_bytes)} of data,"
-            f" {_megabytes(results_bytes)} of results"
+            f"{'; shared jobs make it less' if shared else ''});"
+            f"\n         disk: at most {_megabytes(expected.data_bytes)} of data,"
+            f" {_megabytes(expected.results_bytes)} of results"
         )
 
     def limits(self, limits: Limits, target: Target) -> None:
@@ -168,21 +152,20 @@ class RunScreen:
 
     def cell_started(self, cell: Cell, number: int, total: int) -> None:
         """Show which cell begins."""
-        jobs = planned_jobs(cell.spec, cell_setting(self._config, cell.seed))
-        task_rounds = sum(len(job.tasks) * job.rounds for job in jobs)
+        steps = self._workload.progress_steps(self._config, cell.spec, cell.seed)
         name = f"{number}/{total} {escape(cell.spec.text)} seed {cell.seed}"
-        self._bar = self._bars.add_task(name, total=task_rounds, state="")
+        self._bar = self._bars.add_task(name, total=steps, state="")
 
     def round_done(self, progress: Progress) -> None:
         """Show how far the cell is."""
         if self._bar is not None:
-            loss = sum(progress.losses.get(task, 0.0) for task in progress.tasks)
+            loss = sum(progress.losses.get(task, 0.0) for task in progress.units)
             state = f"{progress.job} round {progress.rounds_done} train loss {loss:.2f}"
             self._bars.update(
                 self._bar, completed=progress.task_rounds_done, state=state, refresh=True
             )
 
-    def cell_done(self, result: CellResult) -> None:
+    def cell_done(self, result: CellResult, report: CellReport) -> None:
         """Print one line on a finished cell."""
         self._drop_bar()
         name = f"{result.cell.spec.text} seed {result.cell.seed}"
@@ -192,9 +175,7 @@ class RunScreen:
         if result.status != "done":
             self._print(f"  {name}: {result.status}: {result.reason}")
             return
-        groups = "|".join(result.groups)
-        loss = sum(result.losses.values())
-        self._print(f"  {name}: {result.cost.time_s:.1f} s, test loss {loss:.3f}, {groups}")
+        self._print(f"  {name}: {result.cost.time_s:.1f} s, {report.summary}")
 
     def conclude(self, summary: RunSummary) -> None:
         """Print the method table, the verdict in words and what spoilt any figure."""
@@ -261,17 +242,6 @@ def cell_text(value: object, form: str) -> str:
     if value is None:
         return "–"
     return format(value, form) if form else str(value)
-
-
-def step_words(step: StepChoice) -> str:
-    """Say how steps are executed, by how much that is faster than plain, and why it is so."""
-    words = "plain" if step.plain else step.execution.text.replace("+", ", ")
-    words += f", {_count(step.threads, 'thread')}"
-    if step.gain is None:
-        return f"{words} (as asked)"
-    date = str(step.calibrated.get("made", ""))[:10]
-    gain = f"{step.gain:.2f}× the speed of plain" if step.gain != 1.0 else "nothing is faster"
-    return f"{words} ({gain}, by a calibration of {date}; manifest: step)"
 
 
 def energy_words(target: Target) -> str:

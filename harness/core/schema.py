@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from models.multitask.measures import MEASURES
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 OLDEST_SCHEMA_VERSION = 1
 """Columns are only ever appended, so runs from this version on can be read."""
 
@@ -160,6 +160,19 @@ CELLS = (
     Column("shared_jobs", "str", "", "With --share-jobs: rounds of jobs that another method of the seed had trained alike, as job:first-last<cell, joined by +. Time, energy, passes and bytes of the row contain them, from the one measurement; peak memory is then also that of the other cell.", since=3),
     Column("batch_size", "int", "images", "Images per training step, as trained; fewer than asked for if memory was short (manifest: step).", since=3),
     Column("step", "str", "", "How training steps were executed: precision, memory layout and optimizer, joined by +.", since=3),
+    Column("workload", "str", "", "What was trained: multitask, or another workload (harness.list workloads).", since=4),
+    Column("objective", "str", "", "Name of the value that methods of the workload are judged by; of multitask total_loss.", since=4),
+    Column("objective_value", "float", "", "That value.", since=4),
+    Column("objective_better", "str", "", "lower or higher: in which direction it is better.", since=4),
+)  # fmt: skip
+
+WORK = (
+    Column("run_id", "str", "", "Run folder this row belongs to."),
+    Column("cell", "str", "", "Cell that was charged for the work."),
+    Column("job", "str", "", "Job it was done for."),
+    Column("kind", "str", "", "What was counted: forward PART (samples × forward-equivalents through a part of a model), trained KIND (samples through forward and backward), bytes moved (memory traffic of aggregation)."),
+    Column("amount", "float", "", "How much."),
+    Column("unit", "str", "", "Unit of the amount."),
 )  # fmt: skip
 
 METRICS = (
@@ -337,6 +350,7 @@ FILES: dict[str, tuple[Column, ...]] = {
     "cells.csv": CELLS,
     "metrics.csv": METRICS,
     "phases.csv": PHASE_ROWS,
+    "work.csv": WORK,
     "devices.csv": DEVICES,
     "traces/<cell>.csv.gz": TRACE,
     "conditions/<cell>.csv": CONDITIONS,

@@ -1,28 +1,21 @@
-"""Define what a method asks of an engine and what it gets back.
-
-A method yields `Job`s and receives `Outcome`s; an engine turns one into the other. Neither knows
-the other's kind: this module is all they share.
-"""
+"""Define what a method asks of an engine, as far as an engine without a workload knows it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
-
-from harness.workloads.multitask.affinity.rule import AffinityRule
-from harness.workloads.multitask.training.descent import Descent
-from harness.workloads.multitask.training.local_rule import LocalRule
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.workloads.multitask.affinity.matrix import Affinity
+Job_contra = TypeVar("Job_contra", contravariant=True)
+Outcome_co = TypeVar("Outcome_co", covariant=True)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Hold the weights and batch-norm statistics of one global model by state-dict name."""
+    """Hold the tensors of one global state by name: a model, or one for each of its clients."""
 
     tensors: Mapping[str, Tensor]
 
@@ -31,88 +24,50 @@ class Checkpoint:
         """Return its size as it travels between server and client."""
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
 
-    def restricted(self, tasks: str) -> Checkpoint:
-        """Return the encoder and the decoders of some of the tasks."""
-        prefixes = ("encoder.", *(f"decoders.{task}." for task in tasks))
-        return Checkpoint({k: v for k, v in self.tensors.items() if k.startswith(prefixes)})
-
 
 @dataclass(frozen=True)
-class Job:
-    """Ask for one federated training of one model on one group of tasks.
+class Traffic:
+    """Count the bytes between server and clients."""
 
-    `rounds` rounds are run; they are numbered from `first_round`, which decides the clients and
-    the learning rate of each. The learning rate falls from round `rate_start` over `horizon` rounds
-    (default: to the end of this job), so that a job split off from another goes on where that one
-    stopped, or begins anew. Parts of the network that `start` lacks begin with the seed's weights.
-    Affinity is measured in the first `affinity_rounds` rounds (default: in all), as `affinity`
-    says. `local` changes how clients train and `descent` how their steps are taken (default: as the
-    run says); `clients` restricts who may be chosen (default: all).
+    upload_bytes: int = 0
+    download_bytes: int = 0
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(
+            self.upload_bytes + other.upload_bytes, self.download_bytes + other.download_bytes
+        )
+
+
+class FederatedJob(Protocol):
+    """Ask for one federated training; rounds are numbered from `first_round`.
+
+    `units` are what a round of it trains: tasks, adapters, shards.
     """
-
-    tasks: str
-    rounds: int
-    start: Checkpoint | None = None
-    first_round: int = 0
-    horizon: int | None = None
-    measure_affinity: bool = False
-    affinity_rounds: int | None = None
-    rate_start: int = 0
-    local: LocalRule | None = None
-    clients: tuple[int, ...] | None = None
-    affinity: AffinityRule = field(default_factory=AffinityRule)
-    descent: Descent | None = None
-
-    @property
-    def last_round(self) -> int:
-        """Return the number of rounds finished once this job is done."""
-        return self.first_round + self.rounds
-
-    @property
-    def measured_rounds(self) -> int:
-        """Return the number of rounds in which affinity is measured."""
-        if not self.measure_affinity:
-            return 0
-        return self.rounds if self.affinity_rounds is None else self.affinity_rounds
 
     @property
     def name(self) -> str:
-        """Return the task letters, and the clients if only some take part: `sd`, `sd@3`."""
-        if self.clients is None:
-            return self.tasks
-        return f"{self.tasks}@{'+'.join(map(str, self.clients))}"
-
-    def per_round(self, clients_per_round: int) -> int:
-        """Return how many clients train in a round: all of them if there are too few."""
-        population = clients_per_round if self.clients is None else len(self.clients)
-        return min(population, clients_per_round)
+        """Return what files and marks call it."""
+        ...
 
     @property
-    def travels(self) -> bool:
-        """Say whether models travel: a client that trains alone needs no server."""
-        return self.clients is None or len(self.clients) > 1
+    def units(self) -> Sequence[str]:
+        """Return the names of what is trained."""
+        ...
+
+    @property
+    def first_round(self) -> int:
+        """Return the number of its first round."""
+        ...
+
+    @property
+    def last_round(self) -> int:
+        """Return the number of rounds finished once it is done."""
+        ...
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Report what came of a job: final weights, last test loss per task, measured affinity.
-
-    `unseen_losses` are those on buildings that no client owns. `validation_losses` are those on
-    images held out for choosing: a method that compares trained models compares by them, so that
-    its test losses stay unseen. Both are empty where the data set has no such images.
-    """
-
-    job: Job
-    weights: Checkpoint
-    losses: Mapping[str, float]
-    affinity: Affinity | None = None
-    unseen_losses: Mapping[str, float] = field(default_factory=dict)
-    validation_losses: Mapping[str, float] = field(default_factory=dict)
-
-
-class Engine(Protocol):
+class Engine(Protocol, Generic[Job_contra, Outcome_co]):
     """Run jobs. Methods cannot tell which engine runs theirs."""
 
-    def run(self, job: Job) -> Outcome:
-        """Train the job's model federatedly and return what came of it."""
+    def run(self, job: Job_contra) -> Outcome_co:
+        """Carry the job out and return what came of it."""
         ...

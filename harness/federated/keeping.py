@@ -4,36 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from harness.federated.job import Checkpoint, Job
-from harness.workloads.multitask.affinity.matrix import RoundAffinity
+from harness.federated.job import Checkpoint, FederatedJob, Traffic
 
 
 @dataclass(frozen=True)
 class JobState:
     """Hold what a job has come to after some rounds; with the weights that is all it depends on.
 
-    `rounds_done` counts as the job does, from its first round. A client's optimizer and random
-    streams begin anew in every round, so there is nothing of theirs to keep.
+    A client's optimizer and random streams begin anew in every round, so there is nothing of
+    theirs to keep.
+
+    Attributes:
+        rounds_done: counts as the job does, from its first round.
+        weights: the global state.
+        measured: what each measured round gave beside the training; the workload knows its form.
+        judged: last values by set (such as `test_loss`) and unit.
+        traffic: bytes sent so far.
     """
 
     rounds_done: int
     weights: Checkpoint
-    measured: tuple[RoundAffinity, ...] = ()
-    losses: Mapping[str, float] = field(default_factory=dict)
-    unseen_losses: Mapping[str, float] = field(default_factory=dict)
-    validation_losses: Mapping[str, float] = field(default_factory=dict)
+    measured: tuple[Any, ...] = ()
+    judged: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 class Keeper(Protocol):
     """Keep the states of the jobs that one engine runs, which come in the same order every time."""
 
-    def recall(self, job: Job) -> JobState | None:
+    def recall(self, job: FederatedJob) -> JobState | None:
         """Return what is kept of the next job; None if it is to begin."""
         ...
 
-    def keep(self, job: Job, state: JobState) -> None:
+    def keep(self, job: FederatedJob, state: JobState) -> None:
         """Keep the state of the job after a round. An error raised here stops the training."""
         ...
 
@@ -41,9 +46,9 @@ class Keeper(Protocol):
 class ForgetfulKeeper:
     """Keep nothing, so that every job begins at its first round."""
 
-    def recall(self, job: Job) -> JobState | None:  # noqa: ARG002
+    def recall(self, job: FederatedJob) -> JobState | None:  # noqa: ARG002
         """Return nothing."""
         return None
 
-    def keep(self, job: Job, state: JobState) -> None:
+    def keep(self, job: FederatedJob, state: JobState) -> None:
         """Forget the state."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from harness.federated.job import Job
-from harness.federated.work import Work
+from harness.federated.job import FederatedJob
+from harness.records.work import Work
 
 
 class Observer(Protocol):
@@ -26,7 +26,7 @@ class Observer(Protocol):
         """Report a value of one task, or of none if `task` is empty."""
         ...
 
-    def job_started(self, job: Job) -> None:
+    def job_started(self, job: FederatedJob) -> None:
         """Hear that a job begins."""
         ...
 
@@ -54,7 +54,7 @@ class SilentObserver:
     def metric(self, rounds_done: int, phase: str, name: str, task: str, value: float) -> None:
         """Ignore a value."""
 
-    def job_started(self, job: Job) -> None:
+    def job_started(self, job: FederatedJob) -> None:
         """Ignore a job."""
 
     def round_done(self, rounds_done: int) -> None:

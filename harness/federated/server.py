@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.federated.job import Checkpoint
+from harness.records.work import Work
 from models.packed import Layout, Packed
 
 
@@ -29,23 +30,23 @@ class FederatedAverage:
         self._sums: dict[str, Tensor] = {}
         self._shares: dict[str, Tensor] = {}
 
-    def add(self, tensors: Mapping[str, Tensor], weight: float) -> None:
-        """Add one client's model with its number of images as weight.
+    def add(self, tensors: Mapping[str, Tensor], weight: float) -> Work:
+        """Add one client's model with its number of samples as weight; return the work of that.
 
         Raises:
             ValueError: if it is not packed as the first one was.
         """
         layout: Layout | None = None
-        session_costs = tensors
+        parts = tensors
         if isinstance(tensors, Packed):
-            layout, session_costs = tensors.layout, tensors.blocks
+            layout, parts = tensors.layout, tensors.blocks
         if not self._sums:
             self._layout = layout
         elif layout is not self._layout:
             raise ValueError("models of one average are packed in different ways")
         share = weight / self._total
         self._added += weight
-        for name, part in session_costs.items():
+        for name, part in parts.items():
             exact = part.detach().to(_accumulator(part))
             if name not in self._sums:
                 self._types[name] = part.dtype
@@ -54,6 +55,8 @@ class FederatedAverage:
             if name not in self._shares:
                 self._shares[name] = torch.empty_like(self._sums[name])
             self._sums[name] += torch.mul(exact, share, out=self._shares[name])
+        size = sum(part.numel() * part.element_size() for part in parts.values())
+        return averaging(size if layout is None else layout.bytes)
 
     def result(self) -> Checkpoint:
         """Return the average in the data types of the first model added."""
@@ -68,3 +71,8 @@ class FederatedAverage:
 
 def _accumulator(tensor: Tensor) -> torch.dtype:
     return tensor.dtype if tensor.is_floating_point() else torch.float64
+
+
+def averaging(model_bytes: int) -> Work:
+    """Return the work of adding one model to a weighted sum: read both, write one."""
+    return Work(bytes_moved=3.0 * model_bytes)

@@ -10,128 +10,108 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from torch import Tensor
 
 from harness.core.errors import DataError, DivergedError
-from harness.federated.job import Checkpoint
 from harness.federated.observer import Observer
 from harness.federated.random_streams import random_stream
-from harness.workloads.multitask.training.batches import ClientBatches, Source
-from harness.workloads.multitask.training.client import ClientResult, LocalTraining, train_client
-from models.multitask.network import MultiTaskNet
-from models.packed import Packed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.federated.job import Checkpoint
+    from harness.federated.task import JobWork
 
 
 @dataclass(frozen=True)
 class RoundRequest:
-    """Say what the clients of one round are to do; `job` is its name, which labels the work.
+    """Say what the clients of one round are to do.
 
-    `round_index` counts as the job does.
+    Attributes:
+        job: name of the job, which labels the work.
+        units: what is trained.
+        round_index: counts as the job does.
+        clients: who trains, in order.
+        seed: the cell's.
+        settings: how clients train; the workload knows its form.
+        reported: values of the round that belong to no unit, such as its learning rate.
     """
 
     job: str
-    tasks: str
+    units: Sequence[str]
     round_index: int
     clients: Sequence[int]
-    training: LocalTraining
-    learning_rate: float
-    measuring: bool
     seed: int
+    settings: Any
+    reported: Mapping[str, float] = field(default_factory=dict)
 
     def where(self, client: int) -> str:
         """Return client, round and job in words."""
         return f"client {client} in round {self.round_index + 1} of job {self.job}"
 
     def order(self, client: int) -> np.random.Generator:
-        """Return what decides in which order a client sees its images."""
+        """Return what decides in which order a client sees its samples."""
         return random_stream(self.seed, "order", self.round_index, client)
 
 
 @dataclass(frozen=True)
 class Update:
-    """Hold what one client sends back: its tensors may change once the next update is asked for."""
+    """Hold what one client sends back: its tensors may change once the next update is asked for.
+
+    Attributes:
+        client: who trained.
+        tensors: what is to be aggregated.
+        losses: mean training loss by unit.
+        measured: what it measured beside; the workload knows its form.
+    """
 
     client: int
     tensors: Mapping[str, Tensor]
-    result: ClientResult
+    losses: Mapping[str, float]
+    measured: Any = None
 
 
 class Trainers(Protocol):
     """Let the clients of a round train."""
 
-    def train(
-        self, net: MultiTaskNet, weights: Checkpoint, request: RoundRequest
-    ) -> Iterator[Update]:
-        """Yield the updates in the order of `request.clients`, without those that do not come.
-
-        `net` is a network of the job's kind that may be used to train in.
-        """
+    def train(self, work: JobWork, weights: Checkpoint, request: RoundRequest) -> Iterator[Update]:
+        """Yield the updates in the order of `request.clients`, without those that do not come."""
         ...
 
 
 class LocalTrainers:
     """Train every client in this process, one after another."""
 
-    def __init__(self, source: Source, observer: Observer) -> None:
-        self._source = source
+    def __init__(self, observer: Observer) -> None:
         self._observer = observer
 
-    def train(
-        self, net: MultiTaskNet, weights: Checkpoint, request: RoundRequest
-    ) -> Iterator[Update]:
+    def train(self, work: JobWork, weights: Checkpoint, request: RoundRequest) -> Iterator[Update]:
         """Yield every client's update as soon as it has trained."""
         # made at once: between trainings each would find its code out of the caches
         orders = {client: request.order(client) for client in request.clients}
         for client, order in orders.items():
-            with self._observer.phase("train", round_index=request.round_index, client=client):
-                result = train_copy(
-                    net, weights, self._source, request, client, order, self._observer
-                )
-            check_finite(result.losses, request.where(client))
-            yield Update(client, on_processor(net), result)
-
-
-def train_copy(
-    net: MultiTaskNet,
-    weights: Checkpoint,
-    source: Source,
-    request: RoundRequest,
-    client: int,
-    order: np.random.Generator,
-    observer: Observer,
-) -> ClientResult:
-    """Train one client's copy of the global model in `net`, in place.
-
-    Raises:
-        DataError: if its data cannot be used.
-    """
-    with naming(request.where(client)):
-        net.take(weights.tensors)
-        return train_client(
-            net,
-            ClientBatches(source, "train", client, request.tasks, net.device),
-            request.training,
-            request.learning_rate,
-            order,
-            observer,
-            client if request.measuring else None,
-        )
+            with (
+                self._observer.phase("train", round_index=request.round_index, client=client),
+                naming(request.where(client)),
+            ):
+                update = work.train(weights, request, client, order)
+            check_finite(update.losses, request.where(client))
+            yield update
 
 
 def check_finite(losses: Mapping[str, float], where: str) -> None:
-    """Do nothing if every task's loss is a finite number.
+    """Do nothing if every unit's loss is a finite number.
 
     Raises:
-        DivergedError: naming the task, and the client and round in `where`.
+        DivergedError: naming the unit, and the client and round in `where`.
     """
-    for task, loss in losses.items():
+    for unit, loss in losses.items():
         if not math.isfinite(loss):
             raise DivergedError(
-                f"the training loss of task '{task}' is {loss} at {where}",
+                f"the training loss of task '{unit}' is {loss} at {where}",
                 "Lower --learning-rate; if it is always this client, look at its data.",
             )
 
@@ -143,8 +123,3 @@ def naming(where: str) -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError(f"{where}: {error.message}", error.remedy) from error
-
-
-def on_processor(net: MultiTaskNet) -> Packed:
-    """Return the weights where the server averages and keeps them."""
-    return net.held().each(Tensor.cpu)

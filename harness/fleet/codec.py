@@ -19,7 +19,11 @@ from harness.federated.trainers import RoundRequest
 from harness.workloads.multitask.affinity.matrix import ClientAffinity
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.protocol import PROTOCOLS
-from harness.workloads.multitask.training.client import ClientResult, LocalTraining
+from harness.workloads.multitask.training.client import (
+    ClientResult,
+    LocalTraining,
+    RoundSettings,
+)
 from harness.workloads.multitask.training.local_rule import (
     Balanced,
     GradNorm,
@@ -38,15 +42,16 @@ _RULES: dict[str, type[LocalRule]] = {
 
 def plain_request(request: RoundRequest) -> dict[str, Plain]:
     """Return a request without its clients, which are asked one by one."""
-    training = request.training
+    settings = request.settings
+    training = settings.training
     own = {f.name: getattr(training, f.name) for f in fields(training)}
     rule = training.rule
     return {
         "job": request.job,
-        "tasks": request.tasks,
+        "tasks": "".join(request.units),
         "round": request.round_index,
-        "learning_rate": request.learning_rate,
-        "measuring": request.measuring,
+        "learning_rate": settings.learning_rate,
+        "measuring": settings.measuring,
         "seed": request.seed,
         "training": {
             **own,
@@ -75,10 +80,11 @@ def read_request(plain: Mapping[str, Plain], client: int) -> RoundRequest:
             "execution": Execution(**told["execution"]),
         }
     )
+    settings = RoundSettings(training, float(plain["learning_rate"]), bool(plain["measuring"]))
+    units = tuple(str(plain["tasks"]))
     return RoundRequest(
-        str(plain["job"]), str(plain["tasks"]), int(plain["round"]), [client], training,
-        float(plain["learning_rate"]), bool(plain["measuring"]), int(plain["seed"]),
-    )  # fmt: skip
+        str(plain["job"]), units, int(plain["round"]), [client], int(plain["seed"]), settings
+    )
 
 
 def plain_result(result: ClientResult) -> dict[str, Plain]:
@@ -104,16 +110,16 @@ def read_result(plain: Mapping[str, Plain], request: RoundRequest, client: int) 
         RefusedError: if losses or affinity are not numbers of this job's tasks.
     """
     losses = plain.get("losses")
-    if not isinstance(losses, dict) or list(losses) != list(request.tasks):
-        raise RefusedError(f"the losses are not of the tasks {request.tasks}")
+    if not isinstance(losses, dict) or list(losses) != list(request.units):
+        raise RefusedError(f"the losses are not of the tasks {''.join(request.units)}")
     if not all(_is_number(x) for x in losses.values()):
         raise RefusedError("a loss is not a finite number")
     measured = plain.get("affinity")
-    if not request.measuring:
+    if not request.settings.measuring:
         return ClientResult(losses, None)
     if not isinstance(measured, dict):
         raise RefusedError("the affinity is missing")
-    return ClientResult(losses, _affinity(measured, len(request.tasks), client))
+    return ClientResult(losses, _affinity(measured, len(request.units), client))
 
 
 def _affinity(plain: Mapping[str, Plain], tasks: int, client: int) -> ClientAffinity:

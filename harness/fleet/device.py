@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from devices.host import read_state
-from harness.config import RunConfig, make_config
 from harness.core.errors import HarnessError, RefusedError, UsageError
 from harness.core.schema import TRACE
-from harness.federated.job import Checkpoint, Job
-from harness.federated.local import LocalEngine
+from harness.federated.job import Checkpoint
 from harness.federated.observer import SilentObserver
-from harness.federated.trainers import RoundRequest, on_processor, train_copy
+from harness.federated.trainers import RoundRequest
 from harness.fleet.clock import clock_state
 from harness.fleet.codec import plain_result, plain_tensors, read_request, read_tensors
 from harness.fleet.outbox import Diary
@@ -28,16 +26,20 @@ from harness.fleet.wire import Frame
 from harness.measurement.cost import Accountant
 from harness.measurement.instruments import Instruments
 from harness.measurement.memory import PeakMemory, memory_errors
-from harness.measurement.phases import Label, PhaseLog
+from harness.measurement.phases import PhaseLog
+from harness.measurement.recorder import CellRecorder
+from harness.records.phases import Label
 from harness.run_folder.results import csv_text
 from harness.running.accelerator import torch_device
-from harness.running.recorder import CellRecorder
-from harness.running.session import prepare_torch
-from harness.running.target import Target, confine, describe_host
+from harness.running.prepare import prepare_torch
+from harness.running.target import Target, confine, describe_host, power_model
+from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 from harness.workloads.multitask.data.catalogue import SCENES
 from harness.workloads.multitask.data.dataset import open_data_set
 from harness.workloads.multitask.data.store import Store
-from harness.workloads.multitask.planning.modelling import device_model, power_model
+from harness.workloads.multitask.federation import LocalEngine, on_processor, train_copy
+from harness.workloads.multitask.job import Job
+from harness.workloads.multitask.planning.modelling import device_model
 from harness.workloads.multitask.settings import federation
 from models.multitask.losses import named
 from models.multitask.network import Architecture, MultiTaskNet, build
@@ -57,7 +59,7 @@ class Post:
 class _Study:
     """Hold what a run needs on this device."""
 
-    config: RunConfig
+    config: MultitaskConfig
     store: Store
     architecture: Architecture
 
@@ -211,7 +213,8 @@ class Device:
         wanted = read_request(header["request"], client)
         if header.get("profile_batch"):
             batch = self._target.profile.training.batch
-            wanted = replace(wanted, training=replace(wanted.training, batch_size=batch))
+            training = replace(wanted.settings.training, batch_size=batch)
+            wanted = replace(wanted, settings=replace(wanted.settings, training=training))
         net = self._net(wanted)
         weights = Checkpoint(read_tensors(request.body, on_processor(net)))
         label = header.get("label") or {}
@@ -248,12 +251,13 @@ class Device:
         """Return a network of the job's kind; its weights are those of the last request."""
         assert self._study is not None
         study = self._study
-        key = (wanted.tasks, study.config.loss)
+        tasks = "".join(wanted.units)
+        key = (tasks, study.config.loss)
         if key not in self._nets:
             loss = named(study.config.loss, masked=study.store.masked)
             device = torch_device(self._target.accelerator)
-            self._nets[key] = build(study.architecture, wanted.tasks, 0, loss).to(device)
-            self._nets[key].execute_as(wanted.training.execution)
+            self._nets[key] = build(study.architecture, tasks, 0, loss).to(device)
+            self._nets[key].execute_as(wanted.settings.training.execution)
         return self._nets[key]
 
 
@@ -271,15 +275,15 @@ def _failed(error: HarnessError) -> Frame:
     )
 
 
-def _own_config(told: Mapping[str, Any], post: Post, accelerator: str) -> RunConfig:
+def _own_config(told: Mapping[str, Any], post: Post, accelerator: str) -> MultitaskConfig:
     """Return the run's configuration with this device's folder of data in place of the server's."""
     known = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
     known["data"] = str(Path(str(known.get("data", SCENES))).expanduser())
-    return make_config({**known, "cache": post.cache, "meter": "none", "device": "auto",
+    return make_multitask_config({**known, "cache": post.cache, "meter": "none", "device": "auto",
                         "threads": 0, "accelerator": accelerator})  # fmt: skip
 
 
-def _open(config: RunConfig) -> Store:
+def _open(config: MultitaskConfig) -> Store:
     scenes = config.scenes if config.data == SCENES else None
     workers = len(os.sched_getaffinity(0))
     return open_data_set(config.data, scenes, config.cache_folder, lambda *_: None, workers)

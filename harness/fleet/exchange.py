@@ -18,13 +18,13 @@ from torch import Tensor
 
 from harness.core.errors import RefusedError
 from harness.federated.job import Checkpoint
-from harness.federated.trainers import RoundRequest, Update, on_processor
+from harness.federated.task import JobWork
+from harness.federated.trainers import RoundRequest, Update
 from harness.fleet.codec import plain_request, plain_tensors, read_result, read_tensors
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import PROTOCOL, Frame
 from harness.running.limits import BudgetReachedError
 from harness.workloads.multitask.training.client import ClientResult
-from models.multitask.network import MultiTaskNet
 
 TRIES = 3
 """How often a round is tried that nobody takes part in."""
@@ -129,9 +129,7 @@ class FleetTrainers:
         self._clock = clock
         self._poll_s = poll_s
 
-    def train(
-        self, net: MultiTaskNet, weights: Checkpoint, request: RoundRequest
-    ) -> Iterator[Update]:
+    def train(self, work: JobWork, weights: Checkpoint, request: RoundRequest) -> Iterator[Update]:
         """Yield the updates that come before the deadline, in the order of the clients.
 
         A round in which nobody is there, or everybody is lost, is tried again: it would teach
@@ -142,7 +140,7 @@ class FleetTrainers:
             NobodyThereError: if no device came to any try.
         """
         for left in reversed(range(TRIES)):
-            state = _Round(request, on_processor(net))
+            state = _Round(request, work.expected(request.clients[0]))
             used = 0
             for update in self._once(state, weights):
                 used += 1
@@ -168,7 +166,9 @@ class FleetTrainers:
                     found = self._wait_for(client, state, body, end_s)
                 if found is not None:
                     content, result = found
-                    yield Update(client, read_tensors(content, state.like), result)
+                    yield Update(
+                        client, read_tensors(content, state.like), result.losses, result.affinity
+                    )
         finally:
             state.shelf.close()
 

@@ -23,8 +23,8 @@ from harness.fleet.roster import (
 )
 from harness.fleet.transport import Arrival, Transport
 from harness.fleet.wire import Frame
-from harness.running.recorder import CellRecorder
-from harness.running.remote_clients import RemoteResult
+from harness.measurement.recorder import CellRecorder
+from harness.records.cells import RemoteResult
 
 HELLO_S = 60.0
 """Longest wait for a device to say who it is."""

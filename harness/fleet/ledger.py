@@ -12,13 +12,13 @@ from typing import Any
 
 from devices.energy import Reading
 from harness.core.schema import COST_PHASES, TRACE
-from harness.federated.work import Work
 from harness.fleet.codec import read_reading
 from harness.fleet.roster import Card
-from harness.measurement.cost import Cost, SegmentCost
-from harness.measurement.phases import Segment
-from harness.run_folder.codec import read_segment
-from harness.running.remote_clients import RemoteResult
+from harness.records.cells import RemoteResult
+from harness.records.cost import Cost, SegmentCost
+from harness.records.phases import Segment
+from harness.records.work import Work
+from harness.run_folder.codec import decode_segment
 
 KEY = "devices"
 """The place of what devices reported in a line of a cell's journal."""
@@ -109,7 +109,7 @@ class Ledger:
         session = str(header["session"])
         seen = self._seen.setdefault(session, set())
         for entry in header.get("entries", []):
-            segment = read_segment(entry["segment"])
+            segment = decode_segment(entry["segment"])
             number = int(entry["number"])
             if number in seen or not segment.end_s >= segment.start_s:
                 continue
@@ -149,7 +149,7 @@ class Ledger:
         """Return the fates of requests about whose cost nothing was ever heard."""
         heard = {
             (s.label.job, s.label.round_index, s.label.client)
-            for s in (read_segment(e["segment"]) for e in self._entries)
+            for s in (decode_segment(e["segment"]) for e in self._entries)
             if s.label.phase in COST_PHASES
         }
         return [
@@ -170,7 +170,7 @@ class Ledger:
         """Return the charged stretches of this cell in the run's own time."""
         found = []
         for entry in self._entries:
-            segment = read_segment(entry["segment"])
+            segment = decode_segment(entry["segment"])
             if not self._charged(entry):
                 continue
             shift_s = entry["shift_s"]
@@ -253,7 +253,7 @@ class Ledger:
         return [*rows, *unheard]
 
     def _row(self, entry: Mapping[str, Any]) -> dict[str, object]:
-        segment, shift_s = read_segment(entry["segment"]), entry["shift_s"]
+        segment, shift_s = decode_segment(entry["segment"]), entry["shift_s"]
         label = segment.label
         reading = read_reading(entry["reading"]) if entry["reading"] else None
         fate = {}

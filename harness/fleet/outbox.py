@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from devices.stream import StreamSet
-from harness.federated.work import Work
 from harness.fleet.codec import plain_reading
 from harness.measurement.cost import Accountant
-from harness.measurement.phases import Label, Segment
-from harness.run_folder.codec import plain_segment
+from harness.records.phases import Label, Segment
+from harness.records.work import Work
+from harness.run_folder.codec import encode_segment
 
 Streams = Callable[[float], StreamSet | None]
 """Give the samples up to a moment that is over; None without a meter."""
@@ -81,7 +81,7 @@ class Diary:
             plain: dict[str, Any] = {
                 "number": entry.number,
                 "attempt": entry.attempt,
-                "segment": plain_segment(entry.segment),
+                "segment": encode_segment(entry.segment),
                 "reading": None,
                 "time_model_s": None,
                 "energy_model_j": None,

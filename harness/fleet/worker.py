@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.options import Parser, report
-from harness.config import RunConfig, parse_seeds
+from harness.config import parse_seeds
 from harness.core.errors import HarnessError, UsageError
 from harness.fleet.wire import (
     MOST_BODY_BYTES,
@@ -32,9 +32,11 @@ from harness.fleet.wire import (
     send_frame,
 )
 from harness.measurement.instruments import instruments
-from harness.measurement.phases import Label, PhaseLog
+from harness.measurement.phases import PhaseLog
+from harness.records.phases import Label
 from harness.running.accelerator import settled_clock
 from harness.running.target import resolve_target
+from harness.workloads.multitask.config import MultitaskConfig
 
 if TYPE_CHECKING:
     from harness.fleet.device import Device
@@ -84,7 +86,7 @@ def _serve(options: argparse.Namespace, began_s: float) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     partition = read_partition(options.partition)
     threads = "0" if options.threads == "profile" else options.threads
-    config = RunConfig(
+    config = MultitaskConfig(
         device=options.device, meter=options.meter, threads=int(threads),
         accelerator=options.accelerator,
     )  # fmt: skip
@@ -93,7 +95,7 @@ def _serve(options: argparse.Namespace, began_s: float) -> int:
         threads = str(min(target.profile.training.threads, target.cores))
         target = resolve_target(replace(config, threads=int(threads)))
     log = PhaseLog(settled_clock(target.accelerator))
-    with instruments(target, options.rate_hz, log) as meter:
+    with instruments(target.meter, target.meter_reason, options.rate_hz, log) as meter:
         from harness.fleet.device import Device, Post  # noqa: PLC0415 - imports torch
         from harness.fleet.outbox import Diary  # noqa: PLC0415
 

@@ -12,6 +12,7 @@ from devices.board_counters import read_counters
 from devices.board_state import BoardState, read_board_state
 from devices.host import read_state
 from devices.programs import Programs
+from harness.records.conditions import ConditionSample
 
 CLOCK_STEP_S = 0.5
 """A clock that is slewed to the right time stays far below this within a cell."""
@@ -32,21 +33,6 @@ class Clocks:
         """Return how far the other two clocks are ahead of the monotonic one."""
         now_s = self.monotonic()
         return self.boot() - now_s, self.wall() - self.boot()
-
-
-@dataclass(frozen=True)
-class ConditionSample:
-    """Hold what one look at the board showed.
-
-    Attributes:
-        t_s: moment on the run's clock.
-        temperature_c: hottest plausible temperature in °C; None if the board shows none.
-        flags: what had slowed or disturbed the board since the first look.
-    """
-
-    t_s: float
-    temperature_c: float | None
-    flags: Sequence[str] = ()
 
 
 def clock_flags(before: tuple[float, float], after: tuple[float, float]) -> list[str]:

@@ -18,12 +18,12 @@ from devices.energy import Reading, energy
 from devices.errors import DeviceError
 from devices.stream import Stream, StreamSet
 from harness.core.errors import MeterMissingError
-from harness.measurement.phases import Label, PhaseLog
-from harness.running.target import Target
+from harness.measurement.phases import PhaseLog
+from harness.records.phases import Label
 
 
 class Instruments:
-    """Measure with the target's meter, or say that there is none."""
+    """Measure with one meter, or say why there is none."""
 
     def __init__(self, collector: Collector | None, reason: str, log: PhaseLog) -> None:
         self._collector = collector
@@ -127,13 +127,14 @@ def idle_power_w(reading: Reading | None) -> float | None:
 
 @contextmanager
 def instruments(
-    target: Target,
+    meter: str | None,
+    why_none: str,
     rate_hz: float,
     log: PhaseLog,
     root: Path = Path("/"),
     record: Path | None = None,
 ) -> Iterator[Instruments]:
-    """Run the target's meter as long as the context is open.
+    """Run a meter as long as the context is open.
 
     Raw samples go to the file `record`, by default a temporary one; what of them belongs to cells
     is written with the results.
@@ -141,13 +142,13 @@ def instruments(
     Raises:
         MeterMissingError: if the meter that looked usable cannot be started.
     """
-    if target.meter is None:
-        yield Instruments(None, target.meter_reason, log)
+    if meter is None:
+        yield Instruments(None, why_none, log)
         return
     with TemporaryDirectory(prefix="samples-") as folder:
         try:
             path = record or Path(folder) / "samples.bin"
-            collector = Collector(target.meter, root, rate_hz, path)
+            collector = Collector(meter, root, rate_hz, path)
             collector.start()
         except DeviceError as error:
             raise MeterMissingError(error.message, error.remedy) from error

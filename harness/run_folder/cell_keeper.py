@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from harness.core.errors import DamagedRunError
-from harness.federated.job import Checkpoint, Job
+from harness.federated.job import Checkpoint, FederatedJob, Traffic
 from harness.federated.keeping import JobState
-from harness.measurement.phases import PhaseLog, Segment
+from harness.measurement.phases import PhaseLog
+from harness.measurement.recorder import CellRecorder
+from harness.records.cells import SharedJob
+from harness.records.phases import Segment
+from harness.records.values import Value
 from harness.run_folder.checkpoints import FRESH, CellCheckpoints, Saved
-from harness.run_folder.codec import (
-    plain_affinity,
-    plain_job,
-    plain_segment,
-    plain_value,
-    read_affinity,
-    read_value,
-)
-from harness.running.recorder import CellRecorder, Value
-from harness.running.sharing import SharedJob
-
-LOSSES = ("losses", "unseen_losses", "validation_losses")
+from harness.run_folder.codec import decode_value, encode_segment, encode_value
+from harness.workloads.base import Codec, Library
 
 
 class CellKeeper:
@@ -37,7 +32,10 @@ class CellKeeper:
         saved: Saved | None,
         recorder: CellRecorder,
         log: PhaseLog,
+        codec: Codec,
+        *,
         note: Callable[[], Mapping[str, Any]],
+        library: Library | None = None,
     ) -> None:
         """Take up what was saved.
 
@@ -48,52 +46,61 @@ class CellKeeper:
         self._saved = saved
         self._recorder = recorder
         self._log = log
+        self._codec = codec
         self._note = note
+        self._library = library
+        self.taken: list[SharedJob] = []
+        """What was taken from other cells."""
         self._index = -1
         if saved is not None:
             _restore(recorder, saved)
         self._segments = len(log.segments)
         self._values = len(recorder.values)
 
-    def recall(self, job: Job) -> JobState | None:
-        """Return the state of the next job; None if it was not begun.
+    def recall(self, job: FederatedJob) -> JobState | None:
+        """Return the state of the next job, its own or another cell's; None if it was not begun.
 
         Raises:
             DamagedRunError: if another job was kept in its place, or its weights are damaged.
         """
         self._index += 1
         if self._saved is None or self._index >= len(self._saved.jobs):
-            return None
+            return self._borrowed(job)
         kept = self._saved.jobs[self._index]
-        if any(kept.get(key) != value for key, value in plain_job(job).items()):
+        if any(kept.get(key) != value for key, value in self._codec.job(job).items()):
             raise DamagedRunError(
                 f"{self._checkpoints.path}: job {self._index + 1} is {kept['name']},"
                 f" but the method now asks for {job.name}",
                 FRESH,
             )
         measured = (
-            read_affinity(line["affinity"])
+            self._codec.read_measured(line["measured"])
             for line in self._saved.lines
-            if line["job"] == self._index and line.get("affinity") is not None
+            if line["job"] == self._index and line.get("measured") is not None
         )
         weights = Checkpoint(self._checkpoints.weights(self._index))
-        losses = {name: dict(kept[name]) for name in LOSSES}
-        return JobState(int(kept["rounds_done"]), weights, tuple(measured), **losses)
+        traffic = Traffic(**kept["traffic"])
+        return JobState(int(kept["rounds_done"]), weights, tuple(measured), kept["judged"], traffic)
 
-    def keep(self, job: Job, state: JobState) -> None:
+    def _borrowed(self, job: FederatedJob) -> JobState | None:
+        """Return what another cell's job gives, kept as if this cell had trained it."""
+        shared = self._library.shared(job, self._recorder.cell) if self._library else None
+        if shared is None:
+            return None
+        rounds = shared.state.rounds_done - job.first_round
+        self._recorder.take_up(shared.values, len(job.units) * rounds)
+        self._save(job, shared.state, [*self._lent_lines(job, shared)])
+        self.taken.append(shared)
+        return shared.state
+
+    def keep(self, job: FederatedJob, state: JobState) -> None:
         """Begin to write a checkpoint; it is on the disk once the checkpoints are settled."""
         segments = self._log.segments[self._segments :]
         values = self._recorder.values[self._values :]
         line = {**self._line(state, state.rounds_done, segments, values), **self._note()}
         self._save(job, state, [line])
 
-    def borrow(self, job: Job, shared: SharedJob) -> None:
-        """Keep what another cell's job gave, round by round as if this one had trained it."""
-        rounds = shared.state.rounds_done - job.first_round
-        self._recorder.take_up(shared.values, len(job.tasks) * rounds)
-        self._save(job, shared.state, [*self._lent_lines(job, shared)])
-
-    def _lent_lines(self, job: Job, shared: SharedJob) -> Iterator[dict[str, Any]]:
+    def _lent_lines(self, job: FederatedJob, shared: SharedJob) -> Iterator[dict[str, Any]]:
         """Yield a line per round; a round was always measured in one session."""
         for index in range(job.first_round, shared.state.rounds_done):
             part, segments = next(
@@ -117,16 +124,18 @@ class CellKeeper:
         return {
             "job": self._index,
             "rounds_done": done,
-            "segments": [plain_segment(s) for s in segments],
-            "values": [plain_value(v) for v in values],
-            "affinity": plain_affinity(fresh) if fresh else None,
+            "segments": [encode_segment(s) for s in segments],
+            "values": [encode_value(v) for v in values],
+            "measured": None if fresh is None else self._codec.measured(fresh),
         }
 
-    def _save(self, job: Job, state: JobState, lines: Sequence[Mapping[str, Any]]) -> None:
+    def _save(self, job: FederatedJob, state: JobState, lines: Sequence[Mapping[str, Any]]) -> None:
         record = {
-            **plain_job(job),
+            **self._codec.job(job),
+            "units": len(job.units),
             "rounds_done": state.rounds_done,
-            **{name: dict(getattr(state, name)) for name in LOSSES},
+            "judged": {name: dict(values) for name, values in state.judged.items()},
+            "traffic": asdict(state.traffic),
         }
         self._checkpoints.save(self._index, record, state.weights.tensors, lines)
         self._segments = len(self._log.segments)
@@ -135,6 +144,6 @@ class CellKeeper:
 
 def _restore(recorder: CellRecorder, saved: Saved) -> None:
     """Give the recorder the values and the count of what was done before."""
-    tasks = [str(job["name"]).partition("@")[0] for job in saved.jobs]
-    values = [read_value(value) for line in saved.lines for value in line["values"]]
-    recorder.take_up(values, sum(len(tasks[line["job"]]) for line in saved.lines))
+    units = [int(job["units"]) for job in saved.jobs]
+    values = [decode_value(value) for line in saved.lines for value in line["values"]]
+    recorder.take_up(values, sum(units[line["job"]] for line in saved.lines))

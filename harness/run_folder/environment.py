@@ -85,15 +85,15 @@ def system_words(root: Path = Path("/")) -> str:
     mode, clocks = mode_words(board.power_mode), board.clocks
     jetpack = f"JetPack {board.jetpack}" if board.jetpack else ""
     versions = f"Python {platform.python_version()}, torch {_version('torch')}"
-    session_costs = [", ".join(filter(None, (_system(root), jetpack, versions)))]
+    parts = [", ".join(filter(None, (_system(root), jetpack, versions)))]
     if mode:
-        session_costs.append(f"power mode {mode}")
+        parts.append(f"power mode {mode}")
     if board.host.governor:
-        session_costs.append(f"governor {board.host.governor}")
+        parts.append(f"governor {board.host.governor}")
     if clocks is not None:
         hint = "" if clocks.pinned else " (python -m harness.doctor says how)"
-        session_costs.append(f"clocks {'pinned' if clocks.pinned else 'not pinned'}{hint}")
-    return "; ".join(session_costs)
+        parts.append(f"clocks {'pinned' if clocks.pinned else 'not pinned'}{hint}")
+    return "; ".join(parts)
 
 
 def _system(root: Path) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 from devices.energy import Reading, energy
 from devices.stream import StreamSet
-from harness.measurement.conditions import ConditionSample
 from harness.measurement.cost import Accountant
-from harness.measurement.phases import Segment
-from harness.measurement.session_costs import SessionCost
+from harness.records.conditions import ConditionSample
+from harness.records.cost import SessionCost
+from harness.records.phases import Segment
 from harness.run_folder.checkpoints import CellCheckpoints, Saved
-from harness.run_folder.codec import read_segment
+from harness.run_folder.codec import decode_segment
 from harness.run_folder.sessions import RunSession, last_sample_s
 
 
@@ -105,7 +105,7 @@ class RunPast:
             return session is not None
         if not (self.path / session.samples).exists():
             return True
-        end_s = read_segment(last["segments"][-1]).end_s
+        end_s = decode_segment(last["segments"][-1]).end_s
         return last_sample_s(self.streams(session)) >= end_s
 
     def _numbered(self, number: object) -> RunSession | None:
@@ -151,7 +151,7 @@ def _segments(saved: Saved | None) -> dict[int, list[Segment]]:
     """Return the marks of a checkpoint by the session that made them."""
     found: dict[int, list[Segment]] = {}
     for line in saved.lines if saved else []:
-        found.setdefault(int(line["session"]), []).extend(map(read_segment, line["segments"]))
+        found.setdefault(int(line["session"]), []).extend(map(decode_segment, line["segments"]))
     return found
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import DamagedRunError
-from harness.core.schema import CELLS, DEVICES, METRICS, PHASE_ROWS, Column
+from harness.core.schema import CELLS, DEVICES, Column
 from harness.run_folder.checkpoints import SUFFIX, CellCheckpoints
-from harness.run_folder.results import storage_errors, write_atomically
+from harness.run_folder.results import TABLES, storage_errors, write_atomically
 
 RESTORE = "Restore the file from a copy, or start anew with --fresh."
 FINISHED = ("done", "failed")
@@ -56,7 +56,8 @@ def repair_tables(folder: Path) -> list[Row]:
             raise DamagedRunError(f"{where}: '{row['status']}' is no status", RESTORE)
     finished = [row for row in rows if row["status"] in FINISHED]
     names = {str(row["cell"]) for row in finished}
-    for table, columns in (("phases", PHASE_ROWS), ("metrics", METRICS)):
+    for table in ("phases", "metrics", "work"):
+        columns = TABLES[table]
         _keep_rows(folder / f"{table}.csv", columns, names)
     if (folder / "devices.csv").exists():
         _keep_rows(folder / "devices.csv", DEVICES, names)

@@ -19,14 +19,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from harness.core.durable import sync_folder
 from harness.core.errors import DiskFullError, StorageError
-from harness.core.schema import CELLS, METRICS, PHASE_ROWS, Column
-from harness.workloads.multitask.data.files import sync_folder
+from harness.core.schema import CELLS, METRICS, PHASE_ROWS, WORK, Column
 
 Row = Mapping[str, object]
 
 UNNAMED = ".new-"
 """Begins the name of a run folder that is still being made."""
+
+
+TABLES: Mapping[str, Sequence[Column]] = {
+    "cells": CELLS, "metrics": METRICS, "phases": PHASE_ROWS, "work": WORK,
+}  # fmt: skip
+"""Tables that every run has from its first moment on."""
 
 
 class RunFolder:
@@ -52,7 +58,7 @@ class RunFolder:
             for litter in parent.glob(f"{UNNAMED}*"):
                 shutil.rmtree(litter)
             unnamed.mkdir()
-        for name, columns in (("cells", CELLS), ("metrics", METRICS), ("phases", PHASE_ROWS)):
+        for name, columns in TABLES.items():
             write_atomically(unnamed / f"{name}.csv", csv_text(columns, []).encode())
         if manifest is not None:
             cls(unnamed).manifest(manifest)

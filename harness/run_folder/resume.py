@@ -10,17 +10,13 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from harness.core.errors import ConfigChangedError, DamagedRunError
 from harness.core.schema import SCHEMA_VERSION
 from harness.run_folder.lock import NAME as LOCK
 from harness.run_folder.lock import busy, folder_lock, is_running, run_lock
 from harness.run_folder.results import RunFolder
-
-if TYPE_CHECKING:
-    from harness.workloads.multitask.planning.calibration import Timing
-    from harness.workloads.multitask.planning.step_choice import StepChoice
 
 Manifest = Mapping[str, Any]
 
@@ -29,16 +25,10 @@ RESTORE = "Restore the file from a copy of the run."
 
 @dataclass(frozen=True)
 class Start:
-    """Say how to start: `fresh` never goes on with a run, `resume` names the run to go on with.
-
-    A new run executes its steps as `step` says, if that is settled already, and rests its figures
-    on `timing`, if the host was timed already.
-    """
+    """Say how to start: `fresh` never goes on with a run, `resume` names the run to go on with."""
 
     fresh: bool = False
     resume: Path | None = None
-    step: StepChoice | None = None
-    timing: Timing | None = None
 
 
 @dataclass(frozen=True)

@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from harness.config import RunConfig
-from harness.core.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, SHARED, TASK_MEASURES, UNSEEN
-from harness.federated.work import ENCODER, Work
-from harness.measurement.conditions import ConditionSample
-from harness.measurement.cost import SegmentCost
-from harness.run_folder.results import csv_text
-from harness.running.cell import CellResult, RunContext
-from harness.running.recorder import Value
-from harness.running.sharing import shared_jobs
-from models.multitask.measures import BY_NAME
+from harness.core.schema import COST_PHASES, SHARED
+from harness.records.cells import CellReport, CellResult
+from harness.records.conditions import ConditionSample
+from harness.records.cost import SegmentCost, SessionCost
+from harness.records.work import Work
+from harness.workloads.base import Objective
 
 
-def cell_row(context: RunContext, run_id: str, result: CellResult) -> dict[str, object]:
+@dataclass(frozen=True)
+class RunFacts:
+    """Hold what every row of a run says of it; `meter` is asked anew for each row."""
+
+    run_id: str
+    device: str
+    host_matches_device: bool
+    workload: str
+    objective: Objective
+    meter: Callable[[], Mapping[str, Any] | None]
+
+
+def cell_row(facts: RunFacts, result: CellResult, report: CellReport) -> dict[str, object]:
     """Return the cell's row of cells.csv, but for what other cells and idle power decide."""
-    config, cost, done = context.config, result.cost, result.status == "done"
-    meter = context.instruments.describe()
-    sent, received = _traffic(config, result)
-    unseen = result.unseen_losses
+    cost, meter = result.cost, facts.meter()
     row: dict[str, object] = {
-        "run_id": run_id, "cell": result.cell.name, "device": context.target.profile.name,
-        "host_matches_device": context.target.matches, "method": result.cell.spec.text,
-        "tasks": config.tasks, "seed": result.cell.seed, "repeat": result.cell.repeat,
-        "rounds": config.rounds, "clients": config.clients,
-        "clients_per_round": config.clients_per_round,
+        "run_id": facts.run_id, "cell": result.cell.name, "device": facts.device,
+        "host_matches_device": facts.host_matches_device, "method": result.cell.spec.text,
+        "seed": result.cell.seed, "repeat": result.cell.repeat,
         "status": result.status, "reason": result.reason,
-        "energy_reason": cost.energy_reason,
+        "energy_reason": cost.energy_reason, "workload": facts.workload,
+        "objective": facts.objective.name, "objective_better": facts.objective.better,
+        **report.columns,
     }  # fmt: skip
-    if not done:  # what a broken-off cell cost says nothing about the method
+    if result.status != "done":  # what a broken-off cell cost says nothing about the method
         return row
     return row | {
-        "groups": "|".join(result.groups),
-        "total_loss": math.fsum(result.losses.values()),
-        "unseen_total_loss": math.fsum(unseen.values()) if unseen else None,
+        "objective_value": report.objective,
         "time_s": cost.time_s, "time_model_s": cost.time_model_s,
         "energy_j": cost.energy_j, "energy_error_j": cost.energy_error_j,
         "energy_model_j": cost.energy_model_j,
@@ -46,35 +49,47 @@ def cell_row(context: RunContext, run_id: str, result: CellResult) -> dict[str, 
         "energy_scope": meter["scope"] if meter else None,
         "energy_kind": meter["kind"] if meter else None,
         "peak_memory_bytes": result.peak_memory_bytes,
-        "upload_bytes": sent, "download_bytes": received,
-        "encoder_passes": cost.work.encoder_passes, "decoder_passes": cost.work.decoder_passes,
-        **_looks(result),
-        "time_predicted_s": context.timing.calibration.time_s(cost.work),
-        "batch_size": context.config.batch_size, "step": context.step.execution.text,
         "shared_jobs": shared_jobs(result.session_costs),
     }  # fmt: skip
 
 
-def _looks(result: CellResult) -> dict[str, float]:
-    """Return what look-aheads cost beside the training steps, in forward passes."""
-    figures = [figure for part in result.session_costs for figure in part.figures]
-    figures += result.remote.figures if result.remote else ()
-    segments = (figure.segment for figure in figures)
-    looks = sum((s.work for s in segments if s.label.phase == "affinity"), Work()).forwards
-    return {
-        "look_ahead_encoder_forwards": looks.get(ENCODER, 0.0),
-        "look_ahead_decoder_forwards": math.fsum(n for p, n in looks.items() if p != ENCODER),
-    }
+def work_rows(run_id: str, result: CellResult) -> list[dict[str, object]]:
+    """Return rows of work.csv: what each job of the cell was charged for, by kind."""
+    found: dict[str, Work] = {}
+    for figure in result.segment_costs:
+        label = figure.segment.label
+        if label.phase in COST_PHASES:
+            found[label.job] = found.get(label.job, Work()) + figure.segment.work
+    return [
+        {"run_id": run_id, "cell": result.cell.name, "job": job, "kind": kind, "amount": amount,
+         "unit": unit}
+        for job, work in found.items()
+        for kind, amount, unit in work.amounts()
+    ]  # fmt: skip
 
 
-def _traffic(config: RunConfig, result: CellResult) -> tuple[int, int]:
-    """Return bytes up and down: every chosen client gets the model and sends it back each round."""
-    shares = sum(
-        o.job.rounds * o.job.per_round(config.clients_per_round) * o.weights.bytes
-        for o in result.trained
-        if o.job.travels
+def metric_rows(run_id: str, result: CellResult, report: CellReport) -> list[dict[str, object]]:
+    """Return rows of metrics.csv: what the engine reported between the workload's own values."""
+    return [
+        {
+            "run_id": run_id, "cell": result.cell.name, "round": v.rounds_done, "job": v.job,
+            "task": v.task, "phase": v.phase, "metric": v.metric, "value": v.value,
+            "unit": report.units.get(v.metric, ""),
+        }
+        for v in (*report.before, *result.values, *report.values)
+    ]  # fmt: skip
+
+
+def shared_jobs(session_costs: Sequence[SessionCost]) -> str:
+    """Return which rounds of which jobs were measured in another cell, as `sdnkt:0-3<CELL`."""
+    rounds: dict[tuple[str, str], list[int]] = {}
+    for part in session_costs:
+        for label in (figures.segment.label for figures in part.figures):
+            if label.lent_by and label.round_index is not None:
+                rounds.setdefault((label.job, label.lent_by), []).append(label.round_index)
+    return "+".join(
+        f"{job}:{min(found)}-{max(found)}<{cell}" for (job, cell), found in rounds.items()
     )
-    return shares, shares
 
 
 def phase_rows(
@@ -101,113 +116,6 @@ def phase_rows(
     return rows
 
 
-def metric_rows(
-    run_id: str, result: CellResult, constants: Mapping[str, Mapping[str, float]]
-) -> list[dict[str, object]]:
-    """Return rows of metrics.csv, first the losses of constant predictors by name and task."""
-    values = [
-        Value(0, "", task, "evaluate", name, loss)
-        for name, losses in constants.items()
-        for task, loss in losses.items()
-    ]
-    values += [*result.recorder.values, *_means_of_groups(result), *_serving(result)]
-    return [
-        {
-            "run_id": run_id, "cell": result.cell.name, "round": v.rounds_done, "job": v.job,
-            "task": v.task, "phase": v.phase, "metric": v.metric, "value": v.value,
-            "unit": _unit(v.metric),
-        }
-        for v in values
-    ]  # fmt: skip
-
-
-def _unit(metric: str) -> str:
-    measure = BY_NAME.get(metric.removeprefix(UNSEEN))
-    return measure.unit if measure else ""
-
-
-def _serving(result: CellResult) -> list[Value]:
-    """Return one value per task and model that serves it, so that overlapping groups are clear."""
-    return [
-        Value(served.outcome.job.last_round, served.outcome.job.name, task, "evaluate", "serves", 1)
-        for served in result.served
-        for task in served.tasks
-    ]
-
-
-def _means_of_groups(result: CellResult) -> list[Value]:
-    """Return losses and measures averaged over the models of a group, where there are several."""
-    jobs = [served.outcome.job for served in result.served]
-    groups = {job.tasks for job in jobs if job.name != job.tasks}
-    measured = task_measures(result)
-    found = []
-    for group in sorted(groups):
-        for task in group:
-            means = {"test_loss": result.losses[task], **measured.get(task, {})}
-            if task in result.unseen_losses:
-                means["test_unseen_loss"] = result.unseen_losses[task]
-            found += [
-                Value(jobs[0].last_round, group, task, "evaluate", name, mean)
-                for name, mean in means.items()
-            ]
-    return found
-
-
-def task_measures(result: CellResult) -> dict[str, dict[str, float]]:
-    """Return every task's last measures by name, averaged over the models that serve it."""
-    last = {(served.outcome.job.name, served.outcome.job.last_round): served.tasks
-            for served in result.served}  # fmt: skip
-    found: dict[str, dict[str, list[float]]] = {}
-    for v in result.recorder.values:
-        serves = v.task and v.task in last.get((v.job, v.rounds_done), "")
-        if serves and v.metric.removeprefix(UNSEEN) in BY_NAME:
-            found.setdefault(v.task, {}).setdefault(v.metric, []).append(v.value)
-    return {
-        task: {name: math.fsum(those) / len(those) for name, those in values.items()}
-        for task, values in found.items()
-    }
-
-
-def affinity_files(result: CellResult, counted: int | None = None) -> dict[str, str]:
-    """Return the files of the measured affinity: the mean, every round's and every client's.
-
-    The mean is that of the first `counted` rounds (all with None), which the method decides by.
-    The matrix has recipients in rows and the task letters as header and first column.
-    """
-    measured = next((o.affinity for o in result.trained if o.affinity is not None), None)
-    if measured is None:
-        return {}
-    name, tasks = result.cell.name, measured.tasks
-    lines = ["# mean look-ahead affinity Z[i→j]: recipient j in the row, source i in the column"]
-    lines.append(",".join(["task", *tasks]))
-    for task, row in zip(tasks, measured.first(counted).mean, strict=True):
-        lines.append(",".join([task, *(repr(float(value)) for value in row)]))
-    entries = [
-        {
-            "round": r.round, "recipient": recipient, "source": source,
-            "mean": float(r.mean[j, i]), "std": float(r.std[j, i]), "count": r.count,
-        }
-        for r in measured.rounds
-        for j, recipient in enumerate(tasks)
-        for i, source in enumerate(tasks)
-    ]  # fmt: skip
-    of_clients = [
-        {
-            "round": r.round, "client": c.client, "recipient": recipient, "source": source,
-            "mean": float(c.mean[j, i]), "count": c.count,
-        }
-        for r in measured.rounds
-        for c in r.clients
-        for j, recipient in enumerate(tasks)
-        for i, source in enumerate(tasks)
-    ]  # fmt: skip
-    return {
-        f"{name}.csv": "\n".join(lines) + "\n",
-        f"{name}_rounds.csv": csv_text(AFFINITY_ROUNDS, entries),
-        f"{name}_clients.csv": csv_text(AFFINITY_CLIENTS, of_clients),
-    }
-
-
 def condition_rows(looks: Sequence[ConditionSample]) -> list[dict[str, object]]:
     """Return a row per look at the board; none if no look showed anything."""
     if not any(look.flags or look.temperature_c is not None for look in looks):
@@ -215,56 +123,3 @@ def condition_rows(looks: Sequence[ConditionSample]) -> list[dict[str, object]]:
     return [
         {"t_s": x.t_s, "temperature_c": x.temperature_c, "flags": "+".join(x.flags)} for x in looks
     ]
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Hold what two methods are compared by: every task's last test loss and measures."""
-
-    losses: Mapping[str, float] = field(default_factory=dict)
-    measures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-
-
-def standing(result: CellResult) -> Standing:
-    """Return where a cell stands; empty if it is not done."""
-    return Standing(result.losses, task_measures(result))
-
-
-def gains(own: Standing, reference: Standing) -> dict[str, float | None]:
-    """Return the columns of cells.csv that compare a cell with the reference of its seed."""
-    return {
-        "delta_mtl": delta_mtl(own.losses, reference.losses),
-        "delta_metric": delta_metric(own.measures, reference.measures),
-    }
-
-
-def delta_mtl(losses: Mapping[str, float], reference: Mapping[str, float]) -> float | None:
-    """Return Δ_MTL in percent: the mean relative loss reduction over tasks, positive is better."""
-    if not losses or losses.keys() != reference.keys():
-        return None
-    changes = [(reference[task] - loss) / reference[task] for task, loss in losses.items()]
-    return 100.0 * math.fsum(changes) / len(changes)
-
-
-def delta_metric(
-    measures: Mapping[str, Mapping[str, float]], reference: Mapping[str, Mapping[str, float]]
-) -> float | None:
-    """Return Δ of the measures in percent, positive is better.
-
-    As LibMTL (Lin and Zhang, JMLR 2023): the relative gains of a task's measures, each signed by
-    its better direction, are averaged first, then the tasks. Measures on unseen buildings are not
-    in it. None if the reference lacks a measure or one of its measures is 0.
-    """
-    if not measures or measures.keys() != reference.keys():
-        return None
-    tasks: list[float] = []
-    for task, values in measures.items():
-        those = [m for m in TASK_MEASURES[task] if m.name in values]
-        if not those or not all(reference[task].get(m.name) for m in those):
-            return None
-        relative = [
-            (values[m.name] / reference[task][m.name] - 1.0) * (1 if m.better == "higher" else -1)
-            for m in those
-        ]
-        tasks.append(math.fsum(relative) / len(relative))
-    return 100.0 * math.fsum(tasks) / len(tasks)

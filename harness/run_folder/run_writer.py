@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import safetensors.torch
-
-from harness.core.schema import CELLS, CONDITIONS, DEVICES, METRICS, PHASE_ROWS, REFERENCE, TRACE
+from harness.core.schema import (
+    CELLS,
+    CONDITIONS,
+    DEVICES,
+    METRICS,
+    PHASE_ROWS,
+    TRACE,
+    WORK,
+)
 from harness.measurement.idle import IdlePower, net_energy
 from harness.measurement.instruments import trace_rows
-from harness.measurement.session_costs import SessionCost
+from harness.records.cells import Cell, CellResult
+from harness.records.cost import SegmentCost, SessionCost
 from harness.run_folder.recovery import CellPast, lost_rows
 from harness.run_folder.results import RunFolder, csv_text
 from harness.run_folder.rows import (
-    Standing,
-    affinity_files,
+    RunFacts,
     cell_row,
     condition_rows,
-    gains,
     metric_rows,
     phase_rows,
-    standing,
+    work_rows,
 )
 from harness.run_folder.sessions import RunSession, now_s
-from harness.running.cell import Cell, CellResult, RunContext
+from harness.workloads.base import Study
 
 Row = dict[str, object]
 
@@ -39,27 +44,42 @@ class _Cost:
     times_s: Mapping[int, float]
 
 
+@dataclass(frozen=True)
+class Writing:
+    """Hold what a writer is told of its run.
+
+    Attributes:
+        facts: what every row says.
+        study: what reports on cells and compares them.
+        reference: name of the method that others are compared with.
+        between: costs what was measured between cells since it was asked last.
+    """
+
+    facts: RunFacts
+    study: Study
+    reference: str
+    between: Callable[[], Sequence[SegmentCost]]
+
+
 class RunWriter:
     """Own the tables of one run while it goes on."""
 
     def __init__(
         self,
         folder: RunFolder,
-        run_id: str,
-        context: RunContext,
+        writing: Writing,
         session: RunSession,
         cells: Sequence[Cell],
     ) -> None:
         """Begin with no rows; `cells` are all of the run, in the order of its tables."""
         self.folder = folder
-        self._run_id = run_id
-        self._context = context
+        self._writing = writing
+        self._run_id = writing.facts.run_id
         self._session = session
         self._cells = {cell.name: cell for cell in cells}
         self._rows: dict[str, Row] = {}
-        self._standings: dict[str, Standing] = {}
+        self._standings: dict[str, Mapping[str, Any]] = {}
         self._costs: dict[str, _Cost] = {}
-        self._segments = 0
 
     @property
     def rows(self) -> list[Row]:
@@ -71,10 +91,7 @@ class RunWriter:
         self._rows = {str(row["cell"]): row for row in rows}
         for event in events:
             if event["event"] == "cell done" and event.get("cell") in self._rows:
-                own = event.get("standing", {})
-                self._standings[event["cell"]] = Standing(
-                    own.get("losses", {}), own.get("measures", {})
-                )
+                self._standings[event["cell"]] = event.get("standing", {})
         self._write_cells()
 
     def event(self, what: str, **values: object) -> None:
@@ -84,40 +101,42 @@ class RunWriter:
 
     def cell(self, result: CellResult, past: CellPast, idle: Mapping[int, IdlePower]) -> None:
         """Write all of a cell; a row in cells.csv means that everything is there."""
-        name = result.cell.name
-        self._write_weights(result)
+        name, writing = result.cell.name, self._writing
+        report = writing.study.report(result)
+        for path, content in report.binaries.items():
+            self.folder.binary(path, content)
         self._write_trace(result)
-        conditions = condition_rows(result.looks)
+        conditions = condition_rows(result.conditions)
         if conditions:
             self.folder.text(f"conditions/{name}.csv", csv_text(CONDITIONS, conditions))
-        parameters = result.cell.spec.parameters(self._context.config.setting)
-        counted = parameters.get("affinity_rounds")
-        for file, text in affinity_files(result, None if counted is None else int(counted)).items():
-            self.folder.text(f"affinity/{file}", text)
+        for path, text in report.texts.items():
+            self.folder.text(path, text)
         self.run_phases()
+        self._write_phases(result, past)
+        self.folder.append("work", WORK, work_rows(self._run_id, result))
+        self.folder.append("metrics", METRICS, metric_rows(self._run_id, result, report))
+        self.event(
+            "cell done", cell=name, status=result.status, reason=result.reason,
+            marked_to_s=_marked_to_s(result), standing=report.standing,
+        )  # fmt: skip
+        self._standings[name] = report.standing
+        self._costs[name] = _cost(result)
+        self._rows[name] = cell_row(writing.facts, result, report) | {
+            "flags": "+".join(result.flags), "interruptions": past.interruptions,
+        }  # fmt: skip
+        if result.remote is not None:
+            self._rows[name] |= result.remote.columns
+        self.settle(idle)
+
+    def _write_phases(self, result: CellResult, past: CellPast) -> None:
         phases = [
             row
             for part in result.session_costs
             for row in phase_rows(self._run_id, part.figures, part.zero_s)
         ]
         phases += self._devices(result)
-        phases += lost_rows(self._run_id, name, past.lost)
+        phases += lost_rows(self._run_id, result.cell.name, past.lost)
         self.folder.append("phases", PHASE_ROWS, phases)
-        rows = metric_rows(self._run_id, result, self._context.constants)
-        self.folder.append("metrics", METRICS, rows)
-        own = standing(result) if result.status == "done" else Standing()
-        self.event(
-            "cell done", cell=name, status=result.status, reason=result.reason,
-            marked_to_s=_marked_to_s(result), standing=asdict(own),
-        )  # fmt: skip
-        self._standings[name] = own
-        self._costs[name] = _cost(result)
-        self._rows[name] = cell_row(self._context, self._run_id, result) | {
-            "flags": "+".join(result.flags), "interruptions": past.interruptions,
-        }  # fmt: skip
-        if result.remote is not None:
-            self._rows[name] |= result.remote.columns
-        self.settle(idle)
 
     def settle(self, idle: Mapping[int, IdlePower]) -> None:
         """Fill in what depends on other cells and on idle power, and write cells.csv anew."""
@@ -132,13 +151,14 @@ class RunWriter:
         references = {
             (cell.seed, cell.repeat): self._standings[name]
             for name, cell in self._cells.items()
-            if cell.spec.name == REFERENCE and name in self._standings
+            if cell.spec.name == self._writing.reference and name in self._standings
         }
         for name, row in list(self._rows.items()):
             cell = self._cells[name]
             reference = references.get((cell.seed, cell.repeat))
             if row["status"] == "done" and reference is not None and name in self._standings:
-                self._rows[name] = row | gains(self._standings[name], reference)
+                gains = self._writing.study.gains(self._standings[name], reference)
+                self._rows[name] = {**row, **gains}
         self.folder.text("cells.csv", csv_text(CELLS, self.rows))
 
     def _write_trace(self, result: CellResult) -> None:
@@ -148,12 +168,6 @@ class RunWriter:
         if samples:
             file = f"traces/{result.cell.name}.csv.gz"
             self.folder.compressed(file, csv_text(TRACE, samples))
-
-    def _write_weights(self, result: CellResult) -> None:
-        for outcome in result.outcomes:
-            tensors = {k: v.contiguous() for k, v in outcome.weights.tensors.items()}
-            file = f"checkpoints/{result.cell.name}/{outcome.job.name}.safetensors"
-            self.folder.binary(file, safetensors.torch.save(tensors))
 
     def _devices(self, result: CellResult) -> list[Row]:
         """Write what devices reported of a cell; return its rows of phases.csv."""
@@ -168,13 +182,9 @@ class RunWriter:
 
     def run_phases(self) -> None:
         """Write phases that belong to no cell and are not written yet."""
-        context = self._context
-        fresh = [s for s in context.log.segments[self._segments :] if not s.label.cell]
-        self._segments = len(context.log.segments)
+        fresh = self._writing.between()
         if fresh:
-            streams = context.instruments.streams(fresh[-1].end_s)
-            figures = [context.accountant.figures(segment, streams) for segment in fresh]
-            rows = phase_rows(self._run_id, figures, context.zero_s)
+            rows = phase_rows(self._run_id, fresh, self._session.zero_s)
             self.folder.append("phases", PHASE_ROWS, rows)
 
 

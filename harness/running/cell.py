@@ -2,158 +2,44 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from harness.config import RunConfig
 from harness.core.errors import DamagedRunError, HarnessError, StorageError
-from harness.federated.job import Engine, Job, Outcome
-from harness.federated.keeping import JobState, Keeper
-from harness.federated.local import LocalEngine
-from harness.measurement.conditions import RESUMED, Conditions, ConditionSample
-from harness.measurement.cost import Accountant, Cost, cell_cost
+from harness.federated.job import FederatedJob
+from harness.federated.keeping import JobState
+from harness.measurement.conditions import RESUMED, Conditions
+from harness.measurement.cost import Accountant
 from harness.measurement.instruments import Instruments
 from harness.measurement.memory import PeakMemory, memory_errors
 from harness.measurement.phases import PhaseLog
-from harness.measurement.session_costs import SessionCost, total_cost
+from harness.measurement.recorder import CellRecorder
+from harness.records.cells import Cell, CellResult, RemoteResult
+from harness.records.conditions import ConditionSample
+from harness.records.cost import Cost, SessionCost, cell_cost, total_cost
+from harness.records.values import Progress
 from harness.run_folder.cell_keeper import CellKeeper
 from harness.run_folder.checkpoints import CellCheckpoints
 from harness.run_folder.recovery import CellPast
 from harness.running.allocator import give_back
 from harness.running.limits import BudgetReachedError
-from harness.running.recorder import CellRecorder, Progress
-from harness.running.remote_clients import RemoteClients, RemoteResult, with_remote
-from harness.running.sharing import FinishedCell, JobLibrary, SharedJob
+from harness.running.remote_clients import RemoteClients, with_remote
 from harness.running.target import Target
-from harness.workloads.multitask.data.store import Store
-from harness.workloads.multitask.methods.registry import MethodSpec
-from harness.workloads.multitask.methods.schedule import Served, carry_out
-from harness.workloads.multitask.planning.calibration import Timing
-from harness.workloads.multitask.planning.plan import cell_setting
-from harness.workloads.multitask.planning.step_choice import StepChoice
-from harness.workloads.multitask.settings import federation
-from models.multitask.network import Architecture
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Name one cell."""
-
-    spec: MethodSpec
-    seed: int
-    repeat: int
-
-    @property
-    def name(self) -> str:
-        """Return a name that may stand in file names."""
-        return f"{self.spec.slug}-s{self.seed}-r{self.repeat}"
+from harness.workloads.base import Library, Study
 
 
 @dataclass(frozen=True)
 class RunContext:
     """Hold what all cells of a run share: what to train, on what, and how it is measured."""
 
-    config: RunConfig
+    study: Study
     target: Target
-    source: Store
-    architecture: Architecture
     log: PhaseLog
     instruments: Instruments
     accountant: Accountant
-    constants: Mapping[str, Mapping[str, float]]
     zero_s: float
-    timing: Timing
-    step: StepChoice
     devices: RemoteClients | None = None
-
-    def engine(self, seed: int, recorder: CellRecorder, keeper: Keeper, past: CellPast) -> Engine:
-        """Return the engine whose clients are played on this host, or by devices if there are."""
-        lines = past.saved.lines if past.saved else []
-        trainers = self.devices.begin(recorder, lines, self.zero_s) if self.devices else None
-        settings = federation(self.config, self.step.execution)
-        return LocalEngine(
-            self.source, self.architecture, settings, seed, recorder, keeper, trainers
-        )
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """Hold what came of a cell: who serves which tasks, and in `trained` all jobs' outcomes.
-
-    A task that several models serve, one per client, has the mean of their losses.
-    """
-
-    cell: Cell
-    recorder: CellRecorder
-    session_costs: Sequence[SessionCost]
-    cost: Cost
-    served: Sequence[Served]
-    trained: Sequence[Outcome]
-    peak_memory_bytes: int | None
-    status: str
-    reason: str
-    flags: Sequence[str] = ()
-    looks: Sequence[ConditionSample] = ()
-    remote: RemoteResult | None = None
-
-    @property
-    def losses(self) -> dict[str, float]:
-        """Return the last test loss of every task; empty if the cell is not done."""
-        return _means((task, o.losses[task]) for task, o in self._serving())
-
-    @property
-    def unseen_losses(self) -> dict[str, float]:
-        """Return the last loss on unseen buildings of every task; empty if there are none."""
-        return _means(
-            (task, o.unseen_losses[task]) for task, o in self._serving() if task in o.unseen_losses
-        )
-
-    @property
-    def outcomes(self) -> list[Outcome]:
-        """Return the outcomes whose models serve."""
-        return [served.outcome for served in self.served]
-
-    @property
-    def groups(self) -> list[str]:
-        """Return the groups of tasks that were trained to serve, each once."""
-        return list(dict.fromkeys(outcome.job.tasks for outcome in self.outcomes))
-
-    def to_lend(self) -> FinishedCell:
-        """Return what other cells may take from a cell that is done."""
-        return FinishedCell(
-            self.trained,
-            self.session_costs,
-            self.recorder.values,
-            self.flags,
-            self.peak_memory_bytes,
-        )
-
-    def _serving(self) -> Iterator[tuple[str, Outcome]]:
-        return ((task, served.outcome) for served in self.served for task in served.tasks)
-
-
-def _means(values: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Return the mean of every task's values."""
-    found: dict[str, list[float]] = {}
-    for task, value in values:
-        found.setdefault(task, []).append(value)
-    return {task: math.fsum(those) / len(those) for task, those in found.items()}
-
-
-class _Keeping:
-    """Pass jobs on to an engine and keep every outcome."""
-
-    def __init__(self, engine: Engine, kept: list[Outcome]) -> None:
-        self._engine = engine
-        self._kept = kept
-
-    def run(self, job: Job) -> Outcome:
-        """Run the job on the engine behind."""
-        outcome = self._engine.run(job)
-        self._kept.append(outcome)
-        return outcome
 
 
 @dataclass(frozen=True)
@@ -170,7 +56,7 @@ class CellRecord:
     session: int
     on_round: Callable[[Progress], None]
     after_round: Callable[[], None]
-    library: JobLibrary | None = None
+    library: Library | None = None
 
 
 def run_cell(context: RunContext, cell: Cell, record: CellRecord) -> CellResult:
@@ -179,118 +65,119 @@ def run_cell(context: RunContext, cell: Cell, record: CellRecord) -> CellResult:
     A failure of the cell becomes its status, so that others can go on. A run whose files cannot be
     written, or are damaged, cannot go on.
     """
-    recorder = CellRecorder(cell.name, context.log, record.on_round)
-    memory = PeakMemory()
-    give_back()  # else the peak would be that of the cell before
-    memory.reset()
-    conditions = Conditions(context.instruments.processes, zero_s=context.zero_s)
-    looks = [*record.past.looks, conditions.first]
-
-    def note() -> dict[str, Any]:
-        looks.append(conditions.so_far())
-        return {
-            "session": record.session,
-            **asdict(looks[-1]),
-            "peak_memory_bytes": memory.read_bytes(),
-            **(context.devices.note() if context.devices else {}),
-        }
-
-    kept = CellKeeper(record.checkpoints, record.past.saved, recorder, context.log, note)
-    borrowing = _Borrowing(kept, record.library, cell.name)
-    keeper = _Stopping(borrowing, record.after_round)
-    trained: list[Outcome] = []
-    served: Sequence[Served] = ()
-    status, reason = "done", ""
-    try:
-        engine = _Keeping(context.engine(cell.seed, recorder, keeper, record.past), trained)
-        setting = cell_setting(context.config, cell.seed)
-        with memory_errors():
-            served = carry_out(cell.spec.schedule(setting), engine)
-    except (StorageError, DamagedRunError):
-        raise
-    except HarnessError as error:
-        status, reason = "failed", f"{error.message} [{error.code}]"
-    except BudgetReachedError as error:
-        status, reason = "interrupted", str(error)
-    except KeyboardInterrupt:
-        status, reason = "interrupted", "stopped by the user"
-    remote = context.devices.conclude() if context.devices and status == "done" else None
-    shared_jobs_taken = borrowing.shared_jobs_taken
-    lent = [part for shared in shared_jobs_taken for part in shared.session_costs]
-    session_costs = [
-        *record.past.session_costs,
-        *lent,
-        *_session_costs(context, recorder, record.session),
-    ]
-    costs = [part.cost(context.instruments.reason) for part in session_costs]
-    others = [
-        record.past.peak_memory_bytes,
-        *(shared.peak_memory_bytes for shared in shared_jobs_taken),
-    ]
-    peaks = [p for p in (*others, memory.read_bytes()) if p is not None]
-    resumed = [RESUMED] if record.past.interruptions else []
-    lent_flags = [flag for shared in shared_jobs_taken for flag in shared.flags]
-    looks.append(conditions.at_end())
-    flags = [*resumed, *record.past.flags, *lent_flags, *looks[-1].flags]
-    cost = total_cost(costs) if costs else cell_cost((), None, "")
-    peak = max(peaks, default=None)
-    if remote is not None:
-        cost, peak = with_remote(cost, remote), remote.peak_memory_bytes
-        flags += remote.flags
-    return CellResult(
-        cell, recorder, session_costs, cost, served, trained, peak, status, reason,
-        tuple(dict.fromkeys(flags)), looks, remote,
-    )  # fmt: skip
+    return _RunningCell(context, cell, record).result()
 
 
-class _Borrowing:
-    """Keep as a cell does, but take a job that is not begun from the library if it is there."""
+class _RunningCell:
+    """Hold one cell while it is trained and watched."""
 
-    def __init__(self, keeper: CellKeeper, library: JobLibrary | None, cell: str) -> None:
-        self._keeper = keeper
-        self._library = library
+    def __init__(self, context: RunContext, cell: Cell, record: CellRecord) -> None:
+        self._context = context
         self._cell = cell
-        self.shared_jobs_taken: list[SharedJob] = []
+        self._record = record
+        self._recorder = CellRecorder(cell.name, context.log, record.on_round)
+        self._memory = PeakMemory()
+        give_back()  # else the peak would be that of the cell before
+        self._memory.reset()
+        self._conditions = Conditions(context.instruments.processes, zero_s=context.zero_s)
+        self._samples: list[ConditionSample] = [*record.past.looks, self._conditions.first]
+        self._keeper = CellKeeper(
+            record.checkpoints, record.past.saved, self._recorder, context.log,
+            context.study.codec, note=self._note, library=record.library,
+        )  # fmt: skip
+        self._trained: list[Any] = []
+        self._served: Any = ()
 
-    def recall(self, job: Job) -> JobState | None:
-        """Return the cell's own state of the job, else what another cell's job gives."""
-        state = self._keeper.recall(job)
-        if state is not None or self._library is None:
-            return state
-        shared = self._library.shared(job, self._cell)
-        if shared is None:
-            return None
-        self._keeper.borrow(job, shared)
-        self.shared_jobs_taken.append(shared)
-        return shared.state
+    def result(self) -> CellResult:
+        """Train, and return what came of it."""
+        status, reason = self._train()
+        devices = self._context.devices
+        remote = devices.conclude() if devices and status == "done" else None
+        measured = self._measured()
+        self._samples.append(self._conditions.at_end())
+        cost = self._cost(measured)
+        return CellResult(
+            self._cell, self._recorder.values, measured,
+            cost if remote is None else with_remote(cost, remote),
+            self._served, self._trained, self._peak(remote), status, reason,
+            self._flags(remote), self._samples, remote,
+        )  # fmt: skip
 
-    def keep(self, job: Job, state: JobState) -> None:
-        """Keep the state."""
-        self._keeper.keep(job, state)
+    def _train(self) -> tuple[str, str]:
+        """Return status and reason."""
+        try:
+            with memory_errors():
+                self._served = self._carry_out()
+        except (StorageError, DamagedRunError):
+            raise
+        except HarnessError as error:
+            return "failed", f"{error.message} [{error.code}]"
+        except BudgetReachedError as error:
+            return "interrupted", str(error)
+        except KeyboardInterrupt:
+            return "interrupted", "stopped by the user"
+        return "done", ""
 
+    def _carry_out(self) -> Any:  # noqa: ANN401 - the workload knows its form
+        context, seed = self._context, self._cell.seed
+        lines = self._record.past.saved.lines if self._record.past.saved else []
+        devices = context.devices
+        trainers = devices.begin(self._recorder, lines, context.zero_s) if devices else None
+        self._engine = context.study.engine(seed, self._recorder, self, trainers)
+        return context.study.carry_out(self._cell.spec, seed, self)
 
-class _Stopping:
-    """Keep as another keeper does, then let the run stop."""
+    def run(self, job: Any) -> Any:  # noqa: ANN401 - method and workload agree on it
+        """Carry out one job of the method and keep its outcome."""
+        outcome = self._engine.run(job)
+        self._trained.append(outcome)
+        return outcome
 
-    def __init__(self, keeper: Keeper, after_round: Callable[[], None]) -> None:
-        self._keeper = keeper
-        self._after_round = after_round
-
-    def recall(self, job: Job) -> JobState | None:
-        """Return what the other keeper has."""
+    def recall(self, job: FederatedJob) -> JobState | None:
+        """Return what is kept of the next job."""
         return self._keeper.recall(job)
 
-    def keep(self, job: Job, state: JobState) -> None:
-        """Keep the state, then ask whether to stop."""
+    def keep(self, job: FederatedJob, state: JobState) -> None:
+        """Keep the state of a job after a round, then ask whether to stop."""
         self._keeper.keep(job, state)
-        self._after_round()
+        self._record.after_round()
 
+    def _note(self) -> Mapping[str, Any]:
+        """Return what the journal keeps with a round."""
+        self._samples.append(self._conditions.so_far())
+        devices = self._context.devices
+        return {
+            "session": self._record.session,
+            **asdict(self._samples[-1]),
+            "peak_memory_bytes": self._memory.read_bytes(),
+            **(devices.note() if devices else {}),
+        }
 
-def _session_costs(context: RunContext, recorder: CellRecorder, session: int) -> list[SessionCost]:
-    """Return what this session measured of the cell; nothing if it was stopped at once."""
-    segments = context.log.segments[recorder.first_segment :]
-    if not segments:
-        return []
-    streams = context.instruments.streams(segments[-1].end_s)
-    figures = [context.accountant.figures(segment, streams) for segment in segments]
-    return [SessionCost(session, context.zero_s, figures, streams)]
+    def _measured(self) -> list[SessionCost]:
+        """Return what every session measured, this one last; nothing of it if stopped at once."""
+        context, taken = self._context, self._keeper.taken
+        found = [*self._record.past.session_costs, *(c for s in taken for c in s.session_costs)]
+        segments = context.log.segments[self._recorder.first_segment :]
+        if segments:
+            streams = context.instruments.streams(segments[-1].end_s)
+            figures = [context.accountant.figures(segment, streams) for segment in segments]
+            found.append(SessionCost(self._record.session, context.zero_s, figures, streams))
+        return found
+
+    def _cost(self, measured: list[SessionCost]) -> Cost:
+        costs = [part.cost(self._context.instruments.reason) for part in measured]
+        return total_cost(costs) if costs else cell_cost((), None, "")
+
+    def _peak(self, remote: RemoteResult | None) -> int | None:
+        if remote is not None:
+            return remote.peak_memory_bytes
+        peaks = [self._memory.read_bytes(), self._record.past.peak_memory_bytes]
+        peaks += [shared.peak_memory_bytes for shared in self._keeper.taken]
+        return max((peak for peak in peaks if peak is not None), default=None)
+
+    def _flags(self, remote: RemoteResult | None) -> tuple[str, ...]:
+        past = self._record.past
+        flags = [RESUMED] if past.interruptions else []
+        flags += [*past.flags, *(flag for shared in self._keeper.taken for flag in shared.flags)]
+        flags += self._samples[-1].flags
+        flags += remote.flags if remote else ()
+        return tuple(dict.fromkeys(flags))

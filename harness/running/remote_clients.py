@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from harness.federated.trainers import Trainers
-from harness.federated.work import Work
-from harness.measurement.cost import Cost, SegmentCost
-from harness.running.recorder import CellRecorder
-
-
-@dataclass(frozen=True)
-class RemoteResult:
-    """Hold what devices took for one cell.
-
-    `cost` is of all devices together; `figures` are its charged stretches in the run's own time;
-    `rows` and `trace` are rows of devices.csv and of the cell's trace; `columns` replace columns of
-    cells.csv.
-    """
-
-    cost: Cost
-    figures: Sequence[SegmentCost] = ()
-    rows: Sequence[Mapping[str, object]] = ()
-    trace: Sequence[Mapping[str, object]] = ()
-    columns: Mapping[str, object] = field(default_factory=dict)
-    peak_memory_bytes: int | None = None
-    flags: Sequence[str] = ()
+from harness.measurement.recorder import CellRecorder
+from harness.records.cells import RemoteResult
+from harness.records.cost import Cost
+from harness.records.work import Work
 
 
 class RemoteClients(Protocol):

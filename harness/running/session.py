@@ -1,10 +1,9 @@
-"""Carry out a run: data, meter, idle baseline, warm-up, cells, and their files."""
+"""Carry out a run: meter, idle baseline, warm-up, cells, and their files."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import os
 import shutil
 import time
 from dataclasses import asdict, dataclass, replace
@@ -12,28 +11,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import torch
-
 from devices.host import read_state
 from harness.config import RunConfig
-from harness.core.errors import DamagedRunError, DataError, DivergedError, HarnessError
-from harness.core.schema import REFERENCE
-from harness.federated.job import Job
-from harness.federated.local import LocalEngine
-from harness.federated.observer import SilentObserver
+from harness.core.errors import DamagedRunError, HarnessError
 from harness.measurement.conditions import WARM_START
 from harness.measurement.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
 from harness.measurement.cost import Accountant
 from harness.measurement.idle import IdlePower, read_idle
 from harness.measurement.instruments import instruments
-from harness.measurement.phases import Label, PhaseLog
+from harness.measurement.phases import PhaseLog
+from harness.records.cells import Cell, CellReport, CellResult
+from harness.records.cost import SegmentCost
+from harness.records.phases import Label
+from harness.records.values import Progress
 from harness.run_folder.checkpoints import SUFFIX, CellCheckpoints
-from harness.run_folder.identity import identity
-from harness.run_folder.manifest import describe_run, recorded_constants
 from harness.run_folder.recovery import RunPast
 from harness.run_folder.repair import RESTORE, read_events, repair_tables
 from harness.run_folder.resume import Claim, Start, claim, read_manifest
-from harness.run_folder.run_writer import RunWriter
+from harness.run_folder.rows import RunFacts
+from harness.run_folder.run_writer import RunWriter, Writing
 from harness.run_folder.sessions import (
     SAMPLES,
     RunSession,
@@ -42,35 +38,19 @@ from harness.run_folder.sessions import (
     recorded,
     this_boot,
 )
-from harness.running.accelerator import CPU, prepare, settled_clock
-from harness.running.allocator import keep_freed_memory
-from harness.running.cell import Cell, CellRecord, CellResult, RunContext, run_cell
+from harness.running.accelerator import settled_clock
+from harness.running.cell import CellRecord, RunContext, run_cell
+from harness.running.identity import identity
 from harness.running.limits import Budget, BudgetReachedError, Limits, Spent
+from harness.running.manifest import describe_run
 from harness.running.order import ordered
-from harness.running.recorder import Progress
 from harness.running.remote_clients import RemoteClients
-from harness.running.sharing import JobLibrary
-from harness.running.target import Target, confine
-from harness.workloads.multitask.data.catalogue import SCENES
-from harness.workloads.multitask.data.dataset import open_data_set
-from harness.workloads.multitask.data.store import Store
-from harness.workloads.multitask.planning.calibration import recorded_timing, take_timing
-from harness.workloads.multitask.planning.modelling import device_model, power_model
-from harness.workloads.multitask.planning.step_choice import choose_step, recorded_choice
-from harness.workloads.multitask.settings import federation, task_loss
-from harness.workloads.multitask.training.constants import constant_predictor_losses
-from models.multitask.network import Architecture
+from harness.running.target import Target, confine, power_model
+from harness.workloads.base import Library, OpenedData
+from harness.workloads.registry import find_workload
 
 
-class DataScreen(Protocol):
-    """Show to people how data are made."""
-
-    def making_data(self, done: int, total: int) -> None:
-        """Show how far the data are."""
-        ...
-
-
-class Screen(DataScreen, Protocol):
+class Screen(Protocol):
     """Show a run to people as it goes."""
 
     def run_started(self, path: Path, *, resumed: bool) -> None:
@@ -89,7 +69,7 @@ class Screen(DataScreen, Protocol):
         """Show how far the cell is; called at most once a round."""
         ...
 
-    def cell_done(self, result: CellResult) -> None:
+    def cell_done(self, result: CellResult, report: CellReport) -> None:
         """Show what came of a cell."""
         ...
 
@@ -116,7 +96,10 @@ class RunSummary:
 
 def matrix(config: RunConfig) -> list[Cell]:
     """Return the cells as tables list them: seed by seed, the reference first, then as typed."""
-    specs = sorted(config.method_specs(), key=lambda spec: spec.name != REFERENCE)
+    specs = sorted(
+        config.method_specs(),
+        key=lambda spec: spec.name != find_workload(config.workload).reference,
+    )
     return [
         Cell(spec, seed, repeat)
         for seed in config.seeds
@@ -137,33 +120,10 @@ def running_order(config: RunConfig) -> list[Cell]:
     return found
 
 
-def prepare_torch(threads: int, accelerator: str = CPU) -> None:
-    """Fix the number of threads, on which sums and so the last bits of results depend.
-
-    The C library is told to keep memory, which changes time alone.
-    """
-    prepare(accelerator)
-    keep_freed_memory()
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
-
-
-def open_data(config: RunConfig, screen: DataScreen) -> Store:
-    """Open the data set, making it first if it is not in the cache, and check every file's hash.
-
-    Raises:
-        DataError: if it cannot be made, does not fit the disk, or is damaged.
-    """
-    workers = len(os.sched_getaffinity(0))
-    scenes = config.scenes if config.data == SCENES else None
-    return open_data_set(config.data, scenes, config.cache_folder, screen.making_data, workers)
-
-
-def run(  # noqa: PLR0913 - what a run is made of
+def run(
     config: RunConfig,
     target: Target,
-    store: Store,
-    architecture: Architecture,
+    opened: OpenedData,
     screen: Screen,
     start: Start,
     limits: Limits,
@@ -177,38 +137,21 @@ def run(  # noqa: PLR0913 - what a run is made of
     so that it does not share them. With `devices` clients train there, not in this process.
     """
     log = PhaseLog(settled_clock(target.accelerator))
-    who = identity(config, target, store)
+    who = identity(config, target, opened.facts())
     with claim(Path(config.out), who, config.as_dict(), start) as claimed:
-        # all training labels are read for them: a run that goes on knows them already
-        constants = recorded_constants(claimed.manifest) or constant_predictor_losses(
-            store, config.tasks, task_loss(config, store)
-        )
-        step = (
-            recorded_choice(claimed.manifest)
-            or start.step
-            or choose_step(config, target, architecture)
-        )
-        torch.set_num_threads(step.threads)
-        config = step.applied_to(config)
-        timing = (
-            recorded_timing(claimed.manifest)
-            or start.timing
-            or take_timing(config, architecture, step.execution, models_device=not target.matches)
-        )
-        accountant = Accountant(
-            power_model(target), device_model(target, config, architecture, timing.host)
-        )
-        target = replace(target, threads=step.threads)
+        study = opened.study(claimed.manifest)
+        accountant = Accountant(power_model(target), study.device_model())
+        target = replace(target, threads=study.threads)
         past = _past(claimed, target)
         boot = this_boot()
         session = next_session(past.sessions, past.last_moment_s(), boot, time.monotonic())
         samples = claimed.folder.path / session.samples
-        with instruments(target, config.rate_hz, log, record=samples) as meter:
+        meter_of_run = instruments(
+            target.meter, target.meter_reason, config.rate_hz, log, record=samples
+        )
+        with meter_of_run as meter:
             confine(target)
-            context = RunContext(
-                config, target, store, architecture, log, meter, accountant, constants,
-                session.zero_s, timing, step, devices,
-            )  # fmt: skip
+            context = RunContext(study, target, log, meter, accountant, session.zero_s, devices)
             return _Run(context, claimed, past, session, screen, limits).carry_out()
 
 
@@ -238,6 +181,7 @@ class _Run:
         limits: Limits,
     ) -> None:
         self._context = context
+        self._config = context.study.config
         self._folder = claimed.folder
         self._note = claimed.note
         self._past = past
@@ -250,12 +194,17 @@ class _Run:
             int(s["number"]): read_idle(s.get("idle")) for s in self._manifest.get("sessions", [])
         }
         self._idle[session.number] = IdlePower()
-        self._writer = RunWriter(
-            self._folder, str(self._manifest["run_id"]), context, session, matrix(context.config)
-        )
+        workload = find_workload(self._config.workload)
+        facts = RunFacts(
+            str(self._manifest["run_id"]), context.target.profile.name, context.target.matches,
+            workload.name, workload.objective, context.instruments.describe,
+        )  # fmt: skip
+        self._segments = 0
+        writing = Writing(facts, context.study, workload.reference, self._between)
+        self._writer = RunWriter(self._folder, writing, session, matrix(self._config))
         self._cool_c: float | None = None
         self._last_cell_s = 0.0
-        self._library: JobLibrary | None = None
+        self._library: Library | None = None
 
     def carry_out(self) -> RunSummary:
         stopped: Literal["", "user", "budget"] = ""
@@ -318,16 +267,16 @@ class _Run:
         self._remember_idle("before")
         self._cool_c = temperature_c()
         with self._context.log.phase(Label("warm-up")):
-            warm_up(self._context)
+            self._context.study.warm_up()
 
     def _remember_idle(self, when: Literal["before", "after"]) -> None:
-        reading = self._context.instruments.idle(self._context.config.idle_s)
+        reading = self._context.instruments.idle(self._config.idle_s)
         number = self._session.number
         self._idle[number] = self._idle[number].with_reading(when, reading)
         self._save_manifest()
 
     def _cells(self) -> None:
-        config = self._context.config
+        config = self._config
         cells = running_order(config)
         finished = {str(row["cell"]) for row in self._writer.rows}
         left = [cell for cell in cells if cell.name not in finished]
@@ -337,14 +286,14 @@ class _Run:
         for cell in left:
             if block != (cell.seed, cell.repeat):
                 block = cell.seed, cell.repeat
-                self._library = JobLibrary(federation(config)) if config.share_jobs else None
+                self._library = self._context.study.library()
             warm = False
             if cell is not left[0]:
                 self._budget.check()
                 warm = not self._cool_down()
             self._screen.cell_started(cell, cells.index(cell) + 1, len(cells))
             result = self._one_cell(cell, warm=warm)
-            self._screen.cell_done(result)
+            self._screen.cell_done(result, self._context.study.report(result))
             if result.status == "interrupted":
                 self._budget.check()
                 raise KeyboardInterrupt
@@ -365,11 +314,21 @@ class _Run:
         checkpoints.settle()
         self._last_cell_s = time.monotonic() - began_s
         if self._library is not None and result.status == "done":
-            self._library.add(result.to_lend())
+            self._library.add(result.to_share())
         self._writer.cell(result, past, self._idle)
         if result.status != "interrupted":
             checkpoints.remove()
         return result
+
+    def _between(self) -> list[SegmentCost]:
+        """Return the cost of what belongs to no cell and was not asked for yet."""
+        context = self._context
+        fresh = [s for s in context.log.segments[self._segments :] if not s.label.cell]
+        self._segments = len(context.log.segments)
+        if not fresh:
+            return []
+        streams = context.instruments.streams(fresh[-1].end_s)
+        return [context.accountant.figures(segment, streams) for segment in fresh]
 
     def _cool_down(self) -> bool:
         """Let the device cool down; say whether the next cell begins as the first one did."""
@@ -390,12 +349,12 @@ class _Run:
 
     @property
     def _cooling(self) -> CoolDown:
-        return parse_cool_down(self._context.config.cool_down)
+        return parse_cool_down(self._config.cool_down)
 
     def _judged(self, result: CellResult) -> CellResult:
         """Return the result, failed if a meter is required and gave no valid figure."""
         unmeasured = result.status == "done" and result.cost.energy_j is None
-        if self._context.config.require_meter and unmeasured:
+        if self._config.require_meter and unmeasured:
             return replace(result, status="failed", reason=result.cost.energy_reason)
         return result
 
@@ -424,14 +383,3 @@ class SpentMeter:
 def temperature_c() -> float | None:
     """Return the hottest plausible temperature of this host; None if it shows none."""
     return read_state(Path("/")).temperature_c
-
-
-def warm_up(context: RunContext) -> None:
-    """Train one client of the merged model once, look-ahead included, and throw it away.
-
-    Broken data or a loss that explodes ends it early; the cells that meet them will say so.
-    """
-    settings = replace(federation(context.config, context.step.execution), clients_per_round=1)
-    engine = LocalEngine(context.source, context.architecture, settings, 0, SilentObserver())
-    with contextlib.suppress(DataError, DivergedError):
-        engine.run(Job(context.config.tasks, 1, measure_affinity=True))

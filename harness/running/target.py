@@ -11,6 +11,7 @@ from devices.control_groups import quota_cores
 from devices.errors import DeviceError
 from devices.host import Host, detect
 from devices.meters.registry import METERS, MeterChoice, MeterSpec, choose_meter, try_meter
+from devices.power_model import PowerModel
 from devices.profile import Profile, find_profile, load_profiles, matches
 from harness.config import RunConfig
 from harness.core.errors import (
@@ -187,3 +188,8 @@ def confine(target: Target) -> None:
     if hard not in (resource.RLIM_INFINITY, -1):
         limit = min(limit, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def power_model(target: Target) -> PowerModel:
+    """Return the power model of the device; a generic host fills in its own cores."""
+    return PowerModel.from_profile(target.profile, target.cores if target.matches else None)

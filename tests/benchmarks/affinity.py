@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harness.config import RunConfig, make_config
-from harness.federated.job import Job
-from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
 from harness.workloads.multitask.affinity.matrix import Matrix
 from harness.workloads.multitask.affinity.measure import LookAhead, MeasuredStep, affinity
+from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 from harness.workloads.multitask.data.dataset import default_cache, ensure_scenes
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.methods.split import best_split
 from harness.workloads.multitask.methods.split_analysis import rank_correlation
 from harness.workloads.multitask.planning.plan import random_batch
@@ -110,7 +110,7 @@ def _row(tasks: str, name: str, found: np.ndarray, goal: str) -> str:
 
 def _agreement_rows(tasks: str) -> Iterator[str]:
     """Yield correlation off the diagonal and agreement on the split, seed by seed and over all."""
-    config = make_config({"tasks": tasks, "methods": ("mas",)})
+    config = make_multitask_config({"tasks": tasks, "methods": ("mas",)})
     same = dict.fromkeys(SPLITS, 0)
     correlations = []
     for seed in SEEDS:
@@ -130,14 +130,14 @@ def _agreement_rows(tasks: str) -> Iterator[str]:
     yield f"| all | | {np.mean(correlations):.3f} (mean) | | {shares} |"
 
 
-def _source(config: RunConfig) -> Source:
+def _source(config: MultitaskConfig) -> Source:
     cache = default_cache(os.environ, Path(tempfile.gettempdir()))
     cache.mkdir(parents=True, exist_ok=True)
     workers = len(os.sched_getaffinity(0))
     return ensure_scenes(config.scenes, cache, lambda *_: None, workers)
 
 
-def _both_modes(config: RunConfig, source: Source, seed: int) -> list[tuple[Matrix, Matrix]]:
+def _both_modes(config: MultitaskConfig, source: Source, seed: int) -> list[tuple[Matrix, Matrix]]:
     """Train the merged rounds of MAS and return every look-ahead in both modes."""
     found: list[tuple[Matrix, Matrix]] = []
     measure = client_module.affinity

@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.config import RunConfig
-from harness.federated.job import Checkpoint, Job
-from harness.federated.local import LocalEngine
+from harness.federated.job import Checkpoint
 from harness.federated.random_streams import random_stream
 from harness.federated.trainers import LocalTrainers, RoundRequest, Trainers, Update
 from harness.measurement.phases import PhaseLog
-from harness.running.recorder import CellRecorder
+from harness.measurement.recorder import CellRecorder
+from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.data.split import Split
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.training.batches import Batch, ClientBatches, Source
 from models.execution import PLAIN
@@ -82,7 +83,7 @@ class Beside:
     """
 
     def __init__(
-        self, config: RunConfig, source: Source, log: PhaseLog, trainers: Trainers
+        self, config: MultitaskConfig, source: Source, log: PhaseLog, trainers: Trainers
     ) -> None:
         self._config = config
         self._source = source
@@ -122,7 +123,7 @@ class Beside:
         return passed_s
 
 
-def efficiencies(config: RunConfig, source: Source) -> list[float]:
+def efficiencies(config: MultitaskConfig, source: Source) -> list[float]:
     """Return the bare seconds over the train phase's of every round of one job but the first.
 
     The first pays for memory, caches and files.
@@ -142,7 +143,7 @@ def report() -> list[str]:
     """Return the table: epochs as in the default run, and epochs of one batch."""
     threads = use_all_cores()
     torch.manual_seed(0)
-    config = RunConfig()
+    config = MultitaskConfig()
     store = default_store(config)
     sources: dict[str, Source] = {
         "default": store,

@@ -23,7 +23,6 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harness.config import RunConfig
 from harness.federated.job import Checkpoint
 from harness.federated.server import FederatedAverage
 from harness.federated.trainers import RoundRequest
@@ -31,7 +30,8 @@ from harness.fleet.fleet import Fleet, Plan
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import Frame, connect, receive_frame, send_frame
 from harness.measurement.phases import PhaseLog
-from harness.running.recorder import CellRecorder
+from harness.measurement.recorder import CellRecorder
+from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.training.client import LocalTraining
 from models.multitask.network import build
 from models.multitask.registry import architecture
@@ -102,7 +102,7 @@ def light_nodes(count: int) -> Iterator[Path]:
 
 def measure(count: int) -> dict[str, float]:
     """Return seconds of a round and peak memory of this process, for a number of nodes."""
-    config = RunConfig()
+    config = MultitaskConfig()
     net = build(architecture(config.model), config.tasks, 0)
     weights = Checkpoint({name: tensor.clone() for name, tensor in net.state_dict().items()})
     plan = Plan({}, count, "data", {}, deadline_s=120.0, join_s=60.0)

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from harness.config import RunConfig
-from harness.federated.job import Job
-from harness.federated.local import LocalEngine
 from harness.measurement.phases import PhaseLog
-from harness.running.recorder import CellRecorder
+from harness.measurement.recorder import CellRecorder
+from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.data.manifest import Manifest, ShardEntry
 from harness.workloads.multitask.data.split import SPLITS, shard_name
 from harness.workloads.multitask.data.store import Store, open_store
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.settings import federation
 from models.multitask.registry import architecture
 from tests.benchmarks.data import resident_mb
@@ -63,7 +63,7 @@ def many_clients(store: Store, folder: Path, clients: int) -> Store:
     return open_store(folder)
 
 
-def growth_rows(config: RunConfig, store: Store, root: Path) -> Iterator[str]:
+def growth_rows(config: MultitaskConfig, store: Store, root: Path) -> Iterator[str]:
     """Yield seconds of a round without its test, in turn over all sizes, and memory after each."""
     engines = {}
     for clients in CLIENTS:
@@ -123,7 +123,7 @@ def _process(words: list[str]) -> str:
 def report() -> Iterator[str]:
     """Yield the tables."""
     threads = use_all_cores()
-    config = RunConfig()
+    config = MultitaskConfig()
     yield f"default network, {config.clients_per_round} clients a round, {threads} threads"
     yield ""
     with tempfile.TemporaryDirectory(prefix="growth-") as root:

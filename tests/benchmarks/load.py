@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import torch
 
-from harness.config import RunConfig
 from harness.running.accelerator import CPU, torch_device
-from harness.running.session import prepare_torch
+from harness.running.prepare import prepare_torch
+from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.data.dataset import open_data_set
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.planning.plan import random_batch
@@ -21,7 +21,7 @@ from models.multitask.step import accumulate_gradients
 
 def training_step(accelerator: str = CPU) -> Callable[[], None]:
     """Return one step of the merged model of the default run, on random images of its size."""
-    config, device = RunConfig(), torch_device(accelerator)
+    config, device = MultitaskConfig(), torch_device(accelerator)
     net = build(architecture(config.model), config.tasks, 0).train().to(device)
     images, targets = random_batch(config.tasks, config.batch_size, config.size)
     images, targets = images.to(device), {t: target.to(device) for t, target in targets.items()}
@@ -42,7 +42,7 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start_s
 
 
-def default_store(config: RunConfig) -> Store:
+def default_store(config: MultitaskConfig) -> Store:
     """Return the generated data of a configuration; they are made once and kept."""
     scenes = config.scenes
     cores = len(os.sched_getaffinity(0))

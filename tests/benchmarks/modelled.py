@@ -21,8 +21,8 @@ from dataclasses import asdict, dataclass
 import torch
 
 from devices.time_model import RATIO_FACTOR, HostTiming, TimeModel
-from harness.config import make_config
-from harness.running.session import prepare_torch
+from harness.running.prepare import prepare_torch
+from harness.workloads.multitask.config import make_multitask_config
 from harness.workloads.multitask.planning.calibration import calibrate, time_host
 from harness.workloads.multitask.planning.plan import build_for, random_step
 from models.execution import PLAIN
@@ -57,13 +57,11 @@ class Measured:
 
     def modelled_from(self, other: HostTiming) -> dict[str, float]:
         """Return this host's ratios, modelled from another's timing and this one's two rates."""
-        session_costs = TimeModel(self.host.flop_per_s, self.host.memory_bytes_per_s).forward_s(
-            other
-        )
-        decoders = sum(session_costs[task] for task in TASKS)
-        alone = len(TASKS) * session_costs["encoder"] + decoders
+        parts = TimeModel(self.host.flop_per_s, self.host.memory_bytes_per_s).forward_s(other)
+        decoders = sum(parts[task] for task in TASKS)
+        alone = len(TASKS) * parts["encoder"] + decoders
         return {
-            method: (len(groups) * session_costs["encoder"] + decoders) / alone
+            method: (len(groups) * parts["encoder"] + decoders) / alone
             for method, groups in METHODS.items()
         }
 
@@ -71,7 +69,7 @@ class Measured:
 def measure(model: str, size: int, batch_size: int, turns: int, threads: int) -> Measured:
     """Take the timing in this process, then steps of all groups in turn."""
     prepare_torch(threads)
-    config = make_config({"model": model, "size": size, "batch_size": batch_size})
+    config = make_multitask_config({"model": model, "size": size, "batch_size": batch_size})
     network = architecture(model)
 
     def clock() -> float:

@@ -23,7 +23,6 @@ from unittest.mock import patch
 from rich.console import Console
 
 from harness.cli.screen import RunScreen
-from harness.config import RunConfig, make_config
 from harness.measurement.phases import PhaseLog
 from harness.run_folder.cell_keeper import CellKeeper
 from harness.run_folder.checkpoints import CellCheckpoints
@@ -32,6 +31,7 @@ from harness.run_folder.run_writer import RunWriter
 from harness.running import session
 from harness.running.limits import Limits
 from harness.running.target import resolve_target
+from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 from models.multitask.registry import architecture
 
 GOAL = 0.02
@@ -81,7 +81,7 @@ def timed(methods: Iterable[tuple[type, str]], stopwatch: Stopwatch) -> Iterator
         yield
 
 
-def share(config: RunConfig) -> float:
+def share(config: MultitaskConfig) -> float:
     """Return the share of the cells' time that goes into keeping them."""
     target = resolve_target(config)
     session.prepare_torch(target.threads)
@@ -99,7 +99,9 @@ def shares(rounds: int, repeats: int, meter: str) -> list[float]:
     found = []
     for _ in range(repeats):
         with TemporaryDirectory(prefix="overhead-") as folder:
-            config = make_config({"rounds": rounds, "out": str(Path(folder)), "meter": meter})
+            config = make_multitask_config(
+                {"rounds": rounds, "out": str(Path(folder)), "meter": meter}
+            )
             found.append(share(config))
     return sorted(found)
 

@@ -12,10 +12,11 @@ import math
 from collections.abc import Iterator
 from statistics import mean, stdev
 
-from harness.config import RunConfig, make_config, parse_seeds
-from harness.federated.job import Job
-from harness.federated.local import LocalEngine
+from harness.config import parse_seeds
 from harness.federated.observer import SilentObserver
+from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.settings import federation
 from models.execution import PLAIN, Execution, parse_execution
 from models.multitask.registry import architecture
@@ -23,7 +24,7 @@ from tests.benchmarks.load import default_store, use_all_cores
 from tests.benchmarks.table import head, row
 
 
-def total_loss(config: RunConfig, seed: int, execution: Execution) -> float:
+def total_loss(config: MultitaskConfig, seed: int, execution: Execution) -> float:
     """Return the total test loss of all tasks trained in one model."""
     store = default_store(config)
     engine = LocalEngine(
@@ -32,7 +33,7 @@ def total_loss(config: RunConfig, seed: int, execution: Execution) -> float:
     return math.fsum(engine.run(Job(config.tasks, config.rounds)).losses.values())
 
 
-def rows(config: RunConfig, seeds: tuple[int, ...], execution: Execution) -> Iterator[str]:
+def rows(config: MultitaskConfig, seeds: tuple[int, ...], execution: Execution) -> Iterator[str]:
     """Yield the losses of every seed, their difference, and what a seed changes."""
     yield from head("seed", "plain", execution.text, "difference")
     plain, other = [], []
@@ -60,10 +61,10 @@ def main() -> None:
     parser.add_argument("--seeds", default="0-4")
     parser.add_argument("--way", default="bf16+channels-last+fused")
     parser.add_argument("--model", default="small")
-    parser.add_argument("--rounds", type=int, default=RunConfig.rounds)
+    parser.add_argument("--rounds", type=int, default=MultitaskConfig.rounds)
     parsed = parser.parse_args()
     use_all_cores()
-    config = make_config({"model": parsed.model, "rounds": parsed.rounds})
+    config = make_multitask_config({"model": parsed.model, "rounds": parsed.rounds})
     for line in rows(config, parse_seeds(parsed.seeds), parse_execution(parsed.way)):
         print(line, flush=True)
 

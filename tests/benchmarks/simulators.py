@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.config import RunConfig
-from harness.federated.job import Job
-from harness.federated.local import LocalEngine
 from harness.federated.random_streams import random_stream
 from harness.measurement.phases import PhaseLog
-from harness.running.recorder import CellRecorder
-from harness.running.session import prepare_torch
+from harness.measurement.recorder import CellRecorder
+from harness.running.prepare import prepare_torch
+from harness.workloads.multitask.config import MultitaskConfig
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.training.batches import ClientBatches
 from models.execution import PLAIN
@@ -34,7 +34,7 @@ from models.multitask.step import accumulate_gradients
 from models.optimizer import descent
 from tests.benchmarks.load import default_store
 
-CONFIG = RunConfig()
+CONFIG = MultitaskConfig()
 RATE = 0.05
 
 

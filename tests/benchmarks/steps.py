@@ -16,8 +16,8 @@ from statistics import median
 
 import torch
 
-from harness.config import RunConfig, make_config
 from harness.running.target import resolve_target
+from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 from harness.workloads.multitask.planning.plan import build_for, random_batch, random_step
 from harness.workloads.multitask.planning.step_choice import calibrate_step
 from harness.workloads.multitask.planning.step_timing import bf16_supported
@@ -37,7 +37,7 @@ MEMORY_SHAPE = ("xception", 256, 4)
 Step = Callable[[], object]
 
 
-def plain_step(config: RunConfig, tasks: str) -> Step:
+def plain_step(config: MultitaskConfig, tasks: str) -> Step:
     """Return a step of the plain loop."""
     net = build_for(architecture(config.model), tasks, config, PLAIN)
     net.execute_as(Execution(memory_format="contiguous"))
@@ -55,7 +55,7 @@ def plain_step(config: RunConfig, tasks: str) -> Step:
     return step
 
 
-def step_of(config: RunConfig, tasks: str, way: str) -> Step:
+def step_of(config: MultitaskConfig, tasks: str, way: str) -> Step:
     """Return a step executed in a way, or in the plain loop."""
     if way == "loop":
         return plain_step(config, tasks)
@@ -72,7 +72,7 @@ def in_turn(steps: Sequence[Step], turns: int) -> list[list[float]]:
 
 def speed_rows(model: str, size: int, batch_size: int, turns: int) -> Iterator[str]:
     """Yield the rows of one network and size."""
-    config = make_config({"model": model, "size": size, "batch_size": batch_size})
+    config = make_multitask_config({"model": model, "size": size, "batch_size": batch_size})
     found = calibrate_step(config, resolve_target(config), architecture(model))
     chosen = str(found["execution"])
     threads = torch.get_num_threads()
@@ -105,7 +105,7 @@ def memory_rows() -> Iterator[str]:
     yield ""
     yield from head("step", "MB", "over the largest single task's", "goal")
     way = PLAIN.text
-    tasks = RunConfig().tasks
+    tasks = MultitaskConfig().tasks
     single = max(peak_mb(task, way) for task in tasks)
     yield row("largest single task, plain step", f"{single:.0f}", "1.00", "")
     for name, kind in (("merged, decoder by decoder", way), ("merged, plain loop", "loop")):
@@ -141,7 +141,7 @@ def main(tasks: str, way: str) -> None:
     """Print the memory that two steps add to this process."""
     use_all_cores()
     model, size, batch_size = MEMORY_SHAPE
-    config = make_config({"model": model, "size": size, "batch_size": batch_size})
+    config = make_multitask_config({"model": model, "size": size, "batch_size": batch_size})
     architecture(model)
     before = own_peak_mb()
     step = step_of(config, tasks, way)

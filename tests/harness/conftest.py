@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from harness.federated.local import Federation
+from harness.workloads.multitask.federation import Federation
 from harness.workloads.multitask.training.client import LocalTraining
 from models.multitask.network import Architecture
 

@@ -6,8 +6,14 @@ from dataclasses import fields
 import pytest
 
 from harness.cli.options import Parser, add_config_options, config_from, option_name, read_options
-from harness.config import QUICK, RunConfig, make_config, parse_seeds, read_file
+from harness.config import parse_seeds
 from harness.core.errors import HarnessError, UsageError
+from harness.workloads.multitask.config import (
+    QUICK,
+    MultitaskConfig,
+    make_multitask_config,
+    read_multitask_file,
+)
 
 OTHER = {
     "device": "raspberry-pi-4", "meter": "none", "methods": "all-in-one", "tasks": "sd",
@@ -23,13 +29,13 @@ OTHER = {
 }  # fmt: skip
 
 
-def _config(*words: str) -> RunConfig:
+def _config(*words: str) -> MultitaskConfig:
     parser = Parser(prog="x")
     add_config_options(parser)
     return config_from(read_options(parser, words))
 
 
-@pytest.mark.parametrize("field", fields(RunConfig), ids=lambda f: f.name)
+@pytest.mark.parametrize("field", fields(MultitaskConfig), ids=lambda f: f.name)
 def test_every_option_changes_the_configuration(field) -> None:
     """An option given on the command line ends up in its own field and in no other."""
     if isinstance(field.default, bool):
@@ -38,10 +44,12 @@ def test_every_option_changes_the_configuration(field) -> None:
         pytest.skip("another value needs a store: test_data_catalogue.py of the workload multitask")
     else:
         words = [option_name(field), OTHER[field.name]]
-    plain, changed = RunConfig(), _config(*words)
+    plain, changed = MultitaskConfig(), _config(*words)
 
     differing = {
-        f.name for f in fields(RunConfig) if getattr(plain, f.name) != getattr(changed, f.name)
+        f.name
+        for f in fields(MultitaskConfig)
+        if getattr(plain, f.name) != getattr(changed, f.name)
     }
     follows = {
         "quick": set(QUICK),
@@ -62,7 +70,7 @@ def test_precedence_is_defaults_quick_file_options(tmp_path) -> None:
 
     assert (config.clients, config.rounds, config.seeds) == (5, 3, (1, 2))
     assert config.batch_size == QUICK["batch_size"]
-    assert config.learning_rate == RunConfig().learning_rate
+    assert config.learning_rate == MultitaskConfig().learning_rate
     assert config.skew == 1.0
 
 
@@ -72,7 +80,7 @@ def test_unknown_key_in_a_file_is_an_error_with_the_right_word(tmp_path) -> None
     file.write_text('leaning_rate = 0.1\nrounds = "many"\n')
 
     with pytest.raises(HarnessError) as raised:
-        read_file(file)
+        read_multitask_file(file)
 
     assert "learning_rate" in str(raised.value)
     assert "rounds" in str(raised.value)
@@ -82,7 +90,7 @@ def test_unknown_key_in_a_file_is_an_error_with_the_right_word(tmp_path) -> None
 def test_all_impossible_combinations_are_named_at_once() -> None:
     """More splits than tasks, R0 > R, K > N and a wrong letter come in one error, exit 2."""
     with pytest.raises(HarnessError) as raised:
-        make_config(
+        make_multitask_config(
             {
                 "tasks": "sdx",
                 "methods": ("mas:splits=4", "mas:merge_rounds=30"),
@@ -130,8 +138,8 @@ def test_seeds_are_ranges_and_lists(text: str, seeds: tuple[int, ...]) -> None:
 
 def test_the_digest_ignores_where_results_go_and_nothing_else() -> None:
     """Two folders give one digest; any value that decides results gives another."""
-    assert RunConfig(out="a", cache="b").digest() == RunConfig().digest()
-    assert RunConfig(momentum=0.8).digest() != RunConfig().digest()
+    assert MultitaskConfig(out="a", cache="b").digest() == MultitaskConfig().digest()
+    assert MultitaskConfig(momentum=0.8).digest() != MultitaskConfig().digest()
 
 
 def test_help_names_every_field() -> None:
@@ -140,7 +148,7 @@ def test_help_names_every_field() -> None:
     add_config_options(parser)
     text = parser.format_help()
 
-    assert all(option_name(field) in text for field in fields(RunConfig))
+    assert all(option_name(field) in text for field in fields(MultitaskConfig))
     with pytest.raises(UsageError):
         Parser(prog="x").error("wrong")
 
@@ -148,7 +156,7 @@ def test_help_names_every_field() -> None:
 def test_no_home_folder_is_in_what_is_kept(monkeypatch, tmp_path) -> None:
     """Paths are kept with ~ for the home folder, which names a person; they still lead there."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    config = RunConfig(out=f"{tmp_path}/runs", cache=f"{tmp_path}/cache", data="scenes")
+    config = MultitaskConfig(out=f"{tmp_path}/runs", cache=f"{tmp_path}/cache", data="scenes")
 
     kept = config.as_dict()
 

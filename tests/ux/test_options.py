@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from harness.cli.options import Parser, add_config_options, config_from, option_name, read_options
-from harness.config import RunConfig, read_file
+from harness.workloads.multitask.config import MultitaskConfig, read_multitask_file
 from tests.harness.test_config import OTHER
 
 ONLY_ONE = {"data"}
@@ -18,14 +18,14 @@ def other(field) -> str | None:
     return OTHER[field.name]
 
 
-def configured(*words: str) -> RunConfig:
+def configured(*words: str) -> MultitaskConfig:
     parser = Parser(allow_abbrev=False)
     add_config_options(parser)
     return config_from(read_options(parser, words))
 
 
 @pytest.mark.parametrize(
-    "field", [f for f in fields(RunConfig) if f.name not in ONLY_ONE], ids=lambda f: f.name
+    "field", [f for f in fields(MultitaskConfig) if f.name not in ONLY_ONE], ids=lambda f: f.name
 )
 def test_every_option_and_key_counts(field, tmp_path) -> None:
     """Given on the command line or in a file, the value is not the default, and is the same."""
@@ -39,14 +39,14 @@ def test_every_option_and_key_counts(field, tmp_path) -> None:
         text = f'"{by_option}"' if isinstance(by_option, str) else str(by_option).lower()
     file = tmp_path / "run.toml"
     file.write_text(f"{field.name} = {text}\n")
-    assert read_file(file) == {field.name: by_option}
+    assert read_multitask_file(file) == {field.name: by_option}
     assert getattr(configured("--config", str(file)), field.name) == by_option
 
 
 def test_what_decides_results_decides_the_digest() -> None:
     """Any field but the places of files makes another run."""
     plain = configured().digest()
-    for field in fields(RunConfig):
+    for field in fields(MultitaskConfig):
         if field.name in ("out", "cache", *ONLY_ONE):
             continue
         value = other(field)

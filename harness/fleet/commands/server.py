@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.options import Parser, add_config_options, config_from, read_options
-from harness.config import RunConfig
 from harness.core.errors import (
     EXIT_BUDGET,
     EXIT_CELLS_FAILED,
@@ -23,6 +22,7 @@ from harness.core.errors import (
 )
 from harness.fleet.keys import SERVER, ServerKeys
 from harness.fleet.programs import require_flower
+from harness.workloads.multitask.config import MultitaskConfig
 
 if TYPE_CHECKING:
     from harness.fleet.fleet import Fleet, Plan
@@ -92,7 +92,7 @@ def parser() -> Parser:
     )
     own.add_argument("--state", default=".fleet", metavar="DIR", help="logs, status [.fleet]")
     own.add_argument("--fresh", action="store_true", help="start a new run even if one could go on")
-    add_config_options(found)
+    add_config_options(found, MultitaskConfig)
     return found
 
 
@@ -100,7 +100,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run to the end and return the exit status."""
     parsed = read_options(parser(), words or [])
     options = _run_options(parsed)
-    config = fleet_config(config_from(parsed))
+    config = fleet_config(config_from(parsed, MultitaskConfig))
     require_flower()
     if not options.insecure:
         ServerKeys(options.keys / SERVER).check()
@@ -125,7 +125,7 @@ def _run_options(parsed: argparse.Namespace) -> Wishes:
     )  # fmt: skip
 
 
-def fleet_config(config: RunConfig) -> RunConfig:
+def fleet_config(config: MultitaskConfig) -> MultitaskConfig:
     """Return the configuration of a run whose devices measure themselves.
 
     Raises:
@@ -141,7 +141,7 @@ def fleet_config(config: RunConfig) -> RunConfig:
     return replace(config, meter="none", step=step)
 
 
-def _serve(config: RunConfig, options: Wishes, folder: Path) -> int:
+def _serve(config: MultitaskConfig, options: Wishes, folder: Path) -> int:
     from rich.console import Console  # noqa: PLC0415
 
     from harness.fleet.gateway import Gateway  # noqa: PLC0415
@@ -159,7 +159,7 @@ def _serve(config: RunConfig, options: Wishes, folder: Path) -> int:
 
 
 def run_over(
-    transport: Transport, config: RunConfig, options: Wishes, screen: FleetScreen
+    transport: Transport, config: MultitaskConfig, options: Wishes, screen: FleetScreen
 ) -> RunSummary:
     """Gather the devices that a transport reaches, and run the matrix over them."""
     from harness.fleet.fleet import Fleet  # noqa: PLC0415 - imports torch
@@ -168,12 +168,15 @@ def run_over(
     from harness.running import session  # noqa: PLC0415
     from harness.running.limits import Limits  # noqa: PLC0415
     from harness.running.target import resolve_target  # noqa: PLC0415
-    from models.multitask.registry import architecture  # noqa: PLC0415
+    from harness.workloads.base import Settling  # noqa: PLC0415
+    from harness.workloads.registry import find_workload  # noqa: PLC0415
 
     target = resolve_target(config)
-    session.prepare_torch(target.threads)
-    store = session.open_data(config, screen)
-    fleet = Fleet(transport, make_plan(config, options, store.checksum), screen)
+    settling = Settling(dry=False)
+    draft = find_workload(config.workload).draft(config, target, {}, settling, screen)
+    opened = draft.open(screen)
+    checksum = str(opened.facts()["data"])
+    fleet = Fleet(transport, make_plan(config, options, checksum), screen)
     ended = "failed"
     try:
         with memory_errors(), screen:
@@ -181,16 +184,15 @@ def run_over(
             target = fleet_target(target, fleet)
             screen.plan(target)
             summary = session.run(
-                config, target, store, architecture(config.model), screen, Start(options.fresh),
-                Limits(), devices=fleet,
-            )  # fmt: skip
+                config, target, opened, screen, Start(options.fresh), Limits(), devices=fleet
+            )
         ended = "interrupted" if summary.stopped else "done"
     finally:
         screen.finished(ended)
     return summary
 
 
-def make_plan(config: RunConfig, options: Wishes, data: str) -> Plan:
+def make_plan(config: MultitaskConfig, options: Wishes, data: str) -> Plan:
     """Return how the server deals with its devices."""
     from harness.fleet.fleet import Plan  # noqa: PLC0415
     from harness.fleet.versions import versions  # noqa: PLC0415

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from harness.config import RunConfig
 from harness.core.errors import UsageError
-from harness.federated.local import Federation
 from harness.running.accelerator import torch_device
+from harness.workloads.multitask.config import MultitaskConfig
+from harness.workloads.multitask.federation import Federation
 from harness.workloads.multitask.protocol import PROTOCOLS
 from harness.workloads.multitask.training.batches import Source
 from harness.workloads.multitask.training.client import LocalTraining
@@ -14,7 +14,7 @@ from models.execution import PLAIN, Execution
 from models.multitask.losses import TaskLoss, named
 
 
-def federation(config: RunConfig, execution: Execution = PLAIN) -> Federation:
+def federation(config: MultitaskConfig, execution: Execution = PLAIN) -> Federation:
     """Return the settings of the federated engine."""
     training = LocalTraining(
         epochs=config.epochs,
@@ -36,7 +36,7 @@ def federation(config: RunConfig, execution: Execution = PLAIN) -> Federation:
     )
 
 
-def task_loss(config: RunConfig, source: Source) -> TaskLoss:
+def task_loss(config: MultitaskConfig, source: Source) -> TaskLoss:
     """Return the loss that a run learns by and is judged by.
 
     Raises:

@@ -10,8 +10,8 @@ import pytest
 from devices.meters.registry import METERS
 from devices.profile import profile_names
 from harness.cli import list as listing
-from harness.config import DATA_SETS
 from harness.run_folder.lock import run_lock
+from harness.workloads.multitask.data.catalogue import DATA_SETS
 from harness.workloads.multitask.methods.registry import METHODS
 from models.multitask.registry import MODELS
 

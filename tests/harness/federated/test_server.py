@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from harness.federated.rounds import choose_clients
 from harness.federated.server import FederatedAverage
+from harness.workloads.multitask.rounds import choose_clients
 from harness.workloads.multitask.training.descent import polynomial_rate
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import RunConfig, make_config
 from harness.fleet.fleet import Fleet, Plan
 from harness.fleet.transport import Transport
 from harness.run_folder.resume import Start
 from harness.running.limits import Limits
+from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 from tests.harness.fleet.workers import WorkerProcess
 
 TINY = {
@@ -42,29 +42,30 @@ class Bench:
     def __init__(self, cache: Path) -> None:
         self.cache = cache
 
-    def config(self, out: Path, **changes: object) -> RunConfig:
-        return make_config({**TINY, "out": str(out), "cache": str(self.cache), **changes})
+    def config(self, out: Path, **changes: object) -> MultitaskConfig:
+        return make_multitask_config({**TINY, "out": str(out), "cache": str(self.cache), **changes})
 
-    def fleet(self, transport: Transport, config: RunConfig, screen=None, **plan) -> Fleet:
-        from harness.running import session  # noqa: PLC0415 - needs torch
+    def fleet(self, transport: Transport, config: MultitaskConfig, screen=None, **plan) -> Fleet:
+        from harness.running.prepare import prepare_torch  # noqa: PLC0415 - needs torch
+        from harness.workloads.multitask.study import open_data  # noqa: PLC0415
 
         screen = screen or Listening()
-        store = session.open_data(config, screen)
-        session.prepare_torch(1)
+        store = open_data(config, screen)
+        prepare_torch(1)
         told = {k: v for k, v in config.as_dict().items() if k not in ("out", "cache", "threads")}
         values = {"deadline_s": 60.0, "join_s": 60.0, "versions": {}, **plan}
         return Fleet(transport, Plan(told, config.clients, store.checksum, **values), screen)
 
-    def run(self, config: RunConfig, devices: Fleet | None = None, screen=None):
+    def run(self, config: MultitaskConfig, devices: Fleet | None = None, screen=None):
         from harness.running import session  # noqa: PLC0415
         from harness.running.target import resolve_target  # noqa: PLC0415
-        from models.multitask.registry import architecture  # noqa: PLC0415
+        from harness.workloads.base import Settling  # noqa: PLC0415
+        from harness.workloads.multitask.workload import WORKLOAD  # noqa: PLC0415
 
         screen = screen or Listening()
-        return session.run(
-            config, resolve_target(config), session.open_data(config, screen),
-            architecture(config.model), screen, Start(), Limits(), devices=devices,
-        )  # fmt: skip
+        target = resolve_target(config)
+        opened = WORKLOAD.draft(config, target, {}, Settling(), screen).open(screen)
+        return session.run(config, target, opened, screen, Start(), Limits(), devices=devices)
 
 
 @pytest.fixture(scope="session")
@@ -75,9 +76,9 @@ def bench(tmp_path_factory) -> Bench:
 @pytest.fixture(scope="session")
 def made(bench, tmp_path_factory) -> Bench:
     """Make the data once, so that no worker has to."""
-    from harness.running import session  # noqa: PLC0415
+    from harness.workloads.multitask.study import open_data  # noqa: PLC0415
 
-    session.open_data(bench.config(tmp_path_factory.mktemp("none")), Listening())
+    open_data(bench.config(tmp_path_factory.mktemp("none")), Listening())
     return bench
 
 

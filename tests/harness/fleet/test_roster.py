@@ -2,9 +2,7 @@
 
 import pytest
 
-from harness.config import make_config
 from harness.core.errors import BusyError, FleetError, UsageError
-from harness.federated.work import Work
 from harness.fleet.clock import ClockBounds, clock_state
 from harness.fleet.commands.node import _alone
 from harness.fleet.commands.server import fleet_config
@@ -13,7 +11,9 @@ from harness.fleet.keys import check_names
 from harness.fleet.outbox import Diary
 from harness.fleet.roster import Card, Roster, clock_notes, share_a_meter
 from harness.fleet.worker import read_partition
-from harness.measurement.phases import Label, Segment
+from harness.records.phases import Label, Segment
+from harness.records.work import Work
+from harness.workloads.multitask.config import make_multitask_config
 
 
 def card(device="a", node=1, session="s", partition=(0,), machine="m", clock=None, **facts) -> Card:
@@ -127,7 +127,7 @@ def test_a_name_that_may_not_stand_in_a_path_is_refused(name) -> None:
 )
 def test_options_of_a_single_device_are_refused_by_the_server(changes) -> None:
     with pytest.raises(UsageError):
-        fleet_config(make_config(changes))
+        fleet_config(make_multitask_config(changes))
 
 
 def test_status_without_a_server_says_what_to_type(tmp_path) -> None:

@@ -6,9 +6,12 @@ from devices.meters.base import MeterInfo, Rail, RawSample
 from devices.power_model import PowerModel
 from devices.stream import StreamSet
 from devices.time_model import HostTiming, TimeModel
-from harness.federated.work import averaging, training
-from harness.measurement.cost import Accountant, DeviceModel, cell_cost
-from harness.measurement.phases import Label, PhaseLog
+from harness.federated.server import averaging
+from harness.measurement.cost import Accountant, DeviceModel
+from harness.measurement.phases import PhaseLog
+from harness.records.cost import cell_cost
+from harness.records.phases import Label
+from harness.workloads.multitask.work import training
 
 POWER = PowerModel(idle_w=2.0, full_load_w=10.0, cores=4, source="test")
 
@@ -88,8 +91,8 @@ def test_another_device_is_modelled_from_counted_work() -> None:
 
     30·(0.1 + 0.02 + 0.03) + 3000/1000 = 7.5 s at full load, 75 J.
     """
-    session_costs = {"encoder": 0.1, "s": 0.02, "d": 0.03}
-    host = HostTiming(session_costs, dict.fromkeys(session_costs, 0.5), 1e9, 1000.0)
+    parts = {"encoder": 0.1, "s": 0.02, "d": 0.03}
+    host = HostTiming(parts, dict.fromkeys(parts, 0.5), 1e9, 1000.0)
     device = DeviceModel(TimeModel(1e9, 1000.0), host)
     figures = [Accountant(POWER, device).figures(s, None) for s in _segments()]
 

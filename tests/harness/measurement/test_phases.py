@@ -2,8 +2,11 @@
 
 import pytest
 
-from harness.federated.work import Work, averaging, evaluating, looking_ahead, training
-from harness.measurement.phases import Label, PhaseLog
+from harness.federated.server import averaging
+from harness.measurement.phases import PhaseLog
+from harness.records.phases import Label
+from harness.records.work import Work
+from harness.workloads.multitask.work import evaluating, looking_ahead, training
 
 
 class _Clock:
@@ -33,7 +36,7 @@ def test_a_nested_phase_interrupts_the_outer_one() -> None:
     assert [(s.label.phase, s.start_s, s.end_s, s.cpu_s) for s in log.segments] == [
         ("train", 0.0, 2.0, 3.0), ("affinity", 2.0, 5.0, 5.0), ("train", 5.0, 6.0, 1.0),
     ]  # fmt: skip
-    assert [s.work.encoder_passes for s in log.segments] == [4, 0, 0]
+    assert [s.work.passes("encoder") for s in log.segments] == [4, 0, 0]
 
 
 def test_an_error_closes_its_phases() -> None:
@@ -59,7 +62,7 @@ def test_work_adds_up_without_losing_parts() -> None:
     total = sum([training("s", 2), evaluating("sd", 3), averaging(100)], Work())
 
     assert total.forwards == {"encoder": 9.0, "s": 9.0, "d": 3.0}
-    assert (total.encoder_passes, total.decoder_passes, total.bytes_moved) == (2, 2, 300.0)
+    assert (total.passes("encoder"), total.passes("decoders"), total.bytes_moved) == (2, 2, 300.0)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9])

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import RunConfig, make_config
 from harness.run_folder.resume import Start
 from harness.running.limits import Limits
+from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 
 CONSTANT_20_W = "simulated:kind=counter,shape=constant,high_w=20"
 
@@ -32,6 +32,9 @@ class SilentScreen:
         self.notes: list[str] = []
         self.resumed = False
 
+    def say(self, title, text):
+        pass
+
     def making_data(self, done, total):
         pass
 
@@ -47,7 +50,7 @@ class SilentScreen:
     def round_done(self, progress):
         pass
 
-    def cell_done(self, result):
+    def cell_done(self, result, report):
         pass
 
 
@@ -57,21 +60,21 @@ class Runner:
 
     cache: Path
 
-    def config(self, out: Path, **changes: object) -> RunConfig:
-        return make_config({**TINY, "out": str(out), "cache": str(self.cache), **changes})
+    def config(self, out: Path, **changes: object) -> MultitaskConfig:
+        return make_multitask_config({**TINY, "out": str(out), "cache": str(self.cache), **changes})
 
     def run(self, out, *, start=None, limits=None, screen=None, **changes):
         """Run to the end in this process."""
-        from harness.running import session  # noqa: PLC0415 - needs torch
+        from harness.running import session  # noqa: PLC0415
         from harness.running.target import resolve_target  # noqa: PLC0415
-        from models.multitask.registry import architecture  # noqa: PLC0415
+        from harness.workloads.base import Settling  # noqa: PLC0415
+        from harness.workloads.multitask.workload import WORKLOAD  # noqa: PLC0415
 
         config = self.config(out, **changes)
         screen = screen or SilentScreen()
-        return session.run(
-            config, resolve_target(config), session.open_data(config, screen),
-            architecture(config.model), screen, start or Start(), limits or Limits(),
-        )  # fmt: skip
+        target = resolve_target(config)
+        opened = WORKLOAD.draft(config, target, {}, Settling(), screen).open(screen)
+        return session.run(config, target, opened, screen, start or Start(), limits or Limits())
 
     def doomed(self, out, prepare: Callable[[], None], after_s: float | None, **changes) -> bool:
         """Run in a child that prepares its own end, or is killed after a time; say if it was."""

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from harness.federated.job import Checkpoint, Job, Outcome
-from harness.run_folder.rows import affinity_files
+from harness.federated.job import Checkpoint
 from harness.workloads.multitask.affinity.matrix import Affinity, ClientAffinity, combine_clients
 from harness.workloads.multitask.commands.affinity_history import read_history
+from harness.workloads.multitask.job import Job, Outcome
+from harness.workloads.multitask.report import affinity_files
 
 
 def test_files_hold_every_client_of_every_round(tmp_path) -> None:

@@ -5,15 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from harness.federated.job import Checkpoint, Job, Outcome
-from harness.federated.work import Work
-from harness.measurement.cost import Cost
+from harness.federated.job import Checkpoint
 from harness.measurement.phases import PhaseLog
-from harness.run_folder.rows import Standing, delta_metric, delta_mtl, gains, metric_rows, standing
-from harness.running.cell import Cell, CellResult
-from harness.running.recorder import CellRecorder
+from harness.measurement.recorder import CellRecorder
+from harness.records.cells import Cell, CellResult
+from harness.records.cost import Cost
+from harness.records.work import Work
+from harness.run_folder.rows import metric_rows
+from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.schedule import Served
+from harness.workloads.multitask.report import Standing, delta_metric, delta_mtl, gains, standing
 from models.multitask.measures import BY_NAME, MEASURES
 
 

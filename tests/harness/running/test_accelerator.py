@@ -12,10 +12,10 @@ from devices.meters.base import Availability
 from devices.meters.registry import METERS
 from devices.meters.simulated import SimulatedMeter
 from devices.profile import find_profile
-from harness.config import RunConfig, make_config
 from harness.core.errors import DeviceMissingError, UsageError
 from harness.running import accelerator, target
 from harness.running.accelerator import choose_accelerator, settled_clock
+from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 from harness.workloads.multitask.planning.plan import random_batch
 from harness.workloads.multitask.planning.step_choice import known_choice
 from harness.workloads.multitask.settings import federation
@@ -83,9 +83,9 @@ def gpu_host(tmp_path, monkeypatch, cuda):
 
 def test_gpu_that_trains_is_what_is_measured(gpu_host):
     """Its own meter comes before the processor's; if that fails the next one is asked."""
-    found = target.resolve_target(RunConfig(), gpu_host)
+    found = target.resolve_target(MultitaskConfig(), gpu_host)
     assert (found.profile.name, found.accelerator, found.meter) == ("x86-nvidia", "cuda", "nvml")
-    on_processor = target.resolve_target(RunConfig(accelerator="cpu"), gpu_host)
+    on_processor = target.resolve_target(MultitaskConfig(accelerator="cpu"), gpu_host)
     assert (on_processor.accelerator, on_processor.meter) == ("cpu", None)
 
 
@@ -100,18 +100,18 @@ def test_broken_gpu_meter_leaves_a_reason(gpu_host, monkeypatch):
             return Availability("nvml", False, "no-sensor", "no driver")
 
     monkeypatch.setitem(METERS, "nvml", Broken)
-    found = target.resolve_target(RunConfig(), gpu_host)
+    found = target.resolve_target(MultitaskConfig(), gpu_host)
     assert found.meter is None
     assert "nvml: no driver" in found.meter_reason
 
 
 def test_steps_on_a_gpu_are_plain_or_as_asked(gpu_host):
     """Nothing is calibrated there; bf16 is refused."""
-    found = target.resolve_target(RunConfig(), gpu_host)
-    assert known_choice(RunConfig(), found).execution == PLAIN
-    assert known_choice(RunConfig(step="fused"), found).execution.optimizer == "fused"
+    found = target.resolve_target(MultitaskConfig(), gpu_host)
+    assert known_choice(MultitaskConfig(), found).execution == PLAIN
+    assert known_choice(MultitaskConfig(step="fused"), found).execution.optimizer == "fused"
     with pytest.raises(UsageError, match="processor only"):
-        known_choice(RunConfig(step="bf16"), found)
+        known_choice(MultitaskConfig(step="bf16"), found)
 
 
 def test_clock_waits_for_the_gpu(monkeypatch):
@@ -128,13 +128,13 @@ def test_clock_waits_for_the_gpu(monkeypatch):
 def test_unknown_accelerator_is_named():
     """A misspelt name gets the nearest one."""
     with pytest.raises(UsageError, match="cuda"):
-        make_config({"accelerator": "cuada"})
+        make_multitask_config({"accelerator": "cuada"})
 
 
 def test_engine_gets_the_device_that_was_settled_on():
     """`auto` was settled before a run begins; left as it is it means the processor."""
-    assert federation(RunConfig(accelerator="cuda")).device == torch.device("cuda")
-    assert federation(RunConfig()).device == torch.device("cpu")
+    assert federation(MultitaskConfig(accelerator="cuda")).device == torch.device("cuda")
+    assert federation(MultitaskConfig()).device == torch.device("cpu")
 
 
 @pytest.mark.parametrize("model", ["small", "xception"])

@@ -8,12 +8,12 @@ import pytest
 
 from devices.energy import Reading
 from harness.core.errors import StorageError, UsageError
-from harness.federated.work import Work
-from harness.measurement.conditions import Clocks, Conditions, ConditionSample, clock_flags
+from harness.measurement.conditions import Clocks, Conditions, clock_flags
 from harness.measurement.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
-from harness.measurement.cost import Cost
 from harness.measurement.idle import IdlePower, net_energy, read_idle
-from harness.measurement.session_costs import total_cost
+from harness.records.conditions import ConditionSample
+from harness.records.cost import Cost, total_cost
+from harness.records.work import Work
 from harness.run_folder.disk import check_space
 from harness.run_folder.rows import condition_rows
 from harness.run_folder.sessions import RunSession, next_session, read_sessions
@@ -150,12 +150,12 @@ def test_each_sitting_is_net_of_its_own_idle_power() -> None:
 
 
 def test_parts_add_up_and_one_without_joules_leaves_the_whole_without() -> None:
-    one = Cost(2.0, None, 10.0, 1.0, "", 7.0, Work({"encoder": 3.0}, 1, 2))
-    two = Cost(3.0, None, 20.0, 2.0, "", 8.0, Work({"encoder": 4.0}, 3, 4))
+    one = Cost(2.0, None, 10.0, 1.0, "", 7.0, Work({"encoder": 3.0}, {"encoder": 1, "decoders": 2}))
+    two = Cost(3.0, None, 20.0, 2.0, "", 8.0, Work({"encoder": 4.0}, {"encoder": 3, "decoders": 4}))
     whole = total_cost([one, two])
     assert (whole.time_s, whole.energy_j, whole.energy_error_j) == (5.0, 30.0, 3.0)
     assert (whole.energy_model_j, whole.time_model_s, whole.energy_reason) == (15.0, None, "")
-    assert whole.work == Work({"encoder": 7.0}, 4, 6)
+    assert whole.work == Work({"encoder": 7.0}, {"encoder": 4, "decoders": 6})
     spoilt = replace(two, energy_j=None, energy_error_j=None, energy_reason="gap")
     assert total_cost([one, spoilt]).energy_j is None
     assert total_cost([one, spoilt]).energy_reason == "gap"

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from devices.profile import find_profile
-from harness.config import make_config
 from harness.core.errors import HarnessError
 from harness.running.target import resolve_target
+from harness.workloads.multitask.config import make_multitask_config
 from harness.workloads.multitask.planning.batch_fit import free_bytes
 
 TREE = {
@@ -33,14 +33,14 @@ def root(tmp_path):
 
 def test_threads_and_batch_follow_the_control_groups(root):
     """Three and a half of sixteen cores are three threads; what memory is left is the group's."""
-    target = resolve_target(make_config({"meter": "none", "accelerator": "cpu"}), root)
+    target = resolve_target(make_multitask_config({"meter": "none", "accelerator": "cpu"}), root)
     assert (target.profile.name, target.cores, target.threads) == ("x86", 3, 3)
     assert free_bytes(target, root) == 1_500_000_000
 
 
 def test_more_threads_than_the_quota_are_refused_with_its_name(root):
     """Who asks for four is told what pays for three and a half."""
-    config = make_config({"meter": "none", "accelerator": "cpu", "threads": 4})
+    config = make_multitask_config({"meter": "none", "accelerator": "cpu", "threads": 4})
     with pytest.raises(HarnessError) as caught:
         resolve_target(config, root)
     assert "there are 3 cores" in caught.value.message
@@ -49,7 +49,7 @@ def test_more_threads_than_the_quota_are_refused_with_its_name(root):
 
 def test_another_device_is_kept_within_the_quota_too(root):
     """A Nano of four cores, played where three can be used, trains with three."""
-    target = resolve_target(make_config({"meter": "none", "device": "jetson-nano"}), root)
+    target = resolve_target(make_multitask_config({"meter": "none", "device": "jetson-nano"}), root)
     assert (target.matches, target.threads) == (False, 3)
     nano = SimpleNamespace(matches=False, profile=find_profile("jetson-nano"))
     assert free_bytes(nano, root) == 1_500_000_000

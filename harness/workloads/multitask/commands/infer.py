@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.cli.ending import report_on, terminated_like_interrupted
 from harness.cli.options import Parser, run_command
-from harness.config import PATHS, RunConfig, check_values, make_config
+from harness.config import PATHS, check_values
 from harness.core.errors import (
     EXIT_CELLS_FAILED,
     EXIT_DONE,
@@ -23,6 +23,7 @@ from harness.core.errors import (
 from harness.evidence.reading import RunFiles, find_run, read_run
 from harness.run_folder.lock import busy, is_running
 from harness.running.accelerator import CPU
+from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 from harness.workloads.multitask.inference import settings as read
 from harness.workloads.multitask.inference.deployment import chosen_cells
 from harness.workloads.multitask.inference.settings import Settings
@@ -110,8 +111,8 @@ def _infer(parsed: Namespace) -> int:
         InferenceScreen(Console(highlight=False), run.folder) as screen,
     ):
         screen.begin(target, cells)
-        from harness.running.session import open_data  # noqa: PLC0415
         from harness.workloads.multitask.inference.session import Asked, infer  # noqa: PLC0415 - imports torch
+        from harness.workloads.multitask.study import open_data  # noqa: PLC0415
         from models.multitask.registry import architecture  # noqa: PLC0415
 
         store = open_data(config, screen)
@@ -146,11 +147,11 @@ def _run(folder: Path) -> RunFiles:
     return run
 
 
-def _config(run: RunFiles, parsed: Namespace) -> RunConfig:
+def _config(run: RunFiles, parsed: Namespace) -> MultitaskConfig:
     """Return the configuration of the run with this command's device, meter and folders."""
     path = run.folder / "manifest.json"
     try:
-        own = check_values(run.section("config"), str(path))
+        own = check_values(run.section("config"), str(path), MultitaskConfig)
     except UsageError as error:
         raise DamagedRunError(
             f"{path}: its configuration is of another version: {error.message}",
@@ -171,7 +172,7 @@ def _config(run: RunFiles, parsed: Namespace) -> RunConfig:
         text = getattr(parsed, option)
         if text is not None:
             given[name] = read.seconds("--" + option.replace("_", "-"), text, least)
-    return make_config({**own, **places, **given})
+    return make_multitask_config({**own, **places, **given})
 
 
 def _settings(parsed: Namespace) -> Settings:

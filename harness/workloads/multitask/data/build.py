@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.core.durable import sync_folder
 from harness.core.errors import DataError, DataUsageError
 from harness.workloads.multitask.data.files import (
     remove_folder,
     rename_durably,
     reported,
-    sync_folder,
     write_durably,
 )
 from harness.workloads.multitask.data.manifest import MANIFEST, Description, Manifest, ShardEntry

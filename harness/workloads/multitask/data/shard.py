@@ -15,13 +15,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harness.core.durable import sync_folder
 from harness.core.errors import DataError
 from harness.workloads.multitask.data.files import (
     remove_folder,
     rename_durably,
     reported,
     sha256_of,
-    sync_folder,
     write_durably,
 )
 from harness.workloads.multitask.data.label_format import LabelFormat

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.federated.work import evaluating
 from harness.measurement.conditions import Conditions
-from harness.measurement.cost import Accountant, SegmentCost
+from harness.measurement.cost import Accountant
 from harness.measurement.instruments import Instruments
-from harness.measurement.phases import Label, PhaseLog
+from harness.measurement.phases import PhaseLog
+from harness.records.cost import SegmentCost
+from harness.records.phases import Label
 from harness.running.target import Target
 from harness.workloads.multitask.inference.accuracy import Predictor, Verdict
 from harness.workloads.multitask.inference.deployment import Deployment, Model
@@ -27,6 +28,7 @@ from harness.workloads.multitask.inference.onnx_session import OnnxModel
 from harness.workloads.multitask.inference.providers import ON_PROCESSOR
 from harness.workloads.multitask.inference.scenarios import Stop, offline, percentile, single_stream
 from harness.workloads.multitask.inference.settings import OFFLINE, SINGLE_STREAM
+from harness.workloads.multitask.work import evaluating
 from models.multitask.network import MultiTaskNet
 
 TORCH = "torch"

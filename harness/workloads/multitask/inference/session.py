@@ -16,7 +16,6 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from harness.config import RunConfig
 from harness.core.errors import (
     DamagedRunError,
     HarnessError,
@@ -29,14 +28,16 @@ from harness.measurement.cost import Accountant
 from harness.measurement.idle import IdlePower, net_energy
 from harness.measurement.instruments import Instruments, instruments
 from harness.measurement.memory import memory_errors
-from harness.measurement.phases import Label, PhaseLog
+from harness.measurement.phases import PhaseLog
+from harness.records.phases import Label
 from harness.run_folder.environment import command_line, environment, source_version
 from harness.run_folder.lock import run_lock
-from harness.run_folder.manifest import models_used
 from harness.run_folder.results import csv_text
 from harness.run_folder.rows import phase_rows
-from harness.running.session import prepare_torch
-from harness.running.target import Target, confine, describe_host
+from harness.running.manifest import models_used
+from harness.running.prepare import prepare_torch
+from harness.running.target import Target, confine, describe_host, power_model
+from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.inference.accuracy import calibration_batches, test_images
 from harness.workloads.multitask.inference.deployment import Deployment, Model, deployment
@@ -56,7 +57,7 @@ from harness.workloads.multitask.inference.preparing import Workshop, accuracy_r
 from harness.workloads.multitask.inference.providers import missing, usual
 from harness.workloads.multitask.inference.settings import SINGLE_STREAM, Settings, window_s
 from harness.workloads.multitask.planning.calibration import recorded_timing
-from harness.workloads.multitask.planning.modelling import device_model, power_model
+from harness.workloads.multitask.planning.modelling import device_model
 from harness.workloads.multitask.settings import task_loss
 from models.multitask.network import Architecture
 from models.multitask.onnx_export import FORMAT, OPSET, TOLERANCE
@@ -97,7 +98,7 @@ class Asked:
 
     run: RunFiles
     cells: Sequence[Row]
-    config: RunConfig
+    config: MultitaskConfig
     settings: Settings
     target: Target
     store: Store
@@ -135,7 +136,9 @@ def infer(asked: Asked, screen: Screen) -> Summary:
         files = InferenceFiles(folder)
         if asked.settings.fresh:
             files.clear()
-        meter = stack.enter_context(instruments(asked.target, asked.config.rate_hz, log))
+        meter = stack.enter_context(
+            instruments(asked.target.meter, asked.target.meter_reason, asked.config.rate_hz, log)
+        )
         lengths = _lengths(asked.settings, meter)
         identity = _identity(asked, lengths)
         kept = files.take_up(identity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.core.errors import DataError
-from harness.federated.job import Outcome
+from harness.workloads.multitask.job import Outcome
 
 
 def losses_to_choose_by(outcome: Outcome) -> Mapping[str, float]:

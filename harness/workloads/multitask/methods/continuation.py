@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
-from harness.federated.job import Checkpoint, Job, Outcome
+from harness.federated.job import Checkpoint
+from harness.workloads.multitask.job import Job, Outcome, restricted
 from harness.workloads.multitask.methods.schedule import Schedule, Setting, serving_itself
 from harness.workloads.multitask.training.descent import Descent
 from harness.workloads.multitask.training.local_rule import LocalRule
@@ -66,7 +67,7 @@ class Continuation:
         return Job(
             group,
             rounds,
-            self._start(group, before) if from_merged else before.weights.restricted(group),
+            self._start(group, before) if from_merged else restricted(before.weights, group),
             first_round=done,
             horizon=None if restarts else setting.rounds,
             rate_start=done if restarts else 0,
@@ -82,7 +83,7 @@ class Continuation:
     def _start(self, group: str, merged: Outcome | None) -> Checkpoint | None:
         if merged is None or self.init == "scratch":
             return None
-        return merged.weights.restricted(group if self.init == WHOLE_START else "")
+        return restricted(merged.weights, group if self.init == WHOLE_START else "")
 
 
 def merge(setting: Setting, go_on: Continuation) -> Generator[Job, Outcome, Outcome | None]:

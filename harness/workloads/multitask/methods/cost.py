@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.federated.job import Checkpoint, Job
-from harness.federated.rounds import Draw, epoch_batches
-from harness.federated.work import ENCODER, Work, looking_ahead, shares_gradients, training
+from harness.federated.job import Checkpoint
+from harness.records.work import Work
+from harness.workloads.multitask.job import Job, restricted
+from harness.workloads.multitask.rounds import Draw, epoch_batches
+from harness.workloads.multitask.work import ENCODER, looking_ahead, shares_gradients, training
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ class Cost:
         return {
             "rounds": self.rounds,
             "client_rounds": self.client_rounds,
-            "encoder_passes": self.training.encoder_passes,
-            "decoder_passes": self.training.decoder_passes,
+            "encoder_passes": self.training.passes("encoder"),
+            "decoder_passes": self.training.passes("decoders"),
             "look_aheads": self.look_aheads,
             "look_ahead_encoder_forwards": ahead.get(ENCODER, 0.0),
             "look_ahead_decoder_forwards": sum(n for part, n in ahead.items() if part != ENCODER),
@@ -118,8 +120,8 @@ def job_cost(job: Job, load: Load, part_bytes: Mapping[str, int] | None = None) 
 
 def part_bytes(weights: Checkpoint, tasks: str) -> dict[str, int]:
     """Return the bytes of the encoder and of each task's decoder as they travel."""
-    encoder = weights.restricted("").bytes
-    return {ENCODER: encoder} | {t: weights.restricted(t).bytes - encoder for t in tasks}
+    encoder = restricted(weights, "").bytes
+    return {ENCODER: encoder} | {t: restricted(weights, t).bytes - encoder for t in tasks}
 
 
 def method_cost(

@@ -6,8 +6,8 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from harness.federated.job import Job, Outcome
 from harness.workloads.multitask.affinity.matrix import Matrix
+from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods.continuation import Continuation
 from harness.workloads.multitask.methods.measuring import Measuring
 from harness.workloads.multitask.methods.schedule import Schedule, Setting, serving_itself

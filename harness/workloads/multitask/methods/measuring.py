@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.federated.job import Job
 from harness.workloads.multitask.affinity.rule import AffinityRule
+from harness.workloads.multitask.job import Job
 
 if TYPE_CHECKING:
     from harness.workloads.multitask.affinity.matrix import Affinity, Matrix

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
-from harness.federated.job import Engine, Job, Outcome
+from harness.workloads.multitask.job import Engine, Job, Outcome
 from harness.workloads.multitask.protocol import REPAIRED, Protocol
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.federated.job import Job
+from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.methods.schedule import Schedule, Setting, serving_itself
 
 

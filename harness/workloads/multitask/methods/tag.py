@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.federated.job import Job
+from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.methods.measuring import Measuring
 from harness.workloads.multitask.methods.overlapping import best_cover, tag_scores
 from harness.workloads.multitask.methods.schedule import Schedule, Served, Setting, serving_itself

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from devices.control_groups import free_memory_bytes
-from harness.config import RunConfig
 from harness.measurement.memory import PeakMemory
 from harness.running.target import Target
+from harness.workloads.multitask.config import MultitaskConfig
 from models.execution import Execution
 from models.multitask.network import Architecture
 
@@ -64,7 +64,7 @@ class BatchFit:
 
 
 def fit_batch(
-    config: RunConfig, target: Target, architecture: Architecture, execution: Execution
+    config: MultitaskConfig, target: Target, architecture: Architecture, execution: Execution
 ) -> BatchFit:
     """Return the batch size that fits, or that asked for if it is kept or nothing is known."""
     asked = config.batch_size
@@ -98,7 +98,9 @@ def fitted(asked: int, free: int, added: Callable[[int], int]) -> BatchFit:
     return BatchFit(asked, taken, fixed + asked * image, free, image)
 
 
-def _measured_steps(config: RunConfig, architecture: Architecture, execution: Execution) -> None:
+def _measured_steps(
+    config: MultitaskConfig, architecture: Architecture, execution: Execution
+) -> None:
     """Take two steps with a look-ahead; momentum takes its memory in the first."""
     from harness.workloads.multitask.affinity.measure import (  # noqa: PLC0415 - imports torch
         LookAhead,

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from devices.time_model import HostTiming
-from harness.config import RunConfig
-from harness.federated.work import ENCODER
 from harness.running.accelerator import settled_clock
+from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.methods.cost import Calibration
 from harness.workloads.multitask.planning.plan import build_for, random_step
+from harness.workloads.multitask.work import ENCODER
 from models.execution import PLAIN, Execution
 from models.multitask.layer_work import TRAINING_FACTOR, LayerTimes, time_layers
 from models.multitask.network import Architecture, MultiTaskNet
@@ -67,14 +67,18 @@ def recorded_timing(manifest: Mapping[str, Any]) -> Timing | None:
         if host is None:
             return Timing(calibration)
         rates = float(host["flop_per_s"]), float(host["memory_bytes_per_s"])
-        session_costs = _floats(host["forward_s"]), _floats(host["arithmetic"])
-        return Timing(calibration, HostTiming(*session_costs, *rates))
+        parts = _floats(host["forward_s"]), _floats(host["arithmetic"])
+        return Timing(calibration, HostTiming(*parts, *rates))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
 def take_timing(
-    config: RunConfig, architecture: Architecture, execution: Execution, *, models_device: bool
+    config: MultitaskConfig,
+    architecture: Architecture,
+    execution: Execution,
+    *,
+    models_device: bool,
 ) -> Timing:
     """Time this host, also for the model of another device if one is asked for."""
     calibration = calibrate(architecture, config, execution)
@@ -86,7 +90,7 @@ def take_timing(
 
 def calibrate(
     architecture: Architecture,
-    config: RunConfig,
+    config: MultitaskConfig,
     execution: Execution = PLAIN,
     clock: Clock = time.perf_counter,
 ) -> Calibration:
@@ -114,7 +118,7 @@ def calibrate(
 
 def time_host(
     architecture: Architecture,
-    config: RunConfig,
+    config: MultitaskConfig,
     plain: Calibration,
     clock: Clock = time.perf_counter,
 ) -> HostTiming:
@@ -167,7 +171,7 @@ def _alone(merged: MultiTaskNet, task: str) -> MultiTaskNet:
 
 
 def _step_times_s(
-    nets: Mapping[str, MultiTaskNet], config: RunConfig, clock: Clock
+    nets: Mapping[str, MultiTaskNet], config: MultitaskConfig, clock: Clock
 ) -> dict[str, float]:
     """Return the seconds per image of the fastest training step of each network.
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from devices.power_model import PowerModel
 from devices.time_model import HostTiming, TimeModel
-from harness.config import RunConfig
 from harness.measurement.cost import DeviceModel
-from harness.running.target import Target
+from harness.running.target import Target, power_model
+from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.planning.calibration import Timing, take_timing
 from harness.workloads.multitask.planning.plan import Estimate, planned_run
 from models.execution import PLAIN
 from models.multitask.network import Architecture
 
 
-def power_model(target: Target) -> PowerModel:
-    """Return the power model of the device; a generic host fills in its own cores."""
-    return PowerModel.from_profile(target.profile, target.cores if target.matches else None)
-
-
 def device_model(
     target: Target,
-    config: RunConfig,
+    config: MultitaskConfig,
     architecture: Architecture,
     timed: HostTiming | None = None,
 ) -> DeviceModel | None:
@@ -36,7 +30,7 @@ def device_model(
 
 
 def estimate(
-    config: RunConfig, target: Target, architecture: Architecture, timing: Timing
+    config: MultitaskConfig, target: Target, architecture: Architecture, timing: Timing
 ) -> Estimate:
     """Say what training and tests of the whole run will take if steps take what was timed."""
     work = planned_run(config)

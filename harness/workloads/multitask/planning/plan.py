@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.config import RunConfig
-from harness.federated.job import Checkpoint, Job, Outcome
-from harness.federated.rounds import Draw
-from harness.federated.work import Work, evaluating
+from harness.federated.job import Checkpoint
+from harness.records.work import Work
 from harness.workloads.multitask.affinity.matrix import Affinity, RoundAffinity
+from harness.workloads.multitask.config import MultitaskConfig
+from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods.cost import Load, job_cost
 from harness.workloads.multitask.methods.registry import MethodSpec
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
+from harness.workloads.multitask.rounds import Draw
+from harness.workloads.multitask.work import evaluating
 from models.execution import Execution
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class PaperEngine:
         return Outcome(job, Checkpoint({}), losses, affinity, validation_losses=losses)
 
 
-def cell_setting(config: RunConfig, seed: int) -> Setting:
+def cell_setting(config: MultitaskConfig, seed: int) -> Setting:
     """Return what a method is asked to train in the cells of one seed."""
     return replace(config.setting, clients=config.clients, seed=seed)
 
@@ -58,7 +60,7 @@ def planned_jobs(spec: MethodSpec, setting: Setting) -> list[Job]:
     return engine.jobs
 
 
-def planned_load(config: RunConfig, seed: int) -> Load:
+def planned_load(config: MultitaskConfig, seed: int) -> Load:
     """Return what the cost of a job depends on, beside the job."""
     return Load(
         lengths=config.layout.lengths["train"],
@@ -74,7 +76,7 @@ def planned_load(config: RunConfig, seed: int) -> Load:
     )
 
 
-def planned_work(job: Job, config: RunConfig, seed: int | None = None) -> Work:
+def planned_work(job: Job, config: MultitaskConfig, seed: int | None = None) -> Work:
     """Return the passes of one job in the cells of a seed (default: the first), tests included."""
     cost = job_cost(job, planned_load(config, config.seeds[0] if seed is None else seed))
     tests = sum(
@@ -89,7 +91,7 @@ def planned_work(job: Job, config: RunConfig, seed: int | None = None) -> Work:
 
 
 def build_for(
-    architecture: Architecture, tasks: str, config: RunConfig, execution: Execution
+    architecture: Architecture, tasks: str, config: MultitaskConfig, execution: Execution
 ) -> MultiTaskNet:
     """Build a network to try steps on: the run's loss, in training mode."""
     from harness.running.accelerator import torch_device  # noqa: PLC0415
@@ -101,7 +103,7 @@ def build_for(
     return net.execute_as(execution).train()
 
 
-def random_step(net: MultiTaskNet, config: RunConfig) -> Callable[[], None]:
+def random_step(net: MultiTaskNet, config: MultitaskConfig) -> Callable[[], None]:
     """Return a training step on random images; it hardly moves the weights."""
     from models.multitask.step import accumulate_gradients  # noqa: PLC0415
     from models.optimizer import descent  # noqa: PLC0415 - planning on paper needs no torch
@@ -145,7 +147,7 @@ class Estimate:
     disk_bytes: float
 
 
-def planned_run(config: RunConfig) -> Work:
+def planned_run(config: MultitaskConfig) -> Work:
     """Return the passes of all cells."""
     works = (
         planned_work(job, config)

@@ -18,11 +18,12 @@ from typing import Any
 import torch
 
 from devices.board_counters import read_counters
-from harness.config import AUTO, RunConfig, without_home
+from harness.config import without_home
 from harness.core.errors import StorageError, UsageError
 from harness.run_folder.results import json_text, write_atomically
 from harness.running.accelerator import CUDA
 from harness.running.target import Target
+from harness.workloads.multitask.config import AUTO, MultitaskConfig
 from harness.workloads.multitask.planning.batch_fit import BatchFit, fit_batch
 from harness.workloads.multitask.planning.step_timing import (
     MARGIN,
@@ -79,11 +80,11 @@ class StepChoice:
         """Say whether other programs were at work while it was calibrated."""
         return float(self.calibrated.get("foreign_cores") or 0.0) > BUSY_CORES
 
-    def applied_to(self, config: RunConfig) -> RunConfig:
+    def applied_to(self, config: MultitaskConfig) -> MultitaskConfig:
         """Return a configuration with the batch size taken."""
         return replace(config, batch_size=self.batch.taken) if self.batch else config
 
-    def taken_from(self, config: RunConfig) -> RunConfig:
+    def taken_from(self, config: MultitaskConfig) -> MultitaskConfig:
         """Return a configuration with the batch size asked for."""
         return replace(config, batch_size=self.batch.asked) if self.batch else config
 
@@ -118,7 +119,7 @@ def recorded_choice(manifest: Mapping[str, Any]) -> StepChoice | None:
         return None
 
 
-def known_choice(config: RunConfig, target: Target) -> StepChoice | None:
+def known_choice(config: MultitaskConfig, target: Target) -> StepChoice | None:
     """Return the choice if nothing has to be measured for it: asked for, or kept from before.
 
     Raises:
@@ -138,7 +139,7 @@ def known_choice(config: RunConfig, target: Target) -> StepChoice | None:
     return _kept(config, target)
 
 
-def _on_gpu(config: RunConfig, target: Target) -> StepChoice:
+def _on_gpu(config: MultitaskConfig, target: Target) -> StepChoice:
     """Return the plain way unless another is asked for; nothing is calibrated on a GPU yet."""
     execution = PLAIN if config.step == AUTO else parse_execution(config.step)
     if execution.reduced:
@@ -150,7 +151,7 @@ def _on_gpu(config: RunConfig, target: Target) -> StepChoice:
 
 
 def choose_step(
-    config: RunConfig, target: Target, architecture: Architecture, *, anew: bool = False
+    config: MultitaskConfig, target: Target, architecture: Architecture, *, anew: bool = False
 ) -> StepChoice:
     """Return the choice, measuring if it is not known; `anew` measures in any case.
 
@@ -165,7 +166,9 @@ def choose_step(
     return replace(known or _calibrated_choice(config, target, architecture), batch=batch)
 
 
-def _calibrated_choice(config: RunConfig, target: Target, architecture: Architecture) -> StepChoice:
+def _calibrated_choice(
+    config: MultitaskConfig, target: Target, architecture: Architecture
+) -> StepChoice:
     calibrated = calibrate_step(config, target, architecture)
     path = _file(config, target)
     try:
@@ -176,7 +179,9 @@ def _calibrated_choice(config: RunConfig, target: Target, architecture: Architec
     return _from_calibration(calibrated, without_home(str(path)))
 
 
-def calibrate_step(config: RunConfig, target: Target, architecture: Architecture) -> dict[str, Any]:
+def calibrate_step(
+    config: MultitaskConfig, target: Target, architecture: Architecture
+) -> dict[str, Any]:
     """Time the ways on this host and return what was found, chosen and why, as plain values."""
     before = read_counters()
     allowed = target.threads
@@ -207,7 +212,7 @@ def fastest(timed: list[Timed]) -> Timed:
     return max((one for one in timed[1:] if one.clear), key=lambda one: one.gain, default=timed[0])
 
 
-def _facts(config: RunConfig, target: Target) -> dict[str, Any]:
+def _facts(config: MultitaskConfig, target: Target) -> dict[str, Any]:
     """Return that on which a choice depends; with other facts it is measured anew."""
     host = target.host
     return {
@@ -224,13 +229,13 @@ def _facts(config: RunConfig, target: Target) -> dict[str, Any]:
     }
 
 
-def _file(config: RunConfig, target: Target) -> Path:
+def _file(config: MultitaskConfig, target: Target) -> Path:
     text = json.dumps(_facts(config, target), sort_keys=True)
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     return config.cache_folder / "steps" / f"{name}.json"
 
 
-def _kept(config: RunConfig, target: Target) -> StepChoice | None:
+def _kept(config: MultitaskConfig, target: Target) -> StepChoice | None:
     path = _file(config, target)
     try:
         calibrated = json.loads(path.read_bytes())

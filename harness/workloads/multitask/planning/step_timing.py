@@ -14,7 +14,7 @@ from statistics import median
 
 import torch
 
-from harness.config import RunConfig
+from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.planning.plan import build_for, random_step
 from models.execution import Execution
 from models.multitask.network import Architecture
@@ -108,7 +108,7 @@ def fewer_threads(threads: int) -> list[int]:
 
 def compare(
     architecture: Architecture,
-    config: RunConfig,
+    config: MultitaskConfig,
     ways: Sequence[Way],
     clock: Clock = time.perf_counter,
 ) -> list[Timed]:
@@ -131,7 +131,7 @@ class _Stepper:
     """Take steps of one model; each way has a network and an optimizer of its own."""
 
     def __init__(
-        self, architecture: Architecture, config: RunConfig, tasks: str, clock: Clock
+        self, architecture: Architecture, config: MultitaskConfig, tasks: str, clock: Clock
     ) -> None:
         self._architecture = architecture
         self._config = config

@@ -9,7 +9,6 @@ import numpy as np
 from torch import Tensor
 
 from harness.federated.observer import Observer
-from harness.federated.work import looking_ahead, shares_gradients, training
 from harness.workloads.multitask.affinity.matrix import ClientAffinity, Epoch, Matrix, client_mean
 from harness.workloads.multitask.affinity.measure import (
     LookAhead,
@@ -23,6 +22,7 @@ from harness.workloads.multitask.protocol import REPAIRED, Protocol
 from harness.workloads.multitask.training.batches import Batch, ClientBatches
 from harness.workloads.multitask.training.local_rule import Balanced, LocalRule
 from harness.workloads.multitask.training.steps import training_step
+from harness.workloads.multitask.work import looking_ahead, shares_gradients, training
 from models.execution import PLAIN, Execution
 from models.multitask.network import MultiTaskNet
 from models.optimizer import descent
@@ -61,6 +61,15 @@ class LocalTraining:
             self.affinity.mode,
             self.protocol.looks_move_statistics,
         )
+
+
+@dataclass(frozen=True)
+class RoundSettings:
+    """Say how the clients of one round train, at which rate, and whether they measure affinity."""
+
+    training: LocalTraining
+    learning_rate: float
+    measuring: bool
 
 
 @dataclass(frozen=True)

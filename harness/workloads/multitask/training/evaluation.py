@@ -12,7 +12,7 @@ from torch import Tensor
 from harness.core.errors import DataError
 from harness.core.schema import UNSEEN
 from harness.federated.observer import Observer
-from harness.federated.work import evaluating
+from harness.federated.task import Judgement
 from harness.workloads.multitask.training.batches import (
     PROCESSOR,
     Batch,
@@ -20,6 +20,7 @@ from harness.workloads.multitask.training.batches import (
     Source,
     Split,
 )
+from harness.workloads.multitask.work import evaluating
 from models.multitask.losses import TaskLoss
 from models.multitask.metrics import Accumulator, DepthScale, accumulator
 from models.multitask.network import MultiTaskNet
@@ -28,7 +29,7 @@ BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ModelJudgement:
     """Hold a model's losses by task; all but the test losses are only there at a job's end.
 
     `measures` are by task and name, those on unseen buildings with `unseen_` before the name.
@@ -39,31 +40,38 @@ class Judgement:
     validation_losses: dict[str, float] = field(default_factory=dict)
     measures: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def report(self, observer: Observer, rounds_done: int) -> None:
-        """Tell the observer every value."""
-        for name, losses in (
-            ("validation_loss", self.validation_losses),
-            ("test_loss", self.losses),
-            ("test_unseen_loss", self.unseen_losses),
-        ):
-            for task, loss in losses.items():
-                observer.metric(rounds_done, "evaluate", name, task, loss)
-        for task, values in self.measures.items():
-            for name, value in values.items():
-                observer.metric(rounds_done, "evaluate", name, task, value)
+    def told(self) -> Judgement:
+        """Return it in the engine's form; only the losses stay with the job's state."""
+        losses = {
+            "validation_loss": self.validation_losses,
+            "test_loss": self.losses,
+            "test_unseen_loss": self.unseen_losses,
+        }
+        values = [*losses.items(), *_by_name(self.measures)]
+        return Judgement(
+            losses, [(name, task, value) for name, found in values for task, value in found.items()]
+        )
 
 
-def judge(net: MultiTaskNet, source: Source, observer: Observer, *, final: bool) -> Judgement:
+def _by_name(
+    measures: Mapping[str, Mapping[str, float]],
+) -> Iterator[tuple[str, Mapping[str, float]]]:
+    for task, values in measures.items():
+        for name, value in values.items():
+            yield name, {task: value}
+
+
+def judge(net: MultiTaskNet, source: Source, observer: Observer, *, final: bool) -> ModelJudgement:
     """Test a model; at the end of its job also validate it, and take every measure.
 
     Validation images are never looked at by anything that reports a result of a method: they are
     there for methods that choose among trained models.
     """
     if not final:
-        return Judgement(split_losses(net, source, "test", observer))
+        return ModelJudgement(split_losses(net, source, "test", observer))
     tasks = "".join(net.tasks)
     seen, unseen = (accumulators(source, tasks) for _ in range(2))
-    return Judgement(
+    return ModelJudgement(
         split_losses(net, source, "test", observer, seen),
         split_losses(net, source, "test_unseen", observer, unseen),
         split_losses(net, source, "validation", observer),

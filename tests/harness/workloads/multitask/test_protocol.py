@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config import RunConfig, make_config
 from harness.core.errors import UsageError
-from harness.federated.job import Job, Outcome
-from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
 from harness.federated.random_streams import random_stream
-from harness.federated.rounds import Draw, published_clients
+from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.protocol import PROTOCOLS, RELEASE, REPAIRED, Protocol
+from harness.workloads.multitask.rounds import Draw, published_clients
 from harness.workloads.multitask.settings import federation as settings_of
 from harness.workloads.multitask.training.batches import ClientBatches
 from harness.workloads.multitask.training.client import LocalTraining
@@ -175,16 +175,16 @@ def test_published_look_aheads_never_apply_momentum() -> None:
 
 def test_protocol_is_an_option_of_a_run() -> None:
     """It reaches methods and clients, brings its loss along, and a wrong name is refused."""
-    config = make_config({"protocol": "release"})
+    config = make_multitask_config({"protocol": "release"})
 
     assert config.setting.protocol is RELEASE
     assert settings_of(config).training.protocol is RELEASE
     assert config.loss == "release"
-    assert make_config({"protocol": "release", "loss": "plain"}).loss == "plain"
-    assert RunConfig().setting.protocol is REPAIRED
-    assert settings_of(RunConfig()).training.protocol is REPAIRED
+    assert make_multitask_config({"protocol": "release", "loss": "plain"}).loss == "plain"
+    assert MultitaskConfig().setting.protocol is REPAIRED
+    assert settings_of(MultitaskConfig()).training.protocol is REPAIRED
     with pytest.raises(UsageError, match="protocol 'relase'"):
-        make_config({"protocol": "relase"})
+        make_multitask_config({"protocol": "relase"})
 
 
 class _Scaled(torch.autograd.Function):

@@ -11,7 +11,7 @@ from torch import nn
 
 from harness.federated.observer import SilentObserver
 from harness.federated.random_streams import random_stream
-from harness.federated.work import ENCODER, Work
+from harness.records.work import Work
 from harness.workloads.multitask.affinity.measure import (
     Apart,
     LookAhead,
@@ -27,6 +27,7 @@ from harness.workloads.multitask.protocol import Protocol
 from harness.workloads.multitask.training.batches import ClientBatches
 from harness.workloads.multitask.training.client import LocalTraining, train_client
 from harness.workloads.multitask.training.local_rule import Balanced, ProjectedGradients, Proximal
+from harness.workloads.multitask.work import ENCODER
 from models.multitask.balance import BalancedStep
 from models.multitask.network import MultiTaskNet, build
 from models.multitask.registry import architecture
@@ -418,7 +419,7 @@ def test_work_is_the_passes_that_hooks_count(
     for task in tasks:
         passes = counted[f"{task} forward"] + counted[f"{task} backward"]
         assert reported[task] == 2 * (passes + counted[f"{task} weights"])
-    assert heard.by_phase["train"].encoder_passes == 2 * 6
+    assert heard.by_phase["train"].passes("encoder") == 2 * 6
 
 
 def _count_passes(net: MultiTaskNet) -> Counter[str]:
@@ -453,7 +454,7 @@ def test_published_training_takes_the_rest_of_the_batches(tiny_architecture, mak
         batches = ClientBatches(source, "train", 0, "d")
         net = build(tiny_architecture, "d", 0)
         result = train_client(net, batches, settings, 0.1, random_stream(0), heard, 0)
-        seen[protocol.trains_on_rest] = (heard.by_phase["train"].encoder_passes,
+        seen[protocol.trains_on_rest] = (heard.by_phase["train"].passes("encoder"),
                                          result.affinity.count)  # fmt: skip
 
     assert seen == {False: (4, 1), True: (5, 2)}

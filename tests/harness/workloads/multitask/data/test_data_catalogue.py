@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli import list as listing
-from harness.config import make_config, read_file
 from harness.core.errors import DataUsageError, HarnessError
+from harness.workloads.multitask.config import make_multitask_config, read_multitask_file
 from harness.workloads.multitask.data.catalogue import find_store, read_layout, stores_in
 from harness.workloads.multitask.data.manifest import Manifest, ShardEntry, read_manifest
 from harness.workloads.multitask.data.split import SPLITS
@@ -74,7 +74,9 @@ def test_names_that_stand_for_nothing_lead_to_what_does(tmp_path, wanted, messag
 def test_a_run_takes_its_numbers_from_the_store(cache):
     """Clients, images and size are the store's; the work planned is that of its images."""
     chosen = {"data": "taskonomy", "cache": str(cache), "clients_per_round": 2, "batch_size": 2}
-    config = make_config({**chosen, "methods": ("all-in-one",), "rounds": 3, "evaluate_every": 3})
+    config = make_multitask_config(
+        {**chosen, "methods": ("all-in-one",), "rounds": 3, "evaluate_every": 3}
+    )
     assert (config.clients, config.size) == (2, 16)
     assert (config.images, config.unseen_buildings, config.unseen_images) == (8, 1, 4)
     (job,) = planned_jobs(config.method_specs()[0], config.setting)
@@ -88,9 +90,9 @@ def test_options_that_contradict_the_store_are_refused(cache):
     """What is as it is cannot be asked to be otherwise; saying the same is no contradiction."""
     base = {"data": "taskonomy", "cache": str(cache), "clients_per_round": 2}
     with pytest.raises(HarnessError, match="--clients, --skew: only scenes") as caught:
-        make_config({**base, "clients": 8, "skew": 0.5})
+        make_multitask_config({**base, "clients": 8, "skew": 0.5})
     assert caught.value.exit_status == 2
-    assert make_config({**base, "clients": 2, "skew": 1.0}).clients == 2
+    assert make_multitask_config({**base, "clients": 2, "skew": 1.0}).clients == 2
 
 
 def test_a_task_without_labels_is_refused(cache, tiny_cache, tiny_config):
@@ -101,7 +103,7 @@ def test_a_task_without_labels_is_refused(cache, tiny_cache, tiny_config):
     (cache / "taskonomy-a/manifest.json").write_text(manifest.to_json())
     base = {"data": "taskonomy", "cache": str(cache), "clients_per_round": 2}
     with pytest.raises(HarnessError, match="no labels for task k, t") as caught:
-        make_config(base)
+        make_multitask_config(base)
     assert "--tasks sdn" in caught.value.remedy
     assert caught.value.exit_status == 2
 
@@ -109,7 +111,7 @@ def test_a_task_without_labels_is_refused(cache, tiny_cache, tiny_config):
 @pytest.mark.parametrize("wanted", ["nyuv2", "taskonomi", "folder:/nowhere"])
 def test_a_run_without_its_data_set_stops_with_exit_2(tmp_path, wanted):
     with pytest.raises(HarnessError) as caught:
-        make_config({"data": wanted, "cache": str(tmp_path)})
+        make_multitask_config({"data": wanted, "cache": str(tmp_path)})
     assert caught.value.exit_status == 2
     assert caught.value.remedy
 
@@ -120,7 +122,7 @@ def test_the_digest_of_a_run_does_not_depend_on_where_its_store_is(cache, tmp_pa
     shutil.copytree(cache / "taskonomy-a", away / "taskonomy-a")
     shutil.copytree(cache / "taskonomy-a", away / "taskonomy-z")
     here, there, other = (
-        make_config({"data": str(path), "clients_per_round": 2}).digest()
+        make_multitask_config({"data": str(path), "clients_per_round": 2}).digest()
         for path in (cache / "taskonomy-a", away / "taskonomy-a", away / "taskonomy-z")
     )
     assert here == there != other
@@ -155,6 +157,6 @@ def test_a_thousand_clients_open_with_one_small_file(cache):
 
 def test_the_documented_large_federation_can_be_asked_for():
     """docs/federation-32.toml is a whole configuration: 32 clients, five in a round."""
-    config = make_config({}, read_file(ROOT / "docs" / "federation-32.toml"))
+    config = make_multitask_config({}, read_multitask_file(ROOT / "docs" / "federation-32.toml"))
     assert (config.clients, config.clients_per_round, config.skew) == (32, 5, 1.0)
     assert config.layout.count("train") == 32

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.federated.job import Job, Outcome
-from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
-from harness.federated.rounds import Draw, epoch_batches
-from harness.federated.work import Work
+from harness.records.work import Work
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.cost import (
     Calibration,
@@ -22,6 +21,7 @@ from harness.workloads.multitask.methods.cost import (
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.planning.plan import planned_jobs
 from harness.workloads.multitask.protocol import PROTOCOLS, REPAIRED
+from harness.workloads.multitask.rounds import Draw, epoch_batches
 
 METHODS = [
     *registry.METHODS, "mas:affinity=linear,affinity_every=1,affinity_rounds=1",
@@ -113,8 +113,8 @@ def test_cost_formulas_in_units_of_a_round(text: str, encoder: int, decoders: in
 
     cost = method_cost(planned_jobs(registry.parse(text), setting), load)
 
-    assert cost.training.encoder_passes == 4 * encoder
-    assert cost.training.decoder_passes == 4 * decoders
+    assert cost.training.passes("encoder") == 4 * encoder
+    assert cost.training.passes("decoders") == 4 * decoders
 
 
 def test_bytes_are_the_model_down_and_up_for_every_client_and_round() -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from harness.federated.job import Checkpoint, Job, Outcome
-from harness.federated.local import LocalEngine
+from harness.federated.job import Checkpoint
 from harness.federated.observer import SilentObserver
 from harness.workloads.multitask.affinity.matrix import Affinity, RoundAffinity
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from harness.federated.job import Checkpoint, Job, Outcome
+from harness.federated.job import Checkpoint
 from harness.workloads.multitask.affinity.matrix import Affinity, RoundAffinity
 from harness.workloads.multitask.affinity.rule import AffinityRule
+from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods.registry import parse
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.training.descent import Descent

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from harness.core.errors import DataError, UsageError
-from harness.federated.job import Checkpoint, Job, Outcome
+from harness.federated.job import Checkpoint
 from harness.workloads.multitask.affinity.matrix import Affinity, RoundAffinity
+from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.training.local_rule import GradNorm, ProjectedGradients, Proximal

@@ -7,16 +7,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from harness.config import RunConfig
-from harness.federated.job import Checkpoint, Job, Outcome
-from harness.federated.local import LocalEngine
+from harness.federated.job import Checkpoint
 from harness.federated.observer import SilentObserver
-from harness.federated.work import Work
-from harness.measurement.cost import Cost
 from harness.measurement.phases import PhaseLog
+from harness.measurement.recorder import CellRecorder
+from harness.records.cells import Cell, CellResult
+from harness.records.cost import Cost
+from harness.records.work import Work
 from harness.run_folder.rows import cell_row, metric_rows
-from harness.running.cell import Cell, CellResult
-from harness.running.recorder import CellRecorder
+from harness.workloads.multitask.config import MultitaskConfig
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.cost import Calibration
 from harness.workloads.multitask.methods.schedule import Served, carry_out
@@ -44,7 +45,7 @@ def _result(text: str, served: list[Served], trained: list[Outcome]) -> CellResu
     return CellResult(cell, recorder, [], NO_BILL, served, trained, None, "done", "")
 
 
-def _row(result: CellResult, config: RunConfig) -> dict[str, object]:
+def _row(result: CellResult, config: MultitaskConfig) -> dict[str, object]:
     target = SimpleNamespace(profile=SimpleNamespace(name="x86"), matches=True)
     instruments = SimpleNamespace(describe=lambda: None)
     context = SimpleNamespace(
@@ -75,7 +76,7 @@ def alone() -> CellResult:
 
 def test_overlapping_groups_count_each_task_once(overlapping) -> None:
     """The group named as serving gives the loss, not the last or the smallest one."""
-    row = _row(overlapping, RunConfig(clients_per_round=2))
+    row = _row(overlapping, MultitaskConfig(clients_per_round=2))
 
     assert overlapping.losses == {"s": 1.0, "d": 0.25, "n": 4.0}
     assert row["groups"] == "sd|dn"
@@ -87,7 +88,7 @@ def test_overlapping_groups_count_each_task_once(overlapping) -> None:
 
 def test_standalone_losses_are_means_over_clients(alone) -> None:
     """s is (1 + 2 + 3) / 3; the group is named once; nothing is sent by clients that are alone."""
-    row = _row(alone, RunConfig(clients_per_round=2))
+    row = _row(alone, MultitaskConfig(clients_per_round=2))
 
     assert alone.losses == {"s": 2.0, "d": 0.5}
     assert row["groups"] == "sd"
@@ -128,7 +129,7 @@ def test_a_cell_that_failed_serves_nothing() -> None:
 
     assert (broken.losses, broken.unseen_losses, broken.groups) == ({}, {}, [])
     assert metric_rows("run", broken, {}) == []
-    assert "total_loss" not in _row(broken, RunConfig())
+    assert "total_loss" not in _row(broken, MultitaskConfig())
 
 
 class _Adding(SilentObserver):
@@ -148,7 +149,7 @@ class _Adding(SilentObserver):
 def test_planned_passes_are_the_executed_ones(text: str, make_source, tiny_architecture) -> None:
     """For clients of equal size the plan on paper equals the work counted while training."""
     config = replace(
-        RunConfig(), clients=4, images=24, unseen_buildings=1, unseen_images=4, tasks="sdn",
+        MultitaskConfig(), clients=4, images=24, unseen_buildings=1, unseen_images=4, tasks="sdn",
         clients_per_round=2, rounds=3, batch_size=5, look_ahead_every=2, evaluate_every=2,
     )  # fmt: skip
     source = make_source((20,) * 4, held_out=4)
@@ -159,8 +160,8 @@ def test_planned_passes_are_the_executed_ones(text: str, make_source, tiny_archi
 
     planned = sum((planned_work(j, config) for j in planned_jobs(spec, setting)), Work())
 
-    assert planned.encoder_passes == observer.total.encoder_passes
-    assert planned.decoder_passes == observer.total.decoder_passes
+    assert planned.passes("encoder") == observer.total.passes("encoder")
+    assert planned.passes("decoders") == observer.total.passes("decoders")
     assert planned.forwards["encoder"] == observer.total.forwards["encoder"]
     assert sum(planned.forwards.values()) == sum(observer.total.forwards.values())
 
@@ -168,11 +169,13 @@ def test_planned_passes_are_the_executed_ones(text: str, make_source, tiny_archi
 def test_standalone_is_planned_for_every_client() -> None:
     """N clients train R rounds each, where all-in-one trains K of them: N/K times the encoder."""
     alone, merged = (
-        planned_jobs(registry.parse(text), cell_setting(RunConfig(clients=8), 0))
+        planned_jobs(registry.parse(text), cell_setting(MultitaskConfig(clients=8), 0))
         for text in ("standalone", "all-in-one")
     )
-    config = RunConfig(clients=8, clients_per_round=2)
+    config = MultitaskConfig(clients=8, clients_per_round=2)
 
-    passes = [sum(planned_work(j, config).encoder_passes for j in jobs) for jobs in (alone, merged)]
+    passes = [
+        sum(planned_work(j, config).passes("encoder") for j in jobs) for jobs in (alone, merged)
+    ]
     assert passes[0] == 8 / 2 * passes[1]
     assert planned_run(replace(config, methods=("standalone",))).forwards["encoder"] > passes[0]

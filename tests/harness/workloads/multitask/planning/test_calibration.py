@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from devices.time_model import HostTiming
-from harness.config import make_config
+from harness.workloads.multitask.config import make_multitask_config
 from harness.workloads.multitask.methods.cost import Calibration
 from harness.workloads.multitask.planning import calibration
 from harness.workloads.multitask.planning.calibration import (
@@ -26,7 +26,7 @@ def clocked(monkeypatch):
     """Return a function that calibrates with steps of the given seconds, by tasks."""
 
     def run(architecture, tasks, step_s):
-        config = make_config({"batch_size": 2, "size": 16, "tasks": tasks})
+        config = make_multitask_config({"batch_size": 2, "size": 16, "tasks": tasks})
         now = [0.0]
 
         def step_of(net, _config):
@@ -91,7 +91,7 @@ def test_few_turns_are_enough_where_steps_are_long(monkeypatch, tiny_architectur
         return step
 
     monkeypatch.setattr(calibration, "random_step", step_of)
-    config = make_config({"batch_size": 2, "size": 16, "tasks": "sd"})
+    config = make_multitask_config({"batch_size": 2, "size": 16, "tasks": "sd"})
     calibrate(tiny_architecture, config, clock=lambda: now[0])
 
     assert len(taken) == 3 * 3
@@ -117,7 +117,7 @@ def test_what_a_manifest_does_not_tell_is_timed_anew(manifest) -> None:
 
 def test_a_host_is_timed_for_another_device_only(tiny_architecture) -> None:
     """The parts' seconds are those of plain steps; shares are shares and rates are positive."""
-    config = make_config({"batch_size": 2, "size": 16, "tasks": "sdk"})
+    config = make_multitask_config({"batch_size": 2, "size": 16, "tasks": "sdk"})
 
     own = take_timing(config, tiny_architecture, PLAIN, models_device=False)
     other = take_timing(config, tiny_architecture, PLAIN, models_device=True)
@@ -136,7 +136,7 @@ def test_time_beyond_the_layers_is_not_arithmetic(tiny_architecture, monkeypatch
     monkeypatch.setattr(
         calibration, "time_layers", lambda *_, **__: calibration.LayerTimes(3, 2, 6)
     )
-    config = make_config({"batch_size": 2, "size": 16, "tasks": "sd"})
+    config = make_multitask_config({"batch_size": 2, "size": 16, "tasks": "sd"})
     plain = Calibration({"encoder": 8 / 6, "s": 2 / 6, "d": 2 / 6})
     ticks = iter(range(100))
 

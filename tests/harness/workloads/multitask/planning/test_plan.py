@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.config import RunConfig, make_config
-from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
-from harness.federated.work import Work
+from harness.records.work import Work
+from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
+from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.cost import Calibration
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
@@ -30,7 +30,7 @@ def test_planned_passes_are_the_executed_ones(text: str, make_source, tiny_archi
     Which tasks share a group is not known beforehand, so decoders are compared in sum.
     """
     config = replace(
-        RunConfig(), clients=4, images=24, unseen_buildings=1, unseen_images=4, tasks="sdn",
+        MultitaskConfig(), clients=4, images=24, unseen_buildings=1, unseen_images=4, tasks="sdn",
         clients_per_round=2, rounds=4, batch_size=4, look_ahead_every=2, evaluate_every=3,
     )  # fmt: skip
     source = make_source((20,) * 4, held_out=4)
@@ -41,8 +41,8 @@ def test_planned_passes_are_the_executed_ones(text: str, make_source, tiny_archi
 
     planned = sum((planned_work(j, config) for j in planned_jobs(spec, config.setting)), Work())
 
-    assert planned.encoder_passes == observer.total.encoder_passes
-    assert planned.decoder_passes == observer.total.decoder_passes
+    assert planned.passes("encoder") == observer.total.passes("encoder")
+    assert planned.passes("decoders") == observer.total.passes("decoders")
     assert planned.forwards["encoder"] == observer.total.forwards["encoder"]
     assert sum(planned.forwards.values()) == sum(observer.total.forwards.values())
 
@@ -74,7 +74,7 @@ def test_estimate_prices_parts_by_their_calibration() -> None:
 
 def test_more_seeds_and_repeats_multiply_the_plan() -> None:
     """Three seeds of two repeats are six times the passes of one cell of every method."""
-    one = planned_run(make_config({}))
-    six = planned_run(make_config({"seeds": (0, 1, 2), "repeats": 2}))
+    one = planned_run(make_multitask_config({}))
+    six = planned_run(make_multitask_config({"seeds": (0, 1, 2), "repeats": 2}))
 
     assert six.forwards == {part: 6 * passes for part, passes in one.forwards.items()}

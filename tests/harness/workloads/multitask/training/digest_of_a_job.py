@@ -4,9 +4,9 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-from harness.federated.job import Job
-from harness.federated.local import Federation, LocalEngine
 from harness.federated.observer import SilentObserver
+from harness.workloads.multitask.federation import Federation, LocalEngine
+from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.training.client import LocalTraining
 from models.multitask.registry import architecture
 

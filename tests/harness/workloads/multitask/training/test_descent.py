@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harness.federated.job import Job
 from harness.federated.observer import SilentObserver
 from harness.federated.random_streams import random_stream
-from harness.federated.rounds import job_rate
+from harness.workloads.multitask.job import Job
+from harness.workloads.multitask.rounds import job_rate
 from harness.workloads.multitask.training.batches import ClientBatches
 from harness.workloads.multitask.training.client import LocalTraining, train_client
 from harness.workloads.multitask.training.descent import Descent

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config import RunConfig
 from harness.core.errors import DataError, UsageError
-from harness.federated.job import Job
-from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
-from harness.federated.work import Work
+from harness.records.work import Work
+from harness.workloads.multitask.config import MultitaskConfig
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.settings import task_loss as chosen
 from harness.workloads.multitask.training import evaluation
 from harness.workloads.multitask.training.batches import ClientBatches
@@ -219,6 +219,8 @@ def test_a_gappy_federation_trains(tiny_architecture, gappy, federation) -> None
 def test_a_loss_that_does_not_fit_the_data_is_refused(gappy, tiny_source) -> None:
     """`plain` on data with gaps is a usage error that names the option; elsewhere it is fine."""
     with pytest.raises(UsageError, match="--loss plain"):
-        chosen(RunConfig(loss="plain"), gappy)
-    assert chosen(RunConfig(loss="plain"), tiny_source) == chosen(RunConfig(), tiny_source)
-    assert chosen(RunConfig(), gappy) == named("masked", masked=True)
+        chosen(MultitaskConfig(loss="plain"), gappy)
+    assert chosen(MultitaskConfig(loss="plain"), tiny_source) == chosen(
+        MultitaskConfig(), tiny_source
+    )
+    assert chosen(MultitaskConfig(), gappy) == named("masked", masked=True)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from harness.federated.job import Checkpoint, Job
-from harness.federated.local import LocalEngine
+from harness.federated.job import Checkpoint
 from harness.federated.observer import SilentObserver
 from harness.federated.random_streams import random_stream
-from harness.federated.work import Work
+from harness.records.work import Work
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job, restricted
 from harness.workloads.multitask.training.batches import ClientBatches
 from harness.workloads.multitask.training.local_rule import GradNorm, ProjectedGradients, Proximal
 from harness.workloads.multitask.training.steps import training_step
@@ -67,7 +68,7 @@ def test_a_rule_is_deterministic_and_changes_the_weights(run, rule) -> None:
     assert _same(one.weights, two.weights)
     assert not _same(one.weights, plain.weights)
     assert heard.clients == plainly.clients
-    assert heard.total.encoder_passes == plainly.total.encoder_passes
+    assert heard.total.passes("encoder") == plainly.total.passes("encoder")
 
 
 def test_a_rule_without_effect_is_plain_training(run) -> None:
@@ -130,11 +131,11 @@ def test_fedprox_is_training_on_the_loss_with_its_proximal_term(
 def test_projected_gradients_cost_an_encoder_backward_per_task(run) -> None:
     """Work of a step: encoder 1 + 2n instead of 3, decoders 3 as ever; testing is the same."""
     projected, plain = (run(Job("sdn", 1, local=rule))[1].total for rule in (RULES[2], None))
-    images = plain.encoder_passes
+    images = plain.passes("encoder")
 
     assert projected.forwards["encoder"] - plain.forwards["encoder"] == images * (1 + 2 * 3 - 3)
     assert projected.forwards["d"] == plain.forwards["d"]
-    assert projected.decoder_passes == plain.decoder_passes == 3 * images
+    assert projected.passes("decoders") == plain.passes("decoders") == 3 * images
 
 
 def test_gradnorm_starts_anew_with_every_client_and_round(run) -> None:
@@ -193,7 +194,7 @@ def test_affinity_is_measured_in_the_first_rounds_only(run) -> None:
 def test_parts_that_a_start_lacks_begin_with_the_seed(run, tiny_architecture) -> None:
     """From an encoder alone, before any training step moves it, the decoder is the seed's own."""
     merged, _ = run(Job("sd", 2, horizon=4))
-    encoder = merged.weights.restricted("")
+    encoder = restricted(merged.weights, "")
     assert set(encoder.tensors) == {k for k in merged.weights.tensors if k.startswith("encoder.")}
 
     fresh = build(tiny_architecture, "d", 0).state_dict()

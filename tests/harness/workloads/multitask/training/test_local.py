@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from harness.federated import trainers as module
-from harness.federated.job import Job, Outcome
-from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
-from harness.federated.work import Work, looking_ahead, training
+from harness.records.work import Work
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job, Outcome, restricted
+from harness.workloads.multitask.work import looking_ahead, training
 from models.multitask.measures import MEASURES
 from models.multitask.network import build
 
@@ -103,7 +104,7 @@ def test_groups_begin_with_the_merged_models_outputs(
 
     for group in ("ds", "nkt", "t"):
         net = build(tiny_architecture, group, 9).eval()
-        net.load_state_dict(dict(merged.weights.restricted(group).tensors))
+        net.load_state_dict(dict(restricted(merged.weights, group).tensors))
         assert all(torch.equal(y, expected[task]) for task, y in net(images).items())
 
 
@@ -115,7 +116,7 @@ def test_training_one_group_leaves_the_others_start_alone(
     merged = engine.run(Job("sd", 1, horizon=3))
     before = {k: v.clone() for k, v in merged.weights.tensors.items()}
 
-    engine.run(Job("s", 2, merged.weights.restricted("s"), 1))
+    engine.run(Job("s", 2, restricted(merged.weights, "s"), 1))
 
     assert all(torch.equal(v, before[k]) for k, v in merged.weights.tensors.items())
 
@@ -160,8 +161,8 @@ def test_work_is_what_was_executed(make_source, tiny_architecture, federation) -
     images = 3 * 2 * 2 * 6
     looked = 3 * 2 * 2 * 2 * 2  # rounds × clients × epochs × batches 0 and 2 × batch size
     test_images = 2 * 3 * 3 + 3 * 3 + 4  # test in rounds 2 and 3, validation and unseen at the end
-    assert observer.total.encoder_passes == images
-    assert observer.total.decoder_passes == 2 * images
+    assert observer.total.passes("encoder") == images
+    assert observer.total.passes("decoders") == 2 * images
     assert observer.total.forwards["encoder"] == (
         training("sd", images).forwards["encoder"]
         + looking_ahead("sd", looked).forwards["encoder"]
@@ -183,4 +184,4 @@ def test_a_client_smaller_than_a_batch_is_one_batch(
     observer = _Counting()
     _engine(make_source((3, 3)), tiny_architecture, small, observer=observer).run(Job("d", 1))
 
-    assert observer.total.encoder_passes == 3
+    assert observer.total.passes("encoder") == 3

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from harness.federated.job import Job
-from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
-from harness.federated.rounds import Draw
-from harness.federated.work import Work
+from harness.records.work import Work
 from harness.workloads.multitask.affinity.measure import LookAhead, MeasuredStep, affinity
 from harness.workloads.multitask.affinity.rule import AffinityRule
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.methods.cost import Load, job_cost
 from harness.workloads.multitask.planning.plan import random_batch
+from harness.workloads.multitask.rounds import Draw
 from models.execution import PLAIN, Execution
 from models.multitask.network import build
 from models.multitask.registry import architecture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from devices.time_model import INTERVAL, METHOD, RATIO_FACTOR, TIME_FACTOR
@@ -11,16 +10,16 @@ from harness.run_folder.environment import command_line, environment
 from harness.running.accelerator import describe_accelerator
 from harness.running.cell import RunContext
 from harness.running.target import Target
-from harness.workloads.multitask.methods.registry import MERGE_ROUNDS, METHODS
 
 
 def describe_run(context: RunContext) -> dict[str, Any]:
     """Return what the manifest says before the first cell."""
-    config, target, store = context.config, context.target, context.source
-    asked = context.step.taken_from(config)
+    target, study = context.target, context.study
+    asked = study.asked_config()
     return {
         "command": command_line(module="harness.fleet" if context.devices else "harness.run"),
-        "quick": config.quick,
+        "workload": asked.workload,
+        "quick": asked.quick,
         "device": {"name": target.profile.name, "title": target.profile.title},
         **environment(target),
         "threads": target.threads,
@@ -28,40 +27,11 @@ def describe_run(context: RunContext) -> dict[str, Any]:
         "meter": context.instruments.describe(),
         "meter_reason": context.instruments.reason,
         **models_used(context.accountant, target),
-        **context.timing.as_dict(),
-        "step": context.step.as_dict(),
-        "constants": context.constants,
-        "data": {
-            "name": store.name,
-            "version": store.version,
-            "protocol": store.description.protocol,
-            "checksum": store.checksum,
-            "clients": store.count("train"),
-            "size_px": store.size_px,
-        },
+        **study.describe(),
         **({"fleet": context.devices.describe()} if context.devices else {}),
         "config": asked.as_dict(),
         "config_digest": asked.digest(),
-        "merge": {
-            spec.text: {"merge_rounds": spec.parameters(config.setting)["merge_rounds"]}
-            for spec in config.method_specs()
-            if MERGE_ROUNDS in METHODS[spec.name].parameters
-        },
     }
-
-
-def recorded_constants(manifest: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the losses of constant predictors that a manifest tells of; none if it tells of none.
-
-    Data, tasks and loss are what a run is recognised by, so these are still right.
-    """
-    try:
-        return {
-            str(name): {str(task): float(loss) for task, loss in losses.items()}
-            for name, losses in manifest.get("constants", {}).items()
-        }
-    except (AttributeError, TypeError, ValueError):
-        return {}
 
 
 def models_used(accountant: Accountant, target: Target) -> dict[str, Any]:

@@ -6,34 +6,11 @@ the engine executes and are what modelled time and energy of another device are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
+from harness.records.work import Work
 from harness.workloads.multitask.training.local_rule import Balanced, LocalRule, ProjectedGradients
 
 ENCODER = "encoder"
-
-
-@dataclass(frozen=True)
-class Work:
-    """Hold images × forward-equivalents by part (`encoder` or a task letter) and training passes.
-
-    `bytes_moved` is memory traffic outside the network: the server's averaging.
-    """
-
-    forwards: Mapping[str, float] = field(default_factory=dict)
-    encoder_passes: int = 0
-    decoder_passes: int = 0
-    bytes_moved: float = 0.0
-
-    def __add__(self, other: Work) -> Work:
-        session_costs = {**self.forwards, **other.forwards}
-        return Work(
-            {p: self.forwards.get(p, 0.0) + other.forwards.get(p, 0.0) for p in session_costs},
-            self.encoder_passes + other.encoder_passes,
-            self.decoder_passes + other.decoder_passes,
-            self.bytes_moved + other.bytes_moved,
-        )
+DECODERS = "decoders"
 
 
 def training(tasks: str, images: int, rule: LocalRule | None = None) -> Work:
@@ -45,7 +22,7 @@ def training(tasks: str, images: int, rule: LocalRule | None = None) -> Work:
     forwards = dict.fromkeys((ENCODER, *tasks), 3.0 * images)
     if isinstance(rule, ProjectedGradients):
         forwards[ENCODER] = (1.0 + 2.0 * len(tasks)) * images
-    return Work(forwards, images, images * len(tasks))
+    return Work(forwards, {ENCODER: images, DECODERS: images * len(tasks)})
 
 
 def shares_gradients(rule: LocalRule | None) -> bool:
@@ -77,8 +54,3 @@ def looking_ahead(
 def evaluating(tasks: str, images: int) -> Work:
     """Return the work of one forward pass of every part."""
     return Work({part: float(images) for part in (ENCODER, *tasks)})
-
-
-def averaging(model_bytes: int) -> Work:
-    """Return the work of adding one model to a weighted sum: read both, write one."""
-    return Work(bytes_moved=3.0 * model_bytes)

@@ -3,50 +3,21 @@
 The merged rounds of `mas:splits=2` are those of `mas:splits=3`, and the first ones of `all-in-one`;
 the singles of HOA are the jobs of `independent`. What came of such a job is handed on, and with it
 every second and joule that was measured while it was trained, so that a method costs what it would
-have cost alone. What another method left out, the look-aheads, is not in its bill.
+have cost alone. What another method left out, the look-aheads, is not in its cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from harness.federated.job import Checkpoint, Job, Outcome
+from harness.federated.job import Checkpoint
 from harness.federated.keeping import JobState
-from harness.federated.local import Federation
-from harness.federated.rounds import job_rate
-from harness.measurement.session_costs import SessionCost
-from harness.running.recorder import Value
-
-if TYPE_CHECKING:
-    from harness.measurement.cost import SegmentCost
-
-
-@dataclass(frozen=True)
-class SharedJob:
-    """Hold what another cell's job gives: its state, and what was measured and reported till then.
-
-    The job may end before the one that was asked for; that one then goes on from there. `flags` and
-    `peak_memory_bytes` are those of the cell that trained it.
-    """
-
-    state: JobState
-    session_costs: Sequence[SessionCost]
-    values: Sequence[Value]
-    flags: Sequence[str] = ()
-    peak_memory_bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class FinishedCell:
-    """Hold what a cell that is done can lend: its jobs' outcomes, and what was measured of them."""
-
-    trained: Sequence[Outcome]
-    session_costs: Sequence[SessionCost]
-    values: Sequence[Value]
-    flags: Sequence[str] = ()
-    peak_memory_bytes: int | None = None
+from harness.records.cells import FinishedCell, SharedJob
+from harness.records.cost import SegmentCost, SessionCost
+from harness.records.values import Value
+from harness.workloads.multitask.federation import Federation
+from harness.workloads.multitask.job import Job, Outcome
+from harness.workloads.multitask.rounds import job_rate
 
 
 class JobLibrary:
@@ -73,10 +44,11 @@ class JobLibrary:
         outcome, lender = max(able, key=lambda found: found[0].job.rounds)
         wanted = min(job.measured_rounds, outcome.job.rounds)
         measured = outcome.affinity.rounds[:wanted] if outcome.affinity else ()
-        state = JobState(
-            outcome.job.last_round, outcome.weights, measured, outcome.losses,
-            outcome.unseen_losses, outcome.validation_losses,
-        )  # fmt: skip
+        judged = {
+            "test_loss": outcome.losses, "test_unseen_loss": outcome.unseen_losses,
+            "validation_loss": outcome.validation_losses,
+        }  # fmt: skip
+        state = JobState(outcome.job.last_round, outcome.weights, measured, judged, outcome.traffic)
         looks_end = job.first_round + wanted
         session_costs = [
             _shared(part, outcome.job, looks_end, borrower) for part in lender.session_costs
@@ -163,15 +135,3 @@ def _borrowed(figures: SegmentCost, borrower: str) -> SegmentCost:
     label = figures.segment.label
     label = replace(label, cell=borrower, lent_by=label.lent_by or label.cell)
     return replace(figures, segment=replace(figures.segment, label=label))
-
-
-def shared_jobs(session_costs: Sequence[SessionCost]) -> str:
-    """Return which rounds of which jobs were measured in another cell, as `sdnkt:0-3<CELL`."""
-    rounds: dict[tuple[str, str], list[int]] = {}
-    for part in session_costs:
-        for label in (figures.segment.label for figures in part.figures):
-            if label.lent_by and label.round_index is not None:
-                rounds.setdefault((label.job, label.lent_by), []).append(label.round_index)
-    return "+".join(
-        f"{job}:{min(found)}-{max(found)}<{cell}" for (job, cell), found in rounds.items()
-    )

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from harness.config import RunConfig
 from harness.core.schema import SCHEMA_VERSION
 from harness.run_folder.environment import power_mode, source_version
 from harness.running.target import Target, describe_host
-from harness.workloads.multitask.data.store import Store
 
 
 def identity(
-    config: RunConfig, target: Target, store: Store, root: Path = Path("/")
+    config: RunConfig, target: Target, facts: Mapping[str, Any], root: Path = Path("/")
 ) -> dict[str, Any]:
     """Return the facts on which a run's numbers depend: with others it is another run."""
     return {
@@ -26,7 +24,6 @@ def identity(
         "threads": target.threads,
         "power mode": power_mode(root),
         "meter": target.meter or "none",
-        "data": store.checksum,
-        "torch": str(torch.__version__),
+        **facts,
         "source": source_version().get("commit", ""),
     }

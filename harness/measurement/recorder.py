@@ -5,35 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from harness.core.errors import DivergedError
-from harness.federated.job import Job
-from harness.federated.work import Work
-from harness.measurement.phases import Label, PhaseLog
-
-
-@dataclass(frozen=True)
-class Value:
-    """Hold one value as the engine reported it."""
-
-    rounds_done: int
-    job: str
-    task: str
-    phase: str
-    metric: str
-    value: float
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Say where a cell stands; a round of five tasks counts as five task-rounds."""
-
-    job: str
-    tasks: str
-    rounds_done: int
-    task_rounds_done: int
-    losses: dict[str, float]
+from harness.federated.job import FederatedJob
+from harness.measurement.phases import PhaseLog
+from harness.records.phases import Label
+from harness.records.values import Progress, Value
+from harness.records.work import Work
 
 
 class CellRecorder:
@@ -44,12 +23,12 @@ class CellRecorder:
         self._log = log
         self._on_round = on_round
         self._job = ""
-        self._tasks = ""
+        self._units: tuple[str, ...] = ()
         self._task_rounds = 0
         self._losses: dict[str, float] = {}
         self.first_segment = len(log.segments)
         self.values: list[Value] = []
-        self.jobs: list[Job] = []
+        self.jobs: list[FederatedJob] = []
 
     @property
     def cell(self) -> str:
@@ -92,16 +71,16 @@ class CellRecorder:
             self._losses[task] = value
         self.values.append(Value(rounds_done, self._job, task, phase, name, value))
 
-    def job_started(self, job: Job) -> None:
+    def job_started(self, job: FederatedJob) -> None:
         """Label what follows with the job."""
         self._job = job.name
-        self._tasks = job.tasks
+        self._units = tuple(job.units)
         self.jobs.append(job)
 
     def round_done(self, rounds_done: int) -> None:
         """Pass on how far the cell is."""
-        self._task_rounds += len(self._tasks)
+        self._task_rounds += len(self._units)
         progress = Progress(
-            self._job, self._tasks, rounds_done, self._task_rounds, dict(self._losses)
+            self._job, self._units, rounds_done, self._task_rounds, dict(self._losses)
         )
         self._on_round(progress)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.federated.job import Job
 from harness.federated.random_streams import random_stream
+from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.protocol import REPAIRED, Protocol
 from harness.workloads.multitask.training.descent import Descent
 

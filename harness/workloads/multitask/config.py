@@ -1,0 +1,261 @@
+"""Hold the configuration of multi-task runs: what is trained on which data, and how."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from harness.config import RunConfig, make_config, option, read_file
+from harness.core.errors import DataError, HarnessError, UsageError, unknown
+from harness.workloads.multitask.data.catalogue import (
+    DATA_SETS,
+    SCENES,
+    Layout,
+    default_cache,
+    find_store,
+    read_layout,
+)
+from harness.workloads.multitask.data.config import ScenesConfig
+from harness.workloads.multitask.methods.registry import MethodSpec
+from harness.workloads.multitask.methods.schedule import Setting
+from harness.workloads.multitask.protocol import PROTOCOLS, RELEASE, REPAIRED
+from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES
+from models.execution import parse_execution
+from models.multitask.registry import MODELS
+from models.multitask.tasks import LOSSES, TASKS
+
+AUTO = "auto"
+"""Of `step`: what a calibration of the host finds fastest."""
+
+QUICK: Mapping[str, Any] = {
+    "clients": 6, "images": 32, "unseen_buildings": 1, "unseen_images": 8, "clients_per_round": 2,
+    "rounds": 8, "batch_size": 4, "evaluate_every": 4, "idle_s": 1.0, "step": "plain",
+}  # fmt: skip
+"""What `--quick` changes, unless the option is given too."""
+
+
+@dataclass(frozen=True)
+class MultitaskConfig(RunConfig):
+    """Say what a multi-task run trains, beside what every run says."""
+
+    methods: tuple[str, ...] = option(
+        ("independent", "all-in-one", "mas:splits=2", "mas:splits=3"),
+        "methods to compare, with parameters as in mas:splits=3,merge_rounds=30",
+        metavar="LIST",
+    )
+    tasks: str = option("sdnkt", "task letters, as in sdnkt or erckt", metavar="LETTERS")
+    data: str = option(
+        SCENES, "data set: " + ", ".join(DATA_SETS) + ", or the folder of a store", metavar="NAME"
+    )
+    model: str = option("small", "network: " + ", ".join(MODELS), metavar="NAME")
+    size: int = option(64, "image side in pixels")
+    clients: int = option(16, "clients, one building each")
+    images: int = option(96, "images per client; the last eighth tests, as many more validate")
+    unseen_buildings: int = option(4, "test buildings that no client owns")
+    unseen_images: int = option(16, "images per unseen building")
+    data_seed: int = option(1, "seed of the data; the same for all learning seeds")
+    skew: float = option(1.0, "0 gives alike clients, 1 buildings with a style of their own")
+    clients_per_round: int = option(4, "clients that train in a round")
+    rounds: int = option(14, "rounds every task is trained for")
+    epochs: int = option(1, "local epochs per round")
+    batch_size: int = option(8, "images per training step")
+    protocol: str = option("repaired", "training protocol: " + ", ".join(PROTOCOLS), metavar="NAME")
+    loss: str = option("auto", "loss: " + ", ".join(LOSSES), metavar="NAME")
+    learning_rate: float = option(1.0, "learning rate of the first round")
+    optimizer: str = option(
+        "heavy-ball", "kind of momentum: " + ", ".join(OPTIMIZERS), metavar="NAME"
+    )
+    schedule: str = option(
+        "polynomial", "how the learning rate falls: " + ", ".join(SCHEDULES), metavar="NAME"
+    )
+    momentum: float = option(0.9, "momentum of the local optimizer")
+    weight_decay: float = option(1e-4, "weight decay of the local optimizer")
+    look_ahead_every: int = option(10, "batches from one affinity look-ahead to the next")
+    evaluate_every: int = option(2, "rounds from one test to the next")
+    keep_batch_size: bool = option(False, "never lower --batch-size, even if memory is short")
+    step: str = option(
+        AUTO, "how training steps are executed: auto (the fastest here), plain, or words as in"
+        " bf16+channels-last+fused", metavar="HOW",
+    )  # fmt: skip
+    share_jobs: bool = option(
+        False, "train jobs that methods of a seed ask for alike once, charged to each"
+    )
+
+    least: ClassVar[Mapping[str, float]] = {
+        **RunConfig.least,
+        "clients": 1, "unseen_buildings": 1, "clients_per_round": 1,
+        "rounds": 1, "epochs": 1, "batch_size": 2, "learning_rate": 1e-12, "momentum": 0.0,
+        "weight_decay": 0.0, "look_ahead_every": 1, "evaluate_every": 1,
+    }  # fmt: skip
+    most: ClassVar[Mapping[str, int]] = {
+        **RunConfig.most, "rounds": 100_000, "epochs": 10_000,
+    }  # fmt: skip
+    choices: ClassVar[Mapping[str, Sequence[str]]] = {
+        "model": tuple(MODELS), "loss": tuple(LOSSES), **RunConfig.choices,
+        "protocol": tuple(PROTOCOLS), "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
+    }  # fmt: skip
+
+    @classmethod
+    def presets(cls, chosen: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what `quick` and the published protocol change, unless the option is given too."""
+        found = dict(QUICK) if chosen.get("quick") else {}
+        if chosen.get("protocol") == RELEASE.name:
+            found |= {"loss": RELEASE.name, "step": "plain"}
+        return found
+
+    def completed(self, chosen: Mapping[str, Any]) -> MultitaskConfig:
+        """Return it with the numbers of the data set, and without methods nobody asked for."""
+        config = _with_data(self, chosen)
+        if "methods" not in chosen:  # nobody asked for three splits of two tasks
+            possible = [s.text for s in config.method_specs() if not s.problems(config.setting)]
+            config = replace(config, methods=tuple(possible))
+        return config
+
+    def problems(self) -> list[HarnessError]:
+        """Return everything that makes the configuration impossible."""
+        found = [*_task_problems(self), *super().problems(), *_problems(self)]
+        if self.data == SCENES:
+            return found
+        of_scenes = tuple("--" + name.replace("_", "-") for name in _OF_SCENES)
+        return [p for p in found if not p.message.startswith(of_scenes)]
+
+    def spec_problems(self, spec: MethodSpec) -> list[HarnessError]:
+        """Return what makes the parameters of a method impossible in this setting."""
+        return spec.problems(self.setting)
+
+    @property
+    def scenes(self) -> ScenesConfig:
+        """Return the settings of the procedural data set."""
+        return ScenesConfig(
+            seed=self.data_seed,
+            clients=self.clients,
+            images=self.images,
+            unseen_buildings=self.unseen_buildings,
+            unseen_images=self.unseen_images,
+            size=self.size,
+            skew=self.skew,
+        )
+
+    @property
+    def cache_folder(self) -> Path:
+        """Return the folder that data sets are kept in."""
+        return Path(self.cache) if self.cache else default_cache(os.environ, Path.home())
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Return how many clients and images the data set has.
+
+        Raises:
+            DataError: if there is no such data set, or its store is damaged.
+        """
+        if self.data == SCENES:
+            return self.scenes.layout()
+        return read_layout(find_store(self.data, self.cache_folder))
+
+    @property
+    def setting(self) -> Setting:
+        """Return what a method is asked to train."""
+        protocol = PROTOCOLS.get(self.protocol, REPAIRED)  # a wrong name is reported by itself
+        return Setting(self.tasks, self.rounds, protocol=protocol)
+
+
+def make_multitask_config(
+    given: Mapping[str, Any], from_file: Mapping[str, Any] | None = None
+) -> MultitaskConfig:
+    """Put defaults, presets, a file and options together and check the whole.
+
+    Raises:
+        HarnessError: naming every impossible value or combination at once.
+    """
+    return make_config(MultitaskConfig, given, from_file)
+
+
+def read_multitask_file(path: Path) -> dict[str, Any]:
+    """Read a TOML file of fields.
+
+    Raises:
+        UsageError: if the file cannot be read, or a key is unknown or of another type.
+    """
+    return read_file(path, MultitaskConfig)
+
+
+_OF_SCENES = ("size", "clients", "images", "unseen_buildings", "unseen_images", "data_seed", "skew")
+"""Options that say what to generate; other data sets are as they are."""
+
+
+def _with_data(config: MultitaskConfig, chosen: Mapping[str, Any]) -> MultitaskConfig:
+    """Return the configuration with the numbers of an imported data set in place of options.
+
+    Raises:
+        DataError: if the data set is unknown, not here or damaged.
+        UsageError: if options contradict it.
+    """
+    if config.data == SCENES:
+        return config
+    layout = config.layout
+    found: dict[str, Any] = {
+        "size": layout.size,
+        "clients": layout.count("train"),
+        "images": layout.mean_length("train") + layout.mean_length("test"),
+        "unseen_buildings": layout.count("test_unseen"),
+        "unseen_images": layout.mean_length("test_unseen"),
+        "data_seed": MultitaskConfig.data_seed,
+        "skew": MultitaskConfig.skew,
+    }
+    wrong = [name for name in _OF_SCENES if chosen.get(name, found[name]) != found[name]]
+    if wrong:
+        options = ", ".join("--" + name.replace("_", "-") for name in wrong)
+        text = f"{options}: only {SCENES} are made to measure, {config.data} is as it is"
+        raise UsageError(text, "Leave it out.")
+    return replace(config, **found)
+
+
+def _problems(config: MultitaskConfig) -> list[HarnessError]:
+    found: list[HarnessError] = []
+    if config.step != AUTO:
+        try:
+            parse_execution(config.step)
+        except ValueError as error:
+            found.append(UsageError(f"--step {config.step}: {error}"))
+    if config.momentum >= 1.0:
+        found.append(UsageError(f"--momentum must be below 1, got {config.momentum}"))
+    if config.clients_per_round > config.clients:
+        found.append(
+            UsageError(
+                f"{config.clients_per_round} clients per round of {config.clients} clients"
+                " is impossible",
+                "Lower --clients-per-round or raise --clients.",
+            )
+        )
+    found += _data_problems(config)
+    if config.model == "xception" and config.size % 16:
+        found.append(UsageError(f"xception needs --size in multiples of 16, got {config.size}"))
+    return found
+
+
+def _data_problems(config: MultitaskConfig) -> list[HarnessError]:
+    try:
+        layout = config.layout
+    except DataError as error:
+        return [error]
+    missing = [task for task in config.tasks if task in TASKS and task not in layout.tasks]
+    if missing:
+        text = f"data set {config.data} has no labels for task {', '.join(missing)}"
+        return [UsageError(text, f"It has: --tasks {layout.tasks}")]
+    return []
+
+
+def _task_problems(config: MultitaskConfig) -> list[HarnessError]:
+    found: list[HarnessError] = []
+    for letter in dict.fromkeys(config.tasks):
+        if letter not in TASKS:
+            found.append(unknown("task letter", letter, TASKS))
+        elif config.tasks.count(letter) > 1:
+            found.append(UsageError(f"task '{letter}' is named twice in '{config.tasks}'"))
+    if not config.tasks:
+        found.append(UsageError("--tasks is empty", f"Known: {', '.join(TASKS)}"))
+    return found

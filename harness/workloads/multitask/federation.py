@@ -1,0 +1,210 @@
+"""Train multi-task models federatedly: choose clients, let them train, average, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.federated.engine import RoundsEngine
+from harness.federated.job import Checkpoint
+from harness.federated.keeping import JobState, Keeper
+from harness.federated.observer import Observer
+from harness.federated.server import FederatedAverage
+from harness.federated.task import Judgement
+from harness.federated.trainers import RoundRequest, Trainers, Update
+from harness.workloads.multitask.affinity.matrix import (
+    Affinity,
+    ClientAffinity,
+    RoundAffinity,
+    combine_clients,
+)
+from harness.workloads.multitask.job import Job, Outcome
+from harness.workloads.multitask.rounds import Draw, job_rate
+from harness.workloads.multitask.training.batches import PROCESSOR, ClientBatches, Source
+from harness.workloads.multitask.training.client import LocalTraining, RoundSettings, train_client
+from harness.workloads.multitask.training.descent import Descent
+from harness.workloads.multitask.training.evaluation import judge
+from models.multitask.losses import named
+from models.multitask.network import Architecture, MultiTaskNet, build
+from models.packed import Packed
+
+
+@dataclass(frozen=True)
+class Federation:
+    """Fix what all jobs of a comparison share."""
+
+    clients_per_round: int
+    learning_rate: float
+    evaluate_every: int
+    training: LocalTraining
+    loss: str = "auto"
+    device: torch.device = PROCESSOR
+    descent: Descent = field(default_factory=Descent)
+
+    def draw(self, clients: int, seed: int) -> Draw:
+        """Return how clients of a federation of that size are drawn."""
+        return Draw(clients, self.clients_per_round, seed, self.training.protocol)
+
+    def round_settings(self, job: Job, index: int) -> RoundSettings:
+        """Return how clients train in a round of a job."""
+        descent = job.descent or self.descent
+        training = replace(
+            self.training, rule=job.local, affinity=job.affinity, nesterov=descent.nesterov
+        )
+        rate = job_rate(self.learning_rate, job, index, self.descent)
+        return RoundSettings(training, rate, index < job.first_round + job.measured_rounds)
+
+
+@dataclass(frozen=True)
+class MultitaskFederation:
+    """Open the jobs of multi-task models; implements `harness.federated.task.FederatedTask`."""
+
+    source: Source
+    architecture: Architecture
+    federation: Federation
+
+    def open(self, job: Job, seed: int, observer: Observer) -> MultitaskWork:
+        """Build the job's network, with the weights of the seed, or those it starts from."""
+        loss = named(self.federation.loss, masked=self.source.masked)
+        net = build(self.architecture, job.tasks, seed, loss).to(self.federation.device)
+        net.execute_as(self.federation.training.execution)
+        return MultitaskWork(job, net, self.source, self.federation, seed, observer)
+
+
+class MultitaskWork:
+    """Carry out one job; implements `harness.federated.task.JobWork`."""
+
+    def __init__(
+        self,
+        job: Job,
+        net: MultiTaskNet,
+        source: Source,
+        federation: Federation,
+        seed: int,
+        observer: Observer,
+    ) -> None:
+        self._job = job
+        self._net = net
+        self._source = source
+        self._federation = federation
+        self._seed = seed
+        self._observer = observer
+
+    def begin(self) -> Checkpoint:
+        """Return the weights before the first round."""
+        if self._job.start is not None:
+            self._net.load_state_dict({**self._net.state_dict(), **self._job.start.tensors})
+        return Checkpoint(on_processor(self._net).each(Tensor.clone))
+
+    def request(self, round_index: int) -> RoundRequest:
+        """Return the clients of a round, and how they train."""
+        job, settings = self._job, self._federation.round_settings(self._job, round_index)
+        draw = self._federation.draw(self._source.count("train"), self._seed)
+        return RoundRequest(
+            job.name, job.units, round_index, draw.chosen(job, round_index), self._seed, settings,
+            {"learning_rate": settings.learning_rate},
+        )  # fmt: skip
+
+    def weight(self, client: int) -> int:
+        """Return the number of a client's training images."""
+        return self._source.length("train", client)
+
+    def train(
+        self, weights: Checkpoint, request: RoundRequest, client: int, order: np.random.Generator
+    ) -> Update:
+        """Train one client's copy of the global model."""
+        return train_copy(self._net, weights, self._source, request, client, order, self._observer)
+
+    def expected(self, client: int) -> Mapping[str, Tensor]:  # noqa: ARG002 - all are alike
+        """Return tensors like those of any client's update."""
+        return on_processor(self._net)
+
+    def download(self, weights: Checkpoint, client: int) -> int:  # noqa: ARG002 - all are alike
+        """Return the bytes of the model, none for a client that trains alone."""
+        return weights.bytes if self._job.travels else 0
+
+    def upload(self, update: Update) -> int:
+        """Return the bytes of the model that comes back, none from a client that trains alone."""
+        return self.download(Checkpoint(update.tensors), update.client)
+
+    def aggregator(self, expected_weight: float) -> FederatedAverage:
+        """Return the average weighted by the clients' images."""
+        return FederatedAverage(expected_weight)
+
+    def measured(
+        self, round_index: int, found: Sequence[ClientAffinity]
+    ) -> tuple[RoundAffinity, ...]:
+        """Return the affinity of a round."""
+        return (combine_clients(round_index, found),) if found else ()
+
+    def is_judged_after(self, rounds_done: int) -> bool:
+        """Say whether the model is tested after so many rounds."""
+        return rounds_done % self._federation.evaluate_every == 0
+
+    def judge(self, weights: Checkpoint, *, final: bool) -> Judgement:
+        """Test the global model, and at the end of the job judge it by all else."""
+        self._net.take(weights.tensors)
+        return judge(self._net, self._source, self._observer, final=final).told()
+
+    def outcome(self, state: JobState) -> Outcome:
+        """Return what came of the job."""
+        affinity = Affinity(self._job.tasks, state.measured) if state.measured else None
+        return Outcome(
+            self._job, state.weights, state.judged.get("test_loss", {}), affinity,
+            state.judged.get("test_unseen_loss", {}), state.judged.get("validation_loss", {}),
+            state.traffic,
+        )  # fmt: skip
+
+
+class LocalEngine(RoundsEngine):
+    """Turn jobs of multi-task models into outcomes, here or with other trainers."""
+
+    def __init__(
+        self,
+        source: Source,
+        architecture: Architecture,
+        federation: Federation,
+        seed: int,
+        observer: Observer,
+        keeper: Keeper | None = None,
+        trainers: Trainers | None = None,
+    ) -> None:
+        task = MultitaskFederation(source, architecture, federation)
+        super().__init__(task, seed, observer, keeper, trainers)
+
+
+def train_copy(
+    net: MultiTaskNet,
+    weights: Checkpoint,
+    source: Source,
+    request: RoundRequest,
+    client: int,
+    order: np.random.Generator,
+    observer: Observer,
+) -> Update:
+    """Train one client's copy of the global model in `net`, in place.
+
+    Raises:
+        DataError: if its data cannot be used.
+    """
+    settings: RoundSettings = request.settings
+    net.take(weights.tensors)
+    result = train_client(
+        net,
+        ClientBatches(source, "train", client, "".join(request.units), net.device),
+        settings.training,
+        settings.learning_rate,
+        order,
+        observer,
+        client if settings.measuring else None,
+    )
+    return Update(client, on_processor(net), result.losses, result.affinity)
+
+
+def on_processor(net: MultiTaskNet) -> Packed:
+    """Return the weights where the server averages and keeps them."""
+    return net.held().each(Tensor.cpu)

@@ -1,0 +1,112 @@
+"""Define what a method asks of an engine and what it gets back.
+
+A method yields `Job`s and receives `Outcome`s; an engine turns one into the other. Neither knows
+the other's kind: this module is all they share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from harness.federated.job import Checkpoint, Traffic
+from harness.workloads.multitask.affinity.rule import AffinityRule
+from harness.workloads.multitask.training.descent import Descent
+from harness.workloads.multitask.training.local_rule import LocalRule
+
+if TYPE_CHECKING:
+    from harness.workloads.multitask.affinity.matrix import Affinity
+
+
+def restricted(weights: Checkpoint, tasks: str) -> Checkpoint:
+    """Return the encoder and the decoders of some of the tasks."""
+    prefixes = ("encoder.", *(f"decoders.{task}." for task in tasks))
+    return Checkpoint({k: v for k, v in weights.tensors.items() if k.startswith(prefixes)})
+
+
+@dataclass(frozen=True)
+class Job:
+    """Ask for one federated training of one model on one group of tasks.
+
+    `rounds` rounds are run; they are numbered from `first_round`, which decides the clients and
+    the learning rate of each. The learning rate falls from round `rate_start` over `horizon` rounds
+    (default: to the end of this job), so that a job split off from another goes on where that one
+    stopped, or begins anew. Parts of the network that `start` lacks begin with the seed's weights.
+    Affinity is measured in the first `affinity_rounds` rounds (default: in all), as `affinity`
+    says. `local` changes how clients train and `descent` how their steps are taken (default: as the
+    run says); `clients` restricts who may be chosen (default: all).
+    """
+
+    tasks: str
+    rounds: int
+    start: Checkpoint | None = None
+    first_round: int = 0
+    horizon: int | None = None
+    measure_affinity: bool = False
+    affinity_rounds: int | None = None
+    rate_start: int = 0
+    local: LocalRule | None = None
+    clients: tuple[int, ...] | None = None
+    affinity: AffinityRule = field(default_factory=AffinityRule)
+    descent: Descent | None = None
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Return the letters of its tasks."""
+        return tuple(self.tasks)
+
+    @property
+    def last_round(self) -> int:
+        """Return the number of rounds finished once this job is done."""
+        return self.first_round + self.rounds
+
+    @property
+    def measured_rounds(self) -> int:
+        """Return the number of rounds in which affinity is measured."""
+        if not self.measure_affinity:
+            return 0
+        return self.rounds if self.affinity_rounds is None else self.affinity_rounds
+
+    @property
+    def name(self) -> str:
+        """Return the task letters, and the clients if only some take part: `sd`, `sd@3`."""
+        if self.clients is None:
+            return self.tasks
+        return f"{self.tasks}@{'+'.join(map(str, self.clients))}"
+
+    def per_round(self, clients_per_round: int) -> int:
+        """Return how many clients train in a round: all of them if there are too few."""
+        population = clients_per_round if self.clients is None else len(self.clients)
+        return min(population, clients_per_round)
+
+    @property
+    def travels(self) -> bool:
+        """Say whether models travel: a client that trains alone needs no server."""
+        return self.clients is None or len(self.clients) > 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Report what came of a job: final weights, last test loss per task, measured affinity.
+
+    `unseen_losses` are those on buildings that no client owns. `validation_losses` are those on
+    images held out for choosing: a method that compares trained models compares by them, so that
+    its test losses stay unseen. Both are empty where the data set has no such images.
+    """
+
+    job: Job
+    weights: Checkpoint
+    losses: Mapping[str, float]
+    affinity: Affinity | None = None
+    unseen_losses: Mapping[str, float] = field(default_factory=dict)
+    validation_losses: Mapping[str, float] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
+
+
+class Engine(Protocol):
+    """Run jobs. Methods cannot tell which engine runs theirs."""
+
+    def run(self, job: Job) -> Outcome:
+        """Train the job's model federatedly and return what came of it."""
+        ...

@@ -1,0 +1,287 @@
+"""Be the workload of multi-task models for one run: settle, open, train, report."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from devices.host import usable_cores
+from harness.core.errors import DataError, DivergedError
+from harness.federated.keeping import Keeper
+from harness.federated.observer import Observer, SilentObserver
+from harness.federated.trainers import Trainers
+from harness.measurement.cost import DeviceModel
+from harness.measurement.memory import memory_errors
+from harness.records.cells import CellReport, CellResult
+from harness.running.prepare import prepare_torch
+from harness.running.target import Target
+from harness.workloads.base import DataScreen, Expectation, PlanScreen, Settling
+from harness.workloads.multitask.codec import MultitaskCodec
+from harness.workloads.multitask.config import MultitaskConfig
+from harness.workloads.multitask.data.catalogue import SCENES
+from harness.workloads.multitask.data.dataset import open_data_set
+from harness.workloads.multitask.data.store import Store
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job
+from harness.workloads.multitask.methods.registry import MERGE_ROUNDS, METHODS, MethodSpec
+from harness.workloads.multitask.methods.schedule import Served, carry_out
+from harness.workloads.multitask.planning.calibration import Timing, recorded_timing, take_timing
+from harness.workloads.multitask.planning.disk import results_bytes
+from harness.workloads.multitask.planning.modelling import device_model, estimate
+from harness.workloads.multitask.planning.plan import cell_setting
+from harness.workloads.multitask.planning.step_choice import (
+    StepChoice,
+    choose_step,
+    known_choice,
+    recorded_choice,
+)
+from harness.workloads.multitask.report import Standing, cell_report, gains
+from harness.workloads.multitask.settings import federation, task_loss
+from harness.workloads.multitask.sharing import JobLibrary
+from harness.workloads.multitask.training.constants import constant_predictor_losses
+from models.execution import PLAIN
+from models.multitask.network import Architecture
+from models.multitask.registry import architecture
+
+
+@dataclass(frozen=True)
+class MultitaskDraft:
+    """Hold how a run is trained on a host; implements `harness.workloads.base.Draft`."""
+
+    config: MultitaskConfig
+    target: Target
+    network: Architecture
+    step: StepChoice
+    timing: Timing
+
+    def expected(self) -> Expectation:
+        """Return what training and tests of the whole run will take."""
+        config = self.step.applied_to(self.config)
+        found = estimate(config, self.target, self.network, self.timing)
+        needed = results_bytes(self.config, self.network, found.time_s)
+        return Expectation(found.time_s, found.energy_model_j, found.disk_bytes, needed)
+
+    def open(self, screen: DataScreen) -> MultitaskData:
+        """Open the data set, making it first if it is not in the cache, and check every file.
+
+        Raises:
+            DataError: if it cannot be made, does not fit the disk, or is damaged.
+        """
+        return MultitaskData(self, open_data(self.config, screen))
+
+
+@dataclass(frozen=True)
+class MultitaskData:
+    """Hold a draft and its data; implements `harness.workloads.base.OpenedData`."""
+
+    draft: MultitaskDraft
+    store: Store
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what a run is recognised by."""
+        return {"data": self.store.checksum, "torch": str(torch.__version__)}
+
+    def study(self, manifest: Mapping[str, Any]) -> MultitaskStudy:
+        """Return the study, with what the manifest of a run that goes on tells."""
+        draft = self.draft
+        # all training labels are read for them: a run that goes on knows them already
+        constants = recorded_constants(manifest) or constant_predictor_losses(
+            self.store, draft.config.tasks, task_loss(draft.config, self.store)
+        )
+        step = recorded_choice(manifest) or draft.step
+        torch.set_num_threads(step.threads)
+        timing = recorded_timing(manifest) or draft.timing
+        return MultitaskStudy(
+            step.applied_to(draft.config), draft.target, self.store, draft.network, step, timing,
+            constants,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MultitaskStudy:
+    """Train cells of multi-task models; implements `harness.workloads.base.Study`."""
+
+    config: MultitaskConfig
+    target: Target
+    store: Store
+    network: Architecture
+    step: StepChoice
+    timing: Timing
+    constants: Mapping[str, Mapping[str, float]]
+
+    codec = MultitaskCodec()
+
+    @property
+    def threads(self) -> int:
+        """Return the threads of a training step."""
+        return self.step.threads
+
+    def device_model(self) -> DeviceModel | None:
+        """Return the time model of a device that is not the host; None if it is."""
+        return device_model(self.target, self.config, self.network, self.timing.host)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return steps, timing, constants, data and merged rounds for the manifest."""
+        store = self.store
+        return {
+            **self.timing.as_dict(),
+            "step": self.step.as_dict(),
+            "constants": self.constants,
+            "data": {
+                "name": store.name,
+                "version": store.version,
+                "protocol": store.description.protocol,
+                "checksum": store.checksum,
+                "clients": store.count("train"),
+                "size_px": store.size_px,
+            },
+            "merge": {
+                spec.text: {"merge_rounds": spec.parameters(self.config.setting)["merge_rounds"]}
+                for spec in self.config.method_specs()
+                if MERGE_ROUNDS in METHODS[spec.name].parameters
+            },
+        }
+
+    def asked_config(self) -> MultitaskConfig:
+        """Return the configuration as asked for, before memory lowered the batch."""
+        return self.step.taken_from(self.config)
+
+    def warm_up(self) -> None:
+        """Train one client of the merged model once, look-ahead included, and throw it away.
+
+        Broken data or a loss that explodes ends it early; the cells that meet them will say so.
+        """
+        settings = replace(federation(self.config, self.step.execution), clients_per_round=1)
+        engine = LocalEngine(self.store, self.network, settings, 0, SilentObserver())
+        with contextlib.suppress(DataError, DivergedError):
+            engine.run(Job(self.config.tasks, 1, measure_affinity=True))
+
+    def engine(
+        self, seed: int, observer: Observer, keeper: Keeper, trainers: Trainers | None
+    ) -> LocalEngine:
+        """Return the engine of a cell."""
+        settings = federation(self.config, self.step.execution)
+        return LocalEngine(self.store, self.network, settings, seed, observer, keeper, trainers)
+
+    def carry_out(self, spec: MethodSpec, seed: int, engine: Any) -> Sequence[Served]:  # noqa: ANN401
+        """Run a method's jobs one after another and return who serves which tasks."""
+        return carry_out(spec.schedule(cell_setting(self.config, seed)), engine)
+
+    def report(self, result: CellResult) -> CellReport:
+        """Return losses, groups, measures, affinity and weights of a cell."""
+        return cell_report(self, result)
+
+    def gains(
+        self, own: Mapping[str, Any], reference: Mapping[str, Any]
+    ) -> Mapping[str, float | None]:
+        """Return Δ of losses and of measures against the reference."""
+        return gains(_standing(own), _standing(reference))
+
+    def library(self) -> JobLibrary | None:
+        """Return what shares jobs between the methods of a seed, if that is asked for."""
+        return JobLibrary(federation(self.config)) if self.config.share_jobs else None
+
+
+def _standing(plain: Mapping[str, Any]) -> Standing:
+    return Standing(plain.get("losses", {}), plain.get("measures", {}))
+
+
+def open_data(config: MultitaskConfig, screen: DataScreen) -> Store:
+    """Open the data set, making it first if it is not in the cache, and check every file's hash.
+
+    Raises:
+        DataError: if it cannot be made, does not fit the disk, or is damaged.
+    """
+    scenes = config.scenes if config.data == SCENES else None
+    return open_data_set(
+        config.data, scenes, config.cache_folder, screen.making_data, usable_cores()
+    )
+
+
+def recorded_constants(manifest: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the losses of constant predictors that a manifest tells of; none if it tells of none.
+
+    Data, tasks and loss are what a run is recognised by, so these are still right.
+    """
+    try:
+        return {
+            str(name): {str(task): float(loss) for task, loss in losses.items()}
+            for name, losses in manifest.get("constants", {}).items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        return {}
+
+
+def draft(
+    config: MultitaskConfig,
+    target: Target,
+    manifest: Mapping[str, Any],
+    settling: Settling,
+    screen: PlanScreen,
+) -> MultitaskDraft:
+    """Settle how steps are executed and time them; a dry run measures no more than that.
+
+    Raises:
+        MemoryExceededError: if even the smallest batch does not fit.
+    """
+    network = architecture(config.model)
+    prepare_torch(target.threads, target.accelerator)
+    with memory_errors():
+        step = _settled(config, target, network, manifest, settling, screen)
+        prepare_torch(step.threads)
+        timing = recorded_timing(manifest) or take_timing(
+            step.applied_to(config), network, step.execution, models_device=not target.matches
+        )
+    return MultitaskDraft(config, target, network, step, timing)
+
+
+def _settled(
+    config: MultitaskConfig,
+    target: Target,
+    network: Architecture,
+    manifest: Mapping[str, Any],
+    settling: Settling,
+    screen: PlanScreen,
+) -> StepChoice:
+    """Return how steps are executed and say so."""
+    step = recorded_choice(manifest)
+    if step is None and settling.dry:
+        step = known_choice(config, target)
+        if step is None:
+            screen.say("Step", "not calibrated yet: the estimate below is that of plain steps")
+            return StepChoice(PLAIN, target.threads, config.step)
+    if step is None:
+        if settling.anew or known_choice(config, target) is None:
+            screen.say(
+                "", "Timing training steps to find the fastest way here; later runs know it."
+            )
+        step = choose_step(config, target, network, anew=settling.anew)
+    _say(step, screen)
+    return step
+
+
+def _say(step: StepChoice, screen: PlanScreen) -> None:
+    screen.say("Step", step_words(step))
+    if step.batch and step.batch.lowered:
+        screen.say("Memory", step.batch.words())
+    if step.doubtful:
+        screen.say(
+            "Note",
+            "other programs were at work while steps were timed, so the choice may not"
+            " be the best and the number of threads was not judged: --calibrate times anew",
+        )
+
+
+def step_words(step: StepChoice) -> str:
+    """Say how steps are executed, by how much that is faster than plain, and why it is so."""
+    words = "plain" if step.plain else step.execution.text.replace("+", ", ")
+    words += f", {step.threads} thread{'' if step.threads == 1 else 's'}"
+    if step.gain is None:
+        return f"{words} (as asked)"
+    date = str(step.calibrated.get("made", ""))[:10]
+    gain = f"{step.gain:.2f}× the speed of plain" if step.gain != 1.0 else "nothing is faster"
+    return f"{words} ({gain}, by a calibration of {date}; manifest: step)"

@@ -1,0 +1,76 @@
+"""Be the workload `multitask` for the rest of the harness; torch is imported only to train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.workloads.base import Objective, PlanScreen, Settling
+from harness.workloads.multitask.config import MultitaskConfig
+from harness.workloads.multitask.methods import registry
+from harness.workloads.multitask.methods.parameters import Method
+from harness.workloads.multitask.methods.registry import METHODS, MethodSpec
+from harness.workloads.multitask.planning.plan import cell_setting, planned_jobs
+
+if TYPE_CHECKING:
+    from harness.running.target import Target
+    from harness.workloads.multitask.study import MultitaskDraft
+
+
+class Multitask:
+    """Implement `harness.workloads.base.Workload`."""
+
+    name = "multitask"
+    title = "federated multi-task vision: merge tasks, split them by affinity"
+    objective = Objective("total_loss", "lower", "sum over tasks of the last global test loss")
+    reference = "independent"
+
+    def config_class(self) -> type[MultitaskConfig]:
+        """Return the class of its configurations."""
+        return MultitaskConfig
+
+    def methods(self) -> Mapping[str, Method]:
+        """Return its methods by name."""
+        return METHODS
+
+    def parse(self, text: str) -> MethodSpec:
+        """Read one method as typed."""
+        return registry.parse(text)
+
+    def plan_lines(self, config: MultitaskConfig) -> Sequence[tuple[str, str]]:
+        """Return what the first screen says of data and training."""
+        unseen = config.unseen_buildings
+        return [
+            (
+                "Data",
+                f"{config.data}: {config.clients} buildings × {config.images} images,"
+                f" {config.size}×{config.size};"
+                f" {unseen} unseen building{'' if unseen == 1 else 's'}",
+            ),
+            (
+                "Train",
+                f"tasks {config.tasks}, model {config.model}, {config.rounds} rounds of"
+                f" {config.clients_per_round} clients",
+            ),
+        ]
+
+    def progress_steps(self, config: MultitaskConfig, spec: MethodSpec, seed: int) -> int:
+        """Return the task-rounds of a cell."""
+        jobs = planned_jobs(spec, cell_setting(config, seed))
+        return sum(len(job.tasks) * job.rounds for job in jobs)
+
+    def draft(
+        self,
+        config: MultitaskConfig,
+        target: Target,
+        manifest: Mapping[str, Any],
+        settling: Settling,
+        screen: PlanScreen,
+    ) -> MultitaskDraft:
+        """Settle how steps are executed on a host, and time them."""
+        from harness.workloads.multitask import study  # noqa: PLC0415 - imports torch
+
+        return study.draft(config, target, manifest, settling, screen)
+
+
+WORKLOAD = Multitask()
