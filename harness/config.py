@@ -195,6 +195,12 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 }
 
 
+def _type_name(option: Field[Any]) -> str:
+    """Return a field's type as written, whether or not its module postpones annotations."""
+    kind = option.type
+    return kind.__name__ if kind in (str, int, float, bool) else str(kind)
+
+
 def parse_option(option: Field[Any], text: str) -> Any:  # noqa: ANN401
     """Read the text of one option.
 
@@ -202,7 +208,7 @@ def parse_option(option: Field[Any], text: str) -> Any:  # noqa: ANN401
         UsageError: if the text is not of the field's type.
     """
     try:
-        return _PARSERS[str(option.type)](text)
+        return _PARSERS[_type_name(option)](text)
     except ValueError as error:
         name = option.name.replace("_", "-")
         raise UsageError(f"--{name}: cannot read '{text}': {error}") from None

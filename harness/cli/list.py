@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import textwrap
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from devices.errors import DeviceError
 from devices.host import Host, detect
@@ -22,40 +18,13 @@ from harness.checkup.facts import detect_tree
 from harness.cli.options import Parser, run_command
 from harness.core.errors import (
     EXIT_DONE,
-    DataError,
     DeviceMissingError,
     UsageError,
     unknown,
 )
+from harness.records.listing import Item
 from harness.run_folder.lock import is_running
-from harness.workloads.multitask.data.catalogue import (
-    DATA_SETS,
-    IMPORTS,
-    SCENES,
-    default_cache,
-    read_layout,
-    stores_in,
-)
-from harness.workloads.multitask.methods.registry import METHODS, Method, Parameter
-from models.multitask.registry import MODELS
-
-
-@dataclass(frozen=True)
-class Item:
-    """Hold one thing listed: its name, whether it can be used here, what it is or why not.
-
-    `below` are paragraphs that people see under it; JSON has their facts in `more`.
-    """
-
-    name: str
-    usable: bool
-    text: str
-    more: dict[str, Any] = field(default_factory=dict)
-    below: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what JSON shows."""
-        return {"name": self.name, "usable": self.usable, "text": self.text, **self.more}
+from harness.workloads.registry import DEFAULT, find_workload, known_workloads
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -65,7 +34,11 @@ def main(words: Sequence[str] | None = None) -> int:
         description="List what exists, usable here or not, and why.",
         allow_abbrev=False,
     )
-    parser.add_argument("kind", metavar="KIND", help=", ".join(LISTS))
+    parser.add_argument("kind", metavar="KIND", help=", ".join((*LISTS, *OF_WORKLOAD)))
+    parser.add_argument(
+        "--workload", default=DEFAULT, metavar="NAME",
+        help=f"whose {', '.join(OF_WORKLOAD)} [{DEFAULT}]",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     parser.add_argument("--out", default="results", metavar="DIR", help="folder of runs [results]")
     parser.add_argument("--cache", metavar="DIR", help="folder of data sets [~/.cache/…]")
@@ -74,17 +47,23 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _list(parsed: Namespace) -> int:
-    if parsed.kind not in LISTS:
-        raise unknown("kind", parsed.kind, LISTS)
+    if parsed.kind not in (*LISTS, *OF_WORKLOAD):
+        raise unknown("kind", parsed.kind, (*LISTS, *OF_WORKLOAD))
+    workload = find_workload(parsed.workload)
+    legend = ""
     try:
-        items = list(LISTS[parsed.kind](parsed))
+        if parsed.kind in LISTS:
+            items = list(LISTS[parsed.kind](parsed))
+        else:
+            items = list(workload.listing(parsed.kind, parsed.cache or ""))
+            legend = workload.legend(parsed.kind)
     except DeviceError as error:
         raise DeviceMissingError(error.message, error.remedy) from error
-    _print(items, parsed)
+    _print(items, parsed, legend)
     return EXIT_DONE
 
 
-def _print(items: Sequence[Item], parsed: Namespace) -> None:
+def _print(items: Sequence[Item], parsed: Namespace, legend: str) -> None:
     if parsed.json:
         print(json.dumps([item.to_dict() for item in items], indent=2))
         return
@@ -95,8 +74,8 @@ def _print(items: Sequence[Item], parsed: Namespace) -> None:
         print(f"{'yes' if item.usable else 'no ':<4}{item.name:<{width}}  {item.text}")
         for paragraph in item.below:
             print(_below(paragraph))
-    if parsed.kind in LEGENDS:
-        print("\n" + _below(LEGENDS[parsed.kind]))
+    if legend:
+        print("\n" + _below(legend))
 
 
 def _below(paragraph: str) -> str:
@@ -137,86 +116,15 @@ def _meters(parsed: Namespace) -> Iterable[Item]:
         yield Item(name, usable, text + given, {"reason": reason, "fix": fix, "options": options})
 
 
-KINDS = {int: "N", float: "X", bool: "yes|no", str: "WORD"}
-
-LEGENDS = {
-    "methods": "Cost: R rounds, R0 merged rounds, n tasks, |g| tasks of a group; E and D are what a"
-    " round of the encoder and of one decoder costs, o is the share that look-aheads add; N"
-    " clients, K of them in a round. [ ] holds defaults; --protocol release has others"
-    " (docs/protocol.md)."
-}
-"""Kind of list → what its lines need to be understood."""
-
-
-def _methods(_: Namespace) -> Iterable[Item]:
-    for method in METHODS.values():
-        below = (
-            f"cost {method.cost}", f"from {method.source}",
-            *(_parameter(parameter) for parameter in method.parameters),
-        )  # fmt: skip
-        yield Item(method.name, True, method.meaning, _method_details(method), below)
-
-
-def _parameter(parameter: Parameter) -> str:
-    values = "|".join(parameter.choices) or KINDS[parameter.kind]
-    default = f" [{parameter.typed_default}]" if parameter.typed_default else ""
-    return f"{parameter.name}={values}  {parameter.meaning}{default}"
-
-
-def _method_details(method: Method) -> dict[str, Any]:
-    return {
-        "cost": method.cost,
-        "source": method.source,
-        "parameters": [
-            {
-                "name": p.name,
-                "kind": p.kind.__name__,
-                "default": p.default,
-                "meaning": p.meaning,
-                "choices": list(p.choices),
-            }
-            for p in method.parameters
-        ],
-    }
-
-
-def _models(_: Namespace) -> Iterable[Item]:
-    usable = find_spec("torch") is not None
-    for name, (_where, meaning) in MODELS.items():
-        yield Item(name, usable, meaning + ("" if usable else "; PyTorch is not installed"))
-
-
-def _datasets(parsed: Namespace) -> Iterable[Item]:
-    cache = Path(parsed.cache) if parsed.cache else default_cache(os.environ, Path.home())
-    for name, meaning in DATA_SETS.items():
-        if name == SCENES:
-            usable = find_spec("numpy") is not None
-            yield Item(name, usable, meaning + ("" if usable else "; NumPy is not installed"))
-        else:
-            yield _imported(name, meaning, stores_in(cache, name))
-
-
-_NEEDS = {"taskonomy": "PIL", "nyuv2": "h5py", "folder": "PIL"}
-"""Module without which a data set cannot be imported; a finished store needs none."""
-
-
-def _imported(name: str, meaning: str, stores: Sequence[Path]) -> Item:
-    """Return an imported data set: its stores, or the command that makes one."""
-    if not stores:
-        install = "pip install 'mas-edge-harness[import]'; "
-        command = (install if find_spec(_NEEDS[name]) is None else "") + IMPORTS[name]
-        text = f"{meaning}; not imported yet: {command}"
-        return Item(name, False, text, {"stores": [], "fix": command})
-    found = "; ".join(map(_store_words, stores))
-    return Item(name, True, f"{meaning}; {found}", {"stores": list(map(str, stores)), "fix": ""})
-
-
-def _store_words(path: Path) -> str:
-    try:
-        layout = read_layout(path)
-    except DataError as error:
-        return error.message
-    return f"{layout.count('train')} clients, {layout.size} px, tasks {layout.tasks}: {path}"
+def _workloads(_: Namespace) -> Iterable[Item]:
+    for name in known_workloads():
+        try:
+            workload = find_workload(name)
+        except (ImportError, AttributeError) as error:
+            yield Item(name, False, f"cannot be loaded: {error}")
+            continue
+        judged = f"judged by {workload.objective.name}, {workload.objective.better} is better"
+        yield Item(name, True, f"{workload.title}; {judged}")
 
 
 def _runs(parsed: Namespace) -> Iterable[Item]:
@@ -263,8 +171,9 @@ def _cell_states(path: Path) -> Counter[str]:
 LISTS: dict[str, Callable[[Namespace], Iterable[Item]]] = {
     "devices": _devices,
     "meters": _meters,
-    "methods": _methods,
-    "models": _models,
-    "datasets": _datasets,
+    "workloads": _workloads,
     "runs": _runs,
 }
+
+OF_WORKLOAD = ("methods", "models", "datasets", "tasks")
+"""What each workload lists for itself."""

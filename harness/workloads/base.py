@@ -8,7 +8,7 @@ workload's to say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.federated.trainers import Trainers
     from harness.measurement.cost import WorkModel
     from harness.records.cells import CellReport, CellResult, FinishedCell, SharedJob
+    from harness.records.listing import Item
     from harness.running.target import Target
 
 
@@ -210,11 +211,15 @@ class Workload(Protocol):
     """The method that others are compared with."""
 
     def config_class(self) -> type[RunConfig]:
-        """Return the class of its configurations: those of every run, and its own options."""
+        """Return the class of its configurations; the default of their `workload` is its name."""
         ...
 
-    def methods(self) -> Mapping[str, Any]:
-        """Return its methods by name, each with a `meaning`."""
+    def listing(self, kind: str, cache: str) -> Iterable[Item]:
+        """Return its methods, models, datasets or tasks; nothing for a kind it does not have."""
+        ...
+
+    def legend(self, kind: str) -> str:
+        """Return what a list needs to be understood; often nothing."""
         ...
 
     def parse(self, text: str) -> MethodSpec:

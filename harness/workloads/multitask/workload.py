@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.records.listing import Item
 from harness.workloads.base import Objective, PlanScreen, Settling
 from harness.workloads.multitask.config import MultitaskConfig
+from harness.workloads.multitask.listing import COST_LEGEND, LISTS
 from harness.workloads.multitask.methods import registry
-from harness.workloads.multitask.methods.parameters import Method
-from harness.workloads.multitask.methods.registry import METHODS, MethodSpec
-from harness.workloads.multitask.planning.plan import cell_setting, planned_jobs
+from harness.workloads.multitask.methods.registry import MethodSpec
 
 if TYPE_CHECKING:
     from harness.running.target import Target
@@ -29,9 +29,13 @@ class Multitask:
         """Return the class of its configurations."""
         return MultitaskConfig
 
-    def methods(self) -> Mapping[str, Method]:
-        """Return its methods by name."""
-        return METHODS
+    def listing(self, kind: str, cache: str) -> Iterable[Item]:
+        """Return its methods, networks, data sets or tasks."""
+        return LISTS[kind](cache)
+
+    def legend(self, kind: str) -> str:
+        """Return what costs of methods are written in."""
+        return COST_LEGEND if kind == "methods" else ""
 
     def parse(self, text: str) -> MethodSpec:
         """Read one method as typed."""
@@ -56,6 +60,11 @@ class Multitask:
 
     def progress_steps(self, config: MultitaskConfig, spec: MethodSpec, seed: int) -> int:
         """Return the task-rounds of a cell."""
+        from harness.workloads.multitask.planning.plan import (  # noqa: PLC0415 - imports numpy
+            cell_setting,
+            planned_jobs,
+        )
+
         jobs = planned_jobs(spec, cell_setting(config, seed))
         return sum(len(job.tasks) * job.rounds for job in jobs)
 
