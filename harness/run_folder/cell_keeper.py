@@ -132,7 +132,7 @@ class CellKeeper:
     def _save(self, job: FederatedJob, state: JobState, lines: Sequence[Mapping[str, Any]]) -> None:
         record = {
             **self._codec.job(job),
-            "units": len(job.units),
+            "unit_count": len(job.units),
             "rounds_done": state.rounds_done,
             "judged": {name: dict(values) for name, values in state.judged.items()},
             "traffic": asdict(state.traffic),
@@ -144,6 +144,6 @@ class CellKeeper:
 
 def _restore(recorder: CellRecorder, saved: Saved) -> None:
     """Give the recorder the values and the count of what was done before."""
-    units = [int(job["units"]) for job in saved.jobs]
+    units = [int(job["unit_count"]) for job in saved.jobs]
     values = [decode_value(value) for line in saved.lines for value in line["values"]]
     recorder.take_up(values, sum(units[line["job"]] for line in saved.lines))

@@ -6,7 +6,7 @@ A package offers one under the entry point group `edge_harness.workloads`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from harness.core.errors import unknown
@@ -21,6 +21,8 @@ OWN: Mapping[str, str] = {DEFAULT: "harness.workloads.multitask.workload:WORKLOA
 
 def known_workloads() -> dict[str, str]:
     """Return where each workload is, by name; one of our own cannot be replaced."""
+    from importlib import metadata  # noqa: PLC0415 - takes longer than all the rest
+
     found = {entry.name: entry.value for entry in metadata.entry_points(group=GROUP)}
     return {**found, **OWN}
 

@@ -14,7 +14,9 @@ from harness.workloads.multitask.methods.registry import MethodSpec
 
 if TYPE_CHECKING:
     from harness.running.target import Target
+    from harness.workloads.multitask.participant import MultitaskParticipant
     from harness.workloads.multitask.study import MultitaskDraft
+    from harness.workloads.multitask.wire import MultitaskWire
 
 
 class Multitask:
@@ -67,6 +69,21 @@ class Multitask:
 
         jobs = planned_jobs(spec, cell_setting(config, seed))
         return sum(len(job.tasks) * job.rounds for job in jobs)
+
+    @property
+    def wire(self) -> MultitaskWire:
+        """Return what travels in a fleet."""
+        from harness.workloads.multitask.wire import MultitaskWire  # noqa: PLC0415 - numpy
+
+        return MultitaskWire()
+
+    def participant(self, config: MultitaskConfig, target: Target) -> MultitaskParticipant:
+        """Open the data of a run on a device of a fleet."""
+        from harness.workloads.multitask.participant import (  # noqa: PLC0415 - imports torch
+            participant,
+        )
+
+        return participant(config, target)
 
     def draft(
         self,

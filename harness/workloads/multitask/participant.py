@@ -1,0 +1,110 @@
+"""Hold the data of multi-task runs on a device of a fleet, and train its clients there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from torch import Tensor
+
+from harness.core.errors import HarnessError
+from harness.federated.job import Checkpoint
+from harness.federated.observer import Observer, SilentObserver
+from harness.federated.trainers import RoundRequest, Update
+from harness.measurement.cost import DeviceModel
+from harness.running.accelerator import torch_device
+from harness.running.target import Target
+from harness.workloads.multitask.config import MultitaskConfig
+from harness.workloads.multitask.data.store import Store
+from harness.workloads.multitask.federation import LocalEngine, on_processor, train_copy
+from harness.workloads.multitask.job import Job
+from harness.workloads.multitask.planning.modelling import device_model
+from harness.workloads.multitask.settings import federation
+from harness.workloads.multitask.study import open_data
+from models.multitask.losses import named
+from models.multitask.network import Architecture, MultiTaskNet, build
+from models.multitask.registry import architecture
+
+
+@dataclass(frozen=True)
+class MultitaskClientWork:
+    """Train clients of one request in a network that is used again for the next."""
+
+    net: MultiTaskNet
+    store: Store
+    observer: Observer
+
+    def received(self) -> Mapping[str, Tensor]:
+        """Return tensors like those of the model that a client gets."""
+        return on_processor(self.net)
+
+    def train(
+        self, weights: Checkpoint, request: RoundRequest, client: int, order: np.random.Generator
+    ) -> Update:
+        """Train one client's copy of the model."""
+        return train_copy(self.net, weights, self.store, request, client, order, self.observer)
+
+
+@dataclass(frozen=True)
+class MultitaskParticipant:
+    """Implement `harness.workloads.base.Participant`."""
+
+    config: MultitaskConfig
+    target: Target
+    store: Store
+    network: Architecture
+    nets: dict[tuple[str, ...], MultiTaskNet] = field(default_factory=dict)
+
+    @property
+    def checksum(self) -> str:
+        """Return what tells these data from others."""
+        return self.store.checksum
+
+    @property
+    def clients(self) -> int:
+        """Return how many clients the data have."""
+        return self.store.count("train")
+
+    def samples(self, client: int) -> int:
+        """Return the training images of a client."""
+        return self.store.length("train", client)
+
+    def device_model(self) -> DeviceModel | None:
+        """Return the time model of a device that is not the host; None if it is."""
+        return device_model(self.target, self.config, self.network)
+
+    def warm_up(self) -> None:
+        """Pay torch's first uses of everything here: they cost more than a round."""
+        settings = replace(federation(self.config), clients_per_round=1)
+        job = Job(self.config.tasks, 1, measure_affinity=True)
+        with contextlib.suppress(HarnessError):  # a run that cannot train says so in its round 1
+            LocalEngine(self.store, self.network, settings, 0, SilentObserver()).run(job)
+
+    def work(self, request: RoundRequest, observer: Observer) -> MultitaskClientWork:
+        """Return what trains clients; the network's weights are those of the last request."""
+        units = tuple(request.units)
+        if units not in self.nets:
+            loss = named(self.config.loss, masked=self.store.masked)
+            net = build(self.network, "".join(units), 0, loss)
+            self.nets[units] = net.to(torch_device(self.target.accelerator))
+            self.nets[units].execute_as(request.settings.training.execution)
+        return MultitaskClientWork(self.nets[units], self.store, observer)
+
+
+class _Silence:
+    """Say nothing of data that are made."""
+
+    def making_data(self, done: int, total: int) -> None:
+        """Do nothing."""
+
+
+def participant(config: MultitaskConfig, target: Target) -> MultitaskParticipant:
+    """Open the data of a run on a device.
+
+    Raises:
+        DataError: if they cannot be made or are damaged.
+    """
+    store = open_data(config, _Silence())
+    return MultitaskParticipant(config, target, store, architecture(config.model))

@@ -1,0 +1,116 @@
+"""Turn how clients train, and the affinity they measure, into plain values for the wire, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import numpy as np
+
+from harness.core.errors import RefusedError
+from harness.federated.trainers import RoundRequest
+from harness.workloads.multitask.affinity.matrix import ClientAffinity
+from harness.workloads.multitask.affinity.rule import AffinityRule
+from harness.workloads.multitask.protocol import PROTOCOLS
+from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
+from harness.workloads.multitask.training.local_rule import (
+    Balanced,
+    GradNorm,
+    LocalRule,
+    ProjectedGradients,
+    Proximal,
+)
+from models.execution import Execution
+
+Plain = Any
+
+_RULES: dict[str, type[LocalRule]] = {
+    rule.__name__: rule for rule in (Balanced, GradNorm, ProjectedGradients, Proximal)
+}
+
+
+class MultitaskWire:
+    """Implement `harness.workloads.base.WireCodec`."""
+
+    @staticmethod
+    def settings(settings: RoundSettings) -> dict[str, Plain]:
+        """Return how clients of a round train."""
+        training = settings.training
+        own = {f.name: getattr(training, f.name) for f in fields(training)}
+        rule = training.rule
+        return {
+            "learning_rate": settings.learning_rate,
+            "measuring": settings.measuring,
+            "training": {
+                **own,
+                "rule": None if rule is None else [type(rule).__name__, asdict(rule)],
+                "affinity": asdict(training.affinity),
+                "protocol": training.protocol.name,
+                "execution": asdict(training.execution),
+            },
+        }
+
+    @staticmethod
+    def read_settings(plain: Mapping[str, Plain]) -> RoundSettings:
+        """Return what `settings` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: if it is nothing of that kind.
+        """
+        told = dict(plain["training"])
+        rule = told["rule"]
+        training = LocalTraining(
+            **{
+                **told,
+                "rule": None if rule is None else _RULES[rule[0]](**rule[1]),
+                "affinity": AffinityRule(**told["affinity"]),
+                "protocol": PROTOCOLS[told["protocol"]],
+                "execution": Execution(**told["execution"]),
+            }
+        )
+        return RoundSettings(training, float(plain["learning_rate"]), bool(plain["measuring"]))
+
+    @staticmethod
+    def with_batch(settings: RoundSettings, batch_size: int) -> RoundSettings:
+        """Return the settings with another batch size."""
+        return replace(settings, training=replace(settings.training, batch_size=batch_size))
+
+    @staticmethod
+    def measured(found: ClientAffinity | None) -> dict[str, Plain] | None:
+        """Return the affinity of one client; None if it was not measured."""
+        if found is None:
+            return None
+        rows = [[float(x) if math.isfinite(x) else None for x in row] for row in found.mean]
+        return {"mean": rows, "count": found.count}
+
+    @staticmethod
+    def read_measured(
+        plain: Mapping[str, Plain] | None, request: RoundRequest, client: int
+    ) -> ClientAffinity | None:
+        """Return what `measured` wrote.
+
+        Raises:
+            RefusedError: if affinity was asked for and is no matrix of finite numbers.
+        """
+        if not request.settings.measuring:
+            return None
+        if not isinstance(plain, dict):
+            raise RefusedError("the affinity is missing")
+        tasks, rows = len(request.units), plain.get("mean")
+        square = (
+            isinstance(rows, list)
+            and [len(row) if isinstance(row, list) else 0 for row in rows] == [tasks] * tasks
+        )
+        if not square or not all(_is_number(x) for row in rows for x in row):  # type: ignore[union-attr]
+            raise RefusedError(f"the affinity is no {tasks}×{tasks} matrix of finite numbers")
+        count = plain.get("count")
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise RefusedError("the affinity does not say how many look-aheads it is of")
+        return ClientAffinity(client, np.array(rows, dtype=np.float64), count)
+
+
+def _is_number(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)  # type: ignore[arg-type]
