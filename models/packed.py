@@ -35,7 +35,7 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class BlockLayout:
     """Hold the places of tensors by name. Two are the same only if they are one object."""
 
     places: Mapping[str, Place]
@@ -52,7 +52,7 @@ class Layout:
 class Packed(Mapping[str, Tensor]):
     """Map names to tensors, each a view of a block that is made when it is asked for."""
 
-    def __init__(self, layout: Layout, blocks: Mapping[str, Tensor]) -> None:
+    def __init__(self, layout: BlockLayout, blocks: Mapping[str, Tensor]) -> None:
         """Read `blocks`, by name of their data type, as `layout` says."""
         self.layout = layout
         self.blocks = blocks
@@ -95,6 +95,6 @@ def pack(tensors: Mapping[str, Tensor]) -> Packed:
         kind: torch.zeros(end, dtype=getattr(torch, kind), device=device)
         for kind, end in ends.items()
     }
-    packed = Packed(Layout(places), blocks)
+    packed = Packed(BlockLayout(places), blocks)
     packed.copy_(tensors)
     return packed

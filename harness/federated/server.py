@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harness.federated.job import Checkpoint
 from harness.records.work import Work
-from models.packed import Layout, Packed
+from models.packed import BlockLayout, Packed
 
 
 class FederatedAverage:
@@ -25,7 +25,7 @@ class FederatedAverage:
     def __init__(self, total_weight: float) -> None:
         self._total = total_weight
         self._added = 0.0
-        self._layout: Layout | None = None
+        self._layout: BlockLayout | None = None
         self._types: dict[str, torch.dtype] = {}
         self._sums: dict[str, Tensor] = {}
         self._shares: dict[str, Tensor] = {}
@@ -36,7 +36,7 @@ class FederatedAverage:
         Raises:
             ValueError: if it is not packed as the first one was.
         """
-        layout: Layout | None = None
+        layout: BlockLayout | None = None
         parts = tensors
         if isinstance(tensors, Packed):
             layout, parts = tensors.layout, tensors.blocks

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class StateJudgement:
     """Hold what a global state was judged by.
 
     Attributes:
@@ -88,7 +88,7 @@ class JobWork(Protocol):
         """Say whether the state is judged after so many rounds; at the end it always is."""
         ...
 
-    def judge(self, weights: Checkpoint, *, final: bool) -> Judgement:
+    def judge(self, weights: Checkpoint, *, final: bool) -> StateJudgement:
         """Judge a global state by data that nobody trains on."""
         ...
 

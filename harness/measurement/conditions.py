@@ -22,7 +22,7 @@ WARM_START = "warm-start"
 
 
 @dataclass(frozen=True)
-class Clocks:
+class HostClocks:
     """Read the monotonic clock, the clock with time asleep, and the clock on the wall."""
 
     monotonic: Callable[[], float] = time.monotonic
@@ -55,7 +55,7 @@ class Conditions:
         self,
         own: Sequence[int] = (),
         root: Path = Path("/"),
-        clocks: Clocks | None = None,
+        clocks: HostClocks | None = None,
         zero_s: float = 0.0,
     ) -> None:
         """Take the first look.
@@ -69,7 +69,7 @@ class Conditions:
         self._zero_s = zero_s
         self._own = own
         self._root = root
-        self._clocks = clocks or Clocks()
+        self._clocks = clocks or HostClocks()
         self._state = self._board()
         self._offsets_s = self._clocks.offsets_s()
         self.first = self._look(self._state, ())

@@ -32,7 +32,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimedFolder:
     """Hold the folder of a run, its lock held; `manifest` is empty if the run is new.
 
     `note` says why an unfinished run was not gone on with.
@@ -46,7 +46,7 @@ class Claim:
 @contextlib.contextmanager
 def claim(
     out: Path, who: Mapping[str, Any], config: Mapping[str, Any], start: Start
-) -> Iterator[Claim]:
+) -> Iterator[ClaimedFolder]:
     """Choose or make the run folder, and hold its lock as long as the context is open.
 
     Raises:
@@ -64,7 +64,9 @@ def claim(
         yield chosen
 
 
-def _choose(out: Path, who: Mapping[str, Any], config: Mapping[str, Any], start: Start) -> Claim:
+def _choose(
+    out: Path, who: Mapping[str, Any], config: Mapping[str, Any], start: Start
+) -> ClaimedFolder:
     if start.resume is not None:
         manifest = read_manifest(start.resume)
         refuse_links(start.resume)
@@ -74,7 +76,7 @@ def _choose(out: Path, who: Mapping[str, Any], config: Mapping[str, Any], start:
                 f"{start.resume} cannot be gone on with: {different}",
                 "Start a new run without --resume.",
             )
-        return Claim(RunFolder(start.resume), manifest)
+        return ClaimedFolder(RunFolder(start.resume), manifest)
     found = [] if start.fresh else _runs(out)
     same = [run for run in found if _is_of(run[1], who)]
     if not found:
@@ -85,12 +87,14 @@ def _choose(out: Path, who: Mapping[str, Any], config: Mapping[str, Any], start:
     different = _differences(manifest, who, config)
     if not different:
         refuse_links(path)
-        return Claim(RunFolder(path), manifest)
+        return ClaimedFolder(RunFolder(path), manifest)
     note = f"{path.name} is unfinished, but another run: {different}. This is a new run."
     return _new(out, who, config, note)
 
 
-def _new(out: Path, who: Mapping[str, Any], config: Mapping[str, Any], note: str = "") -> Claim:
+def _new(
+    out: Path, who: Mapping[str, Any], config: Mapping[str, Any], note: str = ""
+) -> ClaimedFolder:
     """Make a run folder that says from its first moment on what is to be in it."""
     now = dt.datetime.now(dt.timezone.utc)
     name = f"{now:%Y%m%d-%H%M%S}-{who['device']}-{who['config']}"
@@ -104,7 +108,7 @@ def _new(out: Path, who: Mapping[str, Any], config: Mapping[str, Any], note: str
         "identity": dict(who),
         "config": dict(config),
     }
-    return Claim(RunFolder.create(out, run_id, manifest), {}, note)
+    return ClaimedFolder(RunFolder.create(out, run_id, manifest), {}, note)
 
 
 def refuse_links(path: Path) -> None:

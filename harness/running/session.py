@@ -27,7 +27,7 @@ from harness.records.values import Progress
 from harness.run_folder.checkpoints import SUFFIX, CellCheckpoints
 from harness.run_folder.recovery import RunPast
 from harness.run_folder.repair import RESTORE, read_events, repair_tables
-from harness.run_folder.resume import Claim, Start, claim, read_manifest
+from harness.run_folder.resume import ClaimedFolder, Start, claim, read_manifest
 from harness.run_folder.rows import RunFacts
 from harness.run_folder.run_writer import RunWriter, Writing
 from harness.run_folder.sessions import (
@@ -50,7 +50,7 @@ from harness.workloads.base import Library, OpenedData
 from harness.workloads.registry import find_workload
 
 
-class Screen(Protocol):
+class RunDisplay(Protocol):
     """Show a run to people as it goes."""
 
     def run_started(self, path: Path, *, resumed: bool) -> None:
@@ -124,7 +124,7 @@ def run(
     config: RunConfig,
     target: Target,
     opened: OpenedData,
-    screen: Screen,
+    screen: RunDisplay,
     start: Start,
     limits: Limits,
     *,
@@ -155,7 +155,7 @@ def run(
             return _Run(context, claimed, past, session, screen, limits).carry_out()
 
 
-def _past(claimed: Claim, target: Target) -> RunPast:
+def _past(claimed: ClaimedFolder, target: Target) -> RunPast:
     """Return what earlier sessions left; torn last lines are cut off on the way."""
     path = claimed.folder.path
     try:
@@ -174,10 +174,10 @@ class _Run:
     def __init__(
         self,
         context: RunContext,
-        claimed: Claim,
+        claimed: ClaimedFolder,
         past: RunPast,
         session: RunSession,
-        screen: Screen,
+        screen: RunDisplay,
         limits: Limits,
     ) -> None:
         self._context = context

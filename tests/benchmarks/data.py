@@ -14,11 +14,15 @@ from PIL import Image
 
 from harness.workloads.multitask.data.config import ScenesConfig
 from harness.workloads.multitask.data.dataset import ensure_scenes
-from harness.workloads.multitask.data.manifest import Manifest, ShardEntry
+from harness.workloads.multitask.data.manifest import ShardEntry, StoreManifest
 from harness.workloads.multitask.data.picture_files import RGB8
 from harness.workloads.multitask.data.scenes.building import building_views
-from harness.workloads.multitask.data.sources.taskonomy.layout import View
-from harness.workloads.multitask.data.sources.taskonomy.reading import Reader, Where, files_of
+from harness.workloads.multitask.data.sources.taskonomy.layout import TaskonomyView
+from harness.workloads.multitask.data.sources.taskonomy.reading import (
+    TaskonomyReader,
+    Where,
+    files_of,
+)
 from harness.workloads.multitask.data.split import SPLITS, shard_name
 from harness.workloads.multitask.data.store import Store, open_store
 from harness.workloads.multitask.data.verify import verify
@@ -87,7 +91,7 @@ def thousand_clients(store: Store, folder: Path) -> Store:
         (folder / split).mkdir()
         for name in names:
             (folder / shard_name(split, name)).symlink_to(store.folder(split, 0))
-    manifest = Manifest(store.description, splits, store.checksum)
+    manifest = StoreManifest(store.description, splits, store.checksum)
     (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
     return open_store(folder)
 
@@ -143,7 +147,7 @@ def generating() -> list[str]:
 def importing() -> list[str]:
     """Return milliseconds per picture of reading nine published files of 512 px."""
     labels = "sdnkterc"
-    view = View(0, 0)
+    view = TaskonomyView(0, 0)
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -156,7 +160,7 @@ def importing() -> list[str]:
             path = root / name / "uvalda" / view.file(name)
             path.parent.mkdir(parents=True)
             Image.fromarray(tiles.repeat(8, 0).repeat(8, 1)).save(path)
-        reader = Reader(where, labels, "uvalda")
+        reader = TaskonomyReader(where, labels, "uvalda")
         times = [1e3 * seconds(lambda: reader.read(view)) for _ in range(REPEATS)]
     return [row("import a picture with nine files, ms", *spread(times[1:], ".1f"), "")]
 

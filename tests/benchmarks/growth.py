@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.measurement.phases import PhaseLog
 from harness.measurement.recorder import CellRecorder
 from harness.workloads.multitask.config import MultitaskConfig
-from harness.workloads.multitask.data.manifest import Manifest, ShardEntry
+from harness.workloads.multitask.data.manifest import ShardEntry, StoreManifest
 from harness.workloads.multitask.data.split import SPLITS, shard_name
 from harness.workloads.multitask.data.store import Store, open_store
 from harness.workloads.multitask.federation import LocalEngine
@@ -58,7 +58,7 @@ def many_clients(store: Store, folder: Path, clients: int) -> Store:
         (folder / split).mkdir(parents=True)
         for name in names:
             (folder / shard_name(split, name)).symlink_to(store.folder(split, 0))
-    manifest = Manifest(store.description, splits, store.checksum)
+    manifest = StoreManifest(store.description, splits, store.checksum)
     (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
     return open_store(folder)
 

@@ -20,7 +20,7 @@ from harness.workloads.multitask.data.catalogue import (
     read_layout,
 )
 from harness.workloads.multitask.data.config import ScenesConfig
-from harness.workloads.multitask.methods.registry import MethodSpec
+from harness.workloads.multitask.methods.registry import MultitaskMethod
 from harness.workloads.multitask.methods.schedule import Setting
 from harness.workloads.multitask.protocol import PROTOCOLS, RELEASE, REPAIRED
 from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES
@@ -123,7 +123,7 @@ class MultitaskConfig(RunConfig):
         of_scenes = tuple("--" + name.replace("_", "-") for name in _OF_SCENES)
         return [p for p in found if not p.message.startswith(of_scenes)]
 
-    def spec_problems(self, spec: MethodSpec) -> list[HarnessError]:
+    def spec_problems(self, spec: MultitaskMethod) -> list[HarnessError]:
         """Return what makes the parameters of a method impossible in this setting."""
         return spec.problems(self.setting)
 

@@ -14,7 +14,7 @@ from harness.federated.job import Checkpoint
 from harness.federated.keeping import JobState, Keeper
 from harness.federated.observer import Observer
 from harness.federated.server import FederatedAverage
-from harness.federated.task import Judgement
+from harness.federated.task import StateJudgement
 from harness.federated.trainers import RoundRequest, Trainers, Update
 from harness.workloads.multitask.affinity.matrix import (
     Affinity,
@@ -145,7 +145,7 @@ class MultitaskWork:
         """Say whether the model is tested after so many rounds."""
         return rounds_done % self._federation.evaluate_every == 0
 
-    def judge(self, weights: Checkpoint, *, final: bool) -> Judgement:
+    def judge(self, weights: Checkpoint, *, final: bool) -> StateJudgement:
         """Test the global model, and at the end of the job judge it by all else."""
         self._net.take(weights.tensors)
         return judge(self._net, self._source, self._observer, final=final).told()

@@ -15,7 +15,7 @@ from harness.records.cells import CellReport, CellResult
 from harness.records.values import Value
 from harness.records.work import Work
 from harness.run_folder.results import csv_text
-from harness.workloads.multitask.methods.registry import MethodSpec
+from harness.workloads.multitask.methods.registry import MultitaskMethod
 from harness.workloads.multitask.work import ENCODER
 from models.multitask.measures import BY_NAME
 
@@ -64,9 +64,9 @@ def cell_report(study: MultitaskStudy, result: CellResult) -> CellReport:
     )  # fmt: skip
 
 
-def _spec(result: CellResult) -> MethodSpec:
+def _spec(result: CellResult) -> MultitaskMethod:
     spec = result.cell.spec
-    assert isinstance(spec, MethodSpec)  # cells of this workload have its methods
+    assert isinstance(spec, MultitaskMethod)  # cells of this workload have its methods
     return spec
 
 

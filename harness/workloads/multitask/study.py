@@ -27,9 +27,9 @@ from harness.workloads.multitask.data.dataset import open_data_set
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
-from harness.workloads.multitask.methods.registry import MERGE_ROUNDS, METHODS, MethodSpec
+from harness.workloads.multitask.methods.registry import MERGE_ROUNDS, METHODS, MultitaskMethod
 from harness.workloads.multitask.methods.schedule import Served, carry_out
-from harness.workloads.multitask.planning.calibration import Timing, recorded_timing, take_timing
+from harness.workloads.multitask.planning.calibration import RunTiming, recorded_timing, take_timing
 from harness.workloads.multitask.planning.disk import results_bytes
 from harness.workloads.multitask.planning.modelling import device_model, estimate
 from harness.workloads.multitask.planning.plan import cell_setting
@@ -56,7 +56,7 @@ class MultitaskDraft:
     target: Target
     network: Architecture
     step: StepChoice
-    timing: Timing
+    timing: RunTiming
 
     def expected(self) -> Expectation:
         """Return what training and tests of the whole run will take."""
@@ -110,7 +110,7 @@ class MultitaskStudy:
     store: Store
     network: Architecture
     step: StepChoice
-    timing: Timing
+    timing: RunTiming
     constants: Mapping[str, Mapping[str, float]]
 
     codec = MultitaskCodec()
@@ -167,7 +167,7 @@ class MultitaskStudy:
         settings = federation(self.config, self.step.execution)
         return LocalEngine(self.store, self.network, settings, seed, observer, keeper, trainers)
 
-    def carry_out(self, spec: MethodSpec, seed: int, engine: Any) -> Sequence[Served]:  # noqa: ANN401
+    def carry_out(self, spec: MultitaskMethod, seed: int, engine: Any) -> Sequence[Served]:  # noqa: ANN401
         """Run a method's jobs one after another and return who serves which tasks."""
         return carry_out(spec.schedule(cell_setting(self.config, seed)), engine)
 

@@ -1,4 +1,4 @@
-"""Turn how clients train, and the affinity they measure, into plain values for the wire, and back."""
+"""Turn how clients train, and the affinity they measure, into plain values, and back."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from harness.workloads.base import Objective, PlanScreen, Settling
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.listing import COST_LEGEND, LISTS
 from harness.workloads.multitask.methods import registry
-from harness.workloads.multitask.methods.registry import MethodSpec
+from harness.workloads.multitask.methods.registry import MultitaskMethod
 
 if TYPE_CHECKING:
     from harness.running.target import Target
@@ -39,7 +39,7 @@ class Multitask:
         """Return what costs of methods are written in."""
         return COST_LEGEND if kind == "methods" else ""
 
-    def parse(self, text: str) -> MethodSpec:
+    def parse(self, text: str) -> MultitaskMethod:
         """Read one method as typed."""
         return registry.parse(text)
 
@@ -60,7 +60,7 @@ class Multitask:
             ),
         ]
 
-    def progress_steps(self, config: MultitaskConfig, spec: MethodSpec, seed: int) -> int:
+    def progress_steps(self, config: MultitaskConfig, spec: MultitaskMethod, seed: int) -> int:
         """Return the task-rounds of a cell."""
         from harness.workloads.multitask.planning.plan import (  # noqa: PLC0415 - imports numpy
             cell_setting,

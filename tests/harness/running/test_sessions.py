@@ -8,7 +8,7 @@ import pytest
 
 from devices.energy import Reading
 from harness.core.errors import StorageError, UsageError
-from harness.measurement.conditions import Clocks, Conditions, clock_flags
+from harness.measurement.conditions import Conditions, HostClocks, clock_flags
 from harness.measurement.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
 from harness.measurement.idle import IdlePower, net_energy, read_idle
 from harness.records.conditions import ConditionSample
@@ -196,8 +196,8 @@ class _FixedClock:
     def __init__(self) -> None:
         self.now_s = 100.0
 
-    def clocks(self) -> Clocks:
-        return Clocks(*(lambda: self.now_s for _ in range(3)))
+    def clocks(self) -> HostClocks:
+        return HostClocks(*(lambda: self.now_s for _ in range(3)))
 
 
 def _warm(root: Path, celsius: float, throttled: int) -> None:

@@ -16,7 +16,7 @@ from harness.core.errors import unknown
 from harness.federated.engine import RoundsEngine
 from harness.federated.job import Checkpoint, Traffic
 from harness.federated.server import FederatedAverage
-from harness.federated.task import Judgement
+from harness.federated.task import StateJudgement
 from harness.federated.trainers import RoundRequest, Update
 from harness.records.cells import CellReport
 from harness.records.listing import Item
@@ -128,7 +128,7 @@ class Regression:
     def judge(self, weights, *, final):
         error = total_error(weights.tensors["w"], self.config)
         self.observer.work(Work({"w": 1.0}))
-        return Judgement({"error": {"w": error}}, [("error", "w", error)])
+        return StateJudgement({"error": {"w": error}}, [("error", "w", error)])
 
     def outcome(self, state):
         return Outcome(self.job, state.weights, state.judged["error"]["w"], state.traffic)

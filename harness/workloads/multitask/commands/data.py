@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.cli.options import report
 from harness.core.errors import EXIT_DONE, EXIT_INTERRUPTED, DataError, DataUsageError
-from harness.workloads.multitask.data.build import Plan, ensure_store, fault_table, read_faults
+from harness.workloads.multitask.data.build import BuildPlan, ensure_store, fault_table, read_faults
 from harness.workloads.multitask.data.catalogue import DATA_SETS, SCENES, default_cache, find_store
 from harness.workloads.multitask.data.config import ScenesConfig
 from harness.workloads.multitask.data.dataset import ensure_scenes, open_store
@@ -187,12 +187,12 @@ def _import(options: argparse.Namespace) -> None:
     print(f"\nTrain on it: python -m harness.run --dataset {store.path}")
 
 
-def _plan(options: argparse.Namespace) -> Plan:
+def _plan(options: argparse.Namespace) -> BuildPlan:
     if options.kind == "taskonomy":
         from harness.workloads.multitask.data.sources.taskonomy import plan as taskonomy  # noqa: PLC0415
 
         return taskonomy.plan_taskonomy(
-            taskonomy.Wish(
+            taskonomy.TaskonomySelection(
                 options.path, options.tasks, options.size, options.source_size,
                 options.protocol, tuple(options.fault), options.images_per_building,
             )
@@ -200,7 +200,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     if options.kind == "nyuv2":
         from harness.workloads.multitask.data.sources import nyuv2  # noqa: PLC0415
 
-        return nyuv2.plan_nyuv2(nyuv2.Wish(options.path, options.size))
+        return nyuv2.plan_nyuv2(nyuv2.NyuSelection(options.path, options.size))
     from harness.workloads.multitask.data.sources.folder.plan import plan_folder  # noqa: PLC0415
 
     return plan_folder(options.path)

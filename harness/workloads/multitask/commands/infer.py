@@ -26,7 +26,7 @@ from harness.running.accelerator import CPU
 from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 from harness.workloads.multitask.inference import settings as read
 from harness.workloads.multitask.inference.deployment import chosen_cells
-from harness.workloads.multitask.inference.settings import Settings
+from harness.workloads.multitask.inference.settings import InferenceSettings
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
@@ -175,7 +175,7 @@ def _config(run: RunFiles, parsed: Namespace) -> MultitaskConfig:
     return make_multitask_config({**own, **places, **given})
 
 
-def _settings(parsed: Namespace) -> Settings:
+def _settings(parsed: Namespace) -> InferenceSettings:
     usual: Mapping[str, Any] = (
         {
             "batches": read.QUICK_BATCHES, "queries": read.QUICK_QUERIES,
@@ -204,10 +204,10 @@ def _settings(parsed: Namespace) -> Settings:
         given["window_s"] = read.seconds("--window", parsed.window, 0.01)
     if parsed.warm_up is not None:
         given["warm_up_s"] = read.seconds("--warm-up", parsed.warm_up, 0.0)
-    return Settings(**{**usual, **given})
+    return InferenceSettings(**{**usual, **given})
 
 
-def _check_packages(wanted: Settings) -> None:
+def _check_packages(wanted: InferenceSettings) -> None:
     """Refuse to begin without the packages that the work asked for needs.
 
     Raises:

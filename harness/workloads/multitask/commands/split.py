@@ -29,7 +29,7 @@ With --history, MATRIX.csv is a file affinity/<cell>_rounds.csv of a run folder.
 
 
 @dataclass(frozen=True)
-class Answer:
+class SplitAnswer:
     """Hold groups of task names, the names each group serves, and the score of the whole."""
 
     groups: list[list[str]]
@@ -109,7 +109,7 @@ def _show_history(history: History, splits: int, *, exact: bool) -> dict[str, An
     return plain(found)
 
 
-def _show_regret(answer: Answer, names: Sequence[str], path: Path) -> dict[str, Any]:
+def _show_regret(answer: SplitAnswer, names: Sequence[str], path: Path) -> dict[str, Any]:
     """Print how the split stands among all of as many groups; return it for JSON."""
     from harness.workloads.multitask.commands.matrix import read_matrix  # noqa: PLC0415
     from harness.workloads.multitask.methods.split_analysis import pair_losses, regret  # noqa: PLC0415
@@ -144,17 +144,17 @@ def _splits(text: str, tasks: int) -> int:
     return splits
 
 
-def _disjoint(names: Sequence[str], values: Matrix, splits: int, *, exact: bool) -> Answer:
+def _disjoint(names: Sequence[str], values: Matrix, splits: int, *, exact: bool) -> SplitAnswer:
     from harness.workloads.multitask.methods.split import best_masks, names_of  # noqa: PLC0415
 
     masks, score = best_masks(values, splits, exact=exact)
     groups = [names_of(mask, names) for mask in masks]
-    return Answer(groups, groups, score)
+    return SplitAnswer(groups, groups, score)
 
 
 def _overlapping(
     rule: str, names: Sequence[str], values: Matrix, splits: int, *, exact: bool
-) -> Answer:
+) -> SplitAnswer:
     from harness.workloads.multitask.methods.overlapping import best_cover, hoa_scores, tag_scores  # noqa: PLC0415
     from harness.workloads.multitask.methods.split import names_of  # noqa: PLC0415
 
@@ -162,10 +162,10 @@ def _overlapping(
     cover = best_cover(scores, splits, exact=exact)
     score = -cover.total if rule == "hoa" else cover.total / len(names)
     groups = [names_of(mask, names) for mask in cover.groups]
-    return Answer(groups, [names_of(mask, names) for mask in cover.blocks], score)
+    return SplitAnswer(groups, [names_of(mask, names) for mask in cover.blocks], score)
 
 
-def _print(answer: Answer, rule: str) -> None:
+def _print(answer: SplitAnswer, rule: str) -> None:
     for group, serving in zip(answer.groups, answer.serving, strict=True):
         others = "" if group == serving else f"  (serves {' '.join(serving) or 'none'})"
         print(" ".join(group) + others)

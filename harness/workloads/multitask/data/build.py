@@ -22,10 +22,15 @@ from harness.workloads.multitask.data.files import (
     reported,
     write_durably,
 )
-from harness.workloads.multitask.data.manifest import MANIFEST, Description, Manifest, ShardEntry
+from harness.workloads.multitask.data.manifest import (
+    MANIFEST,
+    Description,
+    ShardEntry,
+    StoreManifest,
+)
 from harness.workloads.multitask.data.shard import (
     RECORD,
-    Job,
+    ShardJob,
     ShardRecord,
     is_finished,
     parse_record,
@@ -44,12 +49,12 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """Say which store to make: its folder, what it is, and its shards split by split."""
 
     folder_name: str
     description: Description
-    jobs: Sequence[Job]
+    jobs: Sequence[ShardJob]
 
     @property
     def images(self) -> int:
@@ -57,7 +62,7 @@ class Plan:
         return sum(job.images for job in self.jobs)
 
 
-def ensure_store(plan: Plan, cache: Path, progress: Progress, workers: int) -> Store:
+def ensure_store(plan: BuildPlan, cache: Path, progress: Progress, workers: int) -> Store:
     """Open the store, making it first if the cache lacks it.
 
     Finished shards of an interrupted run are kept, the rest is made. The store appears under its
@@ -88,7 +93,7 @@ def ensure_store(plan: Plan, cache: Path, progress: Progress, workers: int) -> S
     return _open_as(final, plan)
 
 
-def _open_as(path: Path, plan: Plan) -> Store:
+def _open_as(path: Path, plan: BuildPlan) -> Store:
     store = open_store(path)
     found, wanted = store.description, plan.description
     if (found.name, found.version, found.source) != (wanted.name, wanted.version, wanted.source):
@@ -116,7 +121,7 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _fill(plan: Plan, folder: Path, progress: Progress, workers: int) -> None:
+def _fill(plan: BuildPlan, folder: Path, progress: Progress, workers: int) -> None:
     """Make what is missing and write the manifest."""
     _remove_litter(folder)
     missing = [job for job in plan.jobs if not is_finished(folder, job)]
@@ -160,12 +165,12 @@ def _check_space(size_bytes: int, folder: Path) -> None:
 class _Made:
     """Hold what came of one job."""
 
-    job: Job
+    job: ShardJob
     record: ShardRecord
     digest: str
 
 
-def _finish(plan: Plan, folder: Path) -> None:
+def _finish(plan: BuildPlan, folder: Path) -> None:
     """Write the list of what was left out, then the manifest."""
     made = [_read_made(folder, job) for job in plan.jobs]
     empty = {(m.job.split == "test_unseen", m.job.client) for m in made if not m.record.images}
@@ -180,7 +185,7 @@ def _finish(plan: Plan, folder: Path) -> None:
             remove_folder(folder / shard_name(dropped.split, dropped.client))
         if left_out:
             write_durably(folder / LEFT_OUT, _left_out_table(left_out).encode())
-        manifest = Manifest(
+        manifest = StoreManifest(
             plan.description,
             {split: _entries(kept, split) for split in SPLITS},
             _checksum(kept),
@@ -190,7 +195,7 @@ def _finish(plan: Plan, folder: Path) -> None:
         sync_folder(folder)
 
 
-def _read_made(folder: Path, job: Job) -> _Made:
+def _read_made(folder: Path, job: ShardJob) -> _Made:
     path = folder / shard_name(job.split, job.client) / RECORD
     with reported("read", path):
         content = path.read_bytes()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import DataUsageError
-from harness.workloads.multitask.data.manifest import MANIFEST, Manifest, read_manifest
+from harness.workloads.multitask.data.manifest import MANIFEST, StoreManifest, read_manifest
 from harness.workloads.multitask.data.split import Split
 
 SCENES = "scenes"
@@ -62,7 +62,7 @@ def default_cache(environment: Mapping[str, str], home: Path) -> Path:
     return (Path(root) if root else home / ".cache") / "mas-edge-harness"
 
 
-def layout_of(manifest: Manifest) -> Layout:
+def layout_of(manifest: StoreManifest) -> Layout:
     """Return the layout of a store."""
     what = manifest.description
     lengths = {s: tuple(e.images for e in entries) for s, entries in manifest.splits.items()}

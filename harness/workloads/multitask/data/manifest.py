@@ -78,7 +78,7 @@ class ShardEntry:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class StoreManifest:
     """Hold what `manifest.json` says, checked.
 
     Attributes:
@@ -118,7 +118,7 @@ def content_hash(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> StoreManifest:
     """Read and check the manifest of a store.
 
     Raises:
@@ -147,7 +147,7 @@ def _check_format(path: Path, content: Mapping[str, Any]) -> None:
         raise DataError(message, "Use the harness that made it, or make the data set again.")
 
 
-def _parse(content: Mapping[str, Any]) -> Manifest:
+def _parse(content: Mapping[str, Any]) -> StoreManifest:
     description = Description(
         name=str(content["name"]),
         version=str(content["version"]),
@@ -165,7 +165,7 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
         masked=bool(content["masked"]),
     )
     splits = {split: _shards(content["splits"][split]) for split in SPLITS}
-    return Manifest(description, splits, str(content["checksum"]), int(content["left_out"]))
+    return StoreManifest(description, splits, str(content["checksum"]), int(content["left_out"]))
 
 
 def _shards(columns: Mapping[str, Any]) -> tuple[ShardEntry, ...]:

@@ -45,7 +45,7 @@ class LeftOut(NamedTuple):
     faults: tuple[tuple[str, str], ...]
 
 
-class Job(Protocol):
+class ShardJob(Protocol):
     """Name one shard to make, and make its pictures; it travels to worker processes."""
 
     @property
@@ -101,7 +101,7 @@ class ShardRecord:
         return json.dumps(content)
 
 
-def write_shard(job: Job, folder: Path, step: Callable[[], None]) -> None:
+def write_shard(job: ShardJob, folder: Path, step: Callable[[], None]) -> None:
     """Make one shard in `folder`; memory stays constant, however many images it has.
 
     The shard appears under its final name only when all its files are on the disk.
@@ -237,7 +237,7 @@ def read_record(folder: Path, digest: str | None = None) -> ShardRecord:
     return parse_record(path, content)
 
 
-def is_finished(folder: Path, job: Job) -> bool:
+def is_finished(folder: Path, job: ShardJob) -> bool:
     """Tell whether an earlier run left this shard whole; every file is read and hashed."""
     shard = folder / shard_name(job.split, job.client)
     try:

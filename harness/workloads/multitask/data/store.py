@@ -29,8 +29,8 @@ from harness.workloads.multitask.data.files import reported, sha256_of
 from harness.workloads.multitask.data.manifest import (
     REMEDY,
     Description,
-    Manifest,
     ShardEntry,
+    StoreManifest,
     read_manifest,
 )
 from harness.workloads.multitask.data.shard import FileEntry, ShardRecord, read_record
@@ -171,7 +171,7 @@ class Store:
         stamps: Size and time of change of files when they were found right, or first opened.
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: StoreManifest) -> None:
         self.path = path
         self.manifest = manifest
         self.stamps: dict[Path, Stamp] = {}

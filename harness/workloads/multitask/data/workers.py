@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from harness.core.errors import DataError
-from harness.workloads.multitask.data.shard import Job, write_shard
+from harness.workloads.multitask.data.shard import ShardJob, write_shard
 
 _IMAGE = "image"
 _FINISHED = "finished"
@@ -23,7 +23,9 @@ _GONE = (EOFError, BrokenPipeError, ConnectionResetError)
 """What a connection raises, depending on the moment, once the other process has ended."""
 
 
-def run_jobs(jobs: Sequence[Job], folder: Path, step: Callable[[], None], workers: int) -> None:
+def run_jobs(
+    jobs: Sequence[ShardJob], folder: Path, step: Callable[[], None], workers: int
+) -> None:
     """Make all shards with a number of processes; one means in this process.
 
     Args:
@@ -65,7 +67,7 @@ class _Crew:
         theirs.close()
         self._members[mine] = process
 
-    def work_off(self, waiting: list[Job], step: Callable[[], None]) -> None:
+    def work_off(self, waiting: list[ShardJob], step: Callable[[], None]) -> None:
         """Hand out jobs until all are finished."""
         waiting.reverse()
         busy = 0

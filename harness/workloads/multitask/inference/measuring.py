@@ -22,11 +22,16 @@ from harness.records.phases import Label
 from harness.running.target import Target
 from harness.workloads.multitask.inference.accuracy import Predictor, Verdict
 from harness.workloads.multitask.inference.deployment import Deployment, Model
-from harness.workloads.multitask.inference.memory import Peak, Probe, peak_memory
+from harness.workloads.multitask.inference.memory import MemoryProbe, Peak, peak_memory
 from harness.workloads.multitask.inference.networks import TorchModel
 from harness.workloads.multitask.inference.onnx_session import OnnxModel
 from harness.workloads.multitask.inference.providers import ON_PROCESSOR
-from harness.workloads.multitask.inference.scenarios import Stop, offline, percentile, single_stream
+from harness.workloads.multitask.inference.scenarios import (
+    StopRule,
+    offline,
+    percentile,
+    single_stream,
+)
 from harness.workloads.multitask.inference.settings import OFFLINE, SINGLE_STREAM
 from harness.workloads.multitask.work import evaluating
 from models.multitask.network import MultiTaskNet
@@ -51,7 +56,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Task:
+class WindowTask:
     """Name one measurement; without a model it is of a complete answer."""
 
     variant: Variant
@@ -139,11 +144,11 @@ class WindowMeter:
         self._images = images
         self.lengths = lengths
         self._model_name = model_name
-        self._peaks: dict[Probe, Peak | None] = {}
+        self._peaks: dict[MemoryProbe, Peak | None] = {}
         self.clock: Callable[[], float] = time.monotonic
-        self.peak: Callable[[Probe], Peak | None] = peak_memory
+        self.peak: Callable[[MemoryProbe], Peak | None] = peak_memory
 
-    def measure(self, ready: Ready, task: Task, zero_s: float) -> dict[str, Any]:
+    def measure(self, ready: Ready, task: WindowTask, zero_s: float) -> dict[str, Any]:
         """Return the row of one measurement, but for what idle power decides.
 
         Raises:
@@ -157,17 +162,19 @@ class WindowMeter:
         query = self._query(predictors, task.batch_size)
         label = Label("infer", ready.deployment.cell, "" if task.model is None else task.model.job)
         with self.log.phase(Label("warm-up", label.cell, label.job)):
-            warm_up = Stop(self.lengths.warm_up_s, WARM_UP_QUERIES)
+            warm_up = StopRule(self.lengths.warm_up_s, WARM_UP_QUERIES)
             single_stream(query, warm_up, self.clock)
         conditions = Conditions(self.meter.processes)
         latencies: list[float] = []
         with self.log.phase(label):
             if task.scenario == SINGLE_STREAM:
-                stop = Stop(self.lengths.window_s, self.lengths.queries)
+                stop = StopRule(self.lengths.window_s, self.lengths.queries)
                 latencies = single_stream(query, stop, self.clock)
                 queries = len(latencies)
             else:
-                queries = offline(query, Stop(self.lengths.window_s, FEWEST_BATCHES), self.clock)
+                queries = offline(
+                    query, StopRule(self.lengths.window_s, FEWEST_BATCHES), self.clock
+                )
             for model in models:
                 self.log.work(evaluating(model.tasks, queries * task.batch_size))
         segment = self.log.segments[-1]
@@ -205,11 +212,11 @@ class WindowMeter:
         rows = np.arange(count * size).reshape(count, size) % len(self._images)
         return [np.ascontiguousarray(self._images[own]) for own in rows]
 
-    def _peak(self, ready: Ready, task: Task, models: Sequence[Model]) -> Peak | None:
+    def _peak(self, ready: Ready, task: WindowTask, models: Sequence[Model]) -> Peak | None:
         variant = task.variant
         eager = variant.runtime == TORCH
         files = [m.weights if eager else ready.files[m.job, variant.precision] for m in models]
-        probe = Probe(
+        probe = MemoryProbe(
             variant.runtime, variant.provider, variant.precision == "int8", self.target.threads,
             task.batch_size, self._images.shape[-1], tuple(str(f.absolute()) for f in files),
             self._model_name if eager else "",
@@ -219,7 +226,7 @@ class WindowMeter:
             self._peaks[probe] = self.peak(probe)
         return self._peaks[probe]
 
-    def _cost(self, figures: SegmentCost, task: Task, queries: int) -> dict[str, Any]:
+    def _cost(self, figures: SegmentCost, task: WindowTask, queries: int) -> dict[str, Any]:
         images = queries * task.batch_size
         reading, seconds = figures.reading, figures.segment.time_s
         known = self._models_know(task)
@@ -239,7 +246,7 @@ class WindowMeter:
             "energy_flags": "+".join(reading.flags) if reading else "",
         }  # fmt: skip
 
-    def _models_know(self, task: Task) -> bool:
+    def _models_know(self, task: WindowTask) -> bool:
         """Say whether the device's models of time and power cover a measurement.
 
         On the device itself the time is real and processor seconds tell the load. For another
@@ -252,7 +259,7 @@ class WindowMeter:
         return task.variant.precision == "fp32" and task.threads == self.target.threads
 
 
-def subject(deployment: Deployment, task: Task) -> dict[str, Any]:
+def subject(deployment: Deployment, task: WindowTask) -> dict[str, Any]:
     """Return the fields that say what a row is about."""
     models = deployment.answering if task.model is None else (task.model,)
     return {
@@ -268,7 +275,7 @@ def subject(deployment: Deployment, task: Task) -> dict[str, Any]:
 def tasks_of(
     deployment: Deployment, variants: Sequence[Variant], threads: Sequence[int],
     batches: Sequence[int],
-) -> list[Task]:  # fmt: skip
+) -> list[WindowTask]:  # fmt: skip
     """Return the measurements of one cell.
 
     Complete answers in both scenarios with every number of threads, and offline every batch size;
@@ -277,11 +284,11 @@ def tasks_of(
     found = []
     for variant in variants:
         for number in threads:
-            found.append(Task(variant, SINGLE_STREAM, number, 1))
-            found += [Task(variant, OFFLINE, number, size) for size in batches]
+            found.append(WindowTask(variant, SINGLE_STREAM, number, 1))
+            found += [WindowTask(variant, OFFLINE, number, size) for size in batches]
         if len(deployment.answering) > 1:
             found += [
-                Task(variant, SINGLE_STREAM, max(threads), 1, model)
+                WindowTask(variant, SINGLE_STREAM, max(threads), 1, model)
                 for model in deployment.answering
             ]
     return found

@@ -25,7 +25,7 @@ TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)
-class Probe:
+class MemoryProbe:
     """Say what the process does: load these files and answer one batch with each.
 
     `files` are ONNX files, or for torch files of weights. `networks` are then, one per file, the
@@ -51,7 +51,7 @@ class Peak:
     models_bytes: int
 
 
-def peak_memory(probe: Probe) -> Peak | None:
+def peak_memory(probe: MemoryProbe) -> Peak | None:
     """Return the peak of a process that does what the probe says; None if the kernel hides it."""
     done = subprocess.run(
         [sys.executable, "-m", __spec__.name, json.dumps(asdict(probe))],
@@ -66,7 +66,7 @@ def peak_memory(probe: Probe) -> Peak | None:
 
 def main(words: Sequence[str]) -> int:
     """Do what a probe says and print both sizes as JSON."""
-    probe = Probe(**json.loads(words[0]))
+    probe = MemoryProbe(**json.loads(words[0]))
     memory = PeakMemory()
     import numpy as np  # noqa: PLC0415 - the process measures what it imports
 
@@ -79,7 +79,7 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _onnx(probe: Probe) -> list[Any]:
+def _onnx(probe: MemoryProbe) -> list[Any]:
     import onnxruntime  # noqa: F401, PLC0415 - so that it is in the size before
 
     from harness.workloads.multitask.inference.onnx_session import OnnxModel  # noqa: PLC0415
@@ -90,7 +90,7 @@ def _onnx(probe: Probe) -> list[Any]:
     ]
 
 
-def _torch(probe: Probe) -> list[Any]:
+def _torch(probe: MemoryProbe) -> list[Any]:
     import torch  # noqa: PLC0415
 
     from harness.workloads.multitask.inference.networks import TorchModel, load_network  # noqa: PLC0415

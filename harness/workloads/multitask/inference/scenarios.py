@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Stop:
+class StopRule:
     """Say when a window may end: when it is long enough and holds enough queries."""
 
     time_s: float
@@ -24,7 +24,7 @@ class Stop:
 
 
 def single_stream(
-    query: Callable[[int], object], stop: Stop, clock: Callable[[], float]
+    query: Callable[[int], object], stop: StopRule, clock: Callable[[], float]
 ) -> list[float]:
     """Ask one query after another and return the latency of each in seconds.
 
@@ -45,7 +45,7 @@ def single_stream(
                 return latencies
 
 
-def offline(query: Callable[[int], object], stop: Stop, clock: Callable[[], float]) -> int:
+def offline(query: Callable[[int], object], stop: StopRule, clock: Callable[[], float]) -> int:
     """Put one batch after another through and return how many there were."""
     done = 0
     with _no_collection():

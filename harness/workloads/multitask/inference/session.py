@@ -47,15 +47,19 @@ from harness.workloads.multitask.inference.measuring import (
     TORCH,
     Lengths,
     Ready,
-    Task,
     Variant,
     WindowMeter,
+    WindowTask,
     subject,
     tasks_of,
 )
 from harness.workloads.multitask.inference.preparing import Workshop, accuracy_rows, make_ready
 from harness.workloads.multitask.inference.providers import missing, usual
-from harness.workloads.multitask.inference.settings import SINGLE_STREAM, Settings, window_s
+from harness.workloads.multitask.inference.settings import (
+    SINGLE_STREAM,
+    InferenceSettings,
+    window_s,
+)
 from harness.workloads.multitask.planning.calibration import recorded_timing
 from harness.workloads.multitask.planning.modelling import device_model
 from harness.workloads.multitask.settings import task_loss
@@ -69,7 +73,7 @@ QUERY_IMAGES = 64
 MANIFEST_FORMAT = 1
 
 
-class Screen(Protocol):
+class InferenceDisplay(Protocol):
     """Show to people how inference goes."""
 
     def plan(self, windows: int, left: int, seconds: float, missing: Mapping[str, str]) -> None:
@@ -99,7 +103,7 @@ class Asked:
     run: RunFiles
     cells: Sequence[Row]
     config: MultitaskConfig
-    settings: Settings
+    settings: InferenceSettings
     target: Target
     store: Store
     architecture: Architecture
@@ -115,7 +119,7 @@ class Summary:
     stopped: bool = False
 
 
-def infer(asked: Asked, screen: Screen) -> Summary:
+def infer(asked: Asked, screen: InferenceDisplay) -> Summary:
     """Measure all that is asked for and is not there yet.
 
     Raises:
@@ -153,7 +157,7 @@ def infer(asked: Asked, screen: Screen) -> Summary:
         return session.carry_out()
 
 
-def _lengths(settings: Settings, meter: Instruments) -> Lengths:
+def _lengths(settings: InferenceSettings, meter: Instruments) -> Lengths:
     info = meter.describe()
     meter_s = max(float(info["averaging_s"]), 1.0 / float(info["rate_hz"])) if info else 0.0
     length_s = window_s(settings.window_s, meter_s, quick=settings.quick)
@@ -178,7 +182,12 @@ class _Session:
     """Hold the state of one start of the command."""
 
     def __init__(
-        self, asked: Asked, bench: WindowMeter, files: InferenceFiles, screen: Screen, zero_s: float
+        self,
+        asked: Asked,
+        bench: WindowMeter,
+        files: InferenceFiles,
+        screen: InferenceDisplay,
+        zero_s: float,
     ) -> None:
         self._asked = asked
         self._bench = bench
@@ -290,7 +299,7 @@ class _Session:
             for d in deployments:
                 for precision in self._asked.settings.precisions:
                     variant = Variant("onnxruntime", precision, name)
-                    task = Task(variant, SINGLE_STREAM, max(self._threads), 1)
+                    task = WindowTask(variant, SINGLE_STREAM, max(self._threads), 1)
                     self._append_failed(subject(d, task), self._missing[name])
 
     def _workshop(self) -> Workshop:
@@ -321,7 +330,7 @@ class _Session:
         self._files.accuracy(rows)
         return ready
 
-    def _one_seed(self, ready: Sequence[tuple[Ready, Sequence[Task]]], seed: int) -> None:
+    def _one_seed(self, ready: Sequence[tuple[Ready, Sequence[WindowTask]]], seed: int) -> None:
         """Measure all cells of a seed in an order drawn from it, so that no method is first."""
         pairs = [(made, task) for made, tasks in ready for task in tasks]
         random.Random(seed).shuffle(pairs)
@@ -330,7 +339,7 @@ class _Session:
             self._screen.measuring(number, len(pairs), what)
             self._one(made, task)
 
-    def _one(self, made: Ready, task: Task) -> None:
+    def _one(self, made: Ready, task: WindowTask) -> None:
         about = subject(made.deployment, task)
         reason = made.failed.get(task.variant.name)
         if reason is not None:
@@ -452,7 +461,7 @@ _NOTHING: Mapping[str, Any] = {
 """What a row says of itself if a whole cell failed."""
 
 
-def _words(task: Task) -> str:
+def _words(task: WindowTask) -> str:
     """Return a measurement in words."""
     what = f"model {task.model.job}" if isinstance(task.model, Model) else "all tasks"
     size = "" if task.scenario == SINGLE_STREAM else f" of {task.batch_size}"

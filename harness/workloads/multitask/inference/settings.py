@@ -24,7 +24,7 @@ MOST_BATCH = 4096
 
 
 @dataclass(frozen=True)
-class Settings:
+class InferenceSettings:
     """Say which models are measured and how; empty tuples mean what is usual here.
 
     Attributes:

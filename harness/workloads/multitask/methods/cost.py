@@ -34,7 +34,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Cost:
+class JobCost:
     """Hold what jobs cost: rounds, a client's rounds summed, look-aheads, passes by purpose, bytes.
 
     `training` and `looking_ahead` count images through parts of the network (`Work`).
@@ -48,8 +48,8 @@ class Cost:
     upload_bytes: int = 0
     download_bytes: int = 0
 
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
+    def __add__(self, other: JobCost) -> JobCost:
+        return JobCost(
             self.rounds + other.rounds,
             self.client_rounds + other.client_rounds,
             self.look_aheads + other.look_aheads,
@@ -101,18 +101,18 @@ class Calibration:
         return sum(n * self.forward_s[part] for part, n in work.forwards.items())
 
 
-def job_cost(job: Job, load: Load, part_bytes: Mapping[str, int] | None = None) -> Cost:
+def job_cost(job: Job, load: Load, part_bytes: Mapping[str, int] | None = None) -> JobCost:
     """Return the cost of a job; `part_bytes` are those of the encoder and of each task's decoder.
 
     Every chosen client gets the model and sends it back each round, unless it trains alone.
     """
     model = sum(part_bytes[part] for part in (ENCODER, *job.tasks)) if part_bytes else 0
-    total = Cost()
+    total = JobCost()
     for index in range(job.first_round, job.last_round):
         measuring = index < job.first_round + job.measured_rounds
         chosen = load.draw.chosen(job, index)
         sent = model * len(chosen) if job.travels else 0
-        total += Cost(rounds=1, upload_bytes=sent, download_bytes=sent)
+        total += JobCost(rounds=1, upload_bytes=sent, download_bytes=sent)
         for client in chosen:
             total += _client_cost(job, load, client, measuring=measuring)
     return total
@@ -126,21 +126,21 @@ def part_bytes(weights: Checkpoint, tasks: str) -> dict[str, int]:
 
 def method_cost(
     jobs: Sequence[Job], load: Load, part_bytes: Mapping[str, int] | None = None
-) -> Cost:
+) -> JobCost:
     """Return the cost of all jobs of a method."""
-    return sum((job_cost(job, load, part_bytes) for job in jobs), Cost())
+    return sum((job_cost(job, load, part_bytes) for job in jobs), JobCost())
 
 
-def _client_cost(job: Job, load: Load, client: int, *, measuring: bool) -> Cost:
+def _client_cost(job: Job, load: Load, client: int, *, measuring: bool) -> JobCost:
     """Return the cost of one client's round."""
     rest = load.draw.protocol.trains_on_rest
     sizes = epoch_batches(load.lengths[client], load.batch_size, rest=rest)
     images = sum(sizes) * load.epochs
-    cost = Cost(client_rounds=1, training=training(job.tasks, images, job.local))
+    cost = JobCost(client_rounds=1, training=training(job.tasks, images, job.local))
     if not measuring:
         return cost
     looked = sizes[:: job.affinity.every or load.look_ahead_every] * load.epochs
-    return cost + Cost(
+    return cost + JobCost(
         look_aheads=len(looked),
         looking_ahead=looking_ahead(
             job.tasks,

@@ -18,7 +18,7 @@ from harness.workloads.multitask.methods.parameters import Method, Parameter, Va
 from harness.workloads.multitask.methods.schedule import Schedule, Setting, measured_throughout
 from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES, Descent
 
-__all__ = ["METHODS", "Method", "MethodSpec", "Parameter", "parse", "split_list"]
+__all__ = ["METHODS", "Method", "MultitaskMethod", "Parameter", "parse", "split_list"]
 
 RECORDS: Mapping[str, Callable[..., object]] = {
     "how_many": HowMany,
@@ -225,7 +225,7 @@ METHODS: dict[str, Method] = {
 
 
 @dataclass(frozen=True)
-class MethodSpec:
+class MultitaskMethod:
     """Hold one method as asked for: its name, the parameters given, and the text they came from."""
 
     text: str
@@ -310,7 +310,7 @@ def split_list(text: str) -> list[str]:
     return found
 
 
-def parse(text: str) -> MethodSpec:
+def parse(text: str) -> MultitaskMethod:
     """Read one method.
 
     Raises:
@@ -321,7 +321,7 @@ def parse(text: str) -> MethodSpec:
     if name not in METHODS:
         raise unknown("method", name, METHODS)
     try:
-        return MethodSpec(text, name, _given(METHODS[name], rest, text))
+        return MultitaskMethod(text, name, _given(METHODS[name], rest, text))
     except UsageError as error:
         raise _with_help(error, METHODS[name]) from None
 

@@ -43,7 +43,7 @@ Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
-class Timing:
+class RunTiming:
     """Hold what was timed: this run's steps, and what another device is modelled by if any is."""
 
     calibration: Calibration
@@ -57,7 +57,7 @@ class Timing:
         }
 
 
-def recorded_timing(manifest: Mapping[str, Any]) -> Timing | None:
+def recorded_timing(manifest: Mapping[str, Any]) -> RunTiming | None:
     """Return what a manifest tells of; None if it tells of none."""
     told, host = manifest.get("calibration"), manifest.get("host_timing")
     try:
@@ -65,10 +65,10 @@ def recorded_timing(manifest: Mapping[str, Any]) -> Timing | None:
             return None
         calibration = Calibration(_floats(told["forward_s"]))
         if host is None:
-            return Timing(calibration)
+            return RunTiming(calibration)
         rates = float(host["flop_per_s"]), float(host["memory_bytes_per_s"])
         parts = _floats(host["forward_s"]), _floats(host["arithmetic"])
-        return Timing(calibration, HostTiming(*parts, *rates))
+        return RunTiming(calibration, HostTiming(*parts, *rates))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
@@ -79,13 +79,13 @@ def take_timing(
     execution: Execution,
     *,
     models_device: bool,
-) -> Timing:
+) -> RunTiming:
     """Time this host, also for the model of another device if one is asked for."""
     calibration = calibrate(architecture, config, execution)
     if not models_device:
-        return Timing(calibration)
+        return RunTiming(calibration)
     plain = calibration if execution == PLAIN else calibrate(architecture, config)
-    return Timing(calibration, time_host(architecture, config, plain))
+    return RunTiming(calibration, time_host(architecture, config, plain))
 
 
 def calibrate(

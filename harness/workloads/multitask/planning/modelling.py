@@ -6,7 +6,7 @@ from devices.time_model import HostTiming, TimeModel
 from harness.measurement.cost import DeviceModel
 from harness.running.target import Target, power_model
 from harness.workloads.multitask.config import MultitaskConfig
-from harness.workloads.multitask.planning.calibration import Timing, take_timing
+from harness.workloads.multitask.planning.calibration import RunTiming, take_timing
 from harness.workloads.multitask.planning.plan import Estimate, planned_run
 from models.execution import PLAIN
 from models.multitask.network import Architecture
@@ -30,7 +30,7 @@ def device_model(
 
 
 def estimate(
-    config: MultitaskConfig, target: Target, architecture: Architecture, timing: Timing
+    config: MultitaskConfig, target: Target, architecture: Architecture, timing: RunTiming
 ) -> Estimate:
     """Say what training and tests of the whole run will take if steps take what was timed."""
     work = planned_run(config)

@@ -14,7 +14,7 @@ from harness.workloads.multitask.affinity.matrix import Affinity, RoundAffinity
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods.cost import Load, job_cost
-from harness.workloads.multitask.methods.registry import MethodSpec
+from harness.workloads.multitask.methods.registry import MultitaskMethod
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.rounds import Draw
 from harness.workloads.multitask.work import evaluating
@@ -53,7 +53,7 @@ def cell_setting(config: MultitaskConfig, seed: int) -> Setting:
     return replace(config.setting, clients=config.clients, seed=seed)
 
 
-def planned_jobs(spec: MethodSpec, setting: Setting) -> list[Job]:
+def planned_jobs(spec: MultitaskMethod, setting: Setting) -> list[Job]:
     """Return the jobs a method will ask for."""
     engine = PaperEngine()
     carry_out(spec.schedule(setting), engine)

@@ -12,7 +12,7 @@ from torch import Tensor
 from harness.core.errors import DataError
 from harness.core.schema import UNSEEN
 from harness.federated.observer import Observer
-from harness.federated.task import Judgement
+from harness.federated.task import StateJudgement
 from harness.workloads.multitask.training.batches import (
     PROCESSOR,
     Batch,
@@ -40,7 +40,7 @@ class ModelJudgement:
     validation_losses: dict[str, float] = field(default_factory=dict)
     measures: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def told(self) -> Judgement:
+    def told(self) -> StateJudgement:
         """Return it in the engine's form; only the losses stay with the job's state."""
         losses = {
             "validation_loss": self.validation_losses,
@@ -48,7 +48,7 @@ class ModelJudgement:
             "test_unseen_loss": self.unseen_losses,
         }
         values = [*losses.items(), *_by_name(self.measures)]
-        return Judgement(
+        return StateJudgement(
             losses, [(name, task, value) for name, found in values for task, value in found.items()]
         )
 

@@ -9,45 +9,45 @@ from typing import Literal
 from harness.workloads.multitask.data.scenes import seating, small_things, storage
 from harness.workloads.multitask.data.scenes.builder import Builder
 from harness.workloads.multitask.data.scenes.rng import Rng
-from harness.workloads.multitask.data.scenes.scene import Frame
+from harness.workloads.multitask.data.scenes.scene import RenderedView
 from harness.workloads.multitask.data.scenes.seating import Size
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Item:
+class FurnitureItem:
     """Describe one kind of furniture; ranges of width and depth in metres."""
 
     width: Range
     depth: Range
     place: Literal["wall", "free"]
-    build: Callable[[Builder, Frame, Size], None]
+    build: Callable[[Builder, RenderedView, Size], None]
 
     def draw_size(self, rng: Rng) -> Size:
         """Draw width and depth."""
         return rng.uniform(*self.width), rng.uniform(*self.depth)
 
 
-ITEMS: dict[str, Item] = {
-    "sofa": Item((1.4, 2.2), (0.8, 0.95), "wall", seating.add_sofa),
-    "coffee table": Item((0.6, 1.1), (0.5, 0.8), "free", seating.add_coffee_table),
-    "shelf": Item((0.7, 1.4), (0.32, 0.32), "wall", storage.add_shelf),
-    "television": Item((1.2, 1.7), (0.4, 0.4), "wall", storage.add_television),
-    "plant": Item((0.4, 0.4), (0.4, 0.4), "wall", small_things.add_plant),
-    "floor lamp": Item((0.4, 0.4), (0.4, 0.4), "wall", small_things.add_floor_lamp),
-    "sideboard": Item((0.6, 1.4), (0.42, 0.42), "wall", storage.add_sideboard),
-    "chair": Item((0.5, 0.5), (0.5, 0.5), "free", seating.add_chair),
-    "bed": Item((0.95, 1.8), (2.0, 2.0), "wall", seating.add_bed),
-    "wardrobe": Item((0.9, 1.8), (0.6, 0.6), "wall", storage.add_wardrobe),
-    "night stand": Item((0.45, 0.45), (0.4, 0.4), "wall", storage.add_night_stand),
-    "desk": Item((1.1, 1.7), (0.7, 0.7), "wall", storage.add_desk),
-    "kitchen unit": Item((1.2, 2.6), (0.6, 0.6), "wall", storage.add_kitchen_unit),
-    "table": Item((0.9, 1.6), (0.8, 1.1), "free", seating.add_table),
-    "toilet": Item((0.45, 0.45), (0.7, 0.7), "wall", storage.add_toilet),
-    "sink": Item((0.65, 0.65), (0.5, 0.5), "wall", storage.add_sink),
-    "bath tub": Item((1.65, 1.65), (0.75, 0.75), "wall", storage.add_bath_tub),
-    "boxes": Item((0.5, 0.5), (0.5, 0.5), "free", storage.add_boxes),
+ITEMS: dict[str, FurnitureItem] = {
+    "sofa": FurnitureItem((1.4, 2.2), (0.8, 0.95), "wall", seating.add_sofa),
+    "coffee table": FurnitureItem((0.6, 1.1), (0.5, 0.8), "free", seating.add_coffee_table),
+    "shelf": FurnitureItem((0.7, 1.4), (0.32, 0.32), "wall", storage.add_shelf),
+    "television": FurnitureItem((1.2, 1.7), (0.4, 0.4), "wall", storage.add_television),
+    "plant": FurnitureItem((0.4, 0.4), (0.4, 0.4), "wall", small_things.add_plant),
+    "floor lamp": FurnitureItem((0.4, 0.4), (0.4, 0.4), "wall", small_things.add_floor_lamp),
+    "sideboard": FurnitureItem((0.6, 1.4), (0.42, 0.42), "wall", storage.add_sideboard),
+    "chair": FurnitureItem((0.5, 0.5), (0.5, 0.5), "free", seating.add_chair),
+    "bed": FurnitureItem((0.95, 1.8), (2.0, 2.0), "wall", seating.add_bed),
+    "wardrobe": FurnitureItem((0.9, 1.8), (0.6, 0.6), "wall", storage.add_wardrobe),
+    "night stand": FurnitureItem((0.45, 0.45), (0.4, 0.4), "wall", storage.add_night_stand),
+    "desk": FurnitureItem((1.1, 1.7), (0.7, 0.7), "wall", storage.add_desk),
+    "kitchen unit": FurnitureItem((1.2, 2.6), (0.6, 0.6), "wall", storage.add_kitchen_unit),
+    "table": FurnitureItem((0.9, 1.6), (0.8, 1.1), "free", seating.add_table),
+    "toilet": FurnitureItem((0.45, 0.45), (0.7, 0.7), "wall", storage.add_toilet),
+    "sink": FurnitureItem((0.65, 0.65), (0.5, 0.5), "wall", storage.add_sink),
+    "bath tub": FurnitureItem((1.65, 1.65), (0.75, 0.75), "wall", storage.add_bath_tub),
+    "boxes": FurnitureItem((0.5, 0.5), (0.5, 0.5), "free", storage.add_boxes),
 }
 
 Plan = tuple[tuple[str, float], ...]

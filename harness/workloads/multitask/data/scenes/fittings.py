@@ -6,9 +6,9 @@ import math
 
 from harness.workloads.multitask.data.scenes.builder import Builder
 from harness.workloads.multitask.data.scenes.classes import Kind
-from harness.workloads.multitask.data.scenes.layout import WALLS, Layout
+from harness.workloads.multitask.data.scenes.layout import WALLS, RoomLayout
 from harness.workloads.multitask.data.scenes.materials import Material, plain
-from harness.workloads.multitask.data.scenes.scene import Frame, Window
+from harness.workloads.multitask.data.scenes.scene import RenderedView, Window
 from harness.workloads.multitask.data.scenes.vectors import Point
 
 _SIDES = (-1, 1)
@@ -19,7 +19,7 @@ _DARK_ROOMS = ("corridor", "storage")
 _CEILING_GLOW = plain((1.0, 0.97, 0.9), glow=1.0)
 
 
-def add_doors(builder: Builder, layout: Layout) -> None:
+def add_doors(builder: Builder, layout: RoomLayout) -> None:
     """Hang one door, sometimes two."""
     for _ in range(1 + builder.rng.chance(0.25)):
         wall = builder.rng.integer(0, WALLS)
@@ -28,7 +28,7 @@ def add_doors(builder: Builder, layout: Layout) -> None:
             _add_door(builder, layout.wall_frame(wall, along))
 
 
-def _add_door(builder: Builder, frame: Frame) -> None:
+def _add_door(builder: Builder, frame: RenderedView) -> None:
     leaf = builder.own_material(("wood", "plain", "panel"))
     casing = builder.any_material(gloss=0.1, saturation=0.3)
     frame.box((0, -0.01, 1.0), (0.42, 0.025, 1.0), leaf, Kind.DOOR, bevel=0.02)
@@ -38,7 +38,7 @@ def _add_door(builder: Builder, frame: Frame) -> None:
     frame.ellipsoid((0.34, -0.06, 1.0), (0.03, 0.03, 0.03), casing, Kind.DOOR)
 
 
-def add_windows(builder: Builder, layout: Layout, room_type: str) -> None:
+def add_windows(builder: Builder, layout: RoomLayout, room_type: str) -> None:
     """Cut up to two windows, one in corridors and storage rooms; daylight comes in."""
     rng = builder.rng
     height = builder.scene.size[2]
@@ -56,7 +56,9 @@ def add_windows(builder: Builder, layout: Layout, room_type: str) -> None:
         builder.scene.windows.append(opening)
 
 
-def _add_window(builder: Builder, frame: Frame, half: tuple[float, float], height: float) -> None:
+def _add_window(
+    builder: Builder, frame: RenderedView, half: tuple[float, float], height: float
+) -> None:
     rng = builder.rng
     width, half_height = half
     seed = rng.integer(0, 1 << 20)
@@ -74,7 +76,9 @@ def _add_window(builder: Builder, frame: Frame, half: tuple[float, float], heigh
         _add_curtains(builder, frame, half, height)
 
 
-def _add_curtains(builder: Builder, frame: Frame, half: tuple[float, float], height: float) -> None:
+def _add_curtains(
+    builder: Builder, frame: RenderedView, half: tuple[float, float], height: float
+) -> None:
     cloth = builder.any_material(("plain", "stripes", "weave", "dots"))
     drop = min(half[1] + 0.25, height - 0.03)
     for side in _SIDES:
@@ -83,7 +87,7 @@ def _add_curtains(builder: Builder, frame: Frame, half: tuple[float, float], hei
             frame.frustum(at, (0.05, 0.05), drop, cloth, Kind.TEXTILE)
 
 
-def add_pictures(builder: Builder, layout: Layout) -> None:
+def add_pictures(builder: Builder, layout: RoomLayout) -> None:
     """Hang at most one picture on each wall, above low furniture if need be."""
     rng = builder.rng
     for wall in range(WALLS):
@@ -113,13 +117,13 @@ def add_ceiling_lamps(builder: Builder) -> None:
     for offset in offsets:
         x, y = (0.0, offset * depth) if depth >= width else (offset * width, 0.0)
         drop = rng.uniform(0.05, 0.6) if height > 2.4 else 0.05
-        frame = Frame(builder.scene, (x, y, height - drop))
+        frame = RenderedView(builder.scene, (x, y, height - drop))
         _add_ceiling_lamp(builder, frame, drop)
         power = rng.uniform(0.8, 1.8)
         frame.light((0, 0, -0.25), colour, power, radius=0.15)
 
 
-def _add_ceiling_lamp(builder: Builder, frame: Frame, drop: float) -> None:
+def _add_ceiling_lamp(builder: Builder, frame: RenderedView, drop: float) -> None:
     form = builder.rng.integer(0, 3)
     if drop > 0.2:
         cord = builder.any_material()

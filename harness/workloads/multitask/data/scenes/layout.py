@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.workloads.multitask.data.scenes.rng import Rng
-from harness.workloads.multitask.data.scenes.scene import Footprint, Frame, Scene
+from harness.workloads.multitask.data.scenes.scene import Footprint, RenderedView, Scene
 from harness.workloads.multitask.data.scenes.vectors import Turn
 
 WALLS = 4
@@ -11,7 +11,7 @@ WALLS = 4
 _WALL_TURNS: tuple[Turn, ...] = ((0.0, 1.0), (0.0, -1.0), (-1.0, 0.0), (1.0, 0.0))
 
 
-class Layout:
+class RoomLayout:
     """Keep track of what is taken in one room."""
 
     def __init__(self, scene: Scene, rng: Rng) -> None:
@@ -23,7 +23,7 @@ class Layout:
         """Return the length of a wall."""
         return self._scene.size[1] if wall < 2 else self._scene.size[0]
 
-    def wall_frame(self, wall: int, along: float, gap: float = 0.0) -> Frame:
+    def wall_frame(self, wall: int, along: float, gap: float = 0.0) -> RenderedView:
         """Return a frame that stands `gap` off the wall with its back to it."""
         half_x, half_y = self._scene.size[0] / 2, self._scene.size[1] / 2
         x, y = (
@@ -32,7 +32,7 @@ class Layout:
             (along, -half_y + gap),
             (-along, half_y - gap),
         )[wall]
-        return Frame(self._scene, (x, y, 0.0), _WALL_TURNS[wall])
+        return RenderedView(self._scene, (x, y, 0.0), _WALL_TURNS[wall])
 
     def wall_slot(self, wall: int, width: float, tries: int = 6) -> float | None:
         """Reserve a stretch of wall; return its middle along the wall, None if there is none."""
@@ -63,7 +63,7 @@ class Layout:
             for other in self._scene.footprints
         )
 
-    def place_at_wall(self, size: tuple[float, float], tries: int = 8) -> Frame | None:
+    def place_at_wall(self, size: tuple[float, float], tries: int = 8) -> RenderedView | None:
         """Reserve floor at a wall for a piece of the given width and depth."""
         width, depth = size
         for _ in range(tries):
@@ -80,7 +80,9 @@ class Layout:
             self._taken[wall].pop()
         return None
 
-    def place_free(self, size: tuple[float, float], turn: Turn, tries: int = 10) -> Frame | None:
+    def place_free(
+        self, size: tuple[float, float], turn: Turn, tries: int = 10
+    ) -> RenderedView | None:
         """Reserve floor anywhere for a piece turned by `turn`."""
         cosine, sine = abs(turn[0]), abs(turn[1])
         half_x = (cosine * size[0] + sine * size[1]) / 2
@@ -93,5 +95,5 @@ class Layout:
             spot = Footprint(x, y, half_x, half_y)
             if self.is_floor_free(spot):
                 self._scene.footprints.append(spot)
-                return Frame(self._scene, (x, y, 0.0), turn)
+                return RenderedView(self._scene, (x, y, 0.0), turn)
         return None

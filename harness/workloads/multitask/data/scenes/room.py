@@ -12,10 +12,10 @@ from harness.workloads.multitask.data.scenes.fittings import (
     add_windows,
     sun_direction,
 )
-from harness.workloads.multitask.data.scenes.layout import Layout
+from harness.workloads.multitask.data.scenes.layout import RoomLayout
 from harness.workloads.multitask.data.scenes.materials import Colour, Material, darker
 from harness.workloads.multitask.data.scenes.rng import Rng
-from harness.workloads.multitask.data.scenes.scene import Footprint, Frame, Scene
+from harness.workloads.multitask.data.scenes.scene import Footprint, RenderedView, Scene
 from harness.workloads.multitask.data.scenes.small_things import add_clutter
 from harness.workloads.multitask.data.scenes.storage import add_rug
 from harness.workloads.multitask.data.scenes.style import ROOM_TYPES, Style
@@ -44,7 +44,7 @@ def make_room(seed: int, building: int, room: int, style: Style) -> Scene:
     room_type = _draw_type(rng, style)
     scene = Scene(_size(rng, style, room_type), style, _shell(rng, style, room_type))
     builder = Builder(rng, style, scene, scene.shell[0])
-    layout = Layout(scene, rng)
+    layout = RoomLayout(scene, rng)
     add_doors(builder, layout)
     add_windows(builder, layout, room_type)
     _add_corner_block(builder, room_type)
@@ -138,12 +138,12 @@ def _add_corner_block(builder: Builder, room_type: str) -> None:
     half_x, half_y = rng.uniform(0.2, 0.7), rng.uniform(0.2, 0.7)
     x = rng.sign() * (width / 2 - half_x)
     y = rng.sign() * (depth / 2 - half_y)
-    frame = Frame(builder.scene, (x, y, height / 2))
+    frame = RenderedView(builder.scene, (x, y, height / 2))
     frame.box((0, 0, 0), (half_x, half_y, height / 2), builder.wall, Kind.WALL, bevel=0.02)
     builder.scene.footprints.append(Footprint(x, y, half_x, half_y))
 
 
-def _furnish(builder: Builder, layout: Layout, room_type: str) -> None:
+def _furnish(builder: Builder, layout: RoomLayout, room_type: str) -> None:
     rng, style = builder.rng, builder.style
     fullness = 0.4 + 0.6 * style.density
     for name, probability in PLANS[room_type]:
@@ -171,14 +171,16 @@ def _lay_rug(builder: Builder) -> None:
     half_x = rng.uniform(0.5, min(1.2, width * 0.35))
     half_y = rng.uniform(0.5, min(1.4, depth * 0.3))
     at = (rng.uniform(-0.15, 0.15) * width, rng.uniform(-0.15, 0.15) * depth, 0.0)
-    add_rug(builder, Frame(builder.scene, at), (2 * half_x, 2 * half_y))
+    add_rug(builder, RenderedView(builder.scene, at), (2 * half_x, 2 * half_y))
 
 
-def _litter(builder: Builder, layout: Layout) -> None:
+def _litter(builder: Builder, layout: RoomLayout) -> None:
     """Leave a few larger things on the floor."""
     rng = builder.rng
     width, depth, _ = builder.scene.size
     for _ in range(builder.clutter_count(0, 7)):
         x, y = rng.uniform(-0.45, 0.45) * width, rng.uniform(-0.45, 0.45) * depth
         if layout.is_floor_free(Footprint(x, y, 0.1, 0.1)):
-            add_clutter(builder, Frame(builder.scene, (x, y, 0.0)), (0.0, 0.0, 0.0), large=True)
+            add_clutter(
+                builder, RenderedView(builder.scene, (x, y, 0.0)), (0.0, 0.0, 0.0), large=True
+            )

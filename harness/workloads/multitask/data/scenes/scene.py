@@ -84,7 +84,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Frame:
+class RenderedView:
     """Place parts relative to a turned origin on the floor (or anywhere); lengths in metres."""
 
     scene: Scene

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.workloads.multitask.data.scenes.builder import Builder
 from harness.workloads.multitask.data.scenes.classes import Kind
 from harness.workloads.multitask.data.scenes.materials import Material
-from harness.workloads.multitask.data.scenes.scene import Frame
+from harness.workloads.multitask.data.scenes.scene import RenderedView
 from harness.workloads.multitask.data.scenes.small_things import add_clutter, add_table_lamp
 from harness.workloads.multitask.data.scenes.style import SQUARE_LEGS, TAPERED_LEGS
 
@@ -20,7 +20,7 @@ _SIDES = (-1, 1)
 
 
 def _add_legs(
-    builder: Builder, frame: Frame, half: Size, height: float, material: Material, kind: Kind
+    builder: Builder, frame: RenderedView, half: Size, height: float, material: Material, kind: Kind
 ) -> None:
     """Put four legs under a plate, in the leg family of the building."""
     family = builder.style.legs
@@ -35,14 +35,14 @@ def _add_legs(
                 frame.frustum(at, (foot, thick), height / 2, material, kind)
 
 
-def _scatter(builder: Builder, frame: Frame, size: Size, height: float, count: int) -> None:
+def _scatter(builder: Builder, frame: RenderedView, size: Size, height: float, count: int) -> None:
     rng = builder.rng
     for _ in range(count):
         x, y = rng.uniform(-0.38, 0.38) * size[0], rng.uniform(-0.36, 0.36) * size[1]
         add_clutter(builder, frame, (x, y, height))
 
 
-def add_table(builder: Builder, frame: Frame, size: Size) -> None:
+def add_table(builder: Builder, frame: RenderedView, size: Size) -> None:
     """Build a dining table or desk, round on one foot or square on four, with things on it."""
     width, depth = size
     rng = builder.rng
@@ -61,7 +61,7 @@ def add_table(builder: Builder, frame: Frame, size: Size) -> None:
         add_table_lamp(builder, frame, (-0.35 * width, 0.2 * depth, height + 0.02))
 
 
-def add_coffee_table(builder: Builder, frame: Frame, size: Size) -> None:
+def add_coffee_table(builder: Builder, frame: RenderedView, size: Size) -> None:
     """Build a low table."""
     width, depth = size
     material = builder.own_material()
@@ -78,7 +78,7 @@ def add_coffee_table(builder: Builder, frame: Frame, size: Size) -> None:
     )
 
 
-def add_chair(builder: Builder, frame: Frame, _size: Size) -> None:
+def add_chair(builder: Builder, frame: RenderedView, _size: Size) -> None:
     """Build a stool, a swivel chair or a chair with a closed or an open back."""
     rng = builder.rng
     wood = builder.own_material()
@@ -98,7 +98,7 @@ def add_chair(builder: Builder, frame: Frame, _size: Size) -> None:
 
 
 def _add_chair_back(
-    builder: Builder, frame: Frame, seat_at: Size, wood: Material, seat: Material
+    builder: Builder, frame: RenderedView, seat_at: Size, wood: Material, seat: Material
 ) -> None:
     height, half = seat_at
     back = half - 0.02
@@ -111,7 +111,7 @@ def _add_chair_back(
     frame.box((0, back, height + 0.45), (half, 0.015, 0.05), wood, Kind.CHAIR, bevel=0.01)
 
 
-def add_sofa(builder: Builder, frame: Frame, size: Size) -> None:
+def add_sofa(builder: Builder, frame: RenderedView, size: Size) -> None:
     """Build a sofa with round or square arms and up to three cushions."""
     width, depth = size
     rng = builder.rng
@@ -137,7 +137,7 @@ def add_sofa(builder: Builder, frame: Frame, size: Size) -> None:
         frame.ellipsoid(place, (0.2, 0.1, 0.16), cushion, Kind.TEXTILE)
 
 
-def add_bed(builder: Builder, frame: Frame, size: Size) -> None:
+def add_bed(builder: Builder, frame: RenderedView, size: Size) -> None:
     """Build a bed with mattress, blanket, head board and pillows."""
     width, depth = size
     wood = builder.own_material()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from harness.workloads.multitask.data.scenes.builder import LAMP_GLASS, Builder
 from harness.workloads.multitask.data.scenes.classes import Kind
 from harness.workloads.multitask.data.scenes.materials import Material, darker, from_hsv
-from harness.workloads.multitask.data.scenes.scene import Frame
+from harness.workloads.multitask.data.scenes.scene import RenderedView
 from harness.workloads.multitask.data.scenes.vectors import Point
 
 _CLUTTER_TEXTURES = ("plain", "plain", "stripes", "painting", "dots")
 
 
-def add_clutter(builder: Builder, frame: Frame, at: Point, large: bool = False) -> None:
+def add_clutter(builder: Builder, frame: RenderedView, at: Point, large: bool = False) -> None:
     """Put a box, mug, ball, bottle, bowl or pebble at a local point."""
     rng = builder.rng
     size = (2.2 if large else 1.0) * rng.uniform(0.7, 1.3)
@@ -35,7 +35,7 @@ def add_clutter(builder: Builder, frame: Frame, at: Point, large: bool = False) 
         frame.ellipsoid((x, y, z + half[2]), half, material, Kind.CLUTTER)
 
 
-def _bottle(frame: Frame, at: Point, size: float, material: Material) -> None:
+def _bottle(frame: RenderedView, at: Point, size: float, material: Material) -> None:
     x, y, z = at
     body, neck = 0.12 * size, 0.04 * size
     frame.frustum((x, y, z + body), (neck, neck), body, material, Kind.CLUTTER)
@@ -43,7 +43,9 @@ def _bottle(frame: Frame, at: Point, size: float, material: Material) -> None:
     frame.frustum((x, y, top), (neck, 0.012 * size), neck, material, Kind.CLUTTER)
 
 
-def add_lamp(builder: Builder, frame: Frame, at: Point, half_stem: float, shade: float) -> None:
+def add_lamp(
+    builder: Builder, frame: RenderedView, at: Point, half_stem: float, shade: float
+) -> None:
     """Put a lamp with a stem of 2 · half_stem and a shade of radius `shade` at a local point."""
     material = builder.any_material()
     x, y, z = at
@@ -59,18 +61,18 @@ def add_lamp(builder: Builder, frame: Frame, at: Point, half_stem: float, shade:
         frame.light((x, y, top + 0.25), (1.0, 0.85, 0.62), power=0.35, radius=0.1)
 
 
-def add_table_lamp(builder: Builder, frame: Frame, at: Point) -> None:
+def add_table_lamp(builder: Builder, frame: RenderedView, at: Point) -> None:
     """Put a small lamp at a local point."""
     add_lamp(builder, frame, at, half_stem=0.18, shade=0.1)
 
 
-def add_floor_lamp(builder: Builder, frame: Frame, _size: tuple[float, float]) -> None:
+def add_floor_lamp(builder: Builder, frame: RenderedView, _size: tuple[float, float]) -> None:
     """Stand a tall lamp on the floor."""
     half_stem = builder.rng.uniform(0.6, 0.8)
     add_lamp(builder, frame, (0.0, 0.0, 0.0), half_stem, shade=0.18)
 
 
-def add_plant(builder: Builder, frame: Frame, _size: tuple[float, float]) -> None:
+def add_plant(builder: Builder, frame: RenderedView, _size: tuple[float, float]) -> None:
     """Stand a potted plant on the floor."""
     rng = builder.rng
     size = rng.uniform(0.8, 1.6)

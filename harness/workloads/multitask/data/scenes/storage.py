@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.workloads.multitask.data.scenes.builder import CHROME, Builder
 from harness.workloads.multitask.data.scenes.classes import Kind
 from harness.workloads.multitask.data.scenes.materials import Material, plain
-from harness.workloads.multitask.data.scenes.scene import STRAIGHT, Frame
+from harness.workloads.multitask.data.scenes.scene import STRAIGHT, RenderedView
 from harness.workloads.multitask.data.scenes.seating import Size, add_table
 from harness.workloads.multitask.data.scenes.small_things import add_clutter, add_table_lamp
 
@@ -16,7 +16,7 @@ _CARDBOARD_DARK = (0.5, 0.36, 0.2)
 _TUB_WATER = plain((0.55, 0.62, 0.66), gloss=0.4)
 
 
-def _add_cabinet(builder: Builder, frame: Frame, size: Size, height: float) -> None:
+def _add_cabinet(builder: Builder, frame: RenderedView, size: Size, height: float) -> None:
     """Build a cabinet with doors and knobs; things lie on a low one."""
     width, depth = size
     rng = builder.rng
@@ -40,18 +40,18 @@ def _add_cabinet(builder: Builder, frame: Frame, size: Size, height: float) -> N
             add_clutter(builder, frame, (x, y, height))
 
 
-def add_sideboard(builder: Builder, frame: Frame, size: Size) -> None:
+def add_sideboard(builder: Builder, frame: RenderedView, size: Size) -> None:
     """Build a low cabinet."""
     _add_cabinet(builder, frame, size, builder.rng.uniform(0.6, 1.2))
 
 
-def add_wardrobe(builder: Builder, frame: Frame, size: Size) -> None:
+def add_wardrobe(builder: Builder, frame: RenderedView, size: Size) -> None:
     """Build a high cabinet."""
     height = min(builder.scene.size[2] - 0.1, builder.rng.uniform(1.8, 2.3))
     _add_cabinet(builder, frame, size, height)
 
 
-def add_night_stand(builder: Builder, frame: Frame, size: Size) -> None:
+def add_night_stand(builder: Builder, frame: RenderedView, size: Size) -> None:
     """Build a small cabinet, often with a lamp."""
     height = builder.rng.uniform(0.4, 0.55)
     _add_cabinet(builder, frame, size, height)
@@ -59,7 +59,7 @@ def add_night_stand(builder: Builder, frame: Frame, size: Size) -> None:
         add_table_lamp(builder, frame, (0.0, 0.0, height))
 
 
-def add_television(builder: Builder, frame: Frame, size: Size) -> None:
+def add_television(builder: Builder, frame: RenderedView, size: Size) -> None:
     """Hang a screen over a low cabinet."""
     width, depth = size
     rng = builder.rng
@@ -77,7 +77,7 @@ def add_television(builder: Builder, frame: Frame, size: Size) -> None:
     frame.box((0, depth * 0.2, 1.05), half, glass, Kind.PICTURE, bevel=0.012)
 
 
-def add_desk(builder: Builder, frame: Frame, size: Size) -> None:
+def add_desk(builder: Builder, frame: RenderedView, size: Size) -> None:
     """Build a table with a monitor on it."""
     add_table(builder, frame, size)
     seed = builder.rng.integer(0, 1 << 20)
@@ -88,7 +88,7 @@ def add_desk(builder: Builder, frame: Frame, size: Size) -> None:
     frame.box((0, 0.17, 0.8), (0.03, 0.02, 0.08), glass, Kind.PICTURE)
 
 
-def add_kitchen_unit(builder: Builder, frame: Frame, size: Size) -> None:
+def add_kitchen_unit(builder: Builder, frame: RenderedView, size: Size) -> None:
     """Build a base cabinet with a worktop and, mostly, a wall cabinet above it."""
     width, depth = size
     rng = builder.rng
@@ -104,7 +104,7 @@ def add_kitchen_unit(builder: Builder, frame: Frame, size: Size) -> None:
         frame.box(at, (width / 2, 0.17, 0.33), wood, Kind.CABINET, bevel=0.015)
 
 
-def add_shelf(builder: Builder, frame: Frame, size: Size) -> None:
+def add_shelf(builder: Builder, frame: RenderedView, size: Size) -> None:
     """Build an open shelf with books and things."""
     width, depth = size
     rng = builder.rng
@@ -124,7 +124,9 @@ def add_shelf(builder: Builder, frame: Frame, size: Size) -> None:
             _fill_tier(builder, frame, size, z + board, height / tiers)
 
 
-def _fill_tier(builder: Builder, frame: Frame, size: Size, z: float, clearance: float) -> None:
+def _fill_tier(
+    builder: Builder, frame: RenderedView, size: Size, z: float, clearance: float
+) -> None:
     width, depth = size
     rng = builder.rng
     half_width = rng.uniform(0.15, 0.45) * width
@@ -143,7 +145,7 @@ def _porcelain(builder: Builder) -> Material:
     return plain((white, white, white * builder.rng.uniform(0.9, 1.0)), contrast=0.1, gloss=0.6)
 
 
-def add_toilet(builder: Builder, frame: Frame, _size: Size) -> None:
+def add_toilet(builder: Builder, frame: RenderedView, _size: Size) -> None:
     """Build a toilet with its tank."""
     white = _porcelain(builder)
     frame.frustum((0, 0.05, 0.18), (0.13, 0.17), 0.18, white, Kind.SANITARY)
@@ -151,7 +153,7 @@ def add_toilet(builder: Builder, frame: Frame, _size: Size) -> None:
     frame.box((0, 0.28, 0.58), (0.2, 0.09, 0.2), white, Kind.SANITARY, bevel=0.04)
 
 
-def add_sink(builder: Builder, frame: Frame, _size: Size) -> None:
+def add_sink(builder: Builder, frame: RenderedView, _size: Size) -> None:
     """Build a wash basin on a column."""
     white = _porcelain(builder)
     frame.frustum((0, 0.05, 0.38), (0.09, 0.07), 0.38, white, Kind.SANITARY)
@@ -159,14 +161,14 @@ def add_sink(builder: Builder, frame: Frame, _size: Size) -> None:
     frame.frustum((0, 0.15, 0.98), (0.015, 0.015), 0.1, CHROME, Kind.SANITARY)
 
 
-def add_bath_tub(builder: Builder, frame: Frame, _size: Size) -> None:
+def add_bath_tub(builder: Builder, frame: RenderedView, _size: Size) -> None:
     """Build a filled bath tub."""
     white = _porcelain(builder)
     frame.box((0, 0, 0.27), (0.8, 0.36, 0.27), white, Kind.SANITARY, bevel=0.08)
     frame.ellipsoid((0, 0, 0.53), (0.68, 0.28, 0.05), _TUB_WATER, Kind.SANITARY)
 
 
-def add_boxes(builder: Builder, frame: Frame, _size: Size) -> None:
+def add_boxes(builder: Builder, frame: RenderedView, _size: Size) -> None:
     """Stack one to three cardboard boxes."""
     rng = builder.rng
     z = 0.0
@@ -181,7 +183,7 @@ def add_boxes(builder: Builder, frame: Frame, _size: Size) -> None:
         z += 2 * half[2]
 
 
-def add_rug(builder: Builder, frame: Frame, size: Size) -> None:
+def add_rug(builder: Builder, frame: RenderedView, size: Size) -> None:
     """Lay a rug, round or square: told from the floor by its pattern only."""
     rug = builder.any_material(("stripes", "dots", "checker", "weave", "painting"))
     half_x, half_y = size[0] / 2, size[1] / 2

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.errors import DataError, DataUsageError
-from harness.workloads.multitask.data.build import Plan
+from harness.workloads.multitask.data.build import BuildPlan
 from harness.workloads.multitask.data.label_format import LabelFormat
 from harness.workloads.multitask.data.manifest import Description
 from harness.workloads.multitask.data.resize import area, centre_square, nearest
@@ -57,7 +57,7 @@ Depth = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Wish:
+class NyuSelection:
     """Say what to import: the file and the side of the stored pictures in pixels."""
 
     file: Path
@@ -77,7 +77,7 @@ def require_h5py() -> None:
         raise DataError(message, "Run: pip install 'mas-edge-harness[import]'") from error
 
 
-def plan_nyuv2(wish: Wish) -> Plan:
+def plan_nyuv2(wish: NyuSelection) -> BuildPlan:
     """Look into the file and return what to import.
 
     Clients are types of room (kitchen, bedroom, …), divided by recorded scene: the last eighth
@@ -111,7 +111,7 @@ def plan_nyuv2(wish: Wish) -> Plan:
     jobs = _scaled(description, jobs)
     identity = json.dumps([source, VERSION, wish.size], sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    return Plan(f"{NAME}-{wish.size}px-{digest}", jobs[0].description, jobs)
+    return BuildPlan(f"{NAME}-{wish.size}px-{digest}", jobs[0].description, jobs)
 
 
 def opened(path: Path) -> h5py.File:

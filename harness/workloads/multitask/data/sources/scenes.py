@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.workloads.multitask.data.build import Plan
+from harness.workloads.multitask.data.build import BuildPlan
 from harness.workloads.multitask.data.config import TASKS, UNSEEN_BUILDING, ScenesConfig
 from harness.workloads.multitask.data.manifest import Description
 from harness.workloads.multitask.data.scenes import GENERATOR_VERSION
@@ -78,10 +78,10 @@ class RoomsJob:
             yield Picture(f"room_{view.room:02d}_view_{view.view}", view.arrays)
 
 
-def plan_scenes(config: ScenesConfig) -> Plan:
+def plan_scenes(config: ScenesConfig) -> BuildPlan:
     """Return what to make for a configuration."""
     jobs = [RoomsJob(config, split, n) for split in SPLITS for n in range(config.count(split))]
-    return Plan(config.folder_name(), describe(config), jobs)
+    return BuildPlan(config.folder_name(), describe(config), jobs)
 
 
 def room_types(config: ScenesConfig, split: Split, client: int) -> list[str]:

@@ -13,7 +13,7 @@ from harness.cli import list as listing
 from harness.core.errors import DataUsageError, HarnessError
 from harness.workloads.multitask.config import make_multitask_config, read_multitask_file
 from harness.workloads.multitask.data.catalogue import find_store, read_layout, stores_in
-from harness.workloads.multitask.data.manifest import Manifest, ShardEntry, read_manifest
+from harness.workloads.multitask.data.manifest import ShardEntry, StoreManifest, read_manifest
 from harness.workloads.multitask.data.split import SPLITS
 from harness.workloads.multitask.data.store import open_store
 from harness.workloads.multitask.planning.plan import planned_jobs, planned_work
@@ -144,7 +144,7 @@ def test_a_thousand_clients_open_with_one_small_file(cache):
     """The manifest of 1000 clients is all that is read: no folder of theirs is looked at."""
     what = read_manifest(cache / "taskonomy-a")
     entries = tuple(ShardEntry(f"client_{n:03d}", 84, "0" * 64) for n in range(1000))
-    many = Manifest(what.description, dict.fromkeys(SPLITS, entries), what.checksum)
+    many = StoreManifest(what.description, dict.fromkeys(SPLITS, entries), what.checksum)
     folder = cache / "many"
     folder.mkdir()
     (folder / "manifest.json").write_text(many.to_json())

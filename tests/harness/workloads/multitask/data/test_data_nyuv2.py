@@ -12,7 +12,7 @@ from harness.workloads.multitask.data.scenes.labels import keypoints, texture_ed
 from harness.workloads.multitask.data.sources.nyuv2 import (
     CENTRE_PX,
     FOCAL_PX,
-    Wish,
+    NyuSelection,
     frequent_ids,
     normals,
     plan_nyuv2,
@@ -68,7 +68,7 @@ def file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def store(file, tmp_path_factory):
-    plan = plan_nyuv2(Wish(file, 32))
+    plan = plan_nyuv2(NyuSelection(file, 32))
     found = ensure_store(plan, tmp_path_factory.mktemp("cache"), lambda *_: None, 1)
     verify(found)
     return found
@@ -164,18 +164,18 @@ def test_a_floor_looks_up():
 def test_wrong_files_and_sizes_are_refused(tmp_path, file):
     """No file, no HDF5, a lacking table, a size its labels cannot have."""
     with pytest.raises(DataError, match="is no file"):
-        plan_nyuv2(Wish(tmp_path / "none.mat"))
+        plan_nyuv2(NyuSelection(tmp_path / "none.mat"))
     text = tmp_path / "text.mat"
     text.write_text("MATLAB 5.0 MAT-file")
     with pytest.raises(DataError, match="no HDF5"):
-        plan_nyuv2(Wish(text))
+        plan_nyuv2(NyuSelection(text))
     lacking = tmp_path / "lacking.mat"
     with h5py.File(lacking, "w") as out:
         out["images"] = np.zeros((2, 3, WIDTH, HEIGHT), np.uint8)
     with pytest.raises(DataError, match="depths of shape None"):
-        plan_nyuv2(Wish(lacking))
+        plan_nyuv2(NyuSelection(lacking))
     with pytest.raises(DataUsageError, match="256 px"):
-        plan_nyuv2(Wish(file, 256))
+        plan_nyuv2(NyuSelection(file, 256))
 
 
 def test_images_without_depth_are_left_out(tmp_path, file):
@@ -184,6 +184,6 @@ def test_images_without_depth_are_left_out(tmp_path, file):
     broken.write_bytes(file.read_bytes())
     with h5py.File(broken, "r+") as out:
         out["depths"][0, 5, 5] = np.nan
-    store = ensure_store(plan_nyuv2(Wish(broken, 32)), tmp_path, lambda *_: None, 1)
+    store = ensure_store(plan_nyuv2(NyuSelection(broken, 32)), tmp_path, lambda *_: None, 1)
     assert store.record("train", 0).images == ["image_0001", "image_0002"]
     assert "depth is not above 0 m" in (store.path / "left_out.csv").read_text()

@@ -12,8 +12,15 @@ from harness.core.errors import DataError, DataUsageError
 from harness.workloads.multitask.commands.data import main
 from harness.workloads.multitask.data.build import ensure_store
 from harness.workloads.multitask.data.sources.taskonomy import protocol
-from harness.workloads.multitask.data.sources.taskonomy.layout import CLIENTS, View, parse_name
-from harness.workloads.multitask.data.sources.taskonomy.plan import Wish, plan_taskonomy
+from harness.workloads.multitask.data.sources.taskonomy.layout import (
+    CLIENTS,
+    TaskonomyView,
+    parse_name,
+)
+from harness.workloads.multitask.data.sources.taskonomy.plan import (
+    TaskonomySelection,
+    plan_taskonomy,
+)
 from harness.workloads.multitask.data.sources.taskonomy.protocol import divide
 from harness.workloads.multitask.data.split import SPLITS
 from harness.workloads.multitask.data.store import open_store
@@ -28,7 +35,7 @@ def quiet(done, total):
 
 
 def imported(root, cache, workers=1, progress=quiet, **wish):
-    plan = plan_taskonomy(Wish(root, size=SIZE, source_px=32, **wish))
+    plan = plan_taskonomy(TaskonomySelection(root, size=SIZE, source_px=32, **wish))
     return ensure_store(plan, cache, progress, workers)
 
 
@@ -133,7 +140,7 @@ def test_targets_follow_the_published_normalisation(store, taskonomy_source):
 
 
 def views_named(count):
-    return [View(number // 2, number % 2) for number in range(count)]
+    return [TaskonomyView(number // 2, number % 2) for number in range(count)]
 
 
 def test_release_takes_sorted_names_and_trains_on_everything():
@@ -299,7 +306,7 @@ def test_nothing_usable_is_an_error_with_a_table(tmp_path, taskonomy_copy):
 def test_another_source_size_is_noticed_at_once(taskonomy_source):
     """One look at the first picture tells, and which option to give."""
     with pytest.raises(DataUsageError, match="32×32 px, expected 512×512") as caught:
-        plan_taskonomy(Wish(taskonomy_source[0], size=16))
+        plan_taskonomy(TaskonomySelection(taskonomy_source[0], size=16))
     assert "--source-size 32" in caught.value.remedy
 
 
@@ -382,6 +389,6 @@ def test_an_interrupted_import_resumes(tmp_path, taskonomy_source):
 
 def test_names_are_read_strictly():
     """Only the published scheme counts."""
-    assert parse_name("point_12_view_3_domain_rgb.png") == View(12, 3)
+    assert parse_name("point_12_view_3_domain_rgb.png") == TaskonomyView(12, 3)
     for name in ("point_1_view_2_domain_normal.png", "point_x_view_0_domain_rgb.png", "1.png"):
         assert parse_name(name) is None

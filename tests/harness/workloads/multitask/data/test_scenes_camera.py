@@ -14,7 +14,7 @@ from harness.workloads.multitask.data.scenes.materials import plain
 from harness.workloads.multitask.data.scenes.raycast import ROOM, cast, hit, offset_from
 from harness.workloads.multitask.data.scenes.rng import Rng
 from harness.workloads.multitask.data.scenes.room import make_room
-from harness.workloads.multitask.data.scenes.scene import Frame, Light, Scene, Window
+from harness.workloads.multitask.data.scenes.scene import Light, RenderedView, Scene, Window
 from harness.workloads.multitask.data.scenes.shading import (
     _CASTS_NO_SHADOW,
     _occluded,
@@ -97,7 +97,9 @@ def test_floor_depth_follows_from_camera_height():
 def test_a_ball_has_its_closed_form_curvature_depth_and_class():
     """A ball of 0.5 m 2 m ahead: nearest point at 1.5 m, both curvatures 2/m in the label."""
     scene = empty_room((8.0, 8.0, 3.0))
-    Frame(scene, (0.0, 0.0, 0.0)).ellipsoid((2.0, 0.0, 1.5), (0.5, 0.5, 0.5), GREY, Kind.PLANT)
+    RenderedView(scene, (0.0, 0.0, 0.0)).ellipsoid(
+        (2.0, 0.0, 1.5), (0.5, 0.5, 0.5), GREY, Kind.PLANT
+    )
     labels = render(scene, camera_towards(1.0, 0.0), 64)
     assert labels["d"].min() == pytest.approx(1500, abs=1)
     ball = labels["s"] == Kind.PLANT
@@ -114,7 +116,7 @@ def test_nearer_things_hide_farther_ones():
         scene = empty_room((8.0, 8.0, 3.0))
         for x in order:
             kind = Kind.CHAIR if x == 1.0 else Kind.SOFA
-            Frame(scene, (x, 0.0, 1.5)).box((0, 0, 0), (0.1, 0.1, 0.1), GREY, kind)
+            RenderedView(scene, (x, 0.0, 1.5)).box((0, 0, 0), (0.1, 0.1, 0.1), GREY, kind)
         labels = render(scene, camera_towards(1.0, 0.0), 16)
         assert labels["s"][8, 8] == Kind.CHAIR
         assert labels["d"][8, 8] == 900
@@ -147,7 +149,7 @@ def test_a_box_casts_the_shadow_of_a_point_lamp():
     """Under a box the floor is dark out to where the ray past its upper edge lands."""
     scene = empty_room((6.0, 6.0, 3.0))
     scene.lights.append(Light((0.0, 0.0, 1.0), (1.0, 1.0, 1.0), 1.0, 0.0))
-    Frame(scene, (0.0, 0.0, 0.4)).box((0, 0, 0), (0.3, 0.3, 0.1), GREY, Kind.TABLE)
+    RenderedView(scene, (0.0, 0.0, 0.4)).box((0, 0, 0), (0.3, 0.3, 0.1), GREY, Kind.TABLE)
     x, y, z, gain = floor_light(scene)
     floor = z < 0.01
     reach = 0.3 * 1.0 / (1.0 - 0.5)  # upper edge at 0.5 m under a lamp at 1 m

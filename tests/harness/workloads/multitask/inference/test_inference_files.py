@@ -6,7 +6,7 @@ import pytest
 
 from harness.core.errors import DamagedRunError, UsageError
 from harness.workloads.multitask.inference.files import InferenceFiles, key
-from harness.workloads.multitask.inference.memory import Probe, peak_memory
+from harness.workloads.multitask.inference.memory import MemoryProbe, peak_memory
 
 WHO = {"device": "x86", "window_s": 2.0}
 
@@ -91,5 +91,5 @@ def test_clearing_leaves_the_run_alone(files) -> None:
 
 def test_memory_of_a_process_of_its_own(deployed) -> None:
     """What cannot be loaded has no figure; the process never takes this one along."""
-    probe = Probe("onnxruntime", "cpu", False, 1, 1, 8, ("/none.onnx",))
+    probe = MemoryProbe("onnxruntime", "cpu", False, 1, 1, 8, ("/none.onnx",))
     assert peak_memory(probe) is None

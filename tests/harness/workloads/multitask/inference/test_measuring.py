@@ -15,13 +15,13 @@ from harness.workloads.multitask.inference.accuracy import Verdict
 from harness.workloads.multitask.inference.measuring import (
     Lengths,
     Ready,
-    Task,
     Variant,
     WindowMeter,
+    WindowTask,
     subject,
     tasks_of,
 )
-from harness.workloads.multitask.inference.memory import Peak, Probe
+from harness.workloads.multitask.inference.memory import MemoryProbe, Peak
 from harness.workloads.multitask.inference.networks import load_network
 
 WATTS = 5.0
@@ -93,7 +93,7 @@ def ready(deployed, tiny_architecture) -> Ready:
 def test_a_complete_answer_goes_through_all_models(ready) -> None:
     """5 W over the window are its joules; every image has one share of them."""
     bench = make_bench()
-    row = bench.measure(ready, Task(EAGER, "single-stream", 1, 1), zero_s=-2.0)
+    row = bench.measure(ready, WindowTask(EAGER, "single-stream", 1, 1), zero_s=-2.0)
 
     segment = bench.log.segments[-1]
     assert segment.label.phase == "infer"
@@ -112,7 +112,7 @@ def test_a_complete_answer_goes_through_all_models(ready) -> None:
 
 
 def test_offline_counts_images_of_batches_and_has_no_latency(ready) -> None:
-    row = make_bench().measure(ready, Task(EAGER, "offline", 1, 8), zero_s=0.0)
+    row = make_bench().measure(ready, WindowTask(EAGER, "offline", 1, 8), zero_s=0.0)
     assert row["images"] == 8 * row["queries"]
     assert row["latency_mean_s"] is None
     assert row["latency_p90_s"] is None
@@ -120,7 +120,7 @@ def test_offline_counts_images_of_batches_and_has_no_latency(ready) -> None:
 
 
 def test_a_model_alone_has_its_own_tasks_and_loss(ready) -> None:
-    task = Task(EAGER, "single-stream", 1, 1, ready.deployment.models[0])
+    task = WindowTask(EAGER, "single-stream", 1, 1, ready.deployment.models[0])
     row = make_bench().measure(ready, task, zero_s=0.0)
     assert (row["job"], row["tasks"], row["models"], row["total_loss"]) == ("sd", "sd", 1, 3.0)
 
@@ -128,7 +128,7 @@ def test_a_model_alone_has_its_own_tasks_and_loss(ready) -> None:
 def test_without_a_meter_joules_are_modelled_and_measured_ones_empty(ready) -> None:
     """Half a core of two busy: 2 W + 8 W · ½ · ½ = 4 W."""
     bench = make_bench(NoMeter())
-    row = bench.measure(ready, Task(EAGER, "single-stream", 1, 1), zero_s=0.0)
+    row = bench.measure(ready, WindowTask(EAGER, "single-stream", 1, 1), zero_s=0.0)
     assert (row["energy_j"], row["energy_meter"]) == (None, None)
     assert row["energy_reason"] == "no sensor"
     assert row["energy_model_j"] == pytest.approx(4.0 * row["time_s"])
@@ -140,7 +140,7 @@ def test_for_another_device_time_and_joules_come_from_its_throughput(ready) -> N
     host = HostTiming(parts, dict.fromkeys(parts, 0.5), 1e9, 1e9)
     device = DeviceModel(TimeModel(1e9, 1e9), host)
     bench = make_bench(NoMeter(), device, matches=False)
-    row = bench.measure(ready, Task(EAGER, "single-stream", 1, 1), zero_s=0.0)
+    row = bench.measure(ready, WindowTask(EAGER, "single-stream", 1, 1), zero_s=0.0)
     assert row["time_model_per_image_s"] == pytest.approx(5e-3)
     assert row["energy_model_per_image_j"] == pytest.approx(50e-3)
 
@@ -158,7 +158,7 @@ def test_nothing_is_modelled_that_the_profile_does_not_cover(
 ) -> None:
     """Graphics processors, and on another host int8 and other numbers of threads."""
     bench = make_bench(matches=matches)
-    task = Task(variant, "single-stream", threads, 1)
+    task = WindowTask(variant, "single-stream", threads, 1)
     assert bench._models_know(task) is known
 
 
@@ -174,11 +174,11 @@ def test_losses_of_clients_models_are_averaged(deployed) -> None:
 
 
 def test_memory_is_looked_at_once_per_thing(ready) -> None:
-    asked: list[Probe] = []
+    asked: list[MemoryProbe] = []
     bench = make_bench()
     bench.peak = asked.append
     for threads in (1, 2):
-        row = bench.measure(ready, Task(EAGER, "offline", threads, 2), zero_s=0.0)
+        row = bench.measure(ready, WindowTask(EAGER, "offline", threads, 2), zero_s=0.0)
         assert row["peak_memory_bytes"] is None
     (probe,) = asked
     assert probe.networks == (("sd", "sd"), ("n", "n"))

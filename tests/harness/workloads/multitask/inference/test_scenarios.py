@@ -7,7 +7,7 @@ import pytest
 
 from harness.workloads.multitask.inference.scenarios import (
     FEWEST_FOR,
-    Stop,
+    StopRule,
     offline,
     percentile,
     single_stream,
@@ -34,12 +34,12 @@ class Clock:
 
 def test_single_stream_times_every_query() -> None:
     clock = Clock()
-    latencies = single_stream(clock.taking([0.5, 0.25]), Stop(1.0, 2), clock)
+    latencies = single_stream(clock.taking([0.5, 0.25]), StopRule(1.0, 2), clock)
     assert latencies == pytest.approx([0.5, 0.25, 0.5])  # 0.75 s are too short
 
 
-@pytest.mark.parametrize(("stop", "queries"), [(Stop(1.0, 1), 4), (Stop(1.0, 9), 9),
-                                               (Stop(0.0, 1), 1)])  # fmt: skip
+@pytest.mark.parametrize(("stop", "queries"), [(StopRule(1.0, 1), 4), (StopRule(1.0, 9), 9),
+                                               (StopRule(0.0, 1), 1)])  # fmt: skip
 def test_a_window_is_long_enough_and_has_queries_enough(stop, queries) -> None:
     for scenario in (lambda *a: len(single_stream(*a)), offline):
         clock = Clock()
@@ -54,7 +54,7 @@ def test_the_collector_is_off_within_a_window_and_on_after_a_failure() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        single_stream(query, Stop(1.0), clock)
+        single_stream(query, StopRule(1.0), clock)
     assert seen == [False]
     assert gc.isenabled()
 

@@ -12,7 +12,7 @@ from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.cost import (
     Calibration,
-    Cost,
+    JobCost,
     Load,
     job_cost,
     method_cost,
@@ -139,7 +139,7 @@ def test_predicted_seconds_price_every_pass() -> None:
     assert record["look_ahead_encoder_forwards"] == 32
     assert record["look_ahead_decoder_forwards"] == 32
     assert record["encoder_passes"] == 8
-    assert Cost().record()["look_ahead_encoder_forwards"] == 0
+    assert JobCost().record()["look_ahead_encoder_forwards"] == 0
 
 
 @pytest.mark.parametrize("rest", [False, True])

@@ -21,7 +21,7 @@ from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.cost import Calibration
 from harness.workloads.multitask.methods.schedule import Served, carry_out
-from harness.workloads.multitask.planning.calibration import Timing
+from harness.workloads.multitask.planning.calibration import RunTiming
 from harness.workloads.multitask.planning.plan import (
     cell_setting,
     planned_jobs,
@@ -49,7 +49,7 @@ def _row(result: CellResult, config: MultitaskConfig) -> dict[str, object]:
     target = SimpleNamespace(profile=SimpleNamespace(name="x86"), matches=True)
     instruments = SimpleNamespace(describe=lambda: None)
     context = SimpleNamespace(
-        config=config, target=target, instruments=instruments, timing=Timing(Calibration({})),
+        config=config, target=target, instruments=instruments, timing=RunTiming(Calibration({})),
         step=SimpleNamespace(execution=PLAIN),
     )  # fmt: skip
     return cell_row(context, "run", result)

@@ -11,7 +11,7 @@ from harness.workloads.multitask.config import make_multitask_config
 from harness.workloads.multitask.methods.cost import Calibration
 from harness.workloads.multitask.planning import calibration
 from harness.workloads.multitask.planning.calibration import (
-    Timing,
+    RunTiming,
     calibrate,
     recorded_timing,
     take_timing,
@@ -99,8 +99,8 @@ def test_few_turns_are_enough_where_steps_are_long(monkeypatch, tiny_architectur
 
 def test_what_is_timed_survives_the_manifest() -> None:
     host = HostTiming({"encoder": 0.1, "s": 0.02}, {"encoder": 0.8, "s": 0.25}, 1e11, 4e10)
-    for timing in (Timing(Calibration({"encoder": 0.3, "s": 0.1}), host),
-                   Timing(Calibration({"encoder": 0.3}))):  # fmt: skip
+    for timing in (RunTiming(Calibration({"encoder": 0.3, "s": 0.1}), host),
+                   RunTiming(Calibration({"encoder": 0.3}))):  # fmt: skip
         assert recorded_timing(json.loads(json.dumps(timing.as_dict()))) == timing
 
 

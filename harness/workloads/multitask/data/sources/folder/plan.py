@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.core.errors import DataError
-from harness.workloads.multitask.data.build import Plan
+from harness.workloads.multitask.data.build import BuildPlan
 from harness.workloads.multitask.data.files import reported
 from harness.workloads.multitask.data.label_format import LabelFormat
 from harness.workloads.multitask.data.manifest import Description
@@ -27,11 +27,15 @@ from harness.workloads.multitask.data.sources.folder.reading import (
     RGB,
     RGB_FORMAT,
     Expected,
-    Reader,
+    FolderReader,
     label_file,
     read_label,
 )
-from harness.workloads.multitask.data.sources.folder.settings import FILE, Settings, read_settings
+from harness.workloads.multitask.data.sources.folder.settings import (
+    FILE,
+    FolderSettings,
+    read_settings,
+)
 from harness.workloads.multitask.data.sources.grouping import thinned
 from harness.workloads.multitask.data.sources.measured import SAMPLE, measured_scales
 from harness.workloads.multitask.data.split import SPLITS, Split
@@ -44,7 +48,7 @@ _OWN_SPLITS = tuple(split for split in SPLITS if split != "test_unseen")
 _REMEDY = "docs/data.md shows the layout."
 
 
-def plan_folder(root: Path) -> Plan:
+def plan_folder(root: Path) -> BuildPlan:
     """Look at the folder and return what to import.
 
     Raises:
@@ -63,7 +67,9 @@ def plan_folder(root: Path) -> Plan:
     )  # fmt: skip
     jobs = _scaled([FilesJob(description, settings, expected, part) for part in parts], settings)
     digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:12]
-    return Plan(f"{NAME}-{settings.name}-{settings.size}px-{digest}", jobs[0].description, jobs)
+    return BuildPlan(
+        f"{NAME}-{settings.name}-{settings.size}px-{digest}", jobs[0].description, jobs
+    )
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class Part:
     stems: tuple[str, ...]
 
 
-def _parts(root: Path, settings: Settings) -> list[Part]:
+def _parts(root: Path, settings: FolderSettings) -> list[Part]:
     """Find all clients and check that none lacks a split, a task folder or pictures."""
     with reported("read", root):
         clients = sorted(p for p in root.iterdir() if p.is_dir() and not is_foreign(p))
@@ -87,7 +93,7 @@ def _parts(root: Path, settings: Settings) -> list[Part]:
     return sorted(parts, key=lambda part: (SPLITS.index(part.split), part.client))
 
 
-def _client_parts(client: Path, settings: Settings) -> Iterator[Part]:
+def _client_parts(client: Path, settings: FolderSettings) -> Iterator[Part]:
     present = [split for split in SPLITS if (client / split).is_dir()]
     if present != ["test_unseen"]:
         for needed in _OWN_SPLITS:
@@ -108,7 +114,7 @@ def _client_parts(client: Path, settings: Settings) -> Iterator[Part]:
         yield Part(split, client.name, folder, stems)
 
 
-def _expected(settings: Settings, parts: Sequence[Part]) -> Expected:
+def _expected(settings: FolderSettings, parts: Sequence[Part]) -> Expected:
     """Take size and types from the first picture; all others must agree with it."""
     first = parts[0]
     stem = first.stems[0]
@@ -131,7 +137,7 @@ def _expected(settings: Settings, parts: Sequence[Part]) -> Expected:
     return Expected(height, width, labels | ({MASK_LABEL: MASK_FORMAT} if masked else {}))
 
 
-def _scaled(jobs: Sequence[FilesJob], settings: Settings) -> list[FilesJob]:
+def _scaled(jobs: Sequence[FilesJob], settings: FolderSettings) -> list[FilesJob]:
     """Return the jobs with the scales of `dataset.toml`, the missing ones measured."""
     fixed = {"rgb": (0.0, 255.0), "a": (0.0, 255.0), "s": (0.0, 1.0), **settings.normalisation}
     unknown = [task for task in settings.labels if task not in fixed]
@@ -148,7 +154,7 @@ class FilesJob:
     """Read the pictures of one client in one split."""
 
     description: Description
-    settings: Settings
+    settings: FolderSettings
     expected: Expected
     part: Part
 
@@ -167,9 +173,9 @@ class FilesJob:
         """Return how many pictures there are."""
         return len(self.part.stems)
 
-    def reader(self) -> Reader:
+    def reader(self) -> FolderReader:
         """Return what reads its pictures."""
-        return Reader(self.settings, self.expected, self.part.folder)
+        return FolderReader(self.settings, self.expected, self.part.folder)
 
     def pictures(self) -> Iterator[Picture | LeftOut]:
         """Yield every picture, or what is wrong with its files."""

@@ -21,7 +21,7 @@ from harness.workloads.multitask.data.picture_files import (
 )
 from harness.workloads.multitask.data.resize import area, centre_square, nearest
 from harness.workloads.multitask.data.shard import LeftOut, Picture
-from harness.workloads.multitask.data.sources.folder.settings import Settings
+from harness.workloads.multitask.data.sources.folder.settings import FolderSettings
 from models.multitask.tasks import TASKS
 
 RGB = "rgb"
@@ -99,10 +99,10 @@ class Expected:
     labels: Mapping[str, LabelFormat]
 
 
-class Reader:
+class FolderReader:
     """Read the pictures of one client and split."""
 
-    def __init__(self, settings: Settings, expected: Expected, part: Path) -> None:
+    def __init__(self, settings: FolderSettings, expected: Expected, part: Path) -> None:
         self._settings = settings
         self._expected = expected
         self._part = part

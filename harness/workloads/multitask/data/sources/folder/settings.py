@@ -21,7 +21,7 @@ _KEYS = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class FolderSettings:
     """Hold what `dataset.toml` says.
 
     Attributes:
@@ -52,7 +52,7 @@ class Settings:
         return "".join(letter for letter in self.tasks if TASKS[letter].label != "rgb")
 
 
-def read_settings(path: Path) -> Settings:
+def read_settings(path: Path) -> FolderSettings:
     """Read `dataset.toml`.
 
     Raises:
@@ -72,7 +72,7 @@ def read_settings(path: Path) -> Settings:
     return settings
 
 
-def _settings(values: Mapping[str, Any]) -> Settings:
+def _settings(values: Mapping[str, Any]) -> FolderSettings:
     for key, value in values.items():
         kind = _KEYS.get(key)
         if kind is None:
@@ -83,7 +83,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     for key in ("name", "tasks", "size"):
         if key not in values:
             raise ValueError(f"key '{key}' is missing")
-    settings = Settings(
+    settings = FolderSettings(
         values["name"], values["tasks"], values["size"],
         tuple(map(str, values.get("classes", ()))), float(values.get("depth_unit_m", 0.0)),
         {task: _pair(task, pair) for task, pair in values.get("normalisation", {}).items()},
@@ -103,7 +103,7 @@ def _pair(task: str, pair: Sequence[float]) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: FolderSettings) -> None:
     tasks = settings.tasks
     if not tasks or len(set(tasks)) != len(tasks) or any(task not in TASKS for task in tasks):
         raise ValueError(f"tasks = '{tasks}', expected letters of {''.join(TASKS)}, each once")

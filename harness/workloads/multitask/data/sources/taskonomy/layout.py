@@ -93,7 +93,7 @@ _NAME = re.compile(r"point_(\d+)_view_(\d+)_domain_rgb\.png")
 
 
 @dataclass(frozen=True)
-class View:
+class TaskonomyView:
     """Name one picture of a building: the point looked at and the camera that looks."""
 
     point: int
@@ -109,7 +109,7 @@ class View:
         return f"{self.stem}_domain_{domain}.png"
 
 
-def parse_name(name: str) -> View | None:
+def parse_name(name: str) -> TaskonomyView | None:
     """Return which picture a file name stands for; None if it follows another scheme."""
     found = _NAME.fullmatch(name)
-    return View(int(found[1]), int(found[2])) if found else None
+    return TaskonomyView(int(found[1]), int(found[2])) if found else None

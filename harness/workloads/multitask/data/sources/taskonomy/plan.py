@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import DataError, DataUsageError
-from harness.workloads.multitask.data.build import Plan
+from harness.workloads.multitask.data.build import BuildPlan
 from harness.workloads.multitask.data.files import reported
 from harness.workloads.multitask.data.manifest import Description
 from harness.workloads.multitask.data.picture_files import (
@@ -31,12 +31,12 @@ from harness.workloads.multitask.data.sources.taskonomy.layout import (
     NEEDS_MASK,
     RGB,
     SIDE_PX,
-    View,
+    TaskonomyView,
     parse_name,
 )
 from harness.workloads.multitask.data.sources.taskonomy.protocol import FAULTS, PROTOCOLS, divide
 from harness.workloads.multitask.data.sources.taskonomy.reading import (
-    Reader,
+    TaskonomyReader,
     Where,
     files_of,
     stored_type,
@@ -49,7 +49,7 @@ TASKS = "sdnkterca"
 
 
 @dataclass(frozen=True)
-class Wish:
+class TaskonomySelection:
     """Say what to import.
 
     Attributes:
@@ -77,7 +77,7 @@ class Wish:
         return tuple(fault for fault in FAULTS if fault in asked)
 
 
-def plan_taskonomy(wish: Wish) -> Plan:
+def plan_taskonomy(wish: TaskonomySelection) -> BuildPlan:
     """Look at the folder and return what to import.
 
     Raises:
@@ -101,10 +101,10 @@ def plan_taskonomy(wish: Wish) -> Plan:
         raise DataError(message, f"Expected folders {known} … as published.")
     identity = json.dumps([description.source, description.version, wish.size], sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    return Plan(f"{NAME}-{wish.protocol}-{wish.size}px-{digest}", description, jobs)
+    return BuildPlan(f"{NAME}-{wish.protocol}-{wish.size}px-{digest}", description, jobs)
 
 
-def _check(wish: Wish) -> None:
+def _check(wish: TaskonomySelection) -> None:
     unknown = [letter for letter in wish.tasks if letter not in TASKS]
     if unknown or not wish.tasks or len(set(wish.tasks)) != len(wish.tasks):
         raise DataUsageError(f"--tasks {wish.tasks!r} makes no sense.", f"Choose from {TASKS}.")
@@ -119,7 +119,7 @@ def _check(wish: Wish) -> None:
             raise DataUsageError(f"there is no fault {fault!r}.", f"Choose from {known}.")
 
 
-def _where(wish: Wish) -> Where:
+def _where(wish: TaskonomySelection) -> Where:
     """Find the folder of every label.
 
     Raises:
@@ -153,7 +153,7 @@ def _where(wish: Wish) -> Where:
     return Where(wish.root, folders, wish.source_px, wish.size, wish.all_faults, masked)
 
 
-def _check_first_side(wish: Wish, where: Where) -> None:
+def _check_first_side(wish: TaskonomySelection, where: Where) -> None:
     """Look at one picture: if it has another size, so have all, and the option is wrong.
 
     Raises:
@@ -177,7 +177,7 @@ def _folder(root: Path, names: Sequence[str]) -> str | None:
     return next((name for name in names if (root / name).is_dir()), None)
 
 
-def _describe(wish: Wish, where: Where) -> Description:
+def _describe(wish: TaskonomySelection, where: Where) -> Description:
     letters = [letter for letter in wish.tasks if letter in LABELS]
     labels = {"rgb": RGB.stored} | {
         letter: replace(LABELS[letter].stored, dtype=stored_type(letter, where.faults))
@@ -213,7 +213,7 @@ def _buildings(folder: Path) -> list[str]:
         return sorted(p.name for p in folder.iterdir() if p.is_dir() and not is_foreign(p))
 
 
-def _divided(wish: Wish, where: Where, building: str) -> dict[Split, list[str]]:
+def _divided(wish: TaskonomySelection, where: Where, building: str) -> dict[Split, list[str]]:
     """Return the file names of a building's pictures by split.
 
     Raises:
@@ -229,7 +229,7 @@ def _divided(wish: Wish, where: Where, building: str) -> dict[Split, list[str]]:
         raise DataError(message, "Add the building's files or delete its folder.")
     strays = [name for name, view in zip(names, parsed, strict=True) if view is None]
     if building not in CLIENTS:
-        parts: dict[Split, list[View]] = {"test_unseen": views}
+        parts: dict[Split, list[TaskonomyView]] = {"test_unseen": views}
     else:
         try:
             parts = divide(views, where.faults)
@@ -262,7 +262,7 @@ class ViewsJob:
     def pictures(self) -> Iterator[Picture | LeftOut]:
         """Yield every picture, or what is wrong with its files."""
         labels = "".join(label for label in self.description.labels if label in LABELS)
-        reader = Reader(self.where, labels, self.client)
+        reader = TaskonomyReader(self.where, labels, self.client)
         for name in self.names:
             view = parse_name(name)
             if view is None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from itertools import groupby
 
 from harness.workloads.multitask.data.sources.grouping import split_by_group
-from harness.workloads.multitask.data.sources.taskonomy.layout import View
+from harness.workloads.multitask.data.sources.taskonomy.layout import TaskonomyView
 from harness.workloads.multitask.data.split import Split
 
 FAULTS = {
@@ -28,7 +28,9 @@ RELEASE_VALIDATION = slice(0, 100)
 RELEASE_TEST = slice(1000, 2000)
 
 
-def divide(views: Sequence[View], faults: Collection[str]) -> dict[Split, list[View]]:
+def divide(
+    views: Sequence[TaskonomyView], faults: Collection[str]
+) -> dict[Split, list[TaskonomyView]]:
     """Return the pictures of one building by split.
 
     Repaired: all views of a point are in one split, the last eighth of the points tests, the one
@@ -42,7 +44,7 @@ def divide(views: Sequence[View], faults: Collection[str]) -> dict[Split, list[V
         ordered = sorted(views, key=lambda view: (view.point, view.view))
         return split_by_group([list(group) for _, group in groupby(ordered, lambda v: v.point)])
     by_name = sorted(views, key=lambda view: view.file("rgb"))
-    parts: dict[Split, list[View]] = {
+    parts: dict[Split, list[TaskonomyView]] = {
         "train": by_name,
         "validation": by_name[RELEASE_VALIDATION],
         "test": by_name[RELEASE_TEST],

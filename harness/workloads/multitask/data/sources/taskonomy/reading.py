@@ -22,7 +22,7 @@ from harness.workloads.multitask.data.sources.taskonomy.layout import (
     MASKS,
     RGB,
     Files,
-    View,
+    TaskonomyView,
 )
 
 Values = npt.NDArray[np.generic]
@@ -48,7 +48,7 @@ class Where:
     faults: tuple[str, ...]
     masked: bool
 
-    def path(self, label: str, building: str, view: View) -> Path:
+    def path(self, label: str, building: str, view: TaskonomyView) -> Path:
         """Return the file of one label of one picture, with either spelling of its domain."""
         folder = self.folders[label]
         spellings = (folder, *(f for f in files_of(label).folders if f != folder))
@@ -61,7 +61,7 @@ def files_of(label: str) -> Files:
     return {"rgb": RGB, "mask": MASKS, **LABELS}[label]
 
 
-class Reader:
+class TaskonomyReader:
     """Read pictures of one building one after the other."""
 
     def __init__(self, where: Where, labels: str, building: str) -> None:
@@ -70,7 +70,7 @@ class Reader:
         self._building = building
         self._previous: dict[str, npt.NDArray[np.int64]] = {}
 
-    def read(self, view: View) -> Picture | LeftOut:
+    def read(self, view: TaskonomyView) -> Picture | LeftOut:
         """Return the picture with all labels; every file at fault is named if there is one."""
         faults: list[tuple[str, str]] = []
         raw: dict[str, npt.NDArray[np.int64]] = {}
