@@ -261,7 +261,7 @@ def start_making(cache):
         [
             sys.executable,
             "-m",
-            "harness.workloads.multitask.data",
+            "harness.data",
             "make",
             "--cache",
             str(cache),
