@@ -36,7 +36,7 @@ _RULES: dict[str, type[LocalRule]] = {
 }
 
 
-def plain_request(request: RoundRequest) -> dict[str, Plain]:
+def encode_request(request: RoundRequest) -> dict[str, Plain]:
     """Return a request without its clients, which are asked one by one."""
     training = request.training
     own = {f.name: getattr(training, f.name) for f in fields(training)}
@@ -58,8 +58,8 @@ def plain_request(request: RoundRequest) -> dict[str, Plain]:
     }
 
 
-def read_request(plain: Mapping[str, Plain], client: int) -> RoundRequest:
-    """Return the request that `plain_request` wrote, for one client.
+def decode_request(plain: Mapping[str, Plain], client: int) -> RoundRequest:
+    """Return the request that `encode_request` wrote, for one client.
 
     Raises:
         KeyError, TypeError, ValueError: if it is no request.
@@ -81,7 +81,7 @@ def read_request(plain: Mapping[str, Plain], client: int) -> RoundRequest:
     )  # fmt: skip
 
 
-def plain_result(result: ClientResult) -> dict[str, Plain]:
+def encode_result(result: ClientResult) -> dict[str, Plain]:
     """Return losses and affinity; a loss that is no finite number stands as null."""
     measured = result.affinity
     return {
@@ -97,8 +97,8 @@ def plain_result(result: ClientResult) -> dict[str, Plain]:
     }
 
 
-def read_result(plain: Mapping[str, Plain], request: RoundRequest, client: int) -> ClientResult:
-    """Return the result that `plain_result` wrote.
+def decode_result(plain: Mapping[str, Plain], request: RoundRequest, client: int) -> ClientResult:
+    """Return the result that `encode_result` wrote.
 
     Raises:
         RefusedError: if losses or affinity are not numbers of this job's tasks.
@@ -134,12 +134,12 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def plain_tensors(tensors: Mapping[str, Tensor]) -> bytes:
+def encode_tensors(tensors: Mapping[str, Tensor]) -> bytes:
     """Return tensors as safetensors, the same bytes for the same values."""
     return safetensors.torch.save({k: v.detach().contiguous() for k, v in tensors.items()})
 
 
-def read_tensors(content: bytes, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def decode_tensors(content: bytes, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors of the names, shapes and types of `like`, all finite.
 
     Raises:
@@ -164,11 +164,11 @@ def read_tensors(content: bytes, like: Mapping[str, Tensor]) -> dict[str, Tensor
     return found
 
 
-def plain_reading(reading: Reading) -> dict[str, Plain]:
+def encode_reading(reading: Reading) -> dict[str, Plain]:
     """Return a reading."""
     return {**asdict(reading), "flags": list(reading.flags)}
 
 
-def read_reading(plain: Mapping[str, Plain]) -> Reading:
-    """Return the reading that `plain_reading` wrote."""
+def decode_reading(plain: Mapping[str, Plain]) -> Reading:
+    """Return the reading that `encode_reading` wrote."""
     return Reading(**{**plain, "flags": tuple(plain["flags"])})

@@ -21,8 +21,8 @@ from harness.federated.local import LocalEngine
 from harness.federated.observer import SilentObserver
 from harness.federated.trainers import RoundRequest, on_processor, train_copy
 from harness.fleet.clock import clock_state
-from harness.fleet.codec import plain_result, plain_tensors, read_request, read_tensors
-from harness.fleet.outbox import Diary
+from harness.fleet.codec import decode_request, decode_tensors, encode_result, encode_tensors
+from harness.fleet.outbox import Outbox
 from harness.fleet.versions import versions
 from harness.fleet.wire import Frame
 from harness.measurement.cost import Accountant
@@ -45,7 +45,7 @@ from models.multitask.registry import architecture
 
 
 @dataclass(frozen=True)
-class Post:
+class NodeIdentity:
     """Say which device this is and which clients' data it holds."""
 
     name: str
@@ -54,7 +54,7 @@ class Post:
 
 
 @dataclass(frozen=True)
-class _Study:
+class _PreparedRun:
     """Hold what a run needs on this device."""
 
     config: RunConfig
@@ -66,14 +66,19 @@ class Device:
     """Answer the server's requests; a request is one frame, an answer is one frame."""
 
     def __init__(
-        self, post: Post, target: Target, instruments: Instruments, log: PhaseLog, diary: Diary
+        self,
+        identity: NodeIdentity,
+        target: Target,
+        instruments: Instruments,
+        log: PhaseLog,
+        outbox: Outbox,
     ) -> None:
-        self._post = post
+        self._identity = identity
         self._target = target
         self._instruments = instruments
         self._log = log
-        self._diary = diary
-        self._study: _Study | None = None
+        self._outbox = outbox
+        self._prepared_run: _PreparedRun | None = None
         self._accountant = Accountant(power_model(target), None)
         self._nets: dict[tuple[str, str], MultiTaskNet] = {}
         self._memory = PeakMemory()
@@ -96,7 +101,7 @@ class Device:
     def _acknowledged(self, header: Mapping[str, Any]) -> None:
         acknowledged = header.get("acknowledged")
         if isinstance(acknowledged, list) and acknowledged[:1] == [self.session]:
-            self._diary.acknowledge(int(acknowledged[1]))
+            self._outbox.acknowledge(int(acknowledged[1]))
 
     def _done(self, request: Frame) -> Frame:
         kinds = {"hello": self._hello, "prepare": self._prepare, "train": self._train,
@@ -108,14 +113,14 @@ class Device:
     def _about(self, header: Mapping[str, Any], began_wall_s: float) -> dict[str, Any]:
         """Return what every answer says: who answers, what it has measured, what time it is."""
         label = header.get("label") or {}
-        self._diary.label(
+        self._outbox.label(
             Label("", str(label.get("cell", "")), str(label.get("job", "")), label.get("round"))
         )
         return {
-            "device": self._post.name,
+            "device": self._identity.name,
             "session": self.session,
             "began_wall_s": began_wall_s,
-            "entries": self._diary.report(self._accountant, self._instruments.streams),
+            "entries": self._outbox.report(self._accountant, self._instruments.streams),
             "no_meter": self._instruments.reason,
             "peak_memory_bytes": self._memory.read_bytes(),
             "temperature_c": read_state(Path("/")).temperature_c,
@@ -129,7 +134,7 @@ class Device:
         return Frame(
             {
                 "kind": "card",
-                "partition": list(self._post.partition),
+                "partition": list(self._identity.partition),
                 "profile": target.profile.name,
                 "title": target.profile.title,
                 "matches": target.matches,
@@ -147,26 +152,26 @@ class Device:
 
     def _prepare(self, request: Frame) -> Frame:
         """Open the data of a run and train a step for nothing, so that round 1 pays no extra."""
-        config = _own_config(request.header["config"], self._post, self._target.accelerator)
-        if self._study is None or self._study.config.digest() != config.digest():
+        config = _own_config(request.header["config"], self._identity, self._target.accelerator)
+        if self._prepared_run is None or self._prepared_run.config.digest() != config.digest():
             prepare_torch(self._target.threads, self._target.accelerator)
             store = _open(config)
-            self._study = _Study(config, store, architecture(config.model))
+            self._prepared_run = _PreparedRun(config, store, architecture(config.model))
             self._nets.clear()
             self._check_partition(store)
             self._accountant = Accountant(
                 power_model(self._target),
-                device_model(self._target, config, self._study.architecture),
+                device_model(self._target, config, self._prepared_run.architecture),
             )
-            _warm_up(self._study)
+            _warm_up(self._prepared_run)
             confine(self._target)
-        store = self._study.store
-        self._diary.spent(Label("start-up"), time.monotonic())
+        store = self._prepared_run.store
+        self._outbox.spent(Label("start-up"), time.monotonic())
         return Frame(
             {
                 "kind": "prepared",
                 "data": store.checksum,
-                "images": {str(c): store.length("train", c) for c in self._post.partition},
+                "images": {str(c): store.length("train", c) for c in self._identity.partition},
                 "idle_w": self._idle_w(config.idle_s),
             }
         )
@@ -184,50 +189,50 @@ class Device:
         before = len(self._log.segments)
         reading = self._instruments.idle(seconds)
         for segment in self._log.segments[before:]:
-            self._diary.add(segment)
+            self._outbox.add(segment)
         if reading is None or reading.energy_j is None:
             return None
         return reading.energy_j / (reading.end_s - reading.start_s)
 
     def _check_partition(self, store: Store) -> None:
         count = store.count("train")
-        wrong = [c for c in self._post.partition if c >= count]
+        wrong = [c for c in self._identity.partition if c >= count]
         if wrong:
-            self._study = None
+            self._prepared_run = None
             raise UsageError(
-                f"{self._post.name}: the data have clients 0 to {count - 1},"
+                f"{self._identity.name}: the data have clients 0 to {count - 1},"
                 f" not {', '.join(map(str, wrong))}",
                 "Start the node with another --partition.",
             )
 
     def _train(self, request: Frame) -> Frame:
         """Train one client's copy of the model."""
-        if self._study is None:
+        if self._prepared_run is None:
             raise RefusedError("there is no run prepared on this device", "Prepare it first.")
         header = request.header
         client = int(header["client"])
-        if client not in self._post.partition:
-            raise RefusedError(f"{self._post.name} does not hold the data of client {client}")
-        wanted = read_request(header["request"], client)
+        if client not in self._identity.partition:
+            raise RefusedError(f"{self._identity.name} does not hold the data of client {client}")
+        wanted = decode_request(header["request"], client)
         if header.get("profile_batch"):
             batch = self._target.profile.training.batch
             wanted = replace(wanted, training=replace(wanted.training, batch_size=batch))
         net = self._net(wanted)
-        weights = Checkpoint(read_tensors(request.body, on_processor(net)))
+        weights = Checkpoint(decode_tensors(request.body, on_processor(net)))
         label = header.get("label") or {}
-        recorder = _Marks(str(label.get("cell", "")), self._log, wanted.job)
+        recorder = _RequestRecorder(str(label.get("cell", "")), self._log, wanted.job)
         self._memory.reset()
-        self._diary.spent(Label("communicate"), time.monotonic())
+        self._outbox.spent(Label("communicate"), time.monotonic())
         before = len(self._log.segments)
         try:
             with memory_errors():
                 result = self._trained(net, weights, wanted, client, recorder)
         finally:
             for segment in self._log.segments[before:]:
-                self._diary.add(segment, str(header.get("attempt", "")))
+                self._outbox.add(segment, str(header.get("attempt", "")))
         return Frame(
-            {"kind": "update", "client": client, **plain_result(result)},
-            plain_tensors(on_processor(net)),
+            {"kind": "update", "client": client, **encode_result(result)},
+            encode_tensors(on_processor(net)),
         )
 
     def _trained(
@@ -238,26 +243,32 @@ class Device:
         client: int,
         recorder: CellRecorder,
     ) -> Any:  # noqa: ANN401
-        assert self._study is not None
+        assert self._prepared_run is not None
         with recorder.phase("train", round_index=wanted.round_index, client=client):
             return train_copy(
-                net, weights, self._study.store, wanted, client, wanted.order(client), recorder
+                net,
+                weights,
+                self._prepared_run.store,
+                wanted,
+                client,
+                wanted.order(client),
+                recorder,
             )
 
     def _net(self, wanted: RoundRequest) -> MultiTaskNet:
         """Return a network of the job's kind; its weights are those of the last request."""
-        assert self._study is not None
-        study = self._study
-        key = (wanted.tasks, study.config.loss)
+        assert self._prepared_run is not None
+        prepared_run = self._prepared_run
+        key = (wanted.tasks, prepared_run.config.loss)
         if key not in self._nets:
-            loss = named(study.config.loss, masked=study.store.masked)
+            loss = named(prepared_run.config.loss, masked=prepared_run.store.masked)
             device = torch_device(self._target.accelerator)
-            self._nets[key] = build(study.architecture, wanted.tasks, 0, loss).to(device)
+            self._nets[key] = build(prepared_run.architecture, wanted.tasks, 0, loss).to(device)
             self._nets[key].execute_as(wanted.training.execution)
         return self._nets[key]
 
 
-class _Marks(CellRecorder):
+class _RequestRecorder(CellRecorder):
     """Mark the phases of one request."""
 
     def __init__(self, cell: str, log: PhaseLog, job: str) -> None:
@@ -271,11 +282,11 @@ def _failed(error: HarnessError) -> Frame:
     )
 
 
-def _own_config(told: Mapping[str, Any], post: Post, accelerator: str) -> RunConfig:
+def _own_config(told: Mapping[str, Any], identity: NodeIdentity, accelerator: str) -> RunConfig:
     """Return the run's configuration with this device's folder of data in place of the server's."""
     known = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
     known["data"] = str(Path(str(known.get("data", SCENES))).expanduser())
-    return make_config({**known, "cache": post.cache, "meter": "none", "device": "auto",
+    return make_config({**known, "cache": identity.cache, "meter": "none", "device": "auto",
                         "threads": 0, "accelerator": accelerator})  # fmt: skip
 
 
@@ -285,12 +296,14 @@ def _open(config: RunConfig) -> Store:
     return open_data_set(config.data, scenes, config.cache_folder, lambda *_: None, workers)
 
 
-def _warm_up(study: _Study) -> None:
+def _warm_up(prepared_run: _PreparedRun) -> None:
     """Pay torch's first uses of everything here: they cost more than a round of a small model."""
-    settings = replace(federation(study.config), clients_per_round=1)
-    job = Job(study.config.tasks, 1, measure_affinity=True)
+    settings = replace(federation(prepared_run.config), clients_per_round=1)
+    job = Job(prepared_run.config.tasks, 1, measure_affinity=True)
     with contextlib.suppress(HarnessError):  # a run that cannot train says so in its first round
-        LocalEngine(study.store, study.architecture, settings, 0, SilentObserver()).run(job)
+        LocalEngine(
+            prepared_run.store, prepared_run.architecture, settings, 0, SilentObserver()
+        ).run(job)
 
 
 def machine(root: Path = Path("/")) -> str:

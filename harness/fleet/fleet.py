@@ -12,7 +12,7 @@ from harness.core.errors import FleetError, HarnessError, raise_all
 from harness.federated.trainers import RoundRequest, Trainers
 from harness.fleet.clock import ClockBounds
 from harness.fleet.exchange import FleetTrainers
-from harness.fleet.ledger import Ledger, Moment
+from harness.fleet.ledger import ClockShift, Ledger
 from harness.fleet.roster import (
     Card,
     Roster,
@@ -38,7 +38,7 @@ SHOW_S = 1.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class FleetSettings:
     """Say how the server deals with its devices.
 
     `config` is what devices are to prepare, `data` the checksum of the server's data, `versions`
@@ -60,7 +60,7 @@ class Plan:
     insecure: bool = False
 
 
-class Watcher(Protocol):
+class FleetObserver(Protocol):
     """Show the fleet to people."""
 
     def fleet_note(self, text: str) -> None:
@@ -96,19 +96,19 @@ class _Owed:
 
 
 class Fleet:
-    """Deal with the devices of a run; implements `RemoteClients` and `Desk`."""
+    """Deal with the devices of a run; implements `RemoteClients` and `Dispatcher`."""
 
     def __init__(
         self,
         transport: Transport,
-        plan: Plan,
-        watcher: Watcher,
+        settings: FleetSettings,
+        observer: FleetObserver,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._transport = transport
-        self._plan = plan
-        self._watcher = watcher
+        self._settings = settings
+        self._observer = observer
         self._clock = clock
         self._wall = wall
         self._roster = Roster()
@@ -132,26 +132,26 @@ class Fleet:
         Raises:
             HarnessError: everything that must not be before round 1, at once.
         """
-        end_s = self._clock() + self._plan.join_s
+        end_s = self._clock() + self._settings.join_s
         while not self._complete() and self._clock() < end_s:
             self._look_around()
             self.answers(SETTLE_S)
         cards = self._roster.cards()
         found = [*self._clashes, *self._not_ready(cards)]
-        clients = self._plan.clients if not self._plan.begin_with else 0
+        clients = self._settings.clients if not self._settings.begin_with else 0
         found += problems(
-            cards, clients, self._plan.data, self._plan.versions, mixed=self._plan.mixed
+            cards, clients, self._settings.data, self._settings.versions, mixed=self._settings.mixed
         )
-        if len(cards) < max(self._plan.begin_with, 1):
+        if len(cards) < max(self._settings.begin_with, 1):
             found.append(FleetError(
-                f"{len(cards)} of {max(self._plan.begin_with, 1)} devices came within"
-                f" {self._plan.join_s:g} s", "Start more nodes, or lower --begin-with."
+                f"{len(cards)} of {max(self._settings.begin_with, 1)} devices came within"
+                f" {self._settings.join_s:g} s", "Start more nodes, or lower --begin-with."
             ))  # fmt: skip
         raise_all(found)
-        for note in clock_notes(cards, self._plan.sample_s):
-            self._watcher.fleet_note(note)
+        for note in clock_notes(cards, self._settings.sample_s):
+            self._observer.fleet_note(note)
         for devices in share_a_meter(cards):
-            self._watcher.fleet_note(
+            self._observer.fleet_note(
                 f"{', '.join(devices)} are one machine: the meter of each sees the others' work"
                 " too, so their joules say nothing about a device and must not be added"
             )
@@ -168,10 +168,10 @@ class Fleet:
         if self._clashes or self._refused:
             return True
         ready = [card for card in self._roster.cards() if card.prepared is not None]
-        if self._plan.begin_with:
-            return len(ready) >= self._plan.begin_with
+        if self._settings.begin_with:
+            return len(ready) >= self._settings.begin_with
         held = {client for card in ready for client in card.partition}
-        return held >= set(range(self._plan.clients))
+        return held >= set(range(self._settings.clients))
 
     def refresh(self) -> None:
         """Let newcomers in, and note who has gone."""
@@ -225,7 +225,7 @@ class Fleet:
         card = self._roster.get(device)
         if card is not None:
             header["acknowledged"] = [card.session, self._ledger.acknowledged(card.session)]
-        keep_s = max(4 * self._plan.deadline_s, PREPARE_S)
+        keep_s = max(4 * self._settings.deadline_s, PREPARE_S)
         ticket = self._transport.send(node, Frame(header, frame.body), keep_s)
         request = self.current if header["kind"] == "train" else None
         client = int(header.get("client", -1))
@@ -269,15 +269,15 @@ class Fleet:
         except FleetError as error:
             self._roster.ignore(owed.node)
             self._clashes.append(error)
-            self._watcher.fleet_note(f"a node is refused: {error.message}")
+            self._observer.fleet_note(f"a node is refused: {error.message}")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            self._watcher.fleet_note(
+            self._observer.fleet_note(
                 f"{owed.device or owed.node}: its report cannot be read ({error!r})"
             )
 
     def _refuse(self, device: str, why: str) -> None:
         if device not in self._refused:
-            self._watcher.fleet_note(f"{device} cannot take part: {why}")
+            self._observer.fleet_note(f"{device} cannot take part: {why}")
         self._refused[device] = why
 
     def _meet(self, header: Mapping[str, Any], owed: _Owed) -> None:
@@ -292,9 +292,9 @@ class Fleet:
         self._forget_old(card)
         self._seen.setdefault(card.device, _Seen()).state = "joined"
         came = "joined" if before is None else "came back"
-        self._watcher.fleet_note(f"{card.device} {came}: {card.facts.get('host')}")
+        self._observer.fleet_note(f"{card.device} {came}: {card.facts.get('host')}")
         if before is None or before.session != card.session or before.prepared is None:
-            frame = Frame({"kind": "prepare", "config": self._plan.config})
+            frame = Frame({"kind": "prepare", "config": self._settings.config})
             self._send(card.node, card.device, frame)
 
     def _forget_old(self, card: Card) -> None:
@@ -307,12 +307,12 @@ class Fleet:
         device = owed.device
         told = {key: header.get(key) for key in ("data", "images", "idle_w")}
         if self._recorder is not None:  # it came late, so it is checked by itself
-            wrong = [] if told["data"] == self._plan.data else ["its data are others"]
+            wrong = [] if told["data"] == self._settings.data else ["its data are others"]
             card = self._roster.get(device)
-            if card and not self._plan.mixed:
+            if card and not self._settings.mixed:
                 wrong += [
                     f"{name} is {card.versions.get(name)}, not {version}"
-                    for name, version in self._plan.versions.items()
+                    for name, version in self._settings.versions.items()
                     if card.versions.get(name) != version
                 ]
             if wrong:
@@ -334,7 +334,7 @@ class Fleet:
         if card is None or (owed.device and device != owed.device):
             return
         card = self._roster.update(device, clock=self._bounds(card.clock, header, owed))
-        moment = Moment.of(header, card, self._wall(), self._clock(), self._zero_s)
+        moment = ClockShift.of(header, card, self._wall(), self._clock(), self._zero_s)
         self._shifts[device] = moment.shift_s
         self._ledger.add(header, moment)
         seen = self._seen.setdefault(device, _Seen())
@@ -359,7 +359,7 @@ class Fleet:
             self._seen[device].state = "waiting" if what == "used" else what
         if what != "used":
             who = device or f"client {client}"
-            self._watcher.fleet_note(f"{who}, round {request.round_index + 1}: {what}, {reason}")
+            self._observer.fleet_note(f"{who}, round {request.round_index + 1}: {what}, {reason}")
 
     @contextlib.contextmanager
     def waiting(self, round_index: int) -> Iterator[None]:
@@ -372,7 +372,7 @@ class Fleet:
 
     def say(self, text: str) -> None:
         """Tell people a sentence."""
-        self._watcher.fleet_note(text)
+        self._observer.fleet_note(text)
 
     # cells
 
@@ -387,9 +387,9 @@ class Fleet:
         self._ledger.take_up(lines)
         self._ledger.follow(before, moved_s)
         header: dict[str, object] = {"cell": recorder.cell, "attempt": self._ledger.attempt}
-        if self._plan.batch_from_profile:
+        if self._settings.batch_from_profile:
             header["profile_batch"] = True
-        return _Current(self, FleetTrainers(self, self._plan.deadline_s, header=header))
+        return _Current(self, FleetTrainers(self, self._settings.deadline_s, header=header))
 
     def note(self) -> Mapping[str, Any]:
         """Return what devices reported since the last note."""
@@ -444,13 +444,13 @@ class Fleet:
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the manifest says: the engine, how it is secured, every device."""
-        plan = self._plan
+        settings = self._settings
         return {
             "engine": "fleet",
-            "insecure": plan.insecure,
-            "deadline_s": plan.deadline_s,
-            "batch_from_profile": plan.batch_from_profile,
-            "mixed_versions_allowed": plan.mixed,
+            "insecure": settings.insecure,
+            "deadline_s": settings.deadline_s,
+            "batch_from_profile": settings.batch_from_profile,
+            "mixed_versions_allowed": settings.mixed,
             "devices": [
                 {
                     "device": card.device, "partition": list(card.partition), **card.facts,
@@ -477,7 +477,7 @@ class Fleet:
     def show(self) -> None:
         """Show where every device stands."""
         self._shown_s = self._clock()
-        self._watcher.fleet_state(self.state())
+        self._observer.fleet_state(self.state())
 
 
 class _Current:

@@ -13,7 +13,7 @@ from typing import Any
 from devices.energy import Reading
 from harness.core.schema import COST_PHASES, TRACE
 from harness.federated.work import Work
-from harness.fleet.codec import read_reading
+from harness.fleet.codec import decode_reading
 from harness.fleet.roster import Card
 from harness.measurement.cost import Cost, SegmentCost
 from harness.measurement.phases import Segment
@@ -27,7 +27,7 @@ FATES = ("used", "late", "missing", "refused")
 
 
 @dataclass(frozen=True)
-class Moment:
+class ClockShift:
     """Say where a worker's monotonic clock stands in the run's own time."""
 
     shift_s: float
@@ -35,7 +35,7 @@ class Moment:
     @classmethod
     def of(
         cls, header: Mapping[str, Any], card: Card, wall_s: float, monotonic_s: float, zero_s: float
-    ) -> Moment:
+    ) -> ClockShift:
         """Compare clocks at an answer: the worker's two, this host's two, and the wall clocks.
 
         Wall clocks are taken to agree as long as they may.
@@ -100,7 +100,7 @@ class Ledger:
         self._last[session] = last
         return last
 
-    def add(self, header: Mapping[str, Any], moment: Moment) -> None:
+    def add(self, header: Mapping[str, Any], moment: ClockShift) -> None:
         """Take in the entries of an answer that are not here yet.
 
         Raises:
@@ -114,7 +114,7 @@ class Ledger:
             if number in seen or not segment.end_s >= segment.start_s:
                 continue
             if entry["reading"] is not None:
-                joules = read_reading(entry["reading"]).energy_j
+                joules = decode_reading(entry["reading"]).energy_j
                 if joules is not None:
                     self._heard_j.setdefault(str(header["device"]), []).append(float(joules))
             seen.add(number)
@@ -178,7 +178,7 @@ class Ledger:
                 segment.label, segment.start_s + shift_s, segment.end_s + shift_s, segment.cpu_s,
                 segment.work,
             )  # fmt: skip
-            reading = read_reading(entry["reading"]) if entry["reading"] else None
+            reading = decode_reading(entry["reading"]) if entry["reading"] else None
             found.append(
                 SegmentCost(
                     moved, reading, entry["time_model_s"], float(entry["energy_model_j"] or 0)
@@ -255,7 +255,7 @@ class Ledger:
     def _row(self, entry: Mapping[str, Any]) -> dict[str, object]:
         segment, shift_s = read_segment(entry["segment"]), entry["shift_s"]
         label = segment.label
-        reading = read_reading(entry["reading"]) if entry["reading"] else None
+        reading = decode_reading(entry["reading"]) if entry["reading"] else None
         fate = {}
         if label.client is not None and label.round_index is not None:
             fate = self._fates.get((label.job, label.round_index, label.client), {})

@@ -25,7 +25,7 @@ MOST_LINES = 12
 
 
 class FleetScreen(RunScreen):
-    """Show a run and its devices; implements `harness.fleet.fleet.Watcher` too."""
+    """Show a run and its devices; implements `harness.fleet.fleet.FleetObserver` too."""
 
     def __init__(self, console: Console, config: RunConfig, folder: Path) -> None:
         """Write the status file into a folder."""

@@ -27,7 +27,7 @@ from harness.config import RunConfig
 from harness.federated.job import Checkpoint
 from harness.federated.server import FederatedAverage
 from harness.federated.trainers import RoundRequest
-from harness.fleet.fleet import Fleet, Plan
+from harness.fleet.fleet import Fleet, FleetSettings
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import Frame, connect, receive_frame, send_frame
 from harness.measurement.phases import PhaseLog
@@ -105,7 +105,7 @@ def measure(count: int) -> dict[str, float]:
     config = RunConfig()
     net = build(architecture(config.model), config.tasks, 0)
     weights = Checkpoint({name: tensor.clone() for name, tensor in net.state_dict().items()})
-    plan = Plan({}, count, "data", {}, deadline_s=120.0, join_s=60.0)
+    plan = FleetSettings({}, count, "data", {}, deadline_s=120.0, join_s=60.0)
     seconds = []
     with light_nodes(count) as folder:
         fleet = Fleet(Sockets(folder, count), plan, Silent())

@@ -25,7 +25,7 @@ from harness.fleet.keys import SERVER, ServerKeys
 from harness.fleet.programs import require_flower
 
 if TYPE_CHECKING:
-    from harness.fleet.fleet import Fleet, Plan
+    from harness.fleet.fleet import Fleet, FleetSettings
     from harness.fleet.status_screen import FleetScreen
     from harness.fleet.transport import Transport
     from harness.running.session import RunSummary
@@ -35,7 +35,7 @@ PORT = 8000
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ServerOptions:
     """Hold the options of a server that say nothing about training."""
 
     host: str
@@ -114,11 +114,11 @@ def main(words: Sequence[str] | None = None) -> int:
     return _serve(config, options, folder)
 
 
-def _run_options(parsed: argparse.Namespace) -> Wishes:
+def _run_options(parsed: argparse.Namespace) -> ServerOptions:
     for name in ("deadline", "join_wait", "most_megabytes"):
         if not getattr(parsed, name) > 0:
             raise UsageError(f"--{name.replace('_', '-')} must be above 0")
-    return Wishes(
+    return ServerOptions(
         parsed.host, parsed.port, Path(parsed.keys), parsed.insecure, Path(parsed.state),
         parsed.fresh, parsed.deadline, parsed.join_wait, parsed.begin_with,
         parsed.batch_from_profile, parsed.allow_mixed, parsed.most_megabytes << 20,
@@ -141,7 +141,7 @@ def fleet_config(config: RunConfig) -> RunConfig:
     return replace(config, meter="none", step=step)
 
 
-def _serve(config: RunConfig, options: Wishes, folder: Path) -> int:
+def _serve(config: RunConfig, options: ServerOptions, folder: Path) -> int:
     from rich.console import Console  # noqa: PLC0415
 
     from harness.fleet.gateway import Gateway  # noqa: PLC0415
@@ -149,7 +149,7 @@ def _serve(config: RunConfig, options: Wishes, folder: Path) -> int:
 
     screen = FleetScreen(Console(highlight=False), config, folder)
     with tempfile.TemporaryDirectory(prefix="fleet-") as private:
-        gateway = Gateway(options, folder, Path(private) / "courier.sock", screen.fleet_note)
+        gateway = Gateway(options, folder, Path(private) / "relay.sock", screen.fleet_note)
         try:
             gateway.open()
             summary = run_over(gateway.link, config, options, screen)
@@ -159,7 +159,7 @@ def _serve(config: RunConfig, options: Wishes, folder: Path) -> int:
 
 
 def run_over(
-    transport: Transport, config: RunConfig, options: Wishes, screen: FleetScreen
+    transport: Transport, config: RunConfig, options: ServerOptions, screen: FleetScreen
 ) -> RunSummary:
     """Gather the devices that a transport reaches, and run the matrix over them."""
     from harness.fleet.fleet import Fleet  # noqa: PLC0415 - imports torch
@@ -173,7 +173,7 @@ def run_over(
     target = resolve_target(config)
     session.prepare_torch(target.threads)
     store = session.open_data(config, screen)
-    fleet = Fleet(transport, make_plan(config, options, store.checksum), screen)
+    fleet = Fleet(transport, fleet_settings(config, options, store.checksum), screen)
     ended = "failed"
     try:
         with memory_errors(), screen:
@@ -190,13 +190,13 @@ def run_over(
     return summary
 
 
-def make_plan(config: RunConfig, options: Wishes, data: str) -> Plan:
+def fleet_settings(config: RunConfig, options: ServerOptions, data: str) -> FleetSettings:
     """Return how the server deals with its devices."""
-    from harness.fleet.fleet import Plan  # noqa: PLC0415
+    from harness.fleet.fleet import FleetSettings  # noqa: PLC0415
     from harness.fleet.versions import versions  # noqa: PLC0415
 
     told = {k: v for k, v in config.as_dict().items() if k not in ("out", "cache", "threads")}
-    return Plan(
+    return FleetSettings(
         told, config.clients, data, versions(), options.deadline_s, options.join_s,
         options.begin_with, options.batch_from_profile, options.mixed, 1.0 / config.rate_hz,
         options.insecure,
