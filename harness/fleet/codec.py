@@ -31,6 +31,9 @@ from models.execution import Execution
 
 Plain = Any
 
+MOST_VALUE = 1e18
+"""Largest weight, loss or affinity that is taken: in single precision its square is still one."""
+
 _RULES: dict[str, type[LocalRule]] = {
     rule.__name__: rule for rule in (Balanced, GradNorm, ProjectedGradients, Proximal)
 }
@@ -125,13 +128,18 @@ def _affinity(plain: Mapping[str, Plain], tasks: int, client: int) -> ClientAffi
     if not square or not all(_is_number(x) for row in rows for x in row):  # type: ignore[union-attr]
         raise RefusedError(f"the affinity is no {tasks}×{tasks} matrix of finite numbers")
     count = plain.get("count")
-    if not isinstance(count, int) or count < 1:
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count < 1 << 53:
         raise RefusedError("the affinity does not say how many look-aheads it is of")
     return ClientAffinity(client, np.array(rows, dtype=np.float64), count)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    """Say whether a value is a number that can be reckoned with: NaN compares with nothing."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and -MOST_VALUE <= value <= MOST_VALUE
+    )
 
 
 def encode_tensors(tensors: Mapping[str, Tensor]) -> bytes:
@@ -161,14 +169,11 @@ def decode_tensors(content: bytes, like: Mapping[str, Tensor]) -> dict[str, Tens
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise RefusedError(f"{name} holds a value that is not finite")
+        if tensor.numel() and tensor.is_floating_point() and tensor.abs().max() > MOST_VALUE:
+            raise RefusedError(f"{name} holds a value beyond {MOST_VALUE:g}")
     return found
 
 
 def encode_reading(reading: Reading) -> dict[str, Plain]:
     """Return a reading."""
     return {**asdict(reading), "flags": list(reading.flags)}
-
-
-def decode_reading(plain: Mapping[str, Plain]) -> Reading:
-    """Return the reading that `encode_reading` wrote."""
-    return Reading(**{**plain, "flags": tuple(plain["flags"])})

@@ -20,6 +20,7 @@ from harness.core.errors import RefusedError
 from harness.federated.job import Checkpoint
 from harness.federated.trainers import RoundRequest, Update, on_processor
 from harness.fleet.codec import decode_result, decode_tensors, encode_request, encode_tensors
+from harness.fleet.strict import clean_text
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import PROTOCOL, Frame
 from harness.running.limits import BudgetReachedError
@@ -235,6 +236,8 @@ class FleetTrainers:
             self._dispatcher.fate(request, client, device, "missing", arrival.error)
             return
         try:
+            if arrival.refused:
+                raise RefusedError(arrival.refused)
             result = _read(arrival.frame, state, client)
         except RefusedError as error:
             self._dispatcher.fate(request, client, device, "refused", error.message)
@@ -268,7 +271,7 @@ def _read(frame: Frame, state: _Round, client: int) -> ClientResult:
     if header.get("protocol", PROTOCOL) != PROTOCOL:
         raise RefusedError(f"it speaks protocol {header['protocol']!r}, this server {PROTOCOL}")
     if frame.kind == "failed":
-        raise RefusedError(f"it failed: {header.get('message')}")
+        raise RefusedError(f"it failed: {clean_text(header.get('message'))}")
     if frame.kind != "update" or header.get("client") != client:
         raise RefusedError("its answer is no update of this client")
     result = decode_result(header, state.request, client)

@@ -27,7 +27,8 @@ from harness.config import RunConfig
 from harness.federated.job import Checkpoint
 from harness.federated.server import FederatedAverage
 from harness.federated.trainers import RoundRequest
-from harness.fleet.fleet import Fleet, FleetSettings
+from harness.fleet.fleet import Fleet
+from harness.fleet.settings import FleetSettings
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import Frame, connect, receive_frame, send_frame
 from harness.measurement.phases import PhaseLog

@@ -25,7 +25,8 @@ from harness.fleet.keys import SERVER, ServerKeys
 from harness.fleet.programs import require_flower
 
 if TYPE_CHECKING:
-    from harness.fleet.fleet import Fleet, FleetSettings
+    from harness.fleet.fleet import Fleet
+    from harness.fleet.settings import FleetSettings
     from harness.fleet.status_screen import FleetScreen
     from harness.fleet.transport import Transport
     from harness.running.session import RunSummary
@@ -192,7 +193,7 @@ def run_over(
 
 def fleet_settings(config: RunConfig, options: ServerOptions, data: str) -> FleetSettings:
     """Return how the server deals with its devices."""
-    from harness.fleet.fleet import FleetSettings  # noqa: PLC0415
+    from harness.fleet.settings import FleetSettings  # noqa: PLC0415
     from harness.fleet.versions import versions  # noqa: PLC0415
 
     told = {k: v for k, v in config.as_dict().items() if k not in ("out", "cache", "threads")}

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.config import RunConfig, make_config
-from harness.fleet.fleet import Fleet, FleetSettings
+from harness.fleet.fleet import Fleet
+from harness.fleet.settings import FleetSettings
 from harness.fleet.transport import Transport
 from harness.run_folder.resume import Start
 from harness.running.limits import Limits
