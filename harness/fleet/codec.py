@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -15,137 +14,86 @@ from torch import Tensor
 
 from devices.energy import Reading
 from harness.core.errors import RefusedError
-from harness.federated.trainers import RoundRequest
-from harness.workloads.multitask.affinity.matrix import ClientAffinity
-from harness.workloads.multitask.affinity.rule import AffinityRule
-from harness.workloads.multitask.protocol import PROTOCOLS
-from harness.workloads.multitask.training.client import (
-    ClientResult,
-    LocalTraining,
-    RoundSettings,
-)
-from harness.workloads.multitask.training.local_rule import (
-    Balanced,
-    GradNorm,
-    LocalRule,
-    ProjectedGradients,
-    Proximal,
-)
-from models.execution import Execution
+from harness.federated.trainers import RoundRequest, Update
+from harness.workloads.base import WireCodec
 
 Plain = Any
 
-_RULES: dict[str, type[LocalRule]] = {
-    rule.__name__: rule for rule in (Balanced, GradNorm, ProjectedGradients, Proximal)
-}
+MOST_VALUE = 1e18
+"""Largest weight, loss or affinity that is taken: in single precision its square is still one."""
 
 
-def plain_request(request: RoundRequest) -> dict[str, Plain]:
+def encode_request(request: RoundRequest, wire: WireCodec) -> dict[str, Plain]:
     """Return a request without its clients, which are asked one by one."""
-    settings = request.settings
-    training = settings.training
-    own = {f.name: getattr(training, f.name) for f in fields(training)}
-    rule = training.rule
     return {
         "job": request.job,
-        "tasks": "".join(request.units),
+        "units": list(request.units),
         "round": request.round_index,
-        "learning_rate": settings.learning_rate,
-        "measuring": settings.measuring,
         "seed": request.seed,
-        "training": {
-            **own,
-            "rule": None if rule is None else [type(rule).__name__, asdict(rule)],
-            "affinity": asdict(training.affinity),
-            "protocol": training.protocol.name,
-            "execution": asdict(training.execution),
-        },
+        "settings": wire.settings(request.settings),
     }
 
 
-def read_request(plain: Mapping[str, Plain], client: int) -> RoundRequest:
-    """Return the request that `plain_request` wrote, for one client.
+def decode_request(plain: Mapping[str, Plain], client: int, wire: WireCodec) -> RoundRequest:
+    """Return the request that `encode_request` wrote, for one client.
 
     Raises:
         KeyError, TypeError, ValueError: if it is no request.
     """
-    told = dict(plain["training"])
-    rule = told["rule"]
-    training = LocalTraining(
-        **{
-            **told,
-            "rule": None if rule is None else _RULES[rule[0]](**rule[1]),
-            "affinity": AffinityRule(**told["affinity"]),
-            "protocol": PROTOCOLS[told["protocol"]],
-            "execution": Execution(**told["execution"]),
-        }
-    )
-    settings = RoundSettings(training, float(plain["learning_rate"]), bool(plain["measuring"]))
-    units = tuple(str(plain["tasks"]))
+    units = tuple(str(unit) for unit in plain["units"])
+    settings = wire.read_settings(plain["settings"])
     return RoundRequest(
         str(plain["job"]), units, int(plain["round"]), [client], int(plain["seed"]), settings
     )
 
 
-def plain_result(result: ClientResult) -> dict[str, Plain]:
-    """Return losses and affinity; a loss that is no finite number stands as null."""
-    measured = result.affinity
+@dataclass(frozen=True)
+class ClientReport:
+    """Hold what a device says of an update beside its tensors."""
+
+    losses: Mapping[str, float]
+    measured: Any = None
+
+
+def encode_result(update: Update, wire: WireCodec) -> dict[str, Plain]:
+    """Return losses and own measurements; a loss that is no finite number stands as null."""
     return {
-        "losses": {t: x if math.isfinite(x) else None for t, x in result.losses.items()},
-        "affinity": None
-        if measured is None
-        else {
-            "mean": [
-                [float(x) if math.isfinite(x) else None for x in row] for row in measured.mean
-            ],
-            "count": measured.count,
-        },
+        "losses": {t: x if math.isfinite(x) else None for t, x in update.losses.items()},
+        "measured": wire.measured(update.measured),
     }
 
 
-def read_result(plain: Mapping[str, Plain], request: RoundRequest, client: int) -> ClientResult:
-    """Return the result that `plain_result` wrote.
+def decode_result(
+    plain: Mapping[str, Plain], request: RoundRequest, client: int, wire: WireCodec
+) -> ClientReport:
+    """Return the report that `encode_result` wrote.
 
     Raises:
-        RefusedError: if losses or affinity are not numbers of this job's tasks.
+        RefusedError: if losses or measurements are not what was asked for.
     """
     losses = plain.get("losses")
     if not isinstance(losses, dict) or list(losses) != list(request.units):
         raise RefusedError(f"the losses are not of the tasks {''.join(request.units)}")
     if not all(_is_number(x) for x in losses.values()):
         raise RefusedError("a loss is not a finite number")
-    measured = plain.get("affinity")
-    if not request.settings.measuring:
-        return ClientResult(losses, None)
-    if not isinstance(measured, dict):
-        raise RefusedError("the affinity is missing")
-    return ClientResult(losses, _affinity(measured, len(request.units), client))
-
-
-def _affinity(plain: Mapping[str, Plain], tasks: int, client: int) -> ClientAffinity:
-    rows = plain.get("mean")
-    square = (
-        isinstance(rows, list)
-        and [len(row) if isinstance(row, list) else 0 for row in rows] == [tasks] * tasks
-    )
-    if not square or not all(_is_number(x) for row in rows for x in row):  # type: ignore[union-attr]
-        raise RefusedError(f"the affinity is no {tasks}×{tasks} matrix of finite numbers")
-    count = plain.get("count")
-    if not isinstance(count, int) or count < 1:
-        raise RefusedError("the affinity does not say how many look-aheads it is of")
-    return ClientAffinity(client, np.array(rows, dtype=np.float64), count)
+    return ClientReport(losses, wire.read_measured(plain.get("measured"), request, client))
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    """Say whether a value is a number that can be reckoned with: NaN compares with nothing."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and -MOST_VALUE <= value <= MOST_VALUE
+    )
 
 
-def plain_tensors(tensors: Mapping[str, Tensor]) -> bytes:
+def encode_tensors(tensors: Mapping[str, Tensor]) -> bytes:
     """Return tensors as safetensors, the same bytes for the same values."""
     return safetensors.torch.save({k: v.detach().contiguous() for k, v in tensors.items()})
 
 
-def read_tensors(content: bytes, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def decode_tensors(content: bytes, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors of the names, shapes and types of `like`, all finite.
 
     Raises:
@@ -167,14 +115,11 @@ def read_tensors(content: bytes, like: Mapping[str, Tensor]) -> dict[str, Tensor
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise RefusedError(f"{name} holds a value that is not finite")
+        if tensor.numel() and tensor.is_floating_point() and tensor.abs().max() > MOST_VALUE:
+            raise RefusedError(f"{name} holds a value beyond {MOST_VALUE:g}")
     return found
 
 
-def plain_reading(reading: Reading) -> dict[str, Plain]:
+def encode_reading(reading: Reading) -> dict[str, Plain]:
     """Return a reading."""
     return {**asdict(reading), "flags": list(reading.flags)}
-
-
-def read_reading(plain: Mapping[str, Plain]) -> Reading:
-    """Return the reading that `plain_reading` wrote."""
-    return Reading(**{**plain, "flags": tuple(plain["flags"])})

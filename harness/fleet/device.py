@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import time
 import uuid
 from collections.abc import Mapping
@@ -13,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from devices.host import read_state
+from harness.config import PATHS, RunConfig, make_config
 from harness.core.errors import HarnessError, RefusedError, UsageError
 from harness.core.schema import TRACE
 from harness.federated.job import Checkpoint
-from harness.federated.observer import SilentObserver
-from harness.federated.trainers import RoundRequest
+from harness.federated.trainers import naming
 from harness.fleet.clock import clock_state
-from harness.fleet.codec import plain_result, plain_tensors, read_request, read_tensors
-from harness.fleet.outbox import Diary
+from harness.fleet.codec import decode_request, decode_tensors, encode_result, encode_tensors
+from harness.fleet.outbox import Outbox
 from harness.fleet.versions import versions
 from harness.fleet.wire import Frame
 from harness.measurement.cost import Accountant
@@ -30,24 +28,14 @@ from harness.measurement.phases import PhaseLog
 from harness.measurement.recorder import CellRecorder
 from harness.records.phases import Label
 from harness.run_folder.results import csv_text
-from harness.running.accelerator import torch_device
 from harness.running.prepare import prepare_torch
 from harness.running.target import Target, confine, describe_host, power_model
-from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
-from harness.workloads.multitask.data.catalogue import SCENES
-from harness.workloads.multitask.data.dataset import open_data_set
-from harness.workloads.multitask.data.store import Store
-from harness.workloads.multitask.federation import LocalEngine, on_processor, train_copy
-from harness.workloads.multitask.job import Job
-from harness.workloads.multitask.planning.modelling import device_model
-from harness.workloads.multitask.settings import federation
-from models.multitask.losses import named
-from models.multitask.network import Architecture, MultiTaskNet, build
-from models.multitask.registry import architecture
+from harness.workloads.base import Participant, Workload
+from harness.workloads.registry import DEFAULT, find_workload
 
 
 @dataclass(frozen=True)
-class Post:
+class NodeIdentity:
     """Say which device this is and which clients' data it holds."""
 
     name: str
@@ -55,29 +43,26 @@ class Post:
     cache: str = ""
 
 
-@dataclass(frozen=True)
-class _Study:
-    """Hold what a run needs on this device."""
-
-    config: MultitaskConfig
-    store: Store
-    architecture: Architecture
-
-
 class Device:
     """Answer the server's requests; a request is one frame, an answer is one frame."""
 
     def __init__(
-        self, post: Post, target: Target, instruments: Instruments, log: PhaseLog, diary: Diary
+        self,
+        identity: NodeIdentity,
+        target: Target,
+        instruments: Instruments,
+        log: PhaseLog,
+        outbox: Outbox,
     ) -> None:
-        self._post = post
+        self._identity = identity
         self._target = target
         self._instruments = instruments
         self._log = log
-        self._diary = diary
-        self._study: _Study | None = None
+        self._outbox = outbox
+        self._prepared: Participant | None = None
+        self._digest = ""
+        self._workload: Workload | None = None
         self._accountant = Accountant(power_model(target), None)
-        self._nets: dict[tuple[str, str], MultiTaskNet] = {}
         self._memory = PeakMemory()
         self.session = uuid.uuid4().hex
         """Names this worker from its start to its end: entries of another one never come again."""
@@ -98,7 +83,7 @@ class Device:
     def _acknowledged(self, header: Mapping[str, Any]) -> None:
         acknowledged = header.get("acknowledged")
         if isinstance(acknowledged, list) and acknowledged[:1] == [self.session]:
-            self._diary.acknowledge(int(acknowledged[1]))
+            self._outbox.acknowledge(int(acknowledged[1]))
 
     def _done(self, request: Frame) -> Frame:
         kinds = {"hello": self._hello, "prepare": self._prepare, "train": self._train,
@@ -110,14 +95,14 @@ class Device:
     def _about(self, header: Mapping[str, Any], began_wall_s: float) -> dict[str, Any]:
         """Return what every answer says: who answers, what it has measured, what time it is."""
         label = header.get("label") or {}
-        self._diary.label(
+        self._outbox.label(
             Label("", str(label.get("cell", "")), str(label.get("job", "")), label.get("round"))
         )
         return {
-            "device": self._post.name,
+            "device": self._identity.name,
             "session": self.session,
             "began_wall_s": began_wall_s,
-            "entries": self._diary.report(self._accountant, self._instruments.streams),
+            "entries": self._outbox.report(self._accountant, self._instruments.streams),
             "no_meter": self._instruments.reason,
             "peak_memory_bytes": self._memory.read_bytes(),
             "temperature_c": read_state(Path("/")).temperature_c,
@@ -131,7 +116,7 @@ class Device:
         return Frame(
             {
                 "kind": "card",
-                "partition": list(self._post.partition),
+                "partition": list(self._identity.partition),
                 "profile": target.profile.name,
                 "title": target.profile.title,
                 "matches": target.matches,
@@ -149,26 +134,24 @@ class Device:
 
     def _prepare(self, request: Frame) -> Frame:
         """Open the data of a run and train a step for nothing, so that round 1 pays no extra."""
-        config = _own_config(request.header["config"], self._post, self._target.accelerator)
-        if self._study is None or self._study.config.digest() != config.digest():
+        told = request.header["config"]
+        workload = find_workload(str(told.get("workload", DEFAULT)))
+        config = _own_config(workload, told, self._identity, self._target.accelerator)
+        if self._prepared is None or self._digest != config.digest():
             prepare_torch(self._target.threads, self._target.accelerator)
-            store = _open(config)
-            self._study = _Study(config, store, architecture(config.model))
-            self._nets.clear()
-            self._check_partition(store)
-            self._accountant = Accountant(
-                power_model(self._target),
-                device_model(self._target, config, self._study.architecture),
-            )
-            _warm_up(self._study)
+            self._prepared, self._workload = workload.participant(config, self._target), workload
+            self._digest = config.digest()
+            self._check_partition(self._prepared)
+            self._accountant = Accountant(power_model(self._target), self._prepared.device_model())
+            self._prepared.warm_up()
             confine(self._target)
-        store = self._study.store
-        self._diary.spent(Label("start-up"), time.monotonic())
+        prepared = self._prepared
+        self._outbox.spent(Label("start-up"), time.monotonic())
         return Frame(
             {
                 "kind": "prepared",
-                "data": store.checksum,
-                "images": {str(c): store.length("train", c) for c in self._post.partition},
+                "data": prepared.checksum,
+                "images": {str(c): prepared.samples(c) for c in self._identity.partition},
                 "idle_w": self._idle_w(config.idle_s),
             }
         )
@@ -186,82 +169,57 @@ class Device:
         before = len(self._log.segments)
         reading = self._instruments.idle(seconds)
         for segment in self._log.segments[before:]:
-            self._diary.add(segment)
+            self._outbox.add(segment)
         if reading is None or reading.energy_j is None:
             return None
         return reading.energy_j / (reading.end_s - reading.start_s)
 
-    def _check_partition(self, store: Store) -> None:
-        count = store.count("train")
-        wrong = [c for c in self._post.partition if c >= count]
+    def _check_partition(self, prepared: Participant) -> None:
+        wrong = [c for c in self._identity.partition if c >= prepared.clients]
         if wrong:
-            self._study = None
+            self._prepared = None
             raise UsageError(
-                f"{self._post.name}: the data have clients 0 to {count - 1},"
+                f"{self._identity.name}: the data have clients 0 to {prepared.clients - 1},"
                 f" not {', '.join(map(str, wrong))}",
                 "Start the node with another --partition.",
             )
 
     def _train(self, request: Frame) -> Frame:
         """Train one client's copy of the model."""
-        if self._study is None:
+        if self._prepared is None or self._workload is None:
             raise RefusedError("there is no run prepared on this device", "Prepare it first.")
-        header = request.header
+        header, wire = request.header, self._workload.wire
         client = int(header["client"])
-        if client not in self._post.partition:
-            raise RefusedError(f"{self._post.name} does not hold the data of client {client}")
-        wanted = read_request(header["request"], client)
+        if client not in self._identity.partition:
+            raise RefusedError(f"{self._identity.name} does not hold the data of client {client}")
+        wanted = decode_request(header["request"], client, wire)
         if header.get("profile_batch"):
             batch = self._target.profile.training.batch
-            training = replace(wanted.settings.training, batch_size=batch)
-            wanted = replace(wanted, settings=replace(wanted.settings, training=training))
-        net = self._net(wanted)
-        weights = Checkpoint(read_tensors(request.body, on_processor(net)))
+            wanted = replace(wanted, settings=wire.with_batch(wanted.settings, batch))
         label = header.get("label") or {}
-        recorder = _Marks(str(label.get("cell", "")), self._log, wanted.job)
+        recorder = _RequestRecorder(str(label.get("cell", "")), self._log, wanted.job)
+        work = self._prepared.work(wanted, recorder)
+        weights = Checkpoint(decode_tensors(request.body, work.received()))
         self._memory.reset()
-        self._diary.spent(Label("communicate"), time.monotonic())
+        self._outbox.spent(Label("communicate"), time.monotonic())
         before = len(self._log.segments)
         try:
-            with memory_errors():
-                result = self._trained(net, weights, wanted, client, recorder)
+            with (
+                memory_errors(),
+                naming(wanted.where(client)),
+                recorder.phase("train", round_index=wanted.round_index, client=client),
+            ):
+                update = work.train(weights, wanted, client, wanted.order(client))
         finally:
             for segment in self._log.segments[before:]:
-                self._diary.add(segment, str(header.get("attempt", "")))
+                self._outbox.add(segment, str(header.get("attempt", "")))
         return Frame(
-            {"kind": "update", "client": client, **plain_result(result)},
-            plain_tensors(on_processor(net)),
+            {"kind": "update", "client": client, **encode_result(update, wire)},
+            encode_tensors(update.tensors),
         )
 
-    def _trained(
-        self,
-        net: MultiTaskNet,
-        weights: Checkpoint,
-        wanted: RoundRequest,
-        client: int,
-        recorder: CellRecorder,
-    ) -> Any:  # noqa: ANN401
-        assert self._study is not None
-        with recorder.phase("train", round_index=wanted.round_index, client=client):
-            return train_copy(
-                net, weights, self._study.store, wanted, client, wanted.order(client), recorder
-            )
 
-    def _net(self, wanted: RoundRequest) -> MultiTaskNet:
-        """Return a network of the job's kind; its weights are those of the last request."""
-        assert self._study is not None
-        study = self._study
-        tasks = "".join(wanted.units)
-        key = (tasks, study.config.loss)
-        if key not in self._nets:
-            loss = named(study.config.loss, masked=study.store.masked)
-            device = torch_device(self._target.accelerator)
-            self._nets[key] = build(study.architecture, tasks, 0, loss).to(device)
-            self._nets[key].execute_as(wanted.settings.training.execution)
-        return self._nets[key]
-
-
-class _Marks(CellRecorder):
+class _RequestRecorder(CellRecorder):
     """Mark the phases of one request."""
 
     def __init__(self, cell: str, log: PhaseLog, job: str) -> None:
@@ -275,26 +233,15 @@ def _failed(error: HarnessError) -> Frame:
     )
 
 
-def _own_config(told: Mapping[str, Any], post: Post, accelerator: str) -> MultitaskConfig:
+def _own_config(
+    workload: Workload, told: Mapping[str, Any], identity: NodeIdentity, accelerator: str
+) -> RunConfig:
     """Return the run's configuration with this device's folder of data in place of the server's."""
     known = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
-    known["data"] = str(Path(str(known.get("data", SCENES))).expanduser())
-    return make_multitask_config({**known, "cache": post.cache, "meter": "none", "device": "auto",
-                        "threads": 0, "accelerator": accelerator})  # fmt: skip
-
-
-def _open(config: MultitaskConfig) -> Store:
-    scenes = config.scenes if config.data == SCENES else None
-    workers = len(os.sched_getaffinity(0))
-    return open_data_set(config.data, scenes, config.cache_folder, lambda *_: None, workers)
-
-
-def _warm_up(study: _Study) -> None:
-    """Pay torch's first uses of everything here: they cost more than a round of a small model."""
-    settings = replace(federation(study.config), clients_per_round=1)
-    job = Job(study.config.tasks, 1, measure_affinity=True)
-    with contextlib.suppress(HarnessError):  # a run that cannot train says so in its first round
-        LocalEngine(study.store, study.architecture, settings, 0, SilentObserver()).run(job)
+    known |= {k: str(Path(str(known[k])).expanduser()) for k in PATHS if k in known}
+    own = {"cache": identity.cache, "meter": "none", "device": "auto", "threads": 0,
+           "accelerator": accelerator}  # fmt: skip
+    return make_config(workload.config_class(), {**known, **own})
 
 
 def machine(root: Path = Path("/")) -> str:

@@ -20,11 +20,18 @@ from harness.core.errors import RefusedError
 from harness.federated.job import Checkpoint
 from harness.federated.task import JobWork
 from harness.federated.trainers import RoundRequest, Update
-from harness.fleet.codec import plain_request, plain_tensors, read_result, read_tensors
+from harness.fleet.codec import (
+    ClientReport,
+    decode_result,
+    decode_tensors,
+    encode_request,
+    encode_tensors,
+)
+from harness.fleet.strict import clean_text
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import PROTOCOL, Frame
 from harness.running.limits import BudgetReachedError
-from harness.workloads.multitask.training.client import ClientResult
+from harness.workloads.base import WireCodec
 
 TRIES = 3
 """How often a round is tried that nobody takes part in."""
@@ -34,7 +41,7 @@ class NobodyThereError(BudgetReachedError):
     """Stop the run at the end of its last round, as no device is left; it can go on later."""
 
 
-class Desk(Protocol):
+class Dispatcher(Protocol):
     """Hand out requests and hear of answers; `harness.fleet.fleet` is the real one."""
 
     def refresh(self) -> None:
@@ -72,21 +79,21 @@ class Desk(Protocol):
         ...
 
 
-class _Shelf:
+class _UpdateFile:
     """Keep updates that came out of turn, in a file that has no name."""
 
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        self._places: dict[int, tuple[int, int, ClientResult]] = {}
+        self._places: dict[int, tuple[int, int, ClientReport]] = {}
         self._end = 0
 
-    def put(self, client: int, content: bytes, result: ClientResult) -> None:
+    def put(self, client: int, content: bytes, result: ClientReport) -> None:
         self._file.seek(self._end)
         self._file.write(content)
         self._places[client] = (self._end, len(content), result)
         self._end += len(content)
 
-    def take(self, client: int) -> tuple[bytes, ClientResult] | None:
+    def take(self, client: int) -> tuple[bytes, ClientReport] | None:
         if client not in self._places:
             return None
         start, length, result = self._places.pop(client)
@@ -107,7 +114,7 @@ class _Round:
     asked: dict[int, tuple[int, str]] = field(default_factory=dict)
     over: set[int] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
-    shelf: _Shelf = field(default_factory=_Shelf)
+    waiting_updates: _UpdateFile = field(default_factory=_UpdateFile)
 
 
 class FleetTrainers:
@@ -115,17 +122,19 @@ class FleetTrainers:
 
     def __init__(
         self,
-        desk: Desk,
+        dispatcher: Dispatcher,
         deadline_s: float,
         *,
         header: Mapping[str, object],
+        wire: WireCodec,
         clock: Callable[[], float] = time.monotonic,
         poll_s: float = 0.2,
     ) -> None:
         """Close every round after `deadline_s`; `header` is part of every request."""
-        self._desk = desk
+        self._dispatcher = dispatcher
         self._deadline_s = deadline_s
         self._header = header
+        self._wire = wire
         self._clock = clock
         self._poll_s = poll_s
 
@@ -150,69 +159,74 @@ class FleetTrainers:
             if state.refused:
                 raise RefusedError(f"no update could be used: {'; '.join(state.refused)}")
             why = f"round {request.round_index + 1} of {request.job} had no device"
-            self._desk.say(f"{why}; " + ("it is tried again" if left else "the run stops here"))
+            self._dispatcher.say(
+                f"{why}; " + ("it is tried again" if left else "the run stops here")
+            )
         raise NobodyThereError(why)
 
     def _once(self, state: _Round, weights: Checkpoint) -> Iterator[Update]:
         """Yield the updates of one try."""
         index = state.request.round_index
         try:
-            body = plain_tensors(weights.tensors)
-            with self._desk.waiting(index):
-                self._plan(state, self._clock() + self._deadline_s)
+            body = encode_tensors(weights.tensors)
+            with self._dispatcher.waiting(index):
+                self._queue_clients(state, self._clock() + self._deadline_s)
             end_s = self._clock() + self._deadline_s
             for client in state.request.clients:
-                with self._desk.waiting(index):
+                with self._dispatcher.waiting(index):
                     found = self._wait_for(client, state, body, end_s)
                 if found is not None:
                     content, result = found
-                    yield Update(
-                        client, read_tensors(content, state.like), result.losses, result.affinity
-                    )
+                    tensors = decode_tensors(content, state.like)
+                    yield Update(client, tensors, result.losses, result.measured)
         finally:
-            state.shelf.close()
+            state.waiting_updates.close()
 
-    def _plan(self, state: _Round, end_s: float) -> None:
+    def _queue_clients(self, state: _Round, end_s: float) -> None:
         """Queue every client at the device that holds its data, once one device is there."""
         clients = state.request.clients
-        self._desk.refresh()
-        while not any(self._desk.holder(client) for client in clients) and self._clock() < end_s:
-            self._desk.answers(self._poll_s)
-            self._desk.refresh()
+        self._dispatcher.refresh()
+        while (
+            not any(self._dispatcher.holder(client) for client in clients) and self._clock() < end_s
+        ):
+            self._dispatcher.answers(self._poll_s)
+            self._dispatcher.refresh()
         for client in clients:
-            found = self._desk.holder(client)
+            found = self._dispatcher.holder(client)
             if found is None:
                 state.over.add(client)
-                self._desk.fate(state.request, client, "", "missing", "no device holds its data")
+                self._dispatcher.fate(
+                    state.request, client, "", "missing", "no device holds its data"
+                )
             else:
                 state.queues.setdefault(found[0], deque()).append(client)
 
     def _wait_for(
         self, client: int, state: _Round, body: bytes, end_s: float
-    ) -> tuple[bytes, ClientResult] | None:
+    ) -> tuple[bytes, ClientReport] | None:
         while client not in state.over:
             left_s = end_s - self._clock()
             if left_s <= 0:
                 self._give_up(state)
                 break
             self._send(state, body)
-            for arrival in self._desk.answers(min(self._poll_s, left_s)):
+            for arrival in self._dispatcher.answers(min(self._poll_s, left_s)):
                 self._take(arrival, state)
-        return state.shelf.take(client)
+        return state.waiting_updates.take(client)
 
     def _send(self, state: _Round, body: bytes) -> None:
         """Ask every device that is free for its next client."""
         for device, queue in state.queues.items():
-            if not queue or self._desk.owes(device):
+            if not queue or self._dispatcher.owes(device):
                 continue
             client = queue.popleft()
             request = state.request
             label = {**self._label(request), "client": client}
             header = {
-                "kind": "train", "client": client, "request": plain_request(request),
+                "kind": "train", "client": client, "request": encode_request(request, self._wire),
                 "label": label, **self._header,
             }  # fmt: skip
-            state.asked[self._desk.ask(device, Frame(header, body))] = (client, device)
+            state.asked[self._dispatcher.ask(device, Frame(header, body))] = (client, device)
 
     def _label(self, request: RoundRequest) -> dict[str, object]:
         cell = self._header.get("cell", "")
@@ -226,33 +240,35 @@ class FleetTrainers:
         state.over.add(client)
         request = state.request
         if arrival.frame is None:
-            self._desk.fate(request, client, device, "missing", arrival.error)
+            self._dispatcher.fate(request, client, device, "missing", arrival.error)
             return
         try:
-            result = _read(arrival.frame, state, client)
+            if arrival.refused:
+                raise RefusedError(arrival.refused)
+            result = _read(arrival.frame, state, client, self._wire)
         except RefusedError as error:
-            self._desk.fate(request, client, device, "refused", error.message)
+            self._dispatcher.fate(request, client, device, "refused", error.message)
             state.refused.append(f"{device}: {error.message}")
             return
-        state.shelf.put(client, arrival.frame.body, result)
-        self._desk.fate(request, client, device, "used")
+        state.waiting_updates.put(client, arrival.frame.body, result)
+        self._dispatcher.fate(request, client, device, "used")
 
     def _give_up(self, state: _Round) -> None:
         """Close the round without those that have not answered."""
         reason = f"no answer within {self._deadline_s:g} s"
         for client, device in state.asked.values():
-            self._desk.fate(state.request, client, device, "missing", reason)
+            self._dispatcher.fate(state.request, client, device, "missing", reason)
             state.over.add(client)
         for device, queue in state.queues.items():
             for client in queue:
                 why = f"{device} was still busy with an earlier request"
-                self._desk.fate(state.request, client, "", "missing", why)
+                self._dispatcher.fate(state.request, client, "", "missing", why)
                 state.over.add(client)
             queue.clear()
         state.asked.clear()
 
 
-def _read(frame: Frame, state: _Round, client: int) -> ClientResult:
+def _read(frame: Frame, state: _Round, client: int, wire: WireCodec) -> ClientReport:
     """Return the result in an answer, its weights checked.
 
     Raises:
@@ -262,9 +278,9 @@ def _read(frame: Frame, state: _Round, client: int) -> ClientResult:
     if header.get("protocol", PROTOCOL) != PROTOCOL:
         raise RefusedError(f"it speaks protocol {header['protocol']!r}, this server {PROTOCOL}")
     if frame.kind == "failed":
-        raise RefusedError(f"it failed: {header.get('message')}")
+        raise RefusedError(f"it failed: {clean_text(header.get('message'))}")
     if frame.kind != "update" or header.get("client") != client:
         raise RefusedError("its answer is no update of this client")
-    result = read_result(header, state.request, client)
-    read_tensors(frame.body, state.like)
+    result = decode_result(header, state.request, client, wire)
+    decode_tensors(frame.body, state.like)
     return result

@@ -1,4 +1,4 @@
-"""Hold what stands between the run and its devices: SuperLink, front door, courier."""
+"""Hold what stands between the run and its devices: SuperLink, reverse proxy, relay."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from harness.core.errors import FleetError, UsageError
 from harness.fleet.keys import SERVER, ServerKeys
 from harness.fleet.programs import Programs, SuperLink, Tls
-from harness.fleet.relay_link import CourierLink
+from harness.fleet.relay_link import RelayLink
 
 if TYPE_CHECKING:
-    from harness.fleet.commands.server import Wishes
+    from harness.fleet.commands.server import ServerOptions
 
-DOOR = "front-door"
-COURIER_S = 90.0
+PROXY = "reverse-proxy"
+RELAY_S = 90.0
 MOST_STARTS = 5
 """How often Flower's server may end before the run is given up."""
 
@@ -27,7 +27,7 @@ class Gateway:
     """Start everything, keep it going, end it."""
 
     def __init__(
-        self, options: Wishes, folder: Path, courier: Path, note: Callable[[str], None]
+        self, options: ServerOptions, folder: Path, relay: Path, note: Callable[[str], None]
     ) -> None:
         self._run_options = options
         self._note = note
@@ -39,10 +39,10 @@ class Gateway:
         self._superlink = SuperLink(self._programs, tls)
         self._starts = 0
         self._opening = False
-        self.link = CourierLink(courier, self._keep_alive)
+        self.link = RelayLink(relay, self._keep_alive)
 
     def open(self) -> None:
-        """Start Flower's server and the front door, and meet the courier.
+        """Start Flower's server and the reverse proxy, and meet the relay.
 
         Raises:
             FleetError: if one of them does not start.
@@ -50,7 +50,7 @@ class Gateway:
         """
         self._check_address()
         self._start_flower()
-        self._start_door()
+        self._start_proxy()
 
     def close(self) -> None:
         """End all of it."""
@@ -76,10 +76,10 @@ class Gateway:
         for key in self._keys.nodes if self._keys else ():
             self._superlink.register(key)
         self._superlink.submit(self.link.path)
-        self.link.meet(COURIER_S)
+        self.link.meet(RELAY_S)
         self._opening = False
 
-    def _start_door(self) -> None:
+    def _start_proxy(self) -> None:
         options, keys = self._run_options, self._keys
         scheme = "http" if keys is None else "https"
         words = [
@@ -104,10 +104,10 @@ class Gateway:
                 "--key",
                 str(keys.key),
             ]
-        self._programs.start(DOOR, words)
+        self._programs.start(PROXY, words)
         end_s = time.monotonic() + 30.0
         while True:
-            self._programs.check(DOOR)
+            self._programs.check(PROXY)
             try:
                 socket.create_connection((options.host, options.port), 1.0).close()
             except OSError:
@@ -115,7 +115,9 @@ class Gateway:
             else:
                 return
             if time.monotonic() > end_s:
-                raise FleetError("the front door did not open", f"See {self._programs.log(DOOR)}.")
+                raise FleetError(
+                    "the reverse proxy did not open", f"See {self._programs.log(PROXY)}."
+                )
 
     def _keep_alive(self) -> None:
         """Start again what has ended; a run outlives Flower's server.
@@ -128,12 +130,12 @@ class Gateway:
             return
         try:
             self._superlink.check()
-            self._programs.check(DOOR)
+            self._programs.check(PROXY)
         except FleetError as error:
             if self._starts >= MOST_STARTS:
                 raise
             self._note(f"{error.message}; it is started anew")
             self.link.drop()
-            self._programs.stop([DOOR, SuperLink.NAME])
+            self._programs.stop([PROXY, SuperLink.NAME])
             self._start_flower()
-            self._start_door()
+            self._start_proxy()

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from devices.energy import Reading
-from harness.core.schema import COST_PHASES, TRACE
-from harness.fleet.codec import read_reading
+from harness.core.errors import RefusedError
+from harness.core.schema import COST_PHASES
+from harness.fleet.reports import CHARGED, REFUSED_FIGURE, Report, ReportedEntry
 from harness.fleet.roster import Card
+from harness.fleet.strict import clean_text, read_record
+from harness.fleet.traces import trace_rows
 from harness.records.cells import RemoteResult
 from harness.records.cost import Cost, SegmentCost
 from harness.records.phases import Segment
 from harness.records.work import Work
-from harness.run_folder.codec import decode_segment
 
 KEY = "devices"
 """The place of what devices reported in a line of a cell's journal."""
@@ -27,49 +27,105 @@ FATES = ("used", "late", "missing", "refused")
 
 
 @dataclass(frozen=True)
-class Moment:
+class ClockShift:
     """Say where a worker's monotonic clock stands in the run's own time."""
 
     shift_s: float
 
     @classmethod
     def of(
-        cls, header: Mapping[str, Any], card: Card, wall_s: float, monotonic_s: float, zero_s: float
-    ) -> Moment:
+        cls, report: Report, card: Card, wall_s: float, monotonic_s: float, zero_s: float
+    ) -> ClockShift:
         """Compare clocks at an answer: the worker's two, this host's two, and the wall clocks.
 
         Wall clocks are taken to agree as long as they may.
         """
         off_s = card.clock.middle_s if card.clock.certain_s > 0.0 else 0.0
-        there = float(header["wall_s"]) - float(header["monotonic_s"]) - off_s
+        there = report.wall_s - report.monotonic_s - off_s
         return cls(there - (wall_s - monotonic_s) - zero_s)
 
 
+@dataclass(frozen=True)
+class LedgerEntry:
+    """Hold one stretch of one device; `lost` is what was trained for an earlier attempt."""
+
+    device: str
+    session: str
+    number: int
+    segment: Segment
+    reading: Reading | None
+    time_model_s: float | None
+    energy_model_j: float | None
+    shift_s: float
+    no_meter: str
+    peak_memory_bytes: int | None
+    temperature_c: float | None
+    lost: bool
+
+    @property
+    def reason(self) -> str:
+        """Return why it has no joules."""
+        return (self.reading.reason if self.reading else "") or self.no_meter or "not measured"
+
+    def cost(self) -> SegmentCost:
+        """Return what it took, in the run's own time."""
+        moved = replace(
+            self.segment,
+            start_s=self.segment.start_s + self.shift_s,
+            end_s=self.segment.end_s + self.shift_s,
+        )
+        return SegmentCost(moved, self.reading, self.time_model_s, self.energy_model_j or 0.0)
+
+
+@dataclass(frozen=True)
+class Fate:
+    """Hold what became of a request."""
+
+    job: str
+    round: int
+    client: int
+    device: str
+    fate: str
+    reason: str
+
+
 class Ledger:
-    """Collect the entries of one cell; implements what `Fleet` notes and concludes."""
+    """Collect the entries of one cell; what it is given has been judged before."""
 
     def __init__(self, cell: str) -> None:
         """Begin empty."""
         self._cell = cell
         self.attempt = uuid.uuid4().hex[:12]
         """Names this session of the cell: what was trained for an earlier one is done anew."""
-        self._entries: list[dict[str, Any]] = []
-        self._fates: dict[tuple[str, int, int], dict[str, Any]] = {}
-        self._seen: dict[str, set[int]] = {}
-        self._last: dict[str, int] = {}
+        self._entries: list[LedgerEntry] = []
+        self._fates: dict[tuple[str, int, int], Fate] = {}
+        self._seen: dict[tuple[str, str], set[int]] = {}
+        self._last: dict[tuple[str, str], int] = {}
         self._heard_j: dict[str, list[float]] = {}
         self._noted = 0
-        self._fresh: list[dict[str, Any]] = []
+        self._fresh: list[Fate] = []
 
     def take_up(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Take over what earlier sessions kept in the journal."""
-        for line in lines:
-            kept = line.get(KEY) or {}
-            for entry in kept.get("entries", []):
-                self._seen.setdefault(entry["session"], set()).add(entry["number"])
-                self._entries.append(entry)
-            for fate in kept.get("fates", []):
-                self._fates[fate["job"], fate["round"], fate["client"]] = fate
+        """Take over what earlier sessions kept in the journal.
+
+        Raises:
+            RefusedError: if it is not as `note` wrote it.
+        """
+        try:
+            for line in lines:
+                kept = line.get(KEY) or {}
+                for plain in kept.get("entries", []):
+                    entry = read_record(LedgerEntry, plain, "an entry")
+                    self._seen.setdefault((entry.device, entry.session), set()).add(entry.number)
+                    self._entries.append(entry)
+                for plain in kept.get("fates", []):
+                    fate = read_record(Fate, plain, "the fate of a request")
+                    self._fates[fate.job, fate.round, fate.client] = fate
+        except RefusedError as error:
+            raise RefusedError(
+                f"the journal of {self._cell} cannot be gone on with: {error.message}",
+                "Start the run anew with --fresh.",
+            ) from None
         self._noted = len(self._entries)
 
     def follow(self, before: Ledger, moved_s: float) -> None:
@@ -78,65 +134,52 @@ class Ledger:
         What belongs to no cell, such as the start of the workers, is written with the first; the
         run's time was not known then, and its zero is `moved_s` later.
         """
-        for session, numbers in before._seen.items():
-            self._seen.setdefault(session, set()).update(numbers)
+        for worker, numbers in before._seen.items():
+            self._seen.setdefault(worker, set()).update(numbers)
         if not before._cell:
-            self._entries += [
-                {**entry, "shift_s": entry["shift_s"] - moved_s} for entry in before._entries
-            ]
+            self._entries += [replace(e, shift_s=e.shift_s - moved_s) for e in before._entries]
 
     def note(self) -> dict[str, Any]:
-        """Return what came since the last note."""
+        """Return what came since the last note, as plain values."""
         fresh, self._noted = self._entries[self._noted :], len(self._entries)
         fates, self._fresh = self._fresh, []
-        return {KEY: {"entries": fresh, "fates": fates}}
+        return {KEY: {"entries": [asdict(e) for e in fresh], "fates": [asdict(f) for f in fates]}}
 
-    def acknowledged(self, session: str) -> int:
+    def acknowledged(self, device: str, session: str) -> int:
         """Return up to which number all entries of a worker are here."""
-        numbers = self._seen.get(session, set())
-        last = self._last.get(session) or min(numbers, default=1) - 1
+        worker = device, session
+        numbers = self._seen.get(worker, set())
+        last = self._last.get(worker) or min(numbers, default=1) - 1
         while last + 1 in numbers:
             last += 1
-        self._last[session] = last
+        self._last[worker] = last
         return last
 
-    def add(self, header: Mapping[str, Any], moment: Moment) -> None:
-        """Take in the entries of an answer that are not here yet.
-
-        Raises:
-            KeyError, TypeError, ValueError: if they are not as a worker writes them.
-        """
-        session = str(header["session"])
-        seen = self._seen.setdefault(session, set())
-        for entry in header.get("entries", []):
-            segment = decode_segment(entry["segment"])
-            number = int(entry["number"])
-            if number in seen or not segment.end_s >= segment.start_s:
+    def add(self, report: Report, shift: ClockShift) -> None:
+        """Take in the entries of an answer that are not here yet."""
+        seen = self._seen.setdefault((report.device, report.session), set())
+        for entry in report.entries:
+            if entry.number in seen:
                 continue
-            if entry["reading"] is not None:
-                joules = read_reading(entry["reading"]).energy_j
-                if joules is not None:
-                    self._heard_j.setdefault(str(header["device"]), []).append(float(joules))
-            seen.add(number)
-            own = segment.label.cell == self._cell
-            self._entries.append({
-                "device": str(header["device"]), "session": session, "number": number,
-                "segment": entry["segment"], "reading": entry["reading"],
-                "time_model_s": entry["time_model_s"], "energy_model_j": entry["energy_model_j"],
-                "shift_s": moment.shift_s, "no_meter": str(header.get("no_meter", "")),
-                "peak_memory_bytes": header.get("peak_memory_bytes"),
-                "temperature_c": header.get("temperature_c"),
-                "lost": own and bool(entry["attempt"]) and entry["attempt"] != self.attempt,
-            })  # fmt: skip
+            if entry.reading and entry.reading.energy_j is not None:
+                self._heard_j.setdefault(report.device, []).append(entry.reading.energy_j)
+            seen.add(entry.number)
+            self._entries.append(self._booked(entry, report, shift))
+
+    def _booked(self, entry: ReportedEntry, report: Report, shift: ClockShift) -> LedgerEntry:
+        own = entry.segment.label.cell == self._cell
+        return LedgerEntry(
+            report.device, report.session, entry.number, entry.segment, entry.reading,
+            entry.time_model_s, entry.energy_model_j, shift.shift_s, report.no_meter,
+            report.peak_memory_bytes, report.temperature_c,
+            lost=own and bool(entry.attempt) and entry.attempt != self.attempt,
+        )  # fmt: skip
 
     def fate(
         self, job: str, round_index: int, client: int, device: str, what: str, reason: str = ""
     ) -> None:
         """Say what became of a request; a later word replaces an earlier one."""
-        found = {
-            "job": job, "round": round_index, "client": client, "device": device, "fate": what,
-            "reason": reason,
-        }  # fmt: skip
+        found = Fate(job, round_index, client, device, what, clean_text(reason))
         self._fates[job, round_index, client] = found
         self._fresh.append(found)
 
@@ -145,58 +188,45 @@ class Ledger:
         joules = self._heard_j.get(device)
         return math.fsum(joules) if joules else None
 
-    def unknown(self) -> list[dict[str, Any]]:
+    def unknown(self) -> list[Fate]:
         """Return the fates of requests about whose cost nothing was ever heard."""
-        heard = {
-            (s.label.job, s.label.round_index, s.label.client)
-            for s in (decode_segment(e["segment"]) for e in self._entries)
-            if s.label.phase in COST_PHASES
-        }
+        labels = [entry.segment.label for entry in self._entries]
+        heard = {(x.job, x.round_index, x.client) for x in labels if x.phase in COST_PHASES}
         return [
             fate
             for key, fate in self._fates.items()
-            if fate["fate"] in ("missing", "refused") and fate["device"] and key not in heard
+            if fate.fate in ("missing", "refused") and fate.device and key not in heard
         ]
 
     def started_s(self, session: str) -> float | None:
         """Return where a worker's first entry of this cell begins, on its own clock."""
         starts = [
-            e["segment"]["start_s"] for e in self._entries
-            if e["session"] == session and e["segment"]["label"]["cell"] == self._cell
+            e.segment.start_s for e in self._entries
+            if e.session == session and e.segment.label.cell == self._cell
         ]  # fmt: skip
         return min(starts, default=None)
 
     def figures(self) -> list[SegmentCost]:
         """Return the charged stretches of this cell in the run's own time."""
-        found = []
-        for entry in self._entries:
-            segment = decode_segment(entry["segment"])
-            if not self._charged(entry):
-                continue
-            shift_s = entry["shift_s"]
-            moved = Segment(
-                segment.label, segment.start_s + shift_s, segment.end_s + shift_s, segment.cpu_s,
-                segment.work,
-            )  # fmt: skip
-            reading = read_reading(entry["reading"]) if entry["reading"] else None
-            found.append(
-                SegmentCost(
-                    moved, reading, entry["time_model_s"], float(entry["energy_model_j"] or 0)
-                )
-            )
-        return found
+        return [entry.cost() for entry in self._charged()]
 
-    def _charged(self, entry: Mapping[str, Any]) -> bool:
-        """Say whether a method is charged for a stretch: training of this cell, not done anew."""
-        label = entry["segment"]["label"]
-        worked = label["phase"] in ("train", "affinity") and label["cell"] == self._cell
-        return worked and not entry["lost"]
+    def _charged(self) -> list[LedgerEntry]:
+        """Return what a method is charged for: training of this cell, not done anew."""
+        return [
+            entry
+            for entry in self._entries
+            if entry.segment.label.phase in CHARGED
+            and entry.segment.label.cell == self._cell
+            and not entry.lost
+        ]
 
     def conclude(self, traces: Mapping[str, tuple[float, bytes]]) -> RemoteResult:
         """Return what the cell took; `traces` are the devices' samples and clock shifts."""
         figures = self.figures()
-        fates = {fate["fate"] for fate in self._fates.values()} - {"used"}
+        fates = {fate.fate for fate in self._fates.values()} - {"used"}
         flags = [f"{fate}-device" for fate in sorted(fates)]
+        if any(e.reading and REFUSED_FIGURE in e.reading.flags for e in self._entries):
+            flags.append(REFUSED_FIGURE)
         return RemoteResult(
             self._cost_of(figures), figures, self.rows(), trace_rows(traces),
             _columns([f.reading for f in figures if f.reading]), self._peak(), flags,
@@ -220,13 +250,12 @@ class Ledger:
     def _joules(self, figures: Sequence[SegmentCost]) -> tuple[float | None, str]:
         """Return the joules of all devices together, or why they are not known."""
         reasons = [
-            f"{e['device']}: {_why(e)}"
-            for e in self._entries
-            if self._charged(e)
-            and (not e["reading"] or e["reading"]["energy_j"] is None)
-        ]  # fmt: skip
+            f"{entry.device}: {entry.reason}"
+            for entry in self._charged()
+            if entry.reading is None or entry.reading.energy_j is None
+        ]
         reasons += [
-            f"{fate['device']}: round {fate['round']} of {fate['job']} unknown, {fate['reason']}"
+            f"{fate.device}: round {fate.round} of {fate.job} unknown, {fate.reason}"
             for fate in self.unknown()
         ]
         if reasons or not figures:
@@ -235,53 +264,46 @@ class Ledger:
         return math.fsum(x for x in joules if x is not None), ""
 
     def _peak(self) -> int | None:
-        return max((e["peak_memory_bytes"] for e in self._entries if e["peak_memory_bytes"]),
-                   default=None)  # fmt: skip
+        peaks = [e.peak_memory_bytes for e in self._entries if e.peak_memory_bytes]
+        return max(peaks, default=None)
 
     def rows(self) -> list[dict[str, object]]:
         """Return rows of devices.csv in the order of time, then those nobody could measure."""
-        rows = [self._row(entry) for entry in self._entries]
-        rows.sort(key=lambda row: (str(row["device"]), float(str(row["start_s"]))))
+        entries = sorted(self._entries, key=lambda e: (e.device, e.segment.start_s + e.shift_s))
         unheard = [
             {
-                "cell": self._cell, "job": fate["job"], "round": fate["round"],
-                "device": fate["device"], "client": fate["client"], "phase": "train",
-                "energy_reason": fate["reason"], "fate": fate["fate"],
+                "cell": self._cell, "job": fate.job, "round": fate.round,
+                "device": fate.device, "client": fate.client, "phase": "train",
+                "energy_reason": fate.reason, "fate": fate.fate,
             }
             for fate in self.unknown()
         ]  # fmt: skip
-        return [*rows, *unheard]
+        return [*map(self._row, entries), *unheard]
 
-    def _row(self, entry: Mapping[str, Any]) -> dict[str, object]:
-        segment, shift_s = decode_segment(entry["segment"]), entry["shift_s"]
-        label = segment.label
-        reading = read_reading(entry["reading"]) if entry["reading"] else None
-        fate = {}
+    def _row(self, entry: LedgerEntry) -> dict[str, object]:
+        segment, label, reading = entry.segment, entry.segment.label, entry.reading
+        fate = ""
         if label.client is not None and label.round_index is not None:
-            fate = self._fates.get((label.job, label.round_index, label.client), {})
+            found = self._fates.get((label.job, label.round_index, label.client))
+            fate = found.fate if found else ""
         return {
             "cell": label.cell, "job": label.job, "round": label.round_index,
-            "device": entry["device"], "client": label.client, "phase": label.phase,
-            "start_s": segment.start_s + shift_s, "end_s": segment.end_s + shift_s,
+            "device": entry.device, "client": label.client, "phase": label.phase,
+            "start_s": segment.start_s + entry.shift_s, "end_s": segment.end_s + entry.shift_s,
             "time_s": segment.time_s, "cpu_s": segment.cpu_s,
-            "time_model_s": entry["time_model_s"],
+            "time_model_s": entry.time_model_s,
             "energy_j": reading.energy_j if reading else None,
             "energy_error_j": reading.error_j if reading else None,
-            "energy_model_j": entry["energy_model_j"],
+            "energy_model_j": entry.energy_model_j,
             "energy_meter": reading.meter if reading else None,
             "energy_scope": reading.scope if reading else None,
             "energy_kind": reading.kind if reading else None,
-            "energy_reason": reading.reason if reading else entry["no_meter"],
-            "peak_memory_bytes": entry["peak_memory_bytes"],
-            "temperature_c": entry["temperature_c"],
-            "fate": "lost" if entry["lost"] else fate.get("fate", ""),
+            "energy_reason": reading.reason if reading else entry.no_meter,
+            "peak_memory_bytes": entry.peak_memory_bytes,
+            "temperature_c": entry.temperature_c,
+            "fate": "lost" if entry.lost else fate,
             "flags": "+".join(reading.flags) if reading else "",
         }  # fmt: skip
-
-
-def _why(entry: Mapping[str, Any]) -> str:
-    """Return why a stretch has no joules."""
-    return (entry["reading"] or {}).get("reason") or entry["no_meter"] or "not measured"
 
 
 def _columns(readings: Sequence[Reading]) -> dict[str, object]:
@@ -292,24 +314,3 @@ def _columns(readings: Sequence[Reading]) -> dict[str, object]:
             ("energy_meter", "meter"), ("energy_scope", "scope"), ("energy_kind", "kind"),
         )
     }  # fmt: skip
-
-
-def trace_rows(traces: Mapping[str, tuple[float, bytes]]) -> list[dict[str, object]]:
-    """Return the devices' samples in the run's own time; each rail has the device before it.
-
-    Samples that are not as a worker writes them are left out.
-    """
-    found: list[dict[str, object]] = []
-    for device, (shift_s, content) in traces.items():
-        for row in csv.DictReader(io.StringIO(content.decode("utf-8", "replace"))):
-            try:
-                numbers = {
-                    c.name: float(row[c.name])
-                    for c in TRACE
-                    if c.type == "float" and row.get(c.name)
-                }
-                t_s = numbers.pop("t_s") + shift_s
-            except (KeyError, ValueError):
-                continue
-            found.append({"t_s": t_s, "rail": f"{device}/{row['rail']}", **numbers})
-    return sorted(found, key=lambda row: (float(str(row["t_s"])), str(row["rail"])))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from devices.stream import StreamSet
-from harness.fleet.codec import plain_reading
+from harness.fleet.codec import encode_reading
 from harness.measurement.cost import Accountant
 from harness.records.phases import Label, Segment
 from harness.records.work import Work
@@ -34,7 +34,7 @@ class Entry:
     attempt: str = ""
 
 
-class Diary:
+class Outbox:
     """Collect entries of one worker; times are of its monotonic clock."""
 
     def __init__(self, began_s: float) -> None:
@@ -44,7 +44,7 @@ class Diary:
 
     @property
     def until_s(self) -> float:
-        """Return the end of what is in the diary."""
+        """Return the end of what is in the outbox."""
         return self._until_s
 
     def spent(self, label: Label, until_s: float, cpu_s: float = 0.0) -> None:
@@ -88,7 +88,7 @@ class Diary:
             }
             if accountant is not None:
                 figures = accountant.figures(entry.segment, samples)
-                plain["reading"] = plain_reading(figures.reading) if figures.reading else None
+                plain["reading"] = encode_reading(figures.reading) if figures.reading else None
                 plain["time_model_s"] = figures.time_model_s
                 plain["energy_model_j"] = figures.energy_model_j
             found.append(plain)

@@ -213,9 +213,9 @@ class SuperLink:
         """Raise FleetError if it has ended."""
         self._programs.check(self.NAME)
 
-    def submit(self, courier: Path) -> None:
-        """Start the courier in it, which then connects to a socket."""
-        answer = self._ask("run", str(APP), "fleet", "-c", f'socket="{courier}"')
+    def submit(self, relay: Path) -> None:
+        """Start the relay in it, which then connects to a socket."""
+        answer = self._ask("run", str(APP), "fleet", "-c", f'socket="{relay}"')
         self.run = str(answer.get("run-id", ""))
 
     def register(self, public_key: Path) -> None:

@@ -1,4 +1,4 @@
-"""Speak with the courier that runs inside Flower."""
+"""Speak with the relay that runs inside Flower."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from harness.fleet.transport import Arrival
 from harness.fleet.wire import Frame, WireError, listen_privately, receive_frame, send_frame
 
 
-class CourierLink:
-    """Wait for the courier on a private socket; implements `harness.fleet.transport.Transport`.
+class RelayLink:
+    """Wait for the relay on a private socket; implements `harness.fleet.transport.Transport`.
 
     `alive` is asked while waiting and raises if what is between here and the devices has ended.
     """
@@ -33,7 +33,7 @@ class CourierLink:
         self._outgoing: queue.Queue[tuple[int, Frame] | None] = queue.Queue()
 
     def meet(self, timeout_s: float) -> None:
-        """Wait for the courier; what an earlier one was asked has no answer any more.
+        """Wait for the relay; what an earlier one was asked has no answer any more.
 
         Raises:
             FleetError: if it does not come.
@@ -45,12 +45,12 @@ class CourierLink:
                 link, _address = self._listener.accept()
                 self._take_up(link)
                 return
-        raise FleetError(f"Flower did not start the courier within {timeout_s:g} s")
+        raise FleetError(f"Flower did not start the relay within {timeout_s:g} s")
 
     def _take_up(self, link: socket.socket) -> None:
-        """Speak with this courier from now on.
+        """Speak with this relay from now on.
 
-        Sending has a thread of its own: a courier that waits for Flower does not read, and the run
+        Sending has a thread of its own: a relay that waits for Flower does not read, and the run
         must go on looking at its deadlines.
         """
         self.drop()
@@ -60,7 +60,7 @@ class CourierLink:
         threading.Thread(target=self._write, args=(link, self._outgoing), daemon=True).start()
 
     def drop(self) -> None:
-        """Let the courier go; what it was asked has no answer."""
+        """Let the relay go; what it was asked has no answer."""
         link, self._link = self._link, None
         self._nodes = frozenset()
         if link is not None:
@@ -76,13 +76,13 @@ class CourierLink:
         return self._nodes
 
     def send(self, node: int, frame: Frame, keep_s: float) -> int:
-        """Hand a frame to the courier."""
+        """Hand a frame to the relay."""
         ticket = next(self._tickets)
         self._asked[ticket] = node
         told = {"ticket": ticket, "node": node, "keep_s": keep_s}
         wrapped = Frame({"kind": "send", "to": told, "header": dict(frame.header)}, frame.body)
         if self._link is None:
-            self._fail(ticket, "there is no courier")
+            self._fail(ticket, "there is no relay")
         else:
             self._outgoing.put((ticket, wrapped))
         return ticket
@@ -93,7 +93,7 @@ class CourierLink:
             try:
                 send_frame(link, frame)
             except OSError as error:
-                self._fail(ticket, f"the courier is gone: {error}")
+                self._fail(ticket, f"the relay is gone: {error}")
 
     def arrivals(self, wait_s: float) -> list[Arrival]:
         """Return what has come."""
@@ -106,7 +106,7 @@ class CourierLink:
         return found
 
     def close(self) -> None:
-        """Let the courier end."""
+        """Let the relay end."""
         self.drop()
         self._listener.close()
         self.path.unlink(missing_ok=True)
@@ -119,7 +119,7 @@ class CourierLink:
             if link is self._link:
                 self._nodes = frozenset()
                 for ticket in list(self._asked):
-                    self._fail(ticket, f"the courier is gone: {error}")
+                    self._fail(ticket, f"the relay is gone: {error}")
 
     def _take(self, frame: Frame) -> None:
         if frame.kind == "nodes":

@@ -30,7 +30,7 @@ class TooLargeError(Exception):
     """Report a body that is larger than allowed."""
 
 
-def door(target: str, verify: ssl.SSLContext | bool, most_body_bytes: int) -> Any:  # noqa: ANN401
+def proxy_app(target: str, verify: ssl.SSLContext | bool, most_body_bytes: int) -> Any:  # noqa: ANN401
     """Return the ASGI application that passes requests on to `target`."""
     import httpx  # noqa: PLC0415
     from starlette.applications import Starlette  # noqa: PLC0415
@@ -76,7 +76,7 @@ async def _whole(pieces: AsyncIterator[bytes], most_bytes: int) -> bytes:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the door's options."""
+    """Return the parser of the options."""
     found = Parser(prog="python -m harness.fleet.reverse_proxy", description=__doc__)
     found.add_argument("--host", required=True)
     found.add_argument("--port", type=int, required=True)
@@ -98,7 +98,7 @@ def main(words: Sequence[str] | None = None) -> int:
         verify = ssl.create_default_context(cafile=str(options.authority))
         tls = {"ssl_certfile": str(options.certificate), "ssl_keyfile": str(options.key)}
     uvicorn.run(
-        door(options.target, verify, options.most_body_bytes),
+        proxy_app(options.target, verify, options.most_body_bytes),
         host=options.host,
         port=options.port,
         log_level="warning",

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.core.errors import FleetError, HarnessError
+from harness.core.errors import FleetError, HarnessError, RefusedError
 from harness.fleet.clock import ClockBounds
+from harness.fleet.strict import read_facts, read_value
 
 
 @dataclass(frozen=True)
@@ -29,25 +30,42 @@ class Card:
     @property
     def versions(self) -> Mapping[str, Any]:
         """Return the versions of what the device computes with."""
-        return dict(self.facts.get("versions", {}))
+        return dict(self.facts.get("versions") or {})
 
 
 def read_card(node: int, header: Mapping[str, Any], clock: ClockBounds) -> Card:
-    """Return the card in a device's first answer.
+    """Return the card in a device's first answer, whose report has been judged.
 
     Raises:
-        KeyError, TypeError, ValueError: if it is none.
+        RefusedError: if it is none.
     """
-    facts = {key: header.get(key) for key in FACTS}
-    partition = tuple(int(client) for client in header["partition"])
-    return Card(str(header["device"]), node, str(header["session"]), partition, facts, None, clock)
+    facts = {key: read_value(hint, header.get(key), f"the {key}") for key, hint in FACTS.items()}
+    facts |= {
+        key: None if (value := header.get(key)) is None else read_facts(value, f"the {key}")
+        for key in ("meter", "versions", "clock")
+    }
+    _check_facts(facts)
+    partition = read_value(tuple[int, ...], header.get("partition"), "the partition")
+    if not partition or len(set(partition)) < len(partition):
+        raise RefusedError("its partition is no list of distinct clients")
+    return Card(header["device"], node, header["session"], partition, facts, None, clock)
 
 
-FACTS = (
-    "profile", "title", "matches", "host", "threads", "profile_threads", "profile_batch", "meter",
-    "meter_reason", "versions", "clock", "machine",
-)  # fmt: skip
-"""What a card says beside who it is."""
+def _check_facts(facts: Mapping[str, Any]) -> None:
+    for key in ("meter", "versions", "clock"):
+        if not isinstance(facts[key], dict | type(None)):
+            raise RefusedError(f"the {key} is no object")
+    read_value(str, (facts["meter"] or {}).get("name", ""), "the meter's name")
+    clock = facts["clock"] or {}
+    read_value(bool | None, clock.get("kept"), "the state of the clock")
+    read_value(float | None, clock.get("most_error_s"), "the clock's error")
+
+
+FACTS: Mapping[str, Any] = {
+    "profile": str, "title": str, "matches": bool, "host": str, "threads": int,
+    "profile_threads": int, "profile_batch": int, "meter_reason": str, "machine": str,
+}  # fmt: skip
+"""What a card says beside who it is, its meter, versions and clock."""
 
 
 SIMULATED = "simulated"
@@ -143,16 +161,21 @@ def problems(
             text = f"{card.device} has other data: checksum {told}, the server's is {data}"
             found.append(FleetError(text, "Copy the data set, or remove it and let it be made."))
         if not mixed:
-            found += _other_versions(card, own)
+            found += _version_problems(card, own)
     return found
 
 
-def _other_versions(card: Card, own: Mapping[str, Any]) -> list[HarnessError]:
-    other = [
+def other_versions(card: Card, own: Mapping[str, Any]) -> list[str]:
+    """Return in words which versions of a device are not the server's."""
+    return [
         f"{name} {card.versions.get(name) or 'unknown'} (server: {version or 'unknown'})"
         for name, version in own.items()
         if card.versions.get(name) != version
     ]
+
+
+def _version_problems(card: Card, own: Mapping[str, Any]) -> list[HarnessError]:
+    other = other_versions(card, own)
     if not other:
         return []
     text = f"{card.device} runs another version: {', '.join(other)}"

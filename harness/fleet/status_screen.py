@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from harness.cli.screen import RunScreen
+from harness.config import RunConfig
 from harness.records.values import Progress
-from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.registry import find_workload
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ MOST_LINES = 12
 
 
 class FleetScreen(RunScreen):
-    """Show a run and its devices; implements `harness.fleet.fleet.Watcher` too."""
+    """Show a run and its devices; implements `harness.fleet.fleet.FleetObserver` too."""
 
-    def __init__(self, console: Console, config: MultitaskConfig, folder: Path) -> None:
+    def __init__(self, console: Console, config: RunConfig, folder: Path) -> None:
         """Write the status file into a folder."""
         super().__init__(console, config, find_workload(config.workload))
         self._folder = folder

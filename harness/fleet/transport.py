@@ -12,12 +12,16 @@ from harness.fleet.wire import Frame
 
 @dataclass(frozen=True)
 class Arrival:
-    """Hold what came back for a ticket: a frame, or in words why there is none."""
+    """Hold what came back for a ticket: a frame, or in words why there is none.
+
+    `refused` says why its report, and with it the frame, is not used.
+    """
 
     ticket: int
     node: int
     frame: Frame | None
     error: str = ""
+    refused: str = ""
 
 
 class Transport(Protocol):

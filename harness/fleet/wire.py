@@ -8,6 +8,7 @@ standard library is enough for this module, as Flower's short-lived programs imp
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import struct
@@ -24,6 +25,7 @@ _HEAD = struct.Struct("<4sIQ")
 MOST_HEADER_BYTES = 4 << 20
 MOST_BODY_BYTES = 1 << 30
 _PIECE_BYTES = 1 << 20
+MOST_DIGITS = 20
 
 
 class WireError(Exception):
@@ -61,7 +63,7 @@ def read_header(content: bytes) -> dict[str, Any]:
     if len(content) > MOST_HEADER_BYTES:
         raise WireError(f"a header of {len(content)} bytes is too large")
     try:
-        header = json.loads(content)
+        header = json.loads(content, parse_constant=_refuse, parse_float=_float, parse_int=_integer)
     except (ValueError, RecursionError):
         raise WireError("a header is no JSON") from None
     if not isinstance(header, dict):
@@ -71,6 +73,21 @@ def read_header(content: bytes) -> dict[str, Any]:
             f"the other side speaks protocol {header.get('protocol')!r}, this one {PROTOCOL}"
         )
     return header
+
+
+def _refuse(text: str) -> float:
+    raise WireError(f"a header holds {text}")
+
+
+def _float(text: str) -> float:
+    """Return a number; 1e999 reads as an infinity."""
+    found = float(text)
+    return found if math.isfinite(found) else _refuse("a number that is not finite")
+
+
+def _integer(text: str) -> int:
+    """Return a whole number of at most 64 bits, as Flower's names of nodes are."""
+    return int(text) if len(text) <= MOST_DIGITS else int(_refuse("an absurd number"))
 
 
 def send_frame(link: socket.socket, frame: Frame) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.options import Parser, report
-from harness.config import parse_seeds
+from harness.config import RunConfig, parse_seeds
 from harness.core.errors import HarnessError, UsageError
 from harness.fleet.wire import (
     MOST_BODY_BYTES,
@@ -36,14 +36,13 @@ from harness.measurement.phases import PhaseLog
 from harness.records.phases import Label
 from harness.running.accelerator import settled_clock
 from harness.running.target import resolve_target
-from harness.workloads.multitask.config import MultitaskConfig
 
 if TYPE_CHECKING:
     from harness.fleet.device import Device
-    from harness.fleet.outbox import Diary
+    from harness.fleet.outbox import Outbox
 
 FAREWELL_S = 30.0
-"""Longest time that a courier is waited for after it has its answer."""
+"""Longest time that a relay is waited for after it has its answer."""
 REQUEST_S = 60.0
 """Longest time that a request may take to arrive on the socket."""
 
@@ -86,7 +85,7 @@ def _serve(options: argparse.Namespace, began_s: float) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     partition = read_partition(options.partition)
     threads = "0" if options.threads == "profile" else options.threads
-    config = MultitaskConfig(
+    config = RunConfig(
         device=options.device, meter=options.meter, threads=int(threads),
         accelerator=options.accelerator,
     )  # fmt: skip
@@ -96,21 +95,21 @@ def _serve(options: argparse.Namespace, began_s: float) -> int:
         target = resolve_target(replace(config, threads=int(threads)))
     log = PhaseLog(settled_clock(target.accelerator))
     with instruments(target.meter, target.meter_reason, options.rate_hz, log) as meter:
-        from harness.fleet.device import Device, Post  # noqa: PLC0415 - imports torch
-        from harness.fleet.outbox import Diary  # noqa: PLC0415
+        from harness.fleet.device import Device, NodeIdentity  # noqa: PLC0415 - imports torch
+        from harness.fleet.outbox import Outbox  # noqa: PLC0415
 
-        diary = Diary(began_s)
+        outbox = Outbox(began_s)
         name = options.name or f"{target.profile.name}-{options.partition}"
-        device = Device(Post(name, partition, options.cache), target, meter, log, diary)
+        device = Device(NodeIdentity(name, partition, options.cache), target, meter, log, outbox)
         with listen_privately(Path(options.socket)) as listener:
-            diary.spent(Label("start-up"), time.monotonic())
+            outbox.spent(Label("start-up"), time.monotonic())
             print(f"ready {name}", flush=True)
-            _answer_all(listener, device, diary, options)
+            _answer_all(listener, device, outbox, options)
     return 0
 
 
 def _answer_all(
-    listener: socket.socket, device: Device, diary: Diary, options: argparse.Namespace
+    listener: socket.socket, device: Device, outbox: Outbox, options: argparse.Namespace
 ) -> None:
     listener.settimeout(1.0)
     most = options.most_megabytes << 20
@@ -121,10 +120,10 @@ def _answer_all(
             continue
         with link, contextlib.suppress(OSError):
             link.settimeout(REQUEST_S)
-            _answer_one(link, device, diary, most)
+            _answer_one(link, device, outbox, most)
 
 
-def _answer_one(link: socket.socket, device: Device, diary: Diary, most_bytes: int) -> None:
+def _answer_one(link: socket.socket, device: Device, outbox: Outbox, most_bytes: int) -> None:
     try:
         request = receive_frame(link, most_bytes)
     except WireError as error:
@@ -132,19 +131,19 @@ def _answer_one(link: socket.socket, device: Device, diary: Diary, most_bytes: i
                                 "remedy": "Install the same release everywhere."}))  # fmt: skip
         return
     now_s = time.monotonic()
-    began_s = request.header.get("courier_began_s")
-    if isinstance(began_s, float) and diary.until_s < began_s < now_s:
-        diary.spent(Label("idle"), began_s)
+    began_s = request.header.get("relay_began_s")
+    if isinstance(began_s, float) and outbox.until_s < began_s < now_s:
+        outbox.spent(Label("idle"), began_s)
     elif not isinstance(began_s, float):
-        diary.spent(Label("idle"), now_s)
-    diary.spent(Label("communicate"), now_s)
+        outbox.spent(Label("idle"), now_s)
+    outbox.spent(Label("communicate"), now_s)
     send_frame(link, device.answer(request))
     _wait_for_the_end(link)
-    diary.spent(Label("communicate"), time.monotonic())
+    outbox.spent(Label("communicate"), time.monotonic())
 
 
 def _wait_for_the_end(link: socket.socket) -> None:
-    """Wait until the courier has passed its answer on: it holds the connection as long as that."""
+    """Wait until the relay has passed its answer on: it holds the connection as long as that."""
     link.settimeout(FAREWELL_S)
     with contextlib.suppress(OSError):
         while link.recv(1):

@@ -200,6 +200,11 @@ class OpenedData(Protocol):
         """Return what a run is recognised by beside configuration and host; `data` at least."""
         ...
 
+    @property
+    def clients(self) -> int:
+        """Return how many clients the data have."""
+        ...
+
     def study(self, manifest: Mapping[str, Any]) -> Study:
         """Return the study, with what the manifest of a run that goes on has settled."""
         ...
@@ -319,6 +324,14 @@ class Workload(Protocol):
 
     def progress_steps(self, config: RunConfig, spec: Any, seed: int) -> int:  # noqa: ANN401
         """Return how many unit-rounds a cell has, for its bar."""
+        ...
+
+    def for_fleet(self, config: RunConfig) -> RunConfig:
+        """Return the configuration of a run over devices.
+
+        Raises:
+            UsageError: for options that devices cannot follow.
+        """
         ...
 
     @property

@@ -26,7 +26,8 @@ from typing import Any
 from harness.federated.job import Checkpoint
 from harness.federated.server import FederatedAverage
 from harness.federated.trainers import RoundRequest
-from harness.fleet.fleet import Fleet, Plan
+from harness.fleet.fleet import Fleet
+from harness.fleet.settings import FleetSettings
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import Frame, connect, receive_frame, send_frame
 from harness.measurement.phases import PhaseLog
@@ -105,7 +106,7 @@ def measure(count: int) -> dict[str, float]:
     config = MultitaskConfig()
     net = build(architecture(config.model), config.tasks, 0)
     weights = Checkpoint({name: tensor.clone() for name, tensor in net.state_dict().items()})
-    plan = Plan({}, count, "data", {}, deadline_s=120.0, join_s=60.0)
+    plan = FleetSettings({}, count, "data", {}, deadline_s=120.0, join_s=60.0)
     seconds = []
     with light_nodes(count) as folder:
         fleet = Fleet(Sockets(folder, count), plan, Silent())

@@ -11,7 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.options import Parser, add_config_options, config_from, read_options
+from harness.cli.options import (
+    Parser,
+    add_config_options,
+    asked_workload,
+    config_from,
+    read_options,
+)
+from harness.config import RunConfig
 from harness.core.errors import (
     EXIT_BUDGET,
     EXIT_CELLS_FAILED,
@@ -22,10 +29,11 @@ from harness.core.errors import (
 )
 from harness.fleet.keys import SERVER, ServerKeys
 from harness.fleet.programs import require_flower
-from harness.workloads.multitask.config import MultitaskConfig
+from harness.workloads.registry import find_workload
 
 if TYPE_CHECKING:
-    from harness.fleet.fleet import Fleet, Plan
+    from harness.fleet.fleet import Fleet
+    from harness.fleet.settings import FleetSettings
     from harness.fleet.status_screen import FleetScreen
     from harness.fleet.transport import Transport
     from harness.running.session import RunSummary
@@ -35,7 +43,7 @@ PORT = 8000
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ServerOptions:
     """Hold the options of a server that say nothing about training."""
 
     host: str
@@ -52,7 +60,7 @@ class Wishes:
     most_body_bytes: int
 
 
-def parser() -> Parser:
+def parser(kind: type[RunConfig]) -> Parser:
     """Return the parser of the command."""
     found = Parser(prog="python -m harness.fleet server", description=__doc__, allow_abbrev=False)
     own = found.add_argument_group("fleet")
@@ -92,15 +100,16 @@ def parser() -> Parser:
     )
     own.add_argument("--state", default=".fleet", metavar="DIR", help="logs, status [.fleet]")
     own.add_argument("--fresh", action="store_true", help="start a new run even if one could go on")
-    add_config_options(found, MultitaskConfig)
+    add_config_options(found, kind)
     return found
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run to the end and return the exit status."""
-    parsed = read_options(parser(), words or [])
+    kind = asked_workload(words or []).config_class()
+    parsed = read_options(parser(kind), words or [])
     options = _run_options(parsed)
-    config = fleet_config(config_from(parsed, MultitaskConfig))
+    config = fleet_config(config_from(parsed, kind))
     require_flower()
     if not options.insecure:
         ServerKeys(options.keys / SERVER).check()
@@ -114,34 +123,30 @@ def main(words: Sequence[str] | None = None) -> int:
     return _serve(config, options, folder)
 
 
-def _run_options(parsed: argparse.Namespace) -> Wishes:
+def _run_options(parsed: argparse.Namespace) -> ServerOptions:
     for name in ("deadline", "join_wait", "most_megabytes"):
         if not getattr(parsed, name) > 0:
             raise UsageError(f"--{name.replace('_', '-')} must be above 0")
-    return Wishes(
+    return ServerOptions(
         parsed.host, parsed.port, Path(parsed.keys), parsed.insecure, Path(parsed.state),
         parsed.fresh, parsed.deadline, parsed.join_wait, parsed.begin_with,
         parsed.batch_from_profile, parsed.allow_mixed, parsed.most_megabytes << 20,
     )  # fmt: skip
 
 
-def fleet_config(config: MultitaskConfig) -> MultitaskConfig:
+def fleet_config(config: RunConfig) -> RunConfig:
     """Return the configuration of a run whose devices measure themselves.
 
     Raises:
         UsageError: for options that say something of the host that trains.
     """
-    if config.share_jobs:
-        raise UsageError("--share-jobs: devices' measurements are not shared between methods yet",
-                         "Leave it out.")  # fmt: skip
     if config.device != "auto" or config.meter != "auto":
         raise UsageError("--device and --meter belong to the nodes of a fleet",
                          "Give them to python -m harness.fleet node.")  # fmt: skip
-    step = "plain" if config.step == "auto" else config.step  # what is fastest differs by board
-    return replace(config, meter="none", step=step)
+    return replace(find_workload(config.workload).for_fleet(config), meter="none")
 
 
-def _serve(config: MultitaskConfig, options: Wishes, folder: Path) -> int:
+def _serve(config: RunConfig, options: ServerOptions, folder: Path) -> int:
     from rich.console import Console  # noqa: PLC0415
 
     from harness.fleet.gateway import Gateway  # noqa: PLC0415
@@ -149,7 +154,7 @@ def _serve(config: MultitaskConfig, options: Wishes, folder: Path) -> int:
 
     screen = FleetScreen(Console(highlight=False), config, folder)
     with tempfile.TemporaryDirectory(prefix="fleet-") as private:
-        gateway = Gateway(options, folder, Path(private) / "courier.sock", screen.fleet_note)
+        gateway = Gateway(options, folder, Path(private) / "relay.sock", screen.fleet_note)
         try:
             gateway.open()
             summary = run_over(gateway.link, config, options, screen)
@@ -159,7 +164,7 @@ def _serve(config: MultitaskConfig, options: Wishes, folder: Path) -> int:
 
 
 def run_over(
-    transport: Transport, config: MultitaskConfig, options: Wishes, screen: FleetScreen
+    transport: Transport, config: RunConfig, options: ServerOptions, screen: FleetScreen
 ) -> RunSummary:
     """Gather the devices that a transport reaches, and run the matrix over them."""
     from harness.fleet.fleet import Fleet  # noqa: PLC0415 - imports torch
@@ -169,14 +174,12 @@ def run_over(
     from harness.running.limits import Limits  # noqa: PLC0415
     from harness.running.target import resolve_target  # noqa: PLC0415
     from harness.workloads.base import Settling  # noqa: PLC0415
-    from harness.workloads.registry import find_workload  # noqa: PLC0415
 
     target = resolve_target(config)
-    settling = Settling(dry=False)
-    draft = find_workload(config.workload).draft(config, target, {}, settling, screen)
+    draft = find_workload(config.workload).draft(config, target, {}, Settling(), screen)
     opened = draft.open(screen)
     checksum = str(opened.facts()["data"])
-    fleet = Fleet(transport, make_plan(config, options, checksum), screen)
+    fleet = Fleet(transport, fleet_settings(config, options, opened.clients, checksum), screen)
     ended = "failed"
     try:
         with memory_errors(), screen:
@@ -192,14 +195,16 @@ def run_over(
     return summary
 
 
-def make_plan(config: MultitaskConfig, options: Wishes, data: str) -> Plan:
+def fleet_settings(
+    config: RunConfig, options: ServerOptions, clients: int, data: str
+) -> FleetSettings:
     """Return how the server deals with its devices."""
-    from harness.fleet.fleet import Plan  # noqa: PLC0415
+    from harness.fleet.settings import FleetSettings  # noqa: PLC0415
     from harness.fleet.versions import versions  # noqa: PLC0415
 
     told = {k: v for k, v in config.as_dict().items() if k not in ("out", "cache", "threads")}
-    return Plan(
-        told, config.clients, data, versions(), options.deadline_s, options.join_s,
+    return FleetSettings(
+        told, clients, data, versions(), options.deadline_s, options.join_s,
         options.begin_with, options.batch_from_profile, options.mixed, 1.0 / config.rate_hz,
         options.insecure,
     )  # fmt: skip

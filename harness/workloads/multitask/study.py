@@ -85,6 +85,11 @@ class MultitaskData:
         """Return what a run is recognised by."""
         return {"data": self.store.checksum, "torch": str(torch.__version__)}
 
+    @property
+    def clients(self) -> int:
+        """Return how many clients the data have."""
+        return self.store.count("train")
+
     def study(self, manifest: Mapping[str, Any]) -> MultitaskStudy:
         """Return the study, with what the manifest of a run that goes on tells."""
         draft = self.draft

@@ -26,6 +26,9 @@ from models.execution import Execution
 
 Plain = Any
 
+MOST_VALUE = 1e18
+"""Largest affinity that is taken."""
+
 _RULES: dict[str, type[LocalRule]] = {
     rule.__name__: rule for rule in (Balanced, GradNorm, ProjectedGradients, Proximal)
 }
@@ -106,11 +109,15 @@ class MultitaskWire:
         if not square or not all(_is_number(x) for row in rows for x in row):  # type: ignore[union-attr]
             raise RefusedError(f"the affinity is no {tasks}×{tasks} matrix of finite numbers")
         count = plain.get("count")
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count < 1 << 53:
             raise RefusedError("the affinity does not say how many look-aheads it is of")
         return ClientAffinity(client, np.array(rows, dtype=np.float64), count)
 
 
 def _is_number(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)  # type: ignore[arg-type]
+    """Say whether a value is a number that can be reckoned with: NaN compares with nothing."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and -MOST_VALUE <= value <= MOST_VALUE
+    )

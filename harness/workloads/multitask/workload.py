@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from harness.core.errors import UsageError
 from harness.records.listing import Item
 from harness.workloads.base import Objective, PlanScreen, Settling
-from harness.workloads.multitask.config import MultitaskConfig
+from harness.workloads.multitask.config import AUTO, MultitaskConfig
 from harness.workloads.multitask.listing import COST_LEGEND, LISTS
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.registry import MultitaskMethod
@@ -69,6 +71,15 @@ class Multitask:
 
         jobs = planned_jobs(spec, cell_setting(config, seed))
         return sum(len(job.tasks) * job.rounds for job in jobs)
+
+    def for_fleet(self, config: MultitaskConfig) -> MultitaskConfig:
+        """Return a configuration whose steps are plain: what is fastest differs by board."""
+        if config.share_jobs:
+            raise UsageError(
+                "--share-jobs: devices' measurements are not shared between methods yet",
+                "Leave it out.",
+            )
+        return replace(config, step="plain") if config.step == AUTO else config
 
     @property
     def wire(self) -> MultitaskWire:

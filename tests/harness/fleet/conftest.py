@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.fleet.fleet import Fleet, Plan
+from harness.fleet.fleet import Fleet
+from harness.fleet.settings import FleetSettings
 from harness.fleet.transport import Transport
 from harness.run_folder.resume import Start
 from harness.running.limits import Limits
@@ -54,7 +55,9 @@ class Bench:
         prepare_torch(1)
         told = {k: v for k, v in config.as_dict().items() if k not in ("out", "cache", "threads")}
         values = {"deadline_s": 60.0, "join_s": 60.0, "versions": {}, **plan}
-        return Fleet(transport, Plan(told, config.clients, store.checksum, **values), screen)
+        return Fleet(
+            transport, FleetSettings(told, config.clients, store.checksum, **values), screen
+        )
 
     def run(self, config: MultitaskConfig, devices: Fleet | None = None, screen=None):
         from harness.running import session  # noqa: PLC0415

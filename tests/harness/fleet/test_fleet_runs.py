@@ -15,10 +15,10 @@ import torch
 from harness.cli import check
 from harness.core.errors import FleetError, SeveralProblems
 from harness.core.schema import DEVICE_PHASES
-from harness.fleet.codec import plain_tensors
+from harness.fleet.codec import encode_tensors
 from harness.fleet.wire import Frame
 from tests.harness.fleet.conftest import Listening
-from tests.harness.fleet.workers import Sockets, WorkerProcess
+from tests.harness.fleet.workers import WorkerProcess, WorkerSockets
 
 
 def rows(folder, table):
@@ -38,7 +38,7 @@ def pair(made, workers, tmp_path_factory):
     """The same run here and over two devices: folder of each, the fleet's transport and screen."""
     out = tmp_path_factory.mktemp("runs")
     here = made.run(made.config(out / "here"))
-    transport, screen = Sockets([w.socket for w in workers]), Listening()
+    transport, screen = WorkerSockets([w.socket for w in workers]), Listening()
     config = made.config(out / "there")
     fleet = made.fleet(transport, config, screen)
     fleet.gather()
@@ -133,7 +133,7 @@ def one_round(made, tmp_path, paths, interfere, **plan):
     """Run two rounds of one job over devices whose answers are tampered with."""
     screen = Listening()
     config = made.config(tmp_path, methods=("all-in-one",), tasks="s", rounds=2)
-    fleet = made.fleet(Sockets(paths, interfere), config, screen, **plan)
+    fleet = made.fleet(WorkerSockets(paths, interfere), config, screen, **plan)
     fleet.gather()
     summary = made.run(config, fleet, screen)
     return summary, screen, rows(summary.path, "devices")
@@ -156,14 +156,14 @@ def with_nan(answer: Frame) -> Frame:
     tensors = safetensors.torch.load(answer.body)
     name = next(n for n, t in tensors.items() if t.is_floating_point())
     tensors[name].view(-1)[0] = math.nan
-    return Frame(answer.header, plain_tensors(tensors))
+    return Frame(answer.header, encode_tensors(tensors))
 
 
 def with_shape(answer: Frame) -> Frame:
     tensors = safetensors.torch.load(answer.body)
     name = next(n for n, t in tensors.items() if t.dim() > 1)
     tensors[name] = tensors[name][:1]
-    return Frame(answer.header, plain_tensors(tensors))
+    return Frame(answer.header, encode_tensors(tensors))
 
 
 def with_protocol(answer: Frame) -> Frame:
@@ -225,7 +225,7 @@ def test_a_killed_worker_costs_its_round_and_comes_back(made, tmp_path) -> None:
     try:
         for worker in own:
             worker.wait_ready()
-        transport = Sockets([w.socket for w in own])
+        transport = WorkerSockets([w.socket for w in own])
 
         def kill_then_return() -> None:
             own[1].kill()
@@ -285,7 +285,7 @@ def dropped_reporting_later():
 
 def test_a_device_that_comes_late_trains_from_then_on(made, workers, tmp_path) -> None:
     """With --begin-with 1 a run begins with one device; the other's client is missing till then."""
-    transport, screen = Sockets([w.socket for w in workers]), Listening()
+    transport, screen = WorkerSockets([w.socket for w in workers]), Listening()
     transport.gone.add(1)
     send = transport.send
     trained = []
@@ -313,7 +313,7 @@ def test_two_nodes_with_one_partition_are_said_before_round_1(made, workers, tmp
     twin = WorkerProcess(tmp_path, "1", cache=made.cache, name="twin").wait_ready()
     try:
         paths = [workers[0].socket, workers[1].socket, twin.socket]
-        fleet = made.fleet(Sockets(paths), made.config(tmp_path), join_s=20.0)
+        fleet = made.fleet(WorkerSockets(paths), made.config(tmp_path), join_s=20.0)
         with pytest.raises((FleetError, SeveralProblems), match="both hold client 1"):
             fleet.gather()
     finally:
@@ -321,7 +321,7 @@ def test_two_nodes_with_one_partition_are_said_before_round_1(made, workers, tmp
 
 
 def test_a_client_without_device_is_said_with_what_to_type(made, workers, tmp_path) -> None:
-    fleet = made.fleet(Sockets([workers[0].socket]), made.config(tmp_path), join_s=1.0)
+    fleet = made.fleet(WorkerSockets([workers[0].socket]), made.config(tmp_path), join_s=1.0)
     with pytest.raises((FleetError, SeveralProblems)) as caught:
         fleet.gather()
     assert "no device holds the data of client 1" in str(caught.value)
@@ -331,9 +331,13 @@ def test_a_client_without_device_is_said_with_what_to_type(made, workers, tmp_pa
 def test_a_node_without_the_data_is_said_before_round_1(made, workers, tmp_path) -> None:
     """Its data set is a folder that is not there: the device says so, with its name."""
     config = made.config(tmp_path)
-    fleet = made.fleet(Sockets([w.socket for w in workers]), config, join_s=20.0)
-    fleet._plan = fleet._plan.__class__(
-        {**fleet._plan.config, "data": "/nowhere/store"}, 2, fleet._plan.data, {}, join_s=20.0
+    fleet = made.fleet(WorkerSockets([w.socket for w in workers]), config, join_s=20.0)
+    fleet._settings = fleet._settings.__class__(
+        {**fleet._settings.config, "data": "/nowhere/store"},
+        2,
+        fleet._settings.data,
+        {},
+        join_s=20.0,
     )
     with pytest.raises((FleetError, SeveralProblems), match=r"x86-[01] is not ready: .*nowhere"):
         fleet.gather()
@@ -342,10 +346,10 @@ def test_a_node_without_the_data_is_said_before_round_1(made, workers, tmp_path)
 def test_other_versions_are_said_before_round_1_unless_allowed(made, workers, tmp_path) -> None:
     paths = [w.socket for w in workers]
     other = {"torch": "1.0", "schema": 999}
-    fleet = made.fleet(Sockets(paths), made.config(tmp_path), versions=other)
+    fleet = made.fleet(WorkerSockets(paths), made.config(tmp_path), versions=other)
     with pytest.raises((FleetError, SeveralProblems), match=r"torch .* \(server: 1.0\)"):
         fleet.gather()
-    made.fleet(Sockets(paths), made.config(tmp_path), versions=other, mixed=True).gather()
+    made.fleet(WorkerSockets(paths), made.config(tmp_path), versions=other, mixed=True).gather()
 
 
 def test_batches_of_the_profile_change_results_and_are_recorded(
@@ -354,7 +358,7 @@ def test_batches_of_the_profile_change_results_and_are_recorded(
     """The x86 profile trains in larger batches than 2, so other weights come out."""
     here, _, _, _ = pair
     config = made.config(tmp_path)
-    fleet = made.fleet(Sockets([w.socket for w in workers]), config, batch_from_profile=True)
+    fleet = made.fleet(WorkerSockets([w.socket for w in workers]), config, batch_from_profile=True)
     fleet.gather()
     summary = made.run(config, fleet)
     facts = json.loads((summary.path / "manifest.json").read_text())["fleet"]
@@ -374,7 +378,7 @@ def test_batches_of_the_profile_change_results_and_are_recorded(
 
 def test_a_round_waits_for_a_device_rather_than_pass_without_one(made, workers, tmp_path) -> None:
     """All devices are away when round 1 begins and come back: no round is spent on nobody."""
-    transport, screen = Sockets([w.socket for w in workers]), Listening()
+    transport, screen = WorkerSockets([w.socket for w in workers]), Listening()
     config = made.config(tmp_path, methods=("all-in-one",), tasks="s", rounds=2)
     fleet = made.fleet(transport, config, screen, deadline_s=30.0)
     fleet.gather()
@@ -389,7 +393,7 @@ def test_a_round_waits_for_a_device_rather_than_pass_without_one(made, workers, 
 
 
 def test_a_run_without_devices_stops_and_can_go_on(made, workers, tmp_path) -> None:
-    transport, screen = Sockets([w.socket for w in workers]), Listening()
+    transport, screen = WorkerSockets([w.socket for w in workers]), Listening()
     config = made.config(tmp_path, methods=("all-in-one",), tasks="s", rounds=2)
     fleet = made.fleet(transport, config, screen, deadline_s=0.5)
     fleet.gather()
@@ -411,7 +415,7 @@ def test_a_cell_whose_every_update_is_refused_fails_with_the_reasons(
         return with_nan(answer) if request.kind == "train" else answer
 
     config = made.config(tmp_path, methods=("all-in-one",), tasks="s", rounds=2)
-    fleet = made.fleet(Sockets([w.socket for w in workers], interfere), config)
+    fleet = made.fleet(WorkerSockets([w.socket for w in workers], interfere), config)
     fleet.gather()
     row = made.run(config, fleet).rows[0]
     assert row["status"] == "failed"

@@ -124,7 +124,7 @@ def test_flowers_server_may_die_without_ending_the_run(rig) -> None:
 
 @pytest.mark.fleet
 def test_a_secured_fleet_lets_in_keys_it_knows_and_nobody_elses_commands(rig, tmp_path) -> None:
-    """A node with an unknown key stays out; Flower's commands end at the front door."""
+    """A node with an unknown key stays out; Flower's commands end at the reverse proxy."""
     rig.secure = True
     for words in (["--nodes", "n0,n1"], ["--nodes", "stranger", "--out", "other"]):
         subprocess.run(

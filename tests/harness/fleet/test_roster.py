@@ -8,7 +8,7 @@ from harness.fleet.commands.node import _alone
 from harness.fleet.commands.server import fleet_config
 from harness.fleet.commands.status import main as status
 from harness.fleet.keys import check_names
-from harness.fleet.outbox import Diary
+from harness.fleet.outbox import Outbox
 from harness.fleet.roster import Card, Roster, clock_notes, share_a_meter
 from harness.fleet.worker import read_partition
 from harness.records.phases import Label, Segment
@@ -81,21 +81,21 @@ def test_devices_that_are_one_machine_share_its_meter() -> None:
 
 
 def test_entries_are_reported_until_they_are_acknowledged() -> None:
-    diary = Diary(10.0)
-    diary.spent(Label("start-up"), 12.0)
-    diary.spent(Label("idle"), 15.0)
-    diary.add(Segment(Label("train", "c", "s", 0, 1), 15.0, 16.0, 1.0, Work()))
-    diary.label(Label("", "c", "s", 0))
+    outbox = Outbox(10.0)
+    outbox.spent(Label("start-up"), 12.0)
+    outbox.spent(Label("idle"), 15.0)
+    outbox.add(Segment(Label("train", "c", "s", 0, 1), 15.0, 16.0, 1.0, Work()))
+    outbox.label(Label("", "c", "s", 0))
     for _ in range(2):
-        found = diary.report(None, lambda _: None)
+        found = outbox.report(None, lambda _: None)
         assert [e["number"] for e in found] == [1, 2, 3]
     labels = [e["segment"]["label"] for e in found]
     assert [(label["phase"], label["cell"]) for label in labels] == [
         ("start-up", ""), ("idle", "c"), ("train", "c"),
     ]  # fmt: skip
-    diary.acknowledge(2)
-    assert [e["number"] for e in diary.report(None, lambda _: None)] == [3]
-    assert diary.until_s == 16.0
+    outbox.acknowledge(2)
+    assert [e["number"] for e in outbox.report(None, lambda _: None)] == [3]
+    assert outbox.until_s == 16.0
 
 
 def test_two_nodes_of_one_name_do_not_run_on_one_machine(tmp_path) -> None:

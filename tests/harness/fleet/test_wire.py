@@ -14,12 +14,12 @@ import torch
 from harness.core.errors import RefusedError
 from harness.federated.trainers import RoundRequest
 from harness.fleet.codec import (
-    plain_request,
-    plain_result,
-    plain_tensors,
-    read_request,
-    read_result,
-    read_tensors,
+    decode_request,
+    decode_result,
+    decode_tensors,
+    encode_request,
+    encode_result,
+    encode_tensors,
 )
 from harness.fleet.wire import (
     MOST_HEADER_BYTES,
@@ -112,14 +112,14 @@ def test_a_request_survives_json_whatever_a_method_asks(rule, protocol) -> None:
         2, 5, 0.85, 1e-4 / 3, 7, rule, AffinityRule("linear", 3, True), True, protocol
     )
     request = RoundRequest("sd@1", "sd", 4, [1], training, 0.1 / 3, True, 9)
-    assert read_request(json.loads(json.dumps(plain_request(request))), 1) == request
+    assert decode_request(json.loads(json.dumps(encode_request(request))), 1) == request
 
 
 def test_a_result_survives_json_to_the_last_bit() -> None:
     mean = np.random.default_rng(0).normal(size=(2, 2))
     result = ClientResult({"s": 1 / 3, "d": 2 / 7}, ClientAffinity(3, mean, 11))
     request = RoundRequest("sd", "sd", 0, [3], LocalTraining(1, 1), 0.1, True, 0)
-    found = read_result(json.loads(json.dumps(plain_result(result))), request, 3)
+    found = decode_result(json.loads(json.dumps(encode_result(result))), request, 3)
     assert found.losses == result.losses
     assert np.array_equal(found.affinity.mean, mean)
     assert (found.affinity.client, found.affinity.count) == (3, 11)
@@ -141,16 +141,18 @@ def test_a_result_that_is_not_of_this_job_is_refused(change, words) -> None:
     good = {"losses": {"s": 1.0, "d": 1.0},
             "affinity": {"mean": [[1.0, 1.0], [1.0, 1.0]], "count": 1}}  # fmt: skip
     request = RoundRequest("sd", "sd", 0, [3], LocalTraining(1, 1), 0.1, True, 0)
-    read_result(good, request, 3)
+    decode_result(good, request, 3)
     with pytest.raises(RefusedError, match=words):
-        read_result({**good, **change}, request, 3)
+        decode_result({**good, **change}, request, 3)
 
 
 def test_tensors_of_other_names_are_refused() -> None:
     like = {"w": torch.zeros(2)}
-    assert torch.equal(read_tensors(plain_tensors({"w": torch.ones(2)}), like)["w"], torch.ones(2))
+    assert torch.equal(
+        decode_tensors(encode_tensors({"w": torch.ones(2)}), like)["w"], torch.ones(2)
+    )
     for tensors in ({"v": torch.ones(2)}, {}, {"w": torch.ones(2), "v": torch.ones(1)}):
         with pytest.raises(RefusedError, match="names"):
-            read_tensors(plain_tensors(tensors), like)
+            decode_tensors(encode_tensors(tensors), like)
     with pytest.raises(RefusedError, match="float64"):
-        read_tensors(plain_tensors({"w": torch.ones(2, dtype=torch.float64)}), like)
+        decode_tensors(encode_tensors({"w": torch.ones(2, dtype=torch.float64)}), like)

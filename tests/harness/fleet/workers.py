@@ -51,7 +51,7 @@ class WorkerProcess:
         self.process.wait()
 
 
-class Sockets:
+class WorkerSockets:
     """Carry frames straight to workers; implements `harness.fleet.transport.Transport`.
 
     `interfere` may change, drop (None) or hold back an answer, as a network or a bad node would.

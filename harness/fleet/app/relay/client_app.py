@@ -7,11 +7,11 @@ import socket
 import time
 from pathlib import Path
 
-from courier.records import from_records, to_records
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from harness.fleet.wire import MOST_BODY_BYTES, Frame, connect, receive_frame, send_frame
+from relay.records import from_records, to_records
 
 ANSWER_S = 4 * 3600.0
 """Longest time that a worker is waited for; the server closes the round long before."""
@@ -27,7 +27,7 @@ def carry(message: Message, context: Context) -> Message:
     frame = from_records(message.content, MOST_BODY_BYTES)
     link = connect(str(context.node_config["worker"]), ANSWER_S)
     _links.append(link)
-    send_frame(link, Frame({**frame.header, "courier_began_s": _began_s()}, frame.body))
+    send_frame(link, Frame({**frame.header, "relay_began_s": _began_s()}, frame.body))
     return Message(to_records(receive_frame(link)), reply_to=message)
 
 

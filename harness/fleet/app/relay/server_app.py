@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from courier.records import from_records, to_records
 from flwr.app import Context, Message
 from flwr.serverapp import Grid, ServerApp
 
@@ -26,6 +25,7 @@ from harness.fleet.wire import (
     receive_frame,
     send_frame,
 )
+from relay.records import from_records, to_records
 
 POLL_S = 0.2
 NODES_S = 1.0
@@ -39,7 +39,7 @@ def main(grid: Grid, context: Context) -> None:
     link = connect(str(context.run_config["socket"]), None)
     threading.Thread(target=_end_with, args=(link,), daemon=True).start()
     with link:
-        _Courier(grid, link).work()
+        _Relay(grid, link).work()
 
 
 def _end_with(link: socket.socket) -> None:
@@ -50,7 +50,7 @@ def _end_with(link: socket.socket) -> None:
     os._exit(0)
 
 
-class _Courier:
+class _Relay:
     """Keep which of Flower's messages answers which ticket."""
 
     def __init__(self, grid: Grid, link: socket.socket) -> None:
@@ -62,7 +62,7 @@ class _Courier:
 
     def work(self) -> None:
         """Carry until the other side is gone."""
-        self._tell({"kind": "courier"})
+        self._tell({"kind": "relay"})
         while True:
             ready, _, _ = select.select([self._link], [], [], POLL_S)
             try:

@@ -1,4 +1,4 @@
-"""The front door passes on what devices need, over TLS, and nothing else."""
+"""The reverse proxy passes on what devices need, over TLS, and nothing else."""
 
 import http.client
 import http.server
@@ -43,8 +43,8 @@ def keys(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def door(keys):
-    """Return a function that sends a request through a real front door."""
+def proxy(keys):
+    """Return a function that sends a request through a real reverse proxy."""
     behind = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Behind)
     threading.Thread(target=behind.serve_forever, daemon=True).start()
     port, own = free_port(), keys / "server"
@@ -83,9 +83,9 @@ def door(keys):
         behind.server_close()
 
 
-def test_a_devices_request_passes_with_body_and_signature(door) -> None:
+def test_a_devices_request_passes_with_body_and_signature(proxy) -> None:
     Behind.asked.clear()
-    status, body = door("/v1/fleet/pull-messages", b"abc", **{"x-signature": "s"})
+    status, body = proxy("/v1/fleet/pull-messages", b"abc", **{"x-signature": "s"})
     assert (status, body) == (200, b"cba")
     assert Behind.asked == [("/v1/fleet/pull-messages", b"abc", "s")]
 
@@ -96,22 +96,22 @@ def test_a_devices_request_passes_with_body_and_signature(door) -> None:
      "/v1/fleet/../control/start-run", "/v1/fleet//../../v1/control/start-run",
      "/v1/fleet/%2e%2e/control/start-run", "/V1/control/start-run"],
 )  # fmt: skip
-def test_control_and_all_else_end_here(door, path) -> None:
+def test_control_and_all_else_end_here(proxy, path) -> None:
     Behind.asked.clear()
-    status, _ = door(path)
+    status, _ = proxy(path)
     assert status in (403, 404)
     assert Behind.asked == []
 
 
-def test_a_body_that_is_too_large_is_not_passed_on(door) -> None:
+def test_a_body_that_is_too_large_is_not_passed_on(proxy) -> None:
     Behind.asked.clear()
-    assert door("/v1/fleet/push-object", b"x" * 1001)[0] == 413
+    assert proxy("/v1/fleet/push-object", b"x" * 1001)[0] == 413
     assert Behind.asked == []
 
 
-def test_a_client_that_does_not_know_the_authority_refuses_the_door(door) -> None:
+def test_a_client_that_does_not_know_the_authority_refuses_the_proxy(proxy) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
-        door("/v1/fleet/pull-messages", context=ssl.create_default_context())
+        proxy("/v1/fleet/pull-messages", context=ssl.create_default_context())
 
 
 def test_private_files_are_private_and_keys_are_kept(keys) -> None:

@@ -1,0 +1,137 @@
+"""Decide who takes part: meet nodes, let them prepare, refuse by name what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from harness.core.errors import FleetError, HarnessError
+from harness.fleet.clock import ClockBounds
+from harness.fleet.reports import most_power_w, read_prepared
+from harness.fleet.roster import (
+    Card,
+    Roster,
+    clock_notes,
+    other_versions,
+    problems,
+    read_card,
+    share_a_meter,
+)
+from harness.fleet.settings import FleetSettings
+
+
+class Admission:
+    """Keep the roster, and what was refused and why."""
+
+    def __init__(self, settings: FleetSettings, is_there: Callable[[int], bool]) -> None:
+        self._settings = settings
+        self._is_there = is_there
+        self._refused: dict[str, str] = {}
+        self._clashes: list[HarnessError] = []
+        self.roster = Roster()
+
+    def strangers(self, present: set[int], asked: set[int]) -> list[int]:
+        """Return the nodes that are there, have not said who they are and were not asked."""
+        return [node for node in self.roster.unknown(present) if node not in asked]
+
+    def meet(
+        self, node: int, header: Mapping[str, Any], clock: ClockBounds
+    ) -> tuple[Card, Card | None]:
+        """Take a device in by its first answer; return its card and the one it replaces.
+
+        Raises:
+            FleetError: if it contradicts a device that is there.
+            RefusedError: if its card cannot be read.
+        """
+        card = read_card(node, header, clock)
+        clash = self.roster.clash(card, self._is_there)
+        if clash:
+            raise FleetError(clash, "Give every node a --partition and a --name of its own.")
+        before = self.roster.put(card)
+        if before is not None and before.session == card.session:
+            card = self.roster.update(card.device, prepared=before.prepared)
+        return card, before
+
+    def prepared(self, device: str, header: Mapping[str, Any], *, late: bool) -> str:
+        """Note what came of preparing; return why the device is refused, if it is.
+
+        One that comes `late`, after round 1, is checked by itself.
+
+        Raises:
+            RefusedError: if the answer cannot be read.
+        """
+        card = self.roster.get(device)
+        if card is None:
+            return ""
+        told = read_prepared(header, most_power_w(card.facts))
+        wrong = []
+        if late:
+            wrong = [] if told["data"] == self._settings.data else ["its data are others"]
+            if not self._settings.mixed:
+                wrong += other_versions(card, self._settings.versions)
+        if not wrong:
+            self.roster.update(device, prepared=told)
+        return "; ".join(wrong)
+
+    def refuse(self, device: str, why: str) -> bool:
+        """Note why a device cannot take part; say whether that is new."""
+        new = device not in self._refused
+        self._refused[device] = why
+        return new
+
+    def exclude(self, node: int, error: HarnessError) -> None:
+        """Never ask this node again."""
+        self.roster.ignore(node)
+        self._clashes.append(error)
+
+    def holder(self, client: int) -> Card | None:
+        """Return the device that holds a client's data and can be asked."""
+        card = self.roster.holder(client)
+        if card is None or card.prepared is None or not self._is_there(card.node):
+            return None
+        return card
+
+    def reachable(self) -> list[Card]:
+        """Return the devices that are there and prepared."""
+        cards = self.roster.cards()
+        return [card for card in cards if card.prepared is not None and self._is_there(card.node)]
+
+    def complete(self) -> bool:
+        """Say whether nobody need be waited for: all are ready, or something is wrong."""
+        if self._clashes or self._refused:
+            return True
+        ready = [card for card in self.roster.cards() if card.prepared is not None]
+        if self._settings.begin_with:
+            return len(ready) >= self._settings.begin_with
+        held = {client for card in ready for client in card.partition}
+        return held >= set(range(self._settings.clients))
+
+    def problems(self) -> list[HarnessError]:
+        """Return everything that must not be before round 1."""
+        settings, cards = self._settings, self.roster.cards()
+        found = [*self._clashes, *self._not_ready(cards)]
+        clients = settings.clients if not settings.begin_with else 0
+        found += problems(cards, clients, settings.data, settings.versions, mixed=settings.mixed)
+        least = max(settings.begin_with, 1)
+        if len(cards) < least:
+            found.append(FleetError(
+                f"{len(cards)} of {least} devices came within {settings.join_s:g} s",
+                "Start more nodes, or lower --begin-with.",
+            ))  # fmt: skip
+        return found
+
+    def _not_ready(self, cards: Sequence[Card]) -> list[HarnessError]:
+        return [
+            FleetError(f"{card.device} is not ready: {self._refused.get(card.device, 'no answer')}")
+            for card in cards
+            if card.prepared is None
+        ]
+
+    def notes(self) -> list[str]:
+        """Return in words what people should know of the devices before round 1."""
+        cards = self.roster.cards()
+        return [*clock_notes(cards, self._settings.sample_s), *(
+            f"{', '.join(devices)} are one machine: the meter of each sees the others' work"
+            " too, so their joules say nothing about a device and must not be added"
+            for devices in share_a_meter(cards)
+        )]  # fmt: skip
