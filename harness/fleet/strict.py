@@ -33,7 +33,7 @@ def read_record(kind: type[T], plain: object, where: str) -> T:
     """
     if not isinstance(plain, Mapping):
         raise RefusedError(f"{where} is no object")
-    own: type[object] = kind
+    own: Any = kind
     hints = _hints(own)
     strange = [key for key in plain if key not in hints]
     if strange:
@@ -167,12 +167,12 @@ _SIMPLE: dict[Any, Any] = {float: read_number, int: read_count, str: read_text, 
 
 
 @cache
-def _hints(kind: type[object]) -> Mapping[str, Any]:
+def _hints(kind: Any) -> Mapping[str, Any]:  # noqa: ANN401 - a class of records
     return get_type_hints(kind)
 
 
 @cache
-def _required(kind: type[object]) -> tuple[str, ...]:
+def _required(kind: Any) -> tuple[str, ...]:  # noqa: ANN401 - a class of records
     return tuple(
         one.name
         for one in fields(kind)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from harness.core.errors import RefusedError
-from harness.federated.trainers import RoundRequest
+from harness.federated.trainers import RoundRequest, Update
 from harness.fleet.codec import (
     decode_request,
     decode_result,
@@ -34,13 +34,14 @@ from harness.fleet.wire import (
 from harness.workloads.multitask.affinity.matrix import ClientAffinity
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.protocol import PROTOCOLS
-from harness.workloads.multitask.training.client import ClientResult, LocalTraining
+from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
 from harness.workloads.multitask.training.local_rule import (
     Balanced,
     GradNorm,
     ProjectedGradients,
     Proximal,
 )
+from harness.workloads.multitask.wire import MultitaskWire
 
 
 @pytest.fixture
@@ -111,18 +112,23 @@ def test_a_request_survives_json_whatever_a_method_asks(rule, protocol) -> None:
     training = LocalTraining(
         2, 5, 0.85, 1e-4 / 3, 7, rule, AffinityRule("linear", 3, True), True, protocol
     )
-    request = RoundRequest("sd@1", "sd", 4, [1], training, 0.1 / 3, True, 9)
-    assert decode_request(json.loads(json.dumps(encode_request(request))), 1) == request
+    settings = RoundSettings(training, 0.1 / 3, True)
+    request = RoundRequest("sd@1", ("s", "d"), 4, [1], 9, settings)
+    plain = json.loads(json.dumps(encode_request(request, WIRE)))
+    assert decode_request(plain, 1, WIRE) == request
+
+
+WIRE = MultitaskWire()
+REQUEST = RoundRequest("sd", ("s", "d"), 0, [3], 0, RoundSettings(LocalTraining(1, 1), 0.1, True))
 
 
 def test_a_result_survives_json_to_the_last_bit() -> None:
     mean = np.random.default_rng(0).normal(size=(2, 2))
-    result = ClientResult({"s": 1 / 3, "d": 2 / 7}, ClientAffinity(3, mean, 11))
-    request = RoundRequest("sd", "sd", 0, [3], LocalTraining(1, 1), 0.1, True, 0)
-    found = decode_result(json.loads(json.dumps(encode_result(result))), request, 3)
-    assert found.losses == result.losses
-    assert np.array_equal(found.affinity.mean, mean)
-    assert (found.affinity.client, found.affinity.count) == (3, 11)
+    update = Update(3, {}, {"s": 1 / 3, "d": 2 / 7}, ClientAffinity(3, mean, 11))
+    found = decode_result(json.loads(json.dumps(encode_result(update, WIRE))), REQUEST, 3, WIRE)
+    assert found.losses == update.losses
+    assert np.array_equal(found.measured.mean, mean)
+    assert (found.measured.client, found.measured.count) == (3, 11)
 
 
 @pytest.mark.parametrize(
@@ -131,19 +137,18 @@ def test_a_result_survives_json_to_the_last_bit() -> None:
         ({"losses": {"s": math.nan, "d": 1.0}}, "finite"),
         ({"losses": {"s": 1.0}}, "not of the tasks"),
         ({"losses": None}, "not of the tasks"),
-        ({"affinity": None}, "missing"),
-        ({"affinity": {"mean": [[1.0]], "count": 1}}, "2×2"),
-        ({"affinity": {"mean": [[1.0, None], [1.0, 1.0]], "count": 1}}, "2×2"),
-        ({"affinity": {"mean": [[1.0, 1.0], [1.0, 1.0]], "count": 0}}, "look-aheads"),
+        ({"measured": None}, "missing"),
+        ({"measured": {"mean": [[1.0]], "count": 1}}, "2×2"),
+        ({"measured": {"mean": [[1.0, None], [1.0, 1.0]], "count": 1}}, "2×2"),
+        ({"measured": {"mean": [[1.0, 1.0], [1.0, 1.0]], "count": 0}}, "look-aheads"),
     ],
 )
 def test_a_result_that_is_not_of_this_job_is_refused(change, words) -> None:
     good = {"losses": {"s": 1.0, "d": 1.0},
-            "affinity": {"mean": [[1.0, 1.0], [1.0, 1.0]], "count": 1}}  # fmt: skip
-    request = RoundRequest("sd", "sd", 0, [3], LocalTraining(1, 1), 0.1, True, 0)
-    decode_result(good, request, 3)
+            "measured": {"mean": [[1.0, 1.0], [1.0, 1.0]], "count": 1}}  # fmt: skip
+    decode_result(good, REQUEST, 3, WIRE)
     with pytest.raises(RefusedError, match=words):
-        decode_result({**good, **change}, request, 3)
+        decode_result({**good, **change}, REQUEST, 3, WIRE)
 
 
 def test_tensors_of_other_names_are_refused() -> None:
