@@ -65,7 +65,9 @@ def test_chosen_clients_are_distinct_and_differ_between_rounds() -> None:
 
 def test_chosen_clients_are_the_same_in_any_process() -> None:
     """Neither the process nor its hash seed changes who takes part."""
-    code = "from harness.federated.rounds import choose_clients as c; print(c(3, 7, 16, 4))"
+    code = (
+        "from harness.workloads.multitask.rounds import choose_clients as c; print(c(3, 7, 16, 4))"
+    )
     printed = {
         subprocess.run(
             [sys.executable, "-c", code],
