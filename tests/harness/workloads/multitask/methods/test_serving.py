@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from harness.federated.job import Checkpoint
+from harness.federated.job import Checkpoint, Traffic
 from harness.federated.observer import SilentObserver
 from harness.measurement.phases import PhaseLog
 from harness.measurement.recorder import CellRecorder
@@ -37,8 +37,11 @@ NO_BILL = Cost(1.0, None, None, None, "no meter", 2.0, Work())
 
 
 def _outcome(job: Job, losses: dict[str, float], numbers: int = 2) -> Outcome:
+    """Return what came of a job of two clients a round, whose models have so many float32."""
     unseen = {task: 10 * loss for task, loss in losses.items()}
-    return Outcome(job, Checkpoint({"w": torch.zeros(numbers)}), losses, None, unseen)
+    sent = job.rounds * 2 * 4 * numbers if job.travels else 0
+    weights = Checkpoint({"w": torch.zeros(numbers)})
+    return Outcome(job, weights, losses, None, unseen, traffic=Traffic(sent, sent))
 
 
 def _result(text: str, served: list[Served], trained: list[Outcome]) -> CellResult:

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from harness.cli.screen import step_words
 from harness.core.errors import UsageError
 from harness.evidence.comparable import facts
 from harness.running import session
@@ -28,6 +27,7 @@ from harness.workloads.multitask.planning.step_timing import (
     compare,
     fewer_threads,
 )
+from harness.workloads.multitask.study import step_words
 from models.execution import PLAIN, Execution, parse_execution
 from models.multitask.registry import architecture
 from tests.harness.run_folder.conftest import Runner, manifest, only
