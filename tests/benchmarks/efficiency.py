@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from harness.federated.job import Checkpoint
 from harness.federated.random_streams import random_stream
+from harness.federated.task import JobWork
 from harness.federated.trainers import LocalTrainers, RoundRequest, Trainers, Update
 from harness.measurement.phases import PhaseLog
 from harness.measurement.recorder import CellRecorder
@@ -28,7 +29,7 @@ from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.training.batches import Batch, ClientBatches, Source
 from models.execution import PLAIN
-from models.multitask.network import MultiTaskNet, build
+from models.multitask.network import build
 from models.multitask.registry import architecture
 from models.multitask.step import accumulate_gradients
 from models.optimizer import descent
@@ -95,18 +96,16 @@ class Beside:
         self.ratios: list[float] = []
         """Bare seconds over the phase's, one of each round."""
 
-    def train(
-        self, net: MultiTaskNet, weights: Checkpoint, request: RoundRequest
-    ) -> Iterator[Update]:
+    def train(self, work: JobWork, weights: Checkpoint, request: RoundRequest) -> Iterator[Update]:
         """Yield the engine's updates and note the round's ratio."""
         bare_s = phase_s = 0.0
-        for update in self._trainers.train(net, weights, request):
+        for update in self._trainers.train(work, weights, request):
             last = self._log.segments[-1]
             assert (last.label.phase, last.label.client) == ("train", update.client)
             phase_s += last.time_s
             yield update
             order = random_stream(0, "order", request.round_index, update.client)
-            batches = ClientBatches(self._source, "train", update.client, request.tasks)
+            batches = ClientBatches(self._source, "train", update.client, "".join(request.units))
             bare_s += self._bare_s(list(batches.epoch(self._config.batch_size, order)))
         self.ratios.append(bare_s / phase_s)
 

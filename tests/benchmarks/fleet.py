@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 from harness.federated.job import Checkpoint
@@ -33,7 +34,8 @@ from harness.fleet.wire import Frame, connect, receive_frame, send_frame
 from harness.measurement.phases import PhaseLog
 from harness.measurement.recorder import CellRecorder
 from harness.workloads.multitask.config import MultitaskConfig
-from harness.workloads.multitask.training.client import LocalTraining
+from harness.workloads.multitask.federation import on_processor
+from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
 from models.multitask.network import build
 from models.multitask.registry import architecture
 from tests.benchmarks.table import head, row
@@ -106,6 +108,7 @@ def measure(count: int) -> dict[str, float]:
     config = MultitaskConfig()
     net = build(architecture(config.model), config.tasks, 0)
     weights = Checkpoint({name: tensor.clone() for name, tensor in net.state_dict().items()})
+    work = SimpleNamespace(expected=lambda _: on_processor(net))
     plan = FleetSettings({}, count, "data", {}, deadline_s=120.0, join_s=60.0)
     seconds = []
     with light_nodes(count) as folder:
@@ -114,12 +117,10 @@ def measure(count: int) -> dict[str, float]:
         recorder = CellRecorder("bench", PhaseLog(), lambda _: None)
         trainers = fleet.begin(recorder, [], time.monotonic())
         for index in range(ROUNDS):
-            training = LocalTraining(1, 8)
-            request = RoundRequest(
-                "job", config.tasks, index, range(count), training, 0.1, False, 0
-            )
+            settings = RoundSettings(LocalTraining(1, 8), 0.1, False)
+            request = RoundRequest("job", tuple(config.tasks), index, range(count), 0, settings)
             began_s, average, used = time.perf_counter(), FederatedAverage(float(count)), 0
-            for update in trainers.train(net, weights, request):
+            for update in trainers.train(work, weights, request):
                 average.add(update.tensors, 1.0)
                 used += 1
             average.result()

@@ -31,8 +31,8 @@ OTHER = {
 
 def _config(*words: str) -> MultitaskConfig:
     parser = Parser(prog="x")
-    add_config_options(parser)
-    return config_from(read_options(parser, words))
+    add_config_options(parser, MultitaskConfig)
+    return config_from(read_options(parser, words), MultitaskConfig)
 
 
 @pytest.mark.parametrize("field", fields(MultitaskConfig), ids=lambda f: f.name)
@@ -42,6 +42,8 @@ def test_every_option_changes_the_configuration(field) -> None:
         words = [option_name(field)]
     elif field.name == "data":
         pytest.skip("another value needs a store: test_data_catalogue.py of the workload multitask")
+    elif field.name == "workload":
+        pytest.skip("another value needs a package that brings one; wrong ones are refused below")
     else:
         words = [option_name(field), OTHER[field.name]]
     plain, changed = MultitaskConfig(), _config(*words)
@@ -109,6 +111,7 @@ def test_all_impossible_combinations_are_named_at_once() -> None:
     ("words", "expected"),
     [
         (["--devise", "x86"], "--device"),
+        (["--workload", "multitsk"], "multitask"),
         (["--model", "smal"], "small"),
         (["--tasks", "sdd"], "twice"),
         (["--methods", "indepedent"], "independent"),
@@ -145,7 +148,7 @@ def test_the_digest_ignores_where_results_go_and_nothing_else() -> None:
 def test_help_names_every_field() -> None:
     """No field is without its line of help."""
     parser = argparse.ArgumentParser()
-    add_config_options(parser)
+    add_config_options(parser, MultitaskConfig)
     text = parser.format_help()
 
     assert all(option_name(field) in text for field in fields(MultitaskConfig))

@@ -8,8 +8,8 @@ from harness.cli.options import Parser, add_config_options, config_from, option_
 from harness.workloads.multitask.config import MultitaskConfig, read_multitask_file
 from tests.harness.test_config import OTHER
 
-ONLY_ONE = {"data"}
-"""There is one data set that needs no import; that names are checked is tested elsewhere."""
+ONLY_ONE = {"data", "workload"}
+"""One data set needs no import, one workload no package; names are checked elsewhere."""
 
 
 def other(field) -> str | None:
@@ -20,8 +20,8 @@ def other(field) -> str | None:
 
 def configured(*words: str) -> MultitaskConfig:
     parser = Parser(allow_abbrev=False)
-    add_config_options(parser)
-    return config_from(read_options(parser, words))
+    add_config_options(parser, MultitaskConfig)
+    return config_from(read_options(parser, words), MultitaskConfig)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -50,13 +50,17 @@ from models.multitask.registry import architecture
 
 @dataclass(frozen=True)
 class MultitaskDraft:
-    """Hold how a run is trained on a host; implements `harness.workloads.base.Draft`."""
+    """Hold how a run is trained on a host; implements `harness.workloads.base.Draft`.
+
+    `earlier` is the manifest of the run to go on with, which step and timing were taken from.
+    """
 
     config: MultitaskConfig
     target: Target
     network: Architecture
     step: StepChoice
     timing: RunTiming
+    earlier: Mapping[str, Any] = field(default_factory=dict)
 
     def expected(self) -> Expectation:
         """Return what training and tests of the whole run will take."""
@@ -64,6 +68,18 @@ class MultitaskDraft:
         found = estimate(config, self.target, self.network, self.timing)
         needed = results_bytes(self.config, self.network, found.time_s)
         return Expectation(found.time_s, found.energy_model_j, found.disk_bytes, needed)
+
+    def own_step(self) -> StepChoice:
+        """Return how steps are executed in a new run, which another run does not decide."""
+        if recorded_choice(self.earlier) is None:
+            return self.step
+        return choose_step(self.config, self.target, self.network)
+
+    def own_timing(self, step: StepChoice) -> RunTiming:
+        """Return the timing of a new run, which is never another run's."""
+        if recorded_timing(self.earlier) is None:
+            return self.timing
+        return _timed(self.config, self.target, self.network, step)
 
     def open(self, screen: DataScreen) -> MultitaskData:
         """Open the data set, making it first if it is not in the cache, and check every file.
@@ -97,9 +113,9 @@ class MultitaskData:
         constants = recorded_constants(manifest) or constant_predictor_losses(
             self.store, draft.config.tasks, task_loss(draft.config, self.store)
         )
-        step = recorded_choice(manifest) or draft.step
+        step = recorded_choice(manifest) or draft.own_step()
         torch.set_num_threads(step.threads)
-        timing = recorded_timing(manifest) or draft.timing
+        timing = recorded_timing(manifest) or draft.own_timing(step)
         return MultitaskStudy(
             step.applied_to(draft.config), draft.target, self.store, draft.network, step, timing,
             constants,
@@ -238,10 +254,16 @@ def draft(
     with memory_errors():
         step = _settled(config, target, network, manifest, settling, screen)
         prepare_torch(step.threads)
-        timing = recorded_timing(manifest) or take_timing(
-            step.applied_to(config), network, step.execution, models_device=not target.matches
-        )
-    return MultitaskDraft(config, target, network, step, timing)
+        timing = recorded_timing(manifest) or _timed(config, target, network, step)
+    return MultitaskDraft(config, target, network, step, timing, manifest)
+
+
+def _timed(
+    config: MultitaskConfig, target: Target, network: Architecture, step: StepChoice
+) -> RunTiming:
+    return take_timing(
+        step.applied_to(config), network, step.execution, models_device=not target.matches
+    )
 
 
 def _settled(
@@ -262,7 +284,7 @@ def _settled(
     if step is None:
         if settling.anew or known_choice(config, target) is None:
             screen.say(
-                "", "Timing training steps to find the fastest way here; later runs know it."
+                "", "RunTiming training steps to find the fastest way here; later runs know it."
             )
         step = choose_step(config, target, network, anew=settling.anew)
     _say(step, screen)

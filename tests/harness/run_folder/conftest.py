@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.run_folder.resume import Start
+from harness.run_folder.resume import Start, read_manifest, unfinished
 from harness.running.limits import Limits
 from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 
@@ -73,8 +73,11 @@ class Runner:
         config = self.config(out, **changes)
         screen = screen or SilentScreen()
         target = resolve_target(config)
-        opened = WORKLOAD.draft(config, target, {}, Settling(), screen).open(screen)
-        return session.run(config, target, opened, screen, start or Start(), limits or Limits())
+        start = start or Start()
+        goes_on = unfinished(out, config.digest()) if start == Start() else start.resume
+        earlier = {} if goes_on is None else read_manifest(goes_on)
+        opened = WORKLOAD.draft(config, target, earlier, Settling(), screen).open(screen)
+        return session.run(config, target, opened, screen, start, limits or Limits())
 
     def doomed(self, out, prepare: Callable[[], None], after_s: float | None, **changes) -> bool:
         """Run in a child that prepares its own end, or is killed after a time; say if it was."""

@@ -12,13 +12,13 @@ import pytest
 
 from harness.core.errors import BusyError, DamagedRunError, StorageError, UsageError
 from harness.core.schema import SCHEMA_VERSION
-from harness.federated import local
+from harness.federated.engine import RoundsEngine
 from harness.measurement import conditions
 from harness.run_folder import results
 from harness.run_folder.lock import is_running, run_lock
 from harness.run_folder.resume import Start
-from harness.running import session
 from harness.running.limits import Limits
+from harness.workloads.multitask import study
 from tests.harness.run_folder.conftest import SilentScreen, learned, manifest, only, rows
 
 AT_ONCE = Limits(time_s=1e-9)
@@ -72,7 +72,7 @@ def test_what_constants_reach_is_read_once(runner, stopped, undisturbed, monkeyp
     runner.run(stopped.parent / "copy")
     assert learned(other.parent) == learned(undisturbed)
 
-    monkeypatch.setattr(session, "constant_predictor_losses", lambda *_: 1 / 0)
+    monkeypatch.setattr(study, "constant_predictor_losses", lambda *_: 1 / 0)
     runner.run(stopped)
     assert learned(folder) == learned(undisturbed)
 
@@ -81,7 +81,7 @@ def test_predicted_seconds_of_a_table_come_from_one_timing(runner, stopped, monk
     """Going on takes the timing from the manifest: nothing is timed, every row is priced by it."""
     folder = only(stopped)
     told = manifest(folder)["calibration"]["forward_s"]
-    monkeypatch.setattr(session, "take_timing", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(study, "take_timing", lambda *_, **__: 1 / 0)
 
     runner.run(stopped)
 
@@ -257,7 +257,7 @@ def test_a_disk_that_fills_up_in_mid_run_stops_it_and_it_goes_on_later(
 
 def test_a_wall_clock_that_jumps_by_hours_changes_no_time(runner, tmp_path, monkeypatch) -> None:
     """Times are those of the monotonic clock; the cell is flagged."""
-    plain, round_ = time.time, local.LocalEngine._round
+    plain, round_ = time.time, RoundsEngine._round
     jumped = [0.0]
 
     def jump(*words):
@@ -266,7 +266,7 @@ def test_a_wall_clock_that_jumps_by_hours_changes_no_time(runner, tmp_path, monk
 
     monkeypatch.setattr(time, "time", lambda: plain() + jumped[0])
     monkeypatch.setattr(conditions, "Clocks", partial(conditions.Clocks, wall=time.time))
-    monkeypatch.setattr(local.LocalEngine, "_round", jump)
+    monkeypatch.setattr(RoundsEngine, "_round", jump)
     began = time.monotonic()
     runner.run(tmp_path, methods=("independent",))
     passed_s = time.monotonic() - began
@@ -287,7 +287,7 @@ def test_a_cell_that_runs_out_of_memory_fails_and_others_go_on(
     runner, tmp_path, monkeypatch, failure, said
 ) -> None:
     """The first cell says why it failed; the second is done."""
-    plain, calls = local.LocalEngine._round, []
+    plain, calls = RoundsEngine._round, []
 
     def short(*words):
         calls.append(words)
@@ -295,7 +295,7 @@ def test_a_cell_that_runs_out_of_memory_fails_and_others_go_on(
             raise failure
         return plain(*words)
 
-    monkeypatch.setattr(local.LocalEngine, "_round", short)
+    monkeypatch.setattr(RoundsEngine, "_round", short)
     summary = runner.run(tmp_path, order="fixed")
     assert [row["status"] for row in rows(only(tmp_path), "cells")] == ["failed", "done"]
     assert said in summary.failed[0]["reason"]

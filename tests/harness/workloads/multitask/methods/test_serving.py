@@ -7,52 +7,61 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from harness.federated.job import Checkpoint
+from harness.federated.job import Checkpoint, Traffic
 from harness.federated.observer import SilentObserver
 from harness.measurement.phases import PhaseLog
 from harness.measurement.recorder import CellRecorder
-from harness.records.cells import Cell, CellResult
+from harness.records.cells import Cell, CellReport, CellResult
 from harness.records.cost import Cost
 from harness.records.work import Work
-from harness.run_folder.rows import cell_row, metric_rows
+from harness.run_folder.rows import RunFacts, cell_row, metric_rows
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.cost import Calibration
 from harness.workloads.multitask.methods.schedule import Served, carry_out
-from harness.workloads.multitask.planning.calibration import RunTiming
 from harness.workloads.multitask.planning.plan import (
     cell_setting,
     planned_jobs,
     planned_run,
     planned_work,
 )
+from harness.workloads.multitask.report import cell_report, groups, task_losses, unseen_losses
 from harness.workloads.multitask.settings import federation
+from harness.workloads.multitask.workload import WORKLOAD
 from models.execution import PLAIN
 
 NO_BILL = Cost(1.0, None, None, None, "no meter", 2.0, Work())
 
 
 def _outcome(job: Job, losses: dict[str, float], numbers: int = 2) -> Outcome:
+    """Return what came of a job of two clients a round, whose models have so many float32."""
     unseen = {task: 10 * loss for task, loss in losses.items()}
-    return Outcome(job, Checkpoint({"w": torch.zeros(numbers)}), losses, None, unseen)
+    sent = job.rounds * 2 * 4 * numbers if job.travels else 0
+    weights = Checkpoint({"w": torch.zeros(numbers)})
+    return Outcome(job, weights, losses, None, unseen, traffic=Traffic(sent, sent))
 
 
 def _result(text: str, served: list[Served], trained: list[Outcome]) -> CellResult:
     recorder = CellRecorder("c", PhaseLog(), lambda _: None)
     cell = Cell(registry.parse(text), 0, 0)
-    return CellResult(cell, recorder, [], NO_BILL, served, trained, None, "done", "")
+    return CellResult(cell, recorder.values, [], NO_BILL, served, trained, None, "done", "")
+
+
+def _report(result: CellResult, config: MultitaskConfig) -> CellReport:
+    timing, step = RunTiming(Calibration({})), SimpleNamespace(execution=PLAIN)
+    study = SimpleNamespace(config=config, constants={}, timing=timing, step=step)
+    return cell_report(study, result)
 
 
 def _row(result: CellResult, config: MultitaskConfig) -> dict[str, object]:
-    target = SimpleNamespace(profile=SimpleNamespace(name="x86"), matches=True)
-    instruments = SimpleNamespace(describe=lambda: None)
-    context = SimpleNamespace(
-        config=config, target=target, instruments=instruments, timing=RunTiming(Calibration({})),
-        step=SimpleNamespace(execution=PLAIN),
-    )  # fmt: skip
-    return cell_row(context, "run", result)
+    facts = RunFacts("run", "x86", True, WORKLOAD.name, WORKLOAD.objective, lambda: None)
+    return cell_row(facts, result, _report(result, config))
+
+
+def _metrics(result: CellResult) -> list[dict[str, object]]:
+    return metric_rows("run", result, _report(result, MultitaskConfig()))
 
 
 @pytest.fixture
@@ -78,10 +87,11 @@ def test_overlapping_groups_count_each_task_once(overlapping) -> None:
     """The group named as serving gives the loss, not the last or the smallest one."""
     row = _row(overlapping, MultitaskConfig(clients_per_round=2))
 
-    assert overlapping.losses == {"s": 1.0, "d": 0.25, "n": 4.0}
+    assert task_losses(overlapping) == {"s": 1.0, "d": 0.25, "n": 4.0}
     assert row["groups"] == "sd|dn"
     assert row["total_loss"] == math.fsum([1.0, 0.25, 4.0])
     assert row["unseen_total_loss"] == math.fsum([10.0, 2.5, 40.0])
+    assert (row["objective"], row["objective_value"]) == ("total_loss", row["total_loss"])
     # 4 rounds, 2 clients, models of 5, 3 and 3 float32 numbers
     assert row["upload_bytes"] == row["download_bytes"] == 4 * 2 * 4 * (5 + 3 + 3)
 
@@ -90,7 +100,7 @@ def test_standalone_losses_are_means_over_clients(alone) -> None:
     """s is (1 + 2 + 3) / 3; the group is named once; nothing is sent by clients that are alone."""
     row = _row(alone, MultitaskConfig(clients_per_round=2))
 
-    assert alone.losses == {"s": 2.0, "d": 0.5}
+    assert task_losses(alone) == {"s": 2.0, "d": 0.5}
     assert row["groups"] == "sd"
     assert row["total_loss"] == 2.5
     assert (row["upload_bytes"], row["download_bytes"]) == (0, 0)
@@ -99,7 +109,7 @@ def test_standalone_losses_are_means_over_clients(alone) -> None:
 def test_metrics_say_who_serves_what(overlapping, alone) -> None:
     """One `serves` row per task and serving model; models of clients have names of their own."""
     shown = [
-        {(r["task"], r["job"]) for r in metric_rows("run", result, {}) if r["metric"] == "serves"}
+        {(r["task"], r["job"]) for r in _metrics(result) if r["metric"] == "serves"}
         for result in (overlapping, alone)
     ]
 
@@ -111,7 +121,7 @@ def test_metrics_hold_the_mean_over_clients_and_nothing_more(overlapping, alone)
     """The group's mean losses stand under the group's name, so tables per task find them."""
     means = {
         (r["job"], r["task"], r["metric"]): r["value"]
-        for r in metric_rows("run", alone, {})
+        for r in _metrics(alone)
         if r["metric"] != "serves"
     }
 
@@ -119,7 +129,7 @@ def test_metrics_hold_the_mean_over_clients_and_nothing_more(overlapping, alone)
         ("sd", "s", "test_loss"): 2.0, ("sd", "d", "test_loss"): 0.5,
         ("sd", "s", "test_unseen_loss"): 20.0, ("sd", "d", "test_unseen_loss"): 5.0,
     }  # fmt: skip
-    rows = metric_rows("run", overlapping, {})
+    rows = _metrics(overlapping)
     assert {r["metric"] for r in rows} == {"serves"}
 
 
@@ -127,8 +137,8 @@ def test_a_cell_that_failed_serves_nothing() -> None:
     """Without an outcome there are no losses, groups or rows of serving."""
     broken = replace(_result("standalone", [], []), status="failed", reason="why")
 
-    assert (broken.losses, broken.unseen_losses, broken.groups) == ({}, {}, [])
-    assert metric_rows("run", broken, {}) == []
+    assert (task_losses(broken), unseen_losses(broken), groups(broken)) == ({}, {}, [])
+    assert _metrics(broken) == []
     assert "total_loss" not in _row(broken, MultitaskConfig())
 
 

@@ -5,12 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.cli.screen import step_words
 from harness.core.errors import UsageError
 from harness.evidence.comparable import facts
-from harness.running import session
 from harness.running.limits import Limits
 from harness.running.target import resolve_target
+from harness.workloads.multitask import study
 from harness.workloads.multitask.planning import step_choice
 from harness.workloads.multitask.planning.batch_fit import BatchFit
 from harness.workloads.multitask.planning.step_choice import (
@@ -28,6 +27,7 @@ from harness.workloads.multitask.planning.step_timing import (
     compare,
     fewer_threads,
 )
+from harness.workloads.multitask.study import step_words
 from models.execution import PLAIN, Execution, parse_execution
 from models.multitask.registry import architecture
 from tests.harness.run_folder.conftest import Runner, manifest, only
@@ -210,7 +210,7 @@ def test_a_manifest_gives_its_choice_back(measured, automatic) -> None:
 def test_a_run_that_goes_on_keeps_its_way(runner, tmp_path, monkeypatch) -> None:
     """Stopped after a round under one way, it ends under that way, whatever would be chosen now."""
     ways = iter([StepChoice(FUSED, 1, "auto")])
-    monkeypatch.setattr(session, "choose_step", lambda *_: next(ways))
+    monkeypatch.setattr(study, "choose_step", lambda *_: next(ways))
     runner.run(tmp_path, limits=Limits(time_s=1e-9), step="auto")
     before = manifest(only(tmp_path))["step"]
     assert before["execution"] == FUSED.text

@@ -1,6 +1,7 @@
 """Check what is written about measures: units, means over models, comparison with a reference."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +13,18 @@ from harness.records.cells import Cell, CellResult
 from harness.records.cost import Cost
 from harness.records.work import Work
 from harness.run_folder.rows import metric_rows
+from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.schedule import Served
-from harness.workloads.multitask.report import Standing, delta_metric, delta_mtl, gains, standing
+from harness.workloads.multitask.report import (
+    Standing,
+    cell_report,
+    delta_metric,
+    delta_mtl,
+    gains,
+    standing,
+)
 from models.multitask.measures import BY_NAME, MEASURES
 
 
@@ -27,7 +36,18 @@ def _result(served: list[Served], reported) -> CellResult:
         recorder.metric(rounds_done, "evaluate", name, task, value)
     cost = Cost(1.0, None, None, None, "no meter", 2.0, Work())
     cell = Cell(registry.parse("standalone"), 0, 0)
-    return CellResult(cell, recorder, [], cost, served, [], None, "done", "")
+    return CellResult(cell, recorder.values, [], cost, served, [], None, "done", "")
+
+
+def _rows(result: CellResult, constants) -> list[dict[str, object]]:
+    """Return the cell's rows of metrics.csv, as its workload reports on it."""
+    study = SimpleNamespace(
+        config=MultitaskConfig(),
+        constants=constants,
+        timing=SimpleNamespace(calibration=SimpleNamespace(time_s=lambda _: 1.0)),
+        step=SimpleNamespace(execution=SimpleNamespace(text="plain")),
+    )
+    return metric_rows("run", result, cell_report(study, result))
 
 
 def _served(job: Job, losses: dict[str, float], tasks: str = "") -> Served:
@@ -68,7 +88,7 @@ def test_a_cell_stands_where_its_serving_models_stand(split, alone) -> None:
 def test_measures_are_written_with_their_units(split) -> None:
     """Metres say so, on unseen buildings too; pure numbers and losses have no unit."""
     constants = {"median_predictor_loss": {"d": 0.5}}
-    rows = metric_rows("run", split, constants)
+    rows = _rows(split, constants)
 
     assert rows[0]["metric"] == "median_predictor_loss"
     units = {row["metric"]: row["unit"] for row in rows}
@@ -80,7 +100,7 @@ def test_measures_are_written_with_their_units(split) -> None:
 
 def test_means_over_clients_are_written_for_measures_too(alone) -> None:
     """Under the group's name stand the means of losses and measures."""
-    means = {row["metric"]: row["value"] for row in metric_rows("run", alone, {})
+    means = {row["metric"]: row["value"] for row in _rows(alone, {})
              if row["job"] == "d"}  # fmt: skip
 
     assert means == {"test_loss": 0.5, "rmse_m": 1.5, "unseen_rmse_m": 3.5}
