@@ -1,4 +1,4 @@
-"""Run several meters at once: add up those that cover different parts, record the others beside."""
+"""Run several meters at once: add up those that cover different parts, record others beside."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class MeterSet:
                                         strict=False)
             if start_s <= times_s <= end_s
         ]  # fmt: skip
-        return max((p for p in power if p == p), default=None)
+        return max((p for p in power if not math.isnan(p)), default=None)
 
     def describe(self) -> list[dict[str, Any]]:
         """Return what a manifest says of the meters."""

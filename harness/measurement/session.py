@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from harness.core.errors import MissingPackageError, UsageError
 from harness.measurement.marks import MarkFile, inherited
@@ -96,7 +96,7 @@ class Measurement:
             not be added up, or a folder that cannot be written.
     """
 
-    def __init__(  # noqa: PLR0913 - every argument but the first two is rarely given
+    def __init__(
         self,
         meter: str = "auto",
         out: str | Path | None = None,
@@ -143,7 +143,7 @@ class Measurement:
         with self._open:
             self._settle(end, failed=error)
 
-    def phase(self, name: str, samples: float | None = None, **fields: Any) -> Phase:
+    def phase(self, name: str, samples: float | None = None, **fields: object) -> Phase:
         """Mark a phase as long as the returned context is open.
 
         Args:
@@ -253,7 +253,7 @@ class _Settings:
     root: Path
 
     def start(self, opened: ExitStack) -> _State:
-        """Choose and start the meters and make the run folder; what is opened is left in `opened`."""
+        """Choose and start the meters and make the run folder; `opened` closes them."""
         from tempfile import TemporaryDirectory  # noqa: PLC0415
 
         from harness.measurement.choice import choose_meters  # noqa: PLC0415 - import is light
@@ -294,11 +294,11 @@ def _parent() -> MarkFile | None:
     return inherited()
 
 
-def phase(name: str, samples: float | None = None, **fields: Any) -> Phase:
+def phase(name: str, samples: float | None = None, **fields: object) -> Phase:
     """Mark a phase of whatever measures this program.
 
-    That is the innermost open `Measurement` of this process (not of one it was forked from), else the `harness.measure` that
-    started the program. Where nobody measures it does nothing.
+    That is the innermost open `Measurement` of this process (not of one it was forked from), else
+    the `harness.measure` that started the program. Where nobody measures it does nothing.
     """
     if _active and _active[-1].process == os.getpid():
         return _active[-1].phase(name, samples, **fields)
@@ -311,8 +311,8 @@ def phase(name: str, samples: float | None = None, **fields: Any) -> Phase:
 @overload
 def measured(name: Function) -> Function: ...
 @overload
-def measured(name: str | None = None, **fields: Any) -> Callable[[Function], Function]: ...
-def measured(name: Any = None, **fields: Any) -> Any:
+def measured(name: str | None = None, **fields: object) -> Callable[[Function], Function]: ...
+def measured(name: Any = None, **fields: object) -> Any:  # noqa: ANN401
     """Make every call of a function a phase, named like the function unless a name is given.
 
     Functions with `async def` are awaited inside the phase.
@@ -322,22 +322,22 @@ def measured(name: Any = None, **fields: Any) -> Any:
     return lambda function: _wrapped(function, name or function.__name__, fields)
 
 
-def _wrapped(function: Callable[..., Any], name: str, fields: Mapping[str, Any]) -> Any:
+def _wrapped(function: Function, name: str, fields: Mapping[str, Any]) -> Function:
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
-        async def awaited(*args: Any, **kwargs: Any) -> Any:
+        async def awaited(*args: object, **kwargs: object) -> object:
             with phase(name, **fields):
                 return await function(*args, **kwargs)
 
-        return awaited
+        return cast(Function, awaited)
 
     @functools.wraps(function)
-    def called(*args: Any, **kwargs: Any) -> Any:
+    def called(*args: object, **kwargs: object) -> object:
         with phase(name, **fields):
             return function(*args, **kwargs)
 
-    return called
+    return cast(Function, called)
 
 
 def wait_for_gpu() -> None:

@@ -1,4 +1,4 @@
-"""Write what a measuring session found as a run folder, which check, compare and report can read."""
+"""Write what a measuring session found as a run folder, in the form of every other run."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ COMPONENTS = (
     Column("cell", "str", "", "Cell the row belongs to."),
     Column("job", "str", "", "Federated job; empty for other workloads."),
     Column("phase", "str", "", "Phase; empty for the whole cell."),
-    Column("component", "str", "", "What the rail's meter covers: processor, gpu, memory, soc, module, board, wall, other."),
+    Column("component", "str", "", "What the meter covers: processor, gpu, memory, soc, module, board, wall."),
     Column("meter", "str", "", "Meter that was read."),
     Column("rail", "str", "", "Channel of the meter, by its own name."),
-    Column("role", "str", "", "total: added up; part: inside a total; witness: another meter beside."),
+    Column("role", "str", "", "total: added up; part: inside one; witness: a meter beside."),
     Column("energy_j", "float", "J", "Measured joules; empty without a valid measurement."),
     Column("energy_error_j", "float", "J", "Bound on the error of energy_j."),
     Column("reason", "str", "", "Why energy_j is empty."),
