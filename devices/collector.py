@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -250,11 +251,23 @@ def collect(arguments: argparse.Namespace) -> None:
         rate_hz = min(arguments.rate or info.max_rate_hz, info.max_rate_hz)
         writer = RecordWriter.open_new(arguments.record, info, 1.0 / rate_hz)
         try:
-            SamplingLoop(meter, writer, 1.0 / rate_hz, keep_going).run()
+            SamplingLoop(meter, writer, 1.0 / rate_hz, keep_going, sleep=_sleep_until_signal()).run()
         finally:
             writer.close()
     finally:
         meter.close()
+
+
+def _sleep_until_signal() -> Callable[[float], None]:
+    """Return a sleep that a signal cuts short, so that stopping does not last a period."""
+    came, comes = os.pipe()
+    os.set_blocking(comes, False)
+    signal.set_wakeup_fd(comes, warn_on_full_buffer=False)
+
+    def sleep(seconds: float) -> None:
+        select.select([came], [], [], seconds)
+
+    return sleep
 
 
 def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:

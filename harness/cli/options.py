@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from devices.errors import DeviceError
-from harness.config import RunConfig, make_config, parse_option, read_file
 from harness.core.errors import (
     EXIT_INTERRUPTED,
     HarnessError,
@@ -22,6 +21,9 @@ from harness.core.errors import (
     raise_all,
     unknown,
 )
+
+if TYPE_CHECKING:
+    from harness.config import RunConfig
 
 OWN = ("harness", "devices", "models", "analysis")
 """The packages of this program: one of their modules missing is a fault of it."""
@@ -42,6 +44,8 @@ def option_name(field: Field[Any]) -> str:
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add one option for every field of the configuration, and --config."""
+    from harness.config import RunConfig  # noqa: PLC0415 - other commands answer without it
+
     for field in fields(RunConfig):
         text = field.metadata["help"]
         if isinstance(field.default, bool):
@@ -137,6 +141,8 @@ def config_from(parsed: argparse.Namespace, base: Mapping[str, Any] | None = Non
     Raises:
         HarnessError: for every value or combination that is impossible.
     """
+    from harness.config import RunConfig, make_config, parse_option, read_file  # noqa: PLC0415
+
     given: dict[str, Any] = {}
     problems = Problems()
     for field in fields(RunConfig):
