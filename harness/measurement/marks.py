@@ -43,6 +43,13 @@ class MarkFile:
         """Mark the end of the phase that `begin` gave this word."""
         self._write({"end": word, **({} if samples is None else {"samples": samples})})
 
+    def step(self, name: str, script: int) -> None:
+        """Mark that a script goes on with this phase, which ends the one before; "" only ends it.
+
+        `script` is the process of the script, as several may run at once.
+        """
+        self._write({"step": name, "script": script})
+
     def _write(self, values: Mapping[str, Any]) -> None:
         line = {**values, "t_s": self.clock(), "cpu_s": self.cpu_clock(), "pid": os.getpid()}
         with contextlib.suppress(OSError):  # a program must not fail because nobody measures
@@ -92,11 +99,20 @@ def read_marks(lines: Iterator[str], end_s: float) -> list[Span]:
     found: list[Span] = []
     for line in lines:
         mark = _parsed(line)
-        if "begin" in mark:
+        if "step" in mark:
+            track = f"script {mark.get('script')}"
+            if (begun := opened.pop(track, None)) is not None:
+                found.append(_span(begun, _edge(mark), None, cut=False))
+            if mark["step"]:
+                opened[track] = {**mark, "begin": mark["step"], "step": True}
+        elif "begin" in mark:
             opened[str(mark.get("id"))] = mark
         elif (begun := opened.pop(str(mark.get("end")), None)) is not None:
             found.append(_span(begun, _edge(mark), mark.get("samples"), cut=False))
-    left = [_span(begun, Edge(end_s), None, cut=True) for begun in opened.values()]
+    left = [
+        _span(begun, Edge(end_s), None, cut="step" not in begun)  # a script's last step ends with it
+        for begun in opened.values()
+    ]
     return sorted([*found, *left], key=lambda span: span.start.time_s)
 
 
