@@ -251,7 +251,8 @@ def collect(arguments: argparse.Namespace) -> None:
         rate_hz = min(arguments.rate or info.max_rate_hz, info.max_rate_hz)
         writer = RecordWriter.open_new(arguments.record, info, 1.0 / rate_hz)
         try:
-            SamplingLoop(meter, writer, 1.0 / rate_hz, keep_going, sleep=_sleep_until_signal()).run()
+            sleep = _sleep_until_signal()
+            SamplingLoop(meter, writer, 1.0 / rate_hz, keep_going, sleep=sleep).run()
         finally:
             writer.close()
     finally:

@@ -54,8 +54,8 @@ def main(words: Sequence[str] | None = None) -> int:
     add("--repeat", metavar="N", default="1", help="measured runs [1]")
     add("--warmup", metavar="N", default="0", help="runs before, which are not measured [0]")
     add("--prepare", metavar="CMD", default="", help="shell command before every run")
-    add("--idle", metavar="SECONDS", default="0", help="rest before and after, for joules above idle [0]")  # fmt: skip
-    add("--meter", metavar="NAME", default="auto", help="auto, none, or meters; + adds several [auto]")  # fmt: skip
+    add("--idle", metavar="SECONDS", default="0", help="rest before and after, for net joules [0]")
+    add("--meter", metavar="NAME", default="auto", help="auto, none, or names joined by + [auto]")
     add("--witness", metavar="NAME", action="append", default=[], help="record this meter beside")
     add("--rate", metavar="HZ", default=f"{RATE_HZ:g}", help="readings per second [10]")
     add("--label", metavar="TEXT", default="", help="what this is; by default the command")
@@ -63,7 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
     add("--no-results", action="store_true", help="write no run folder")
     add("--json", metavar="FILE", default="", help="write one JSON object; - is standard output")
     add("--csv", metavar="FILE", default="", help="write a table of the runs")
-    add("--vs", metavar="'OTHER'", action="append", default=[], help="another command to take turns with; may be repeated")  # fmt: skip
+    add("--vs", metavar="'OTHER'", action="append", default=[], help="command to take turns with")
     add("--require-meter", action="store_true", help="refuse to go on without measured joules")
     add("--root", metavar="DIR", default="/", help=SUPPRESS)
     typed = list(sys.argv[1:] if words is None else words)
@@ -118,7 +118,7 @@ def _plan(parsed: Namespace, command: list[str] | None) -> CommandPlan:
     if not command:
         problems.found.append(
             UsageError(
-                "there is no command after --" if command == [] else "the command must stand after --",
+                "the command is missing: it must stand after --",
                 "Write it as in  python -m harness.measure --repeat 5 -- sleep 1",
             )
         )  # fmt: skip

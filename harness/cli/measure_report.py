@@ -191,10 +191,11 @@ def _lines(own: Mapping[str, Any]) -> list[str]:
     if not runs:
         return ["  nothing: stopped before the first measured run ended"]
     done = sum(1 for run in runs if run["status"] == "done")
-    rows = [("runs", f"{len(runs)}, of which {len(runs) - done} not done")] if done < len(runs) else (
-        [("runs", f"{len(runs)}")] if len(runs) > 1 else []
-    )  # fmt: skip
-    rows += [("ended", reason) for reason in dict.fromkeys(r["reason"] for r in runs if r["reason"])]
+    rows = [("runs", f"{len(runs)}")] if len(runs) > 1 else []
+    if done < len(runs):
+        rows = [("runs", f"{len(runs)}, of which {len(runs) - done} not done")]
+    reasons = dict.fromkeys(run["reason"] for run in runs if run["reason"])
+    rows += [("ended", reason) for reason in reasons]
     rows += [("time", _number(own["time_s"], "s", own["time_deviation_s"]))]
     rows += [("processor", _number(own["cpu_s"], "s"))]
     rows += _energy_rows(own)

@@ -39,11 +39,17 @@ def main(words: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--meter", metavar="NAME", action="append", default=[], help="only this one; may be repeated [all that work here]")  # fmt: skip
+    add(
+        "--meter",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="this one; may be repeated [all]",
+    )
     add("--every", metavar="SECONDS", default="1", help="from one look to the next [1]")
     add("--count", metavar="N", default="", help="stop after so many looks [never]")
     add("--rate", metavar="HZ", default="10", help="readings per second [10]")
-    add("--prometheus", metavar="FILE", default="", help="keep this file as node_exporter's textfile collector reads it")  # fmt: skip
+    add("--prometheus", metavar="FILE", default="", help="file for node_exporter's textfile")
     add("--csv", metavar="FILE", default="", help="write a line per rail and look")
     add("--root", metavar="DIR", default="/", help="look for sensors below this folder")
     return run_command(parser, words, _watch)
@@ -80,8 +86,9 @@ def rails_now(meters: MeterSet, now_s: float) -> list[RailNow]:
     found = []
     for meter in meters.running:
         streams = meter.streams()
-        for stream in streams.streams:
-            found.append(rail_now(meter.name, stream, streams.gap_limit_s, now_s))
+        found += [
+            rail_now(meter.name, stream, streams.gap_limit_s, now_s) for stream in streams.streams
+        ]
     return found
 
 

@@ -110,9 +110,8 @@ def read_marks(lines: Iterator[str], end_s: float) -> list[Span]:
         elif (begun := opened.pop(str(mark.get("end")), None)) is not None:
             found.append(_span(begun, _edge(mark), mark.get("samples"), cut=False))
     left = [
-        _span(begun, Edge(end_s), None, cut="step" not in begun)  # a script's last step ends with it
-        for begun in opened.values()
-    ]
+        _span(begun, Edge(end_s), None, cut="step" not in begun) for begun in opened.values()
+    ]  # a script's last step ends with the script
     return sorted([*found, *left], key=lambda span: span.start.time_s)
 
 

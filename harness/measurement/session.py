@@ -312,7 +312,7 @@ def phase(name: str, samples: float | None = None, **fields: object) -> Phase:
 def measured(name: Function) -> Function: ...
 @overload
 def measured(name: str | None = None, **fields: object) -> Callable[[Function], Function]: ...
-def measured(name: Any = None, **fields: object) -> Any:  # noqa: ANN401
+def measured(name: Any = None, **fields: object) -> Any:
     """Make every call of a function a phase, named like the function unless a name is given.
 
     Functions with `async def` are awaited inside the phase.

@@ -35,7 +35,7 @@ COMPONENTS = (
     Column("cell", "str", "", "Cell the row belongs to."),
     Column("job", "str", "", "Federated job; empty for other workloads."),
     Column("phase", "str", "", "Phase; empty for the whole cell."),
-    Column("component", "str", "", "What the meter covers: processor, gpu, memory, soc, module, board, wall."),
+    Column("component", "str", "", "What the meter covers, as processor or wall."),
     Column("meter", "str", "", "Meter that was read."),
     Column("rail", "str", "", "Channel of the meter, by its own name."),
     Column("role", "str", "", "total: added up; part: inside one; witness: a meter beside."),
@@ -278,11 +278,12 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
     def _metric_rows(self, cell: MeasuredCell) -> list[dict[str, object]]:
         known = dict(cell.measures or {})
         known["cpu_s"] = cell.cost.cpu_s, "s"
-        return [
+        rows: list[dict[str, object]] = [
             {"run_id": self.run_id, "cell": cell.name, "metric": name, "value": value, "unit": unit}
             for name, (value, unit) in known.items()
             if value is not None
         ]
+        return rows
 
     def _take_components(self, cell: str, phase: str, found: Sequence[ComponentJoules]) -> None:
         self._components += [

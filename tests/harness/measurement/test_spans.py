@@ -1,6 +1,7 @@
 """Stretches of one name are joined: what overlaps is counted once."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_joined_stretches_cover_what_any_span_covers(seed):
     covered = {i for s in spans for i in range(int(s.start.time_s), int(s.end.time_s))}
     found = windows(spans)
     assert sum(end - start for start, end in found) == len(covered)
-    assert all(a[1] < b[0] for a, b in zip(found, found[1:], strict=False))
+    assert all(a[1] < b[0] for a, b in pairwise(found))
     assert cpu_s(spans) == pytest.approx(0.5 * len(covered))
 
 
