@@ -267,13 +267,23 @@ def _conclude(session: CommandSession, wanted: _Wanted, files: SessionFiles | No
             files.end("failed" if failed else "done", session.runs[-1].reason if failed else "")
     document = report.document(session, wanted.label, None if files is None else files.path)
     print(report.text(document), file=sys.stderr)
-    if wanted.csv:
-        Path(wanted.csv).write_text(report.table(session), encoding="utf-8")
-    if wanted.json == "-":
-        print(json.dumps(document, indent=2, allow_nan=False))
-    elif wanted.json:
-        text = json.dumps(document, indent=2, allow_nan=False)
-        Path(wanted.json).write_text(text + "\n", encoding="utf-8")
+    _write(wanted.csv, report.table(session))
+    _write(wanted.json, json.dumps(document, indent=2, allow_nan=False) + "\n")
     if session.stopped and not (len(session.runs) == 1 == session.plan.repeats):
         return EXIT_INTERRUPTED
     return failed[-1] if failed else 0
+
+
+def _write(where: str, text: str) -> None:
+    """Write a text to a file, to standard output for -, or not at all for an empty name.
+
+    Raises:
+        StorageError: if it cannot be written; what was measured has been shown by then.
+    """
+    from harness.run_folder.results import storage_errors  # noqa: PLC0415
+
+    if where == "-":
+        sys.stdout.write(text)
+    elif where:
+        with storage_errors(Path(where)):
+            Path(where).write_text(text, encoding="utf-8")

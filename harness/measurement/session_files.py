@@ -126,6 +126,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             "command": command_line(module=module) if module else "",
             "config": config,
             "config_digest": digest,
+            "charged_phases": ["command" if module else "total"],
             "device": {
                 "name": device, "title": chosen.profile.title if chosen.profile else device
             },
@@ -254,9 +255,9 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         self._folder.text("cells.csv", csv_text(CELLS, rows))
 
     def _phase_rows(self, cell: MeasuredCell, cost: Costing) -> list[dict[str, object]]:
-        rows = []
+        rows: list[dict[str, object]] = []
         for span in (cell.whole, *cell.spans):
-            found = cost.phase(span.name, [span])
+            found = cell.cost if span is cell.whole else cost.phase(span.name, [span])
             rows.append({
                 "run_id": self.run_id,
                 "cell": cell.name,
@@ -267,10 +268,10 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
                 "start_s": span.start.time_s - self._zero_s,
                 "end_s": span.end.time_s - self._zero_s,
                 "time_s": found.time_s,
-                "cpu_s": found.cpu_s if span is not cell.whole else cell.cost.cpu_s,
+                "cpu_s": found.cpu_s,
                 "energy_j": found.energy_j,
                 "energy_error_j": found.error_j,
-                "energy_model_j": found.model_j if span is not cell.whole else cell.cost.model_j,
+                "energy_model_j": found.model_j,
                 "flags": "+".join(found.flags),
             })  # fmt: skip
         return rows
