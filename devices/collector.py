@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -255,7 +256,8 @@ def collect(arguments: argparse.Namespace) -> None:
         rate_hz = min(arguments.rate or info.max_rate_hz, info.max_rate_hz)
         writer = RecordWriter.open_new(arguments.record, info, 1.0 / rate_hz)
         try:
-            loop = SamplingLoop(meter, writer, 1.0 / rate_hz, keep_going)
+            sleep = _sleep_until_signal()
+            loop = SamplingLoop(meter, writer, 1.0 / rate_hz, keep_going, sleep=sleep)
             if info.kind == "sampled":
                 loop.offset = random.Random().random
             loop.run()
@@ -263,6 +265,18 @@ def collect(arguments: argparse.Namespace) -> None:
             writer.close()
     finally:
         meter.close()
+
+
+def _sleep_until_signal() -> Callable[[float], None]:
+    """Return a sleep that a signal cuts short, so that stopping does not last a period."""
+    came, comes = os.pipe()
+    os.set_blocking(comes, False)
+    signal.set_wakeup_fd(comes, warn_on_full_buffer=False)
+
+    def sleep(seconds: float) -> None:
+        select.select([came], [], [], seconds)
+
+    return sleep
 
 
 def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:

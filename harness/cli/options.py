@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from devices.errors import DeviceError
-from harness.config import Config, RunConfig, make_config, parse_option, read_file, read_toml
 from harness.core.errors import (
     EXIT_INTERRUPTED,
     HarnessError,
@@ -24,6 +23,9 @@ from harness.core.errors import (
 )
 from harness.workloads.base import Workload
 from harness.workloads.registry import DEFAULT, find_workload
+
+if TYPE_CHECKING:
+    from harness.config import Config, RunConfig
 
 OWN = ("harness", "devices", "models", "analysis")
 """The packages of this program: one of their modules missing is a fault of it."""
@@ -157,6 +159,8 @@ def asked_workload(words: Sequence[str]) -> Workload:
 
 def _told_workload(path: Path) -> object:
     """Return the workload that a file names; what is wrong with it is said when it is read."""
+    from harness.config import read_toml  # noqa: PLC0415 - only where a file is given
+
     with contextlib.suppress(HarnessError):
         return read_toml(path).get("workload")
     return None
@@ -182,6 +186,8 @@ def config_from(
     Raises:
         HarnessError: for every value or combination that is impossible.
     """
+    from harness.config import make_config, parse_option, read_file  # noqa: PLC0415
+
     given: dict[str, Any] = {}
     problems = Problems()
     for field in fields(kind):

@@ -21,6 +21,7 @@ from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.cost import Calibration
 from harness.workloads.multitask.methods.schedule import Served, carry_out
+from harness.workloads.multitask.planning.calibration import RunTiming
 from harness.workloads.multitask.planning.plan import (
     cell_setting,
     planned_jobs,

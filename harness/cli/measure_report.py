@@ -1,0 +1,258 @@
+"""Say what measured commands took: as one plain object, as a table, and in words."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.measurement.command_session import CommandRun, CommandSession, summary
+from harness.measurement.session_files import net_of
+
+COLUMNS = (
+    "command", "repeat", "time_s", "cpu_s", "energy_j", "energy_error_j", "energy_net_j",
+    "energy_net_error_j", "energy_model_j", "energy_reason", "power_w", "peak_power_w",
+    "energy_delay_js", "peak_memory_bytes", "peak_memory_of", "exit_status", "status", "reason",
+    "flags",
+)  # fmt: skip
+RATIOS = (("time_s", "time"), ("energy_j", "energy"), ("energy_model_j", "modelled energy"))
+MEANS = (
+    "cpu_s", "energy_j", "energy_error_j", "energy_net_j", "energy_net_error_j", "energy_model_j",
+    "power_w", "peak_power_w", "energy_delay_js",
+)  # fmt: skip
+
+
+def document(session: CommandSession, label: str, path: Path | None) -> dict[str, Any]:
+    """Return all that was found as plain values; the first command stands at the top level."""
+    own = [_command(session, number) for number in range(len(session.plan.commands))]
+    return {
+        "label": label,
+        **own[0],
+        "others": own[1:],
+        "ratios": [
+            ratio(own[0], other, column)
+            for other in own[1:]
+            for column, _ in RATIOS
+            if (column != "energy_model_j" or own[0]["energy_j"] is None)
+        ],
+        "stopped": session.stopped,
+        "run_folder": None if path is None else str(path),
+    }
+
+
+def measures(run: CommandRun) -> dict[str, tuple[float | None, str]]:
+    """Return the figures of a run that metrics.csv holds."""
+    return {
+        "exit_status": (float(run.result.exit_status), ""),
+        "mean_power_w": (run.cost.power_w, "W"),
+        "peak_power_w": (run.peak_w, "W"),
+        "energy_delay_js": (_energy_delay(run), "J·s"),
+    }
+
+
+def _energy_delay(run: CommandRun) -> float | None:
+    return None if run.cost.energy_j is None else run.cost.energy_j * run.cost.time_s
+
+
+def _command(session: CommandSession, number: int) -> dict[str, Any]:
+    runs = [run for run in session.runs if run.command == number]
+    plain = [_run(session, run) for run in runs]
+    good = [p for p in plain if p["status"] == "done"] or plain
+    times = summary([p["time_s"] for p in good])
+    sizes = [p["peak_memory_bytes"] for p in good if p["peak_memory_bytes"] is not None]
+    reasons = dict.fromkeys(p["energy_reason"] for p in good if p["energy_reason"])
+    meters = session.meters
+    failed = [p["exit_status"] for p in plain if p["exit_status"]]
+    return {
+        "command": shlex.join(session.plan.commands[number]),
+        "time_s": times.mean,
+        "time_deviation_s": times.deviation,
+        **{name: summary([p[name] for p in good]).mean for name in MEANS},
+        "energy_deviation_j": summary([p["energy_j"] for p in good]).deviation,
+        "energy_reason": "; ".join(reasons) if runs else "nothing was measured",
+        "energy_meter": meters.name,
+        "energy_scope": meters.scope,
+        "energy_kind": meters.kind,
+        "peak_memory_bytes": max(sizes, default=None),
+        "peak_memory_of": next((p["peak_memory_of"] for p in good if p["peak_memory_of"]), ""),
+        "exit_status": failed[-1] if failed else 0 if runs else None,
+        "flags": list(dict.fromkeys(flag for p in plain for flag in p["flags"])),
+        "runs": plain,
+    }
+
+
+def _run(session: CommandSession, run: CommandRun) -> dict[str, Any]:
+    net_j, net_error_j = net_of(run.cost, session.idle)
+    phases = session.costing.phases(run.spans)
+    return {
+        "repeat": run.repeat,
+        "time_s": run.cost.time_s if run.result.started else None,
+        "cpu_s": run.result.cpu_s,
+        "energy_j": run.cost.energy_j,
+        "energy_error_j": run.cost.error_j,
+        "energy_net_j": net_j,
+        "energy_net_error_j": net_error_j,
+        "energy_model_j": run.cost.model_j,
+        "energy_reason": run.cost.reason,
+        "power_w": run.cost.power_w,
+        "peak_power_w": run.peak_w if run.result.started else None,
+        "energy_delay_js": _energy_delay(run),
+        "peak_memory_bytes": run.result.memory.memory_bytes,
+        "peak_memory_of": run.result.memory.how or run.result.memory.reason,
+        "exit_status": run.result.exit_status,
+        "status": run.status,
+        "reason": run.reason,
+        "flags": list(dict.fromkeys([*run.flags, *run.cost.flags])),
+        "phases": [cost.as_dict() for cost in phases.values()],
+        "components": [
+            {
+                "component": c.component, "meter": c.meter, "rail": c.rail, "role": c.role,
+                "energy_j": c.joules.energy_j, "energy_error_j": c.joules.error_j,
+                "reason": c.joules.reason,
+            }
+            for c in run.components
+        ],
+    }  # fmt: skip
+
+
+def table(session: CommandSession) -> str:
+    """Return one line per run as CSV."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for run in session.runs:
+        plain = _run(session, run)
+        command = shlex.join(session.plan.commands[run.command])
+        writer.writerow({**plain, "command": command, "flags": "+".join(plain["flags"])})
+    return stream.getvalue()
+
+
+def ratio(first: Mapping[str, Any], other: Mapping[str, Any], column: str) -> dict[str, Any]:
+    """Return the other command over the first, paired by turn, with the 95 % t interval on logs."""
+    pairs = [
+        (a[column], b[column])
+        for a, b in zip(first["runs"], other["runs"], strict=False)
+        if a["status"] == b["status"] == "done" and a[column] and b[column]
+        and a[column] > 0 and b[column] > 0
+    ]  # fmt: skip
+    logs = [math.log(b / a) for a, b in pairs]
+    centre = math.fsum(logs) / len(logs) if logs else math.nan
+    half = None
+    if len(logs) > 1:
+        from analysis.statistics import t_half_width  # noqa: PLC0415 - one run needs no numpy
+
+        half = t_half_width(logs)
+    found = {
+        "figure": column,
+        "first": first["command"],
+        "other": other["command"],
+        "pairs": len(pairs),
+        "ratio": math.exp(centre) if logs else None,
+        "low": None if half is None else math.exp(centre - half),
+        "high": None if half is None else math.exp(centre + half),
+    }
+    return {**found, "verdict": verdict(found)}
+
+
+def verdict(found: Mapping[str, Any]) -> str:
+    """Say in words what a ratio shows."""
+    what = dict(RATIOS)[found["figure"]]
+    if found["ratio"] is None:
+        return f"{what}: no pair of runs has a figure, so nothing can be said"
+    said = f"{what}: `{found['other']}` takes {found['ratio']:.3g}× that of `{found['first']}`"
+    if found["low"] is None:
+        return f"{said}; one pair says nothing about chance: --repeat 5 or more"
+    said += f" (95 % interval {found['low']:.3g} to {found['high']:.3g}, {found['pairs']} pairs)"
+    if found["low"] <= 1.0 <= found["high"]:
+        return f"{said}: no difference is shown"
+    return f"{said}: {'more' if found['ratio'] > 1.0 else 'less'}, and not by chance"
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """Return the report for people."""
+    lines = [""]
+    for number, own in enumerate([found, *found["others"]]):
+        title = found["label"] if number == 0 else own["command"]
+        lines += [f"measured: {title}", *_lines(own)]
+    lines += [r["verdict"] for r in found["ratios"]]
+    if found["stopped"]:
+        lines.append("stopped before the end: only what was measured until then is counted")
+    if found["run_folder"]:
+        lines.append(f"results in {found['run_folder']}")
+    return "\n".join(lines)
+
+
+def _lines(own: Mapping[str, Any]) -> list[str]:
+    runs: Sequence[Mapping[str, Any]] = own["runs"]
+    if not runs:
+        return ["  nothing: stopped before the first measured run ended"]
+    done = sum(1 for run in runs if run["status"] == "done")
+    rows = [("runs", f"{len(runs)}")] if len(runs) > 1 else []
+    if done < len(runs):
+        rows = [("runs", f"{len(runs)}, of which {len(runs) - done} not done")]
+    reasons = dict.fromkeys(run["reason"] for run in runs if run["reason"])
+    rows += [("ended", reason) for reason in reasons]
+    rows += [("time", _number(own["time_s"], "s", own["time_deviation_s"]))]
+    rows += [("processor", _number(own["cpu_s"], "s"))]
+    rows += _energy_rows(own)
+    rows += [("memory", _memory(own))]
+    rows += [
+        (c["component"], f"{_joules(c)}  {c['meter']} {c['rail']}, {c['role']}")
+        for c in runs[-1]["components"]
+        if len(runs[-1]["components"]) > 1
+    ]
+    rows += [(f"· {p['phase']}", _phase(p)) for p in runs[-1]["phases"]]
+    if own["flags"]:
+        rows.append(("disturbed", ", ".join(own["flags"])))
+    width = max(len(name) for name, _ in rows)
+    return [f"  {name:<{width}}  {value}" for name, value in rows]
+
+
+def _energy_rows(own: Mapping[str, Any]) -> list[tuple[str, str]]:
+    modelled = own["energy_model_j"]
+    model = "none: no power model" if modelled is None else f"{_number(modelled, 'J')} modelled"
+    if own["energy_j"] is None:
+        why = own["energy_reason"] or "no meter"
+        return [("energy", f"not measured: {why}"), ("", f"{model}, not measured")]
+    meter = f"{own['energy_meter']}, {own['energy_scope']}, {own['energy_kind']}"
+    rows = [("energy", f"{_joules(own)}  measured: {meter}")]
+    if own["energy_deviation_j"] is not None:
+        rows.append(("", f"standard deviation {own['energy_deviation_j']:.3g} J between runs"))
+    if own["energy_net_j"] is not None:
+        rows.append(("above idle", _number(own["energy_net_j"], "J")))
+    peak = own["peak_power_w"]
+    most = "" if peak is None else f", at most {peak:.4g} W"
+    rows.append(("power", f"{own['power_w']:.4g} W on average{most}"))
+    rows.append(("energy-delay", _number(own["energy_delay_js"], "J·s")))
+    return rows
+
+
+def _number(value: float | None, unit: str, deviation: float | None = None) -> str:
+    if value is None:
+        return "unknown"
+    spread = "" if deviation is None else f" ± {deviation:.2g} {unit} (standard deviation)"
+    return f"{value:.4g} {unit}{spread}"
+
+
+def _joules(row: Mapping[str, Any]) -> str:
+    if row["energy_j"] is None:
+        return f"no figure ({row.get('reason') or row.get('energy_reason')})"
+    error = row.get("energy_error_j")
+    bound = "" if error is None else f" ± {error:.2g} J"
+    return f"{row['energy_j']:.4g} J{bound}"
+
+
+def _memory(own: Mapping[str, Any]) -> str:
+    if own["peak_memory_bytes"] is None:
+        return f"unknown: {own['peak_memory_of']}"
+    return f"{own['peak_memory_bytes'] / 1e6:.4g} MB at most ({own['peak_memory_of']})"
+
+
+def _phase(phase: Mapping[str, Any]) -> str:
+    each = phase["energy_per_sample_j"]
+    per_sample = "" if each is None else f", {each:.3g} J per sample"
+    return f"{phase['time_s']:.4g} s, {_joules(phase)}{per_sample}"

@@ -1,0 +1,236 @@
+"""Run several meters at once: add up those that cover different parts, record others beside."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devices.collector import Collector
+from devices.energy import FLAGS, Reading, energy, rail_energy
+from devices.errors import DeviceError
+from devices.stream import StreamSet
+from harness.core.errors import MeterMissingError, UsageError
+from harness.measurement.scopes import Covered, component, overlap
+from harness.measurement.spans import Window
+
+
+@dataclass(frozen=True)
+class Joules:
+    """Hold measured joules of some windows; None with a reason where there is no figure."""
+
+    energy_j: float | None
+    error_j: float | None
+    reason: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ComponentJoules:
+    """Hold the joules of one rail of one meter: a row of components.csv."""
+
+    component: str
+    meter: str
+    rail: str
+    role: str
+    joules: Joules
+
+
+@dataclass
+class RunningMeter:
+    """Hold one meter that runs; `role` is total or witness."""
+
+    text: str
+    role: str
+    collector: Collector
+
+    def streams(self) -> StreamSet:
+        """Return all samples so far."""
+        return self.collector.streams()
+
+    @property
+    def name(self) -> str:
+        """Return the meter's name without its options."""
+        return self.text.partition(":")[0]
+
+
+class MeterSet:
+    """Measure with meters whose joules are added up, and with witnesses beside them."""
+
+    def __init__(self, running: Sequence[RunningMeter], reason: str = "") -> None:
+        self.running = tuple(running)
+        self.reason = reason
+
+    @property
+    def totals(self) -> list[RunningMeter]:
+        """Return the meters whose joules are added up."""
+        return [meter for meter in self.running if meter.role == "total"]
+
+    @property
+    def name(self) -> str:
+        """Return the names of the meters that are added up, joined by +; empty without one."""
+        return "+".join(meter.name for meter in self.totals)
+
+    @property
+    def scope(self) -> str:
+        """Return what they cover together."""
+        return "+".join(meter.streams().info.scope for meter in self.totals)
+
+    @property
+    def kind(self) -> str:
+        """Return counter or sampled, or both joined by + if they differ."""
+        return "+".join(dict.fromkeys(meter.streams().info.kind for meter in self.totals))
+
+    def wait_past(self, time_s: float) -> None:
+        """Wait until every meter was read at or after a moment, if it still answers."""
+        for meter in self.running:
+            # a meter that is read every few seconds is waited for as long as that takes
+            patience_s = max(2.0, 2.0 * meter.streams().period_s)
+            meter.collector.wait_past(time_s, patience_s)
+
+    def joules(self, windows: Sequence[Window]) -> Joules:
+        """Return the sum of the meters over some windows; one without a figure leaves none."""
+        if not self.totals:
+            return Joules(None, None, self.reason or "there is no meter")
+        return added([measured(meter.streams(), windows) for meter in self.totals])
+
+    def components(self, windows: Sequence[Window]) -> list[ComponentJoules]:
+        """Return the joules of every rail of every meter, witnesses too."""
+        found = []
+        for meter in self.running:
+            streams = meter.streams()
+            for stream in streams.streams:
+                role = "total" if stream.rail.role == meter.role == "total" else "witness"
+                if meter.role == "total" and role == "witness":
+                    role = "part"
+                joules = _over(
+                    [rail_energy(streams, stream.rail.name, *window) for window in windows],
+                    streams.period_s,
+                )
+                what = component(streams.info.scope)
+                found.append(ComponentJoules(what, meter.name, stream.rail.name, role, joules))
+        return found
+
+    def peak_w(self, windows: Sequence[Window]) -> float | None:
+        """Return the highest sum of the mean powers between readings; None for several meters.
+
+        Readings of several meters do not fall together, so their highest sum is not known.
+        """
+        if len(self.totals) != 1:
+            return None
+        totals = [s for s in self.totals[0].streams().streams if s.rail.role == "total"]
+        power = [
+            math.fsum(values)
+            for start_s, end_s in windows
+            for times_s, *values in zip(totals[0].times_s, *(s.power_w for s in totals),
+                                        strict=False)
+            if start_s <= times_s <= end_s
+        ]  # fmt: skip
+        return max((p for p in power if not math.isnan(p)), default=None)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what a manifest says of the meters."""
+        return [
+            {
+                **meter.streams().info.to_dict(),
+                "name": meter.text,
+                "role": meter.role,
+                "rate_hz": 1.0 / meter.streams().period_s,
+                "late": meter.collector.late,
+                "collector_cpu_s": meter.collector.cost.cpu_s,
+            }
+            for meter in self.running
+        ]
+
+    @property
+    def processes(self) -> list[int]:
+        """Return the processes that measure."""
+        numbers = (meter.collector.process_id for meter in self.running)
+        return [number for number in numbers if number is not None]
+
+
+def measured(streams: StreamSet, windows: Sequence[Window]) -> Joules:
+    """Return one meter's joules over some windows."""
+    return _over([energy(streams, *window) for window in windows], streams.period_s)
+
+
+def _over(readings: Sequence[Reading], period_s: float) -> Joules:
+    """Add up windows. Sampled power says nothing of a window that no reading fell into."""
+    parts = []
+    for reading in readings:
+        if reading.energy_j is not None and reading.kind == "sampled" and not reading.samples:
+            length_s = reading.end_s - reading.start_s
+            why = f"{length_s:.3g} s are too short: power was read every {period_s:.3g} s"
+            parts.append(Joules(None, None, why, reading.flags))
+        else:
+            parts.append(Joules(reading.energy_j, reading.error_j, reading.reason, reading.flags))
+    return added(parts)
+
+
+def added(parts: Sequence[Joules]) -> Joules:
+    """Return a sum; it has no figure if one of its parts has none."""
+    flags = tuple(flag for flag in FLAGS if any(flag in part.flags for part in parts))
+    reasons = dict.fromkeys(part.reason for part in parts if part.energy_j is None)
+    if reasons or not parts:
+        return Joules(None, None, "; ".join(reasons) or "nothing was measured", flags)
+    return Joules(
+        math.fsum(part.energy_j or 0.0 for part in parts),
+        math.fsum(part.error_j or 0.0 for part in parts),
+        "",
+        flags,
+    )
+
+
+@contextlib.contextmanager
+def running_meters(
+    totals: Sequence[str],
+    witnesses: Sequence[str],
+    folder: Path,
+    *,
+    rate_hz: float | None = None,
+    reason: str = "",
+    root: Path = Path("/"),
+) -> Iterator[MeterSet]:
+    """Run meters as long as the context is open; their raw samples go to files in a folder.
+
+    Raises:
+        MeterMissingError: if one cannot be started.
+        UsageError: if those to be added up cover the same part, or a rate is impossible.
+    """
+    typed = [*((text, "total") for text in totals), *((text, "witness") for text in witnesses)]
+    try:
+        running = [
+            RunningMeter(text, role, Collector(text, root, rate_hz, folder / f"{number}.bin"))
+            for number, (text, role) in enumerate(typed, 1)
+        ]
+    except DeviceError as error:
+        raise UsageError(error.message, error.remedy) from error
+    try:
+        _start(running)
+        meters = MeterSet(running, reason)
+        why = overlap([Covered(m.name, m.streams().info.scope) for m in meters.totals])
+        if why:
+            raise UsageError(why, "Give one of them to --witness, which records without adding.")
+        yield meters
+    finally:
+        for meter in running:
+            meter.collector.stop()
+
+
+def _start(running: Sequence[RunningMeter]) -> None:
+    """Start all collectors at once, so that several take no longer than the slowest."""
+    if not running:
+        return
+    try:
+        if len(running) == 1:
+            running[0].collector.start()
+            return
+        with ThreadPoolExecutor(len(running)) as pool:
+            for started in [pool.submit(meter.collector.start) for meter in running]:
+                started.result()
+    except DeviceError as error:
+        raise MeterMissingError(error.message, error.remedy) from error

@@ -1,0 +1,14 @@
+"""Show what every meter of this host reads now: python -m harness.watch.
+
+This file must parse on Python 3.6, like harness/run.py.
+"""
+
+import sys
+
+from harness.core.python_version import refuse_old_python
+
+if __name__ == "__main__":
+    refuse_old_python()  # type: ignore[no-untyped-call]
+    from harness.cli.watch import main
+
+    sys.exit(main())

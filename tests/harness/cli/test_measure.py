@@ -1,0 +1,233 @@
+"""`harness.measure` passes a command through and says what it took, or why it cannot."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PYTHON = sys.executable
+METER = ["--meter", "simulated:high_w=10", "--rate", "50"]
+
+
+def measure(*words, cwd, send=None, after_s=1.0, text=None):
+    """Run the command; return exit status, standard output and standard error."""
+    process = subprocess.Popen(
+        [PYTHON, "-m", "harness.measure", *words], cwd=cwd, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    if send is not None:
+        deadline = time.monotonic() + 30
+        while not (Path(cwd) / "ready").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(send)
+    out, err = process.communicate(text, timeout=60)
+    return process.returncode, out, err
+
+
+def measured(*words, cwd):
+    """Return the JSON object of a measurement without a folder."""
+    status, out, err = measure("--json", "-", "--no-results", *words, cwd=cwd)
+    return status, json.loads(out), err
+
+
+def test_one_object_with_the_contract_s_names(tmp_path):
+    status, found, err = measured(*METER, "--", "sh", "-c", "echo hello; sleep 0.3", cwd=tmp_path)
+    assert status == found["exit_status"] == 0
+    assert found["energy_j"] == pytest.approx(10 * found["time_s"], abs=found["energy_error_j"])
+    assert found["energy_meter"] == found["energy_scope"] == "simulated"
+    assert found["energy_model_j"] > 0
+    assert len(found["runs"]) == 1
+    assert found["time_s"] >= 0.3
+    assert "hello" in err  # its output gives way to the object
+    assert found["energy_delay_js"] == pytest.approx(found["energy_j"] * found["time_s"])
+
+
+def test_input_output_and_status_pass_through(tmp_path):
+    status, out, err = measure(
+        "--no-results", *METER, "--", "sh", "-c", "cat; exit 7", cwd=tmp_path, text="through\n"
+    )
+    assert (status, out) == (7, "through\n")
+    assert "exit status 7" in err
+
+
+def test_processor_seconds_and_memory_of_grandchildren_count(tmp_path):
+    inner = "b = bytearray(200_000_000); import time; t = time.process_time()\nwhile time.process_time() < t + 0.4: pass"  # noqa: E501
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+    _, found, _ = measured("--meter", "none", "--", PYTHON, "-c", outer, cwd=tmp_path)
+    assert found["cpu_s"] >= 0.4
+    assert 200e6 < found["peak_memory_bytes"] < 300e6
+
+
+def test_an_orphan_counts_too(tmp_path):
+    """Its parent does not wait for it."""
+    inner = "import time; t = time.process_time()\nwhile time.process_time() < t + 0.3: pass"
+    line = f"({PYTHON} -c {shlex.quote(inner)} &) ; sleep 1.5"
+    _, found, _ = measured("--meter", "none", "--", "sh", "-c", line, cwd=tmp_path)
+    assert found["cpu_s"] >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        (["no-such-command"], 127, "was not found"),
+        (["/"], 126, "cannot be started"),
+        (["sh", "-c", "kill -9 $$"], 137, "SIGKILL"),
+        (["sh", "-c", "kill -15 $$"], 143, "SIGTERM"),
+    ],
+)
+def test_how_a_command_failed_is_said(tmp_path, command, status, said):
+    found_status, found, err = measured(*METER, "--", *command, cwd=tmp_path)
+    assert found_status == found["exit_status"] == status
+    assert said in found["runs"][0]["reason"]
+    assert said in err
+    if status in (126, 127):
+        assert found["energy_j"] is found["time_s"] is found["energy_model_j"] is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_the_command_and_what_was_measured_is_kept(tmp_path, number):
+    status, _, err = measure(
+        *METER, "--repeat", "3", "--", "sh", "-c", "touch ready; exec sleep 20",
+        cwd=tmp_path, send=number,
+    )  # fmt: skip
+    assert status == 130
+    assert signal.Signals(number).name in err
+    (folder,) = (tmp_path / "results").iterdir()
+    assert json.loads((folder / "manifest.json").read_text())["status"] == "interrupted"
+    assert "interrupted" in (folder / "cells.csv").read_text()
+
+
+def test_a_killed_measurement_leaves_a_readable_folder(tmp_path):
+    measure(
+        *METER, "--", "sh", "-c", "touch ready; exec sleep 1", cwd=tmp_path, send=signal.SIGKILL
+    )
+    (folder,) = (tmp_path / "results").iterdir()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["status"], manifest["workload"]) == ("running", "measure")
+    assert (folder / "events.jsonl").read_text()
+
+
+def test_without_a_meter_joules_are_modelled(tmp_path):
+    _, found, err = measured("--meter", "none", "--", "sleep", "0.1", cwd=tmp_path)
+    assert found["energy_j"] is found["energy_error_j"] is None
+    assert found["energy_model_j"] > 0
+    assert "modelled, not measured" in err
+
+
+def test_shorter_than_the_period_is_empty_with_a_reason(tmp_path):
+    words = ("--meter", "simulated:kind=sampled", "--rate", "1", "--", "true")
+    _, found, _ = measured(*words, cwd=tmp_path)
+    assert found["energy_j"] is None or found["runs"][0]["flags"]
+    assert found["energy_j"] is not None or "too short" in found["energy_reason"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["sleep", "1"], 2, "--"),
+        ([], 2, "--"),
+        (["--"], 2, "--"),
+        (["--repeat", "-1", "--", "touch", "ran"], 2, "--repeat"),
+        (["--repeat", "0", "--", "touch", "ran"], 2, "--repeat"),
+        (["--warmup", "x", "--", "touch", "ran"], 2, "--warmup"),
+        (["--idle", "-3", "--", "touch", "ran"], 2, "--idle"),
+        (["--rate", "0", "--", "touch", "ran"], 2, "--rate"),
+        (["--vs", "'", "--", "touch", "ran"], 2, "--vs"),
+        (["--reapeat", "2", "--", "touch", "ran"], 2, "--repeat"),
+        (["--meter", "rapll", "--", "touch", "ran"], 2, "rapl"),
+        (["--witness", "nvlm", "--", "touch", "ran"], 2, "nvml"),
+        (["--meter", "simulated", "--require-meter", "--", "touch", "ran"], 3, "made up"),
+        (["--meter", "none", "--require-meter", "--", "touch", "ran"], 3, "measured"),
+        (["--meter", "simulated+simulated", "--", "touch", "ran"], 2, "twice"),
+        (["--out", "file", "--", "touch", "ran"], 9, "file"),
+        (["--out", "file/below", "--", "touch", "ran"], 9, "file"),
+        (["--json", "nowhere/x.json", "--", "touch", "ran"], 9, "nowhere"),
+    ],
+)
+def test_bad_input_is_refused_before_the_command_starts(tmp_path, words, status, said):
+    (tmp_path / "file").write_text("")
+    found, _, err = measure(*words, cwd=tmp_path)
+    assert (found, said in err) == (status, True), err
+    assert "Traceback" not in err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_commands_take_turns_and_a_verdict_ends_it(tmp_path):
+    log = tmp_path / "log"
+    first = ["sh", "-c", f"echo a >> {log}; sleep 0.02"]
+    other = f"sh -c 'echo b >> {log}; sleep 0.3'"
+    words = ("--repeat", "3", "--vs", other, *METER, "--", *first)
+    _, found, err = measured(*words, cwd=tmp_path)
+    assert log.read_text().split() == ["a", "b"] * 3
+    ratio = next(r for r in found["ratios"] if r["figure"] == "time_s")
+    assert ratio["low"] <= ratio["ratio"] <= ratio["high"]
+    assert ratio["low"] > 1.0
+    assert "more, and not by chance" in err
+
+
+def test_warm_up_and_preparation_run_and_are_not_measured(tmp_path):
+    words = ("--repeat", "2", "--warmup", "1", "--prepare", "echo p >> log", "--meter", "none")
+    _, found, _ = measured(*words, "--", "sh", "-c", "echo r >> log", cwd=tmp_path)
+    assert (tmp_path / "log").read_text().split() == ["p", "r"] * 3
+    assert len(found["runs"]) == 2
+
+
+def test_phases_of_a_script_and_of_python_land_here(tmp_path):
+    python = "from harness.measurement import phase; import time\nwith phase('py', samples=4): time.sleep(0.1)"  # noqa: E501
+    line = (
+        f"{PYTHON} -m harness.mark load; sleep 0.2; {PYTHON} -m harness.mark --end;"
+        f" {PYTHON} -m harness.mark run -- sleep 0.1; {PYTHON} -c {shlex.quote(python)}"
+    )
+    words = (*METER, "--", "sh", "-c", line)
+    _, found, _ = measured(*words, cwd=tmp_path)
+    phases = {p["phase"]: p for p in found["runs"][0]["phases"]}
+    assert set(phases) == {"load", "run", "py"}
+    assert phases["py"]["energy_per_sample_j"] == pytest.approx(phases["py"]["energy_j"] / 4)
+    for phase in phases.values():
+        bound = phase["energy_error_j"]
+        assert phase["energy_j"] == pytest.approx(10 * phase["time_s"], abs=bound)
+
+
+def test_idle_power_gives_joules_above_idle(tmp_path):
+    words = ("--idle", "0.3", *METER, "--", "sleep", "0.3")
+    _, found, _ = measured(*words, cwd=tmp_path)
+    assert found["energy_net_j"] == pytest.approx(0.0, abs=found["energy_net_error_j"])
+
+
+def test_tables_are_written(tmp_path):
+    words = (*METER, "--csv", "runs.csv", "--json", "found.json", "--repeat", "2")
+    status, _, _ = measure(*words, "--", "sleep", "0.05", cwd=tmp_path)
+    assert status == 0
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == 3
+    found = json.loads((tmp_path / "found.json").read_text())
+    folder = tmp_path / found["run_folder"]
+    assert {p.name for p in folder.iterdir()} >= {
+        "manifest.json", "cells.csv", "phases.csv", "components.csv", "traces",
+    }  # fmt: skip
+
+
+def test_a_dead_collector_leaves_no_joules_and_says_so(tmp_path):
+    """The command kills the process that reads the meter, as a machine short of memory may."""
+    kill = (
+        "import os, pathlib, signal\n"
+        "for path in pathlib.Path('/proc').glob('[0-9]*/stat'):\n"
+        "    words = path.read_text().rpartition(')')[2].split()\n"
+        "    line = (path.parent / 'cmdline').read_bytes()\n"
+        "    mine = int(path.parent.name) == os.getpid()  # its own text holds the name too\n"
+        "    if not mine and int(words[1]) == os.getppid() and b'devices.collector' in line:\n"
+        "        os.kill(int(path.parent.name), signal.SIGKILL)\n"
+    )
+    status, found, err = measured(*METER, "--", PYTHON, "-c", kill, cwd=tmp_path)
+    assert status == 0
+    assert found["energy_j"] is None
+    assert "collector died" in found["energy_reason"]
+    assert found["energy_model_j"] > 0
+    assert "not measured" in err
