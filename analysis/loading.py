@@ -6,7 +6,6 @@ function `analysis.load` on the package.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,9 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, damage_told
 from analysis.manifest import Manifest, read_manifest
 from analysis.reading import read_matrix, read_table
+from harness.core.guarded_folder import guard, is_safe_name
 from harness.core.schema import (
     AFFINITY_ROUNDS,
     CELLS,
@@ -26,8 +26,6 @@ from harness.core.schema import (
     PHASE_ROWS,
     TRACE,
 )
-
-SAFE_CELL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+=-]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,11 +122,6 @@ class Run:
         return None if frame is None or frame.empty else frame
 
     def _cell_file(self, kind: str, cell: str, ending: str) -> Path:
-        if not SAFE_CELL_NAME.fullmatch(cell):
-            raise AnalysisError(
-                f"{self.folder / 'cells.csv'}: {cell!r} cannot be the name of a cell.",
-                "Restore cells.csv from a copy of the run.",
-            )
         folder, name = self.origins.get(cell, (self.folder, cell))
         return folder / kind / f"{name}{ending}"
 
@@ -141,10 +134,18 @@ def load_run(folder: str | Path) -> Run:
             schema version is another one, a cell stands twice, or the run mixes several task sets.
     """
     path = Path(folder)
+    with damage_told():
+        guard(path)
     manifest = read_manifest(path)
     cells, cell_notes = read_table(path / "cells.csv", CELLS)
     metrics, metric_notes = read_table(path / "metrics.csv", METRICS)
     phases, phase_notes = read_table(path / "phases.csv", PHASE_ROWS)
+    strange = [name for name in cells["cell"] if not is_safe_name(name)]
+    if strange:
+        raise AnalysisError(
+            f"{path / 'cells.csv'}: {strange[0][:40]!r} cannot be the name of a cell.",
+            "Restore cells.csv from a copy of the run.",
+        )
     twice = cells.loc[cells["cell"].duplicated(), "cell"].astype(str)
     if len(twice):
         raise AnalysisError(

@@ -33,6 +33,7 @@ def write_figures(drawings: Sequence[Drawing], folder: Path, venue: str) -> list
     Raises:
         subprocess.CalledProcessError: if a helper fails; what it said is on standard error.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     helpers = min(os.cpu_count() or 1, MOST_PROCESSES) - 1 if len(drawings) > FEW_FIGURES else 0
     shares = [list(drawings[number :: helpers + 1]) for number in range(helpers + 1)]
     started = [_start(share, folder, venue) for share in shares[1:]]

@@ -164,7 +164,7 @@ def _cleaned(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def _words(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _refuse_constant(name: str) -> NoReturn:

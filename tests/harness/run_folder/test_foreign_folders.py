@@ -6,8 +6,8 @@ import pytest
 
 from harness.cli.check import main as check
 from harness.core.errors import DamagedRunError, StorageError
-from harness.run_folder.lock import is_running, run_lock
 from harness.core.guarded_folder import guard
+from harness.run_folder.lock import is_running, run_lock
 from harness.running.limits import Limits
 from tests.harness.run_folder.conftest import only
 

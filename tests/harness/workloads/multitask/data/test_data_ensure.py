@@ -287,7 +287,7 @@ def test_ctrl_c_stops_all_workers_and_leaves_nothing_half_written(tmp_path):
     assert process.returncode == 130
     assert "interrupted" in errors
     assert "Traceback" not in errors
-    (partial,) = tmp_path.iterdir()
+    (partial,) = tmp_path.glob("*.partial")
     assert partial.suffix == ".partial"
     shards = list(partial.glob("*/*"))
     assert shards
