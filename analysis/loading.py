@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError, damage_told
@@ -140,6 +141,7 @@ def load_run(folder: str | Path) -> Run:
     cells, cell_notes = read_table(path / "cells.csv", CELLS)
     metrics, metric_notes = read_table(path / "metrics.csv", METRICS)
     phases, phase_notes = read_table(path / "phases.csv", PHASE_ROWS)
+    phases = phases[np.isfinite(phases[["start_s", "end_s"]]).all(axis=1)].reset_index(drop=True)
     strange = [name for name in cells["cell"] if not is_safe_name(name)]
     if strange:
         raise AnalysisError(

@@ -137,6 +137,7 @@ def save_figure(figure: Figure, stem: Path, drawn: pd.DataFrame) -> list[Path]:
 
 def _without_formulas(drawn: pd.DataFrame) -> pd.DataFrame:
     """Return the table with no text that a spreadsheet takes for a formula."""
+
     def safe(value: object) -> object:
         return spreadsheet_safe(value) if isinstance(value, str) else value
 

@@ -193,7 +193,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     found: list[int] = []
     for piece in text.split(","):
         first, dash, last = piece.partition("-")
-        low, high = int(first), int(last if dash else first)
+        try:
+            low, high = int(first), int(last if dash else first)
+        except ValueError:
+            raise ValueError(f"'{piece}'; a range is written 0-4, a list 0,2,7") from None
         if high < low:
             raise ValueError(f"range {piece} runs backwards")
         if high - low >= MOST_SEEDS:
@@ -394,8 +397,13 @@ _LEAST: Mapping[str, float] = {
 }  # fmt: skip
 
 
-_MOST: Mapping[str, int] = {"rounds": 100_000, "epochs": 10_000, "repeats": 10_000}
-"""More than anyone trains, and few enough that a plan is made at once."""
+_MOST: Mapping[str, float] = {
+    "rounds": 100_000, "epochs": 10_000, "repeats": 10_000, "clients": 1_000_000,
+    "clients_per_round": 1_000_000, "batch_size": 1_000_000, "look_ahead_every": 1_000_000_000,
+    "evaluate_every": 1_000_000_000, "threads": 4096, "learning_rate": 1e4, "weight_decay": 1e4,
+    "idle_s": 86_400.0, "rate_hz": 1e5,
+}  # fmt: skip
+"""More than anyone trains, few enough that a plan is made at once, small enough for fp32."""
 
 
 def _name_problems(config: RunConfig) -> list[HarnessError]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cli.ending import report_on, terminated_like_interrupted
 from harness.cli.options import Parser, add_config_options, config_from, run_command
 from harness.config import PATHS, RunConfig, check_values
+from harness.core.clean_text import say
 from harness.core.errors import (
     EXIT_BUDGET,
     EXIT_CELLS_FAILED,
@@ -26,7 +27,8 @@ from harness.core.errors import (
     raise_all,
 )
 from harness.evidence.claims import PAIRS_FOR_A_TEST
-from harness.run_folder.resume import Start, read_manifest, unfinished
+from harness.evidence.reading import read_run
+from harness.run_folder.resume import Start, read_manifest, unfinished, unreported
 from harness.running.limits import Limits, parse_energy_j, parse_time_s
 from models.execution import PLAIN
 
@@ -162,6 +164,12 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, words: Sequenc
     from harness.cli.screen import RunScreen  # noqa: PLC0415
 
     config = replace(config, accelerator=target.accelerator)
+    if options.start == Start() and options.report and not options.dry:
+        from harness.run_folder.identity import known_before_data  # noqa: PLC0415 - imports torch
+
+        late = unreported(Path(config.out), known_before_data(config, target))
+        if late is not None:
+            return _late_report(late)
     screen = RunScreen(Console(highlight=False), config)
     screen.plan(target)
     screen.limits(options.limits, target)
@@ -197,6 +205,16 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, words: Sequenc
         page = report_on(summary.path) if options.report and summary.done else None
         screen.goodbye(summary, page, _next_command(config, words))
     return EXIT_CELLS_FAILED if summary.failed else EXIT_DONE
+
+
+def _late_report(path: Path) -> int:
+    """Make the report of a run that ended before it was made; return the exit status of the run."""
+    say(f"{path} is done, but has no report: it is made now. To train anew: --fresh")
+    page = report_on(path)
+    if page is not None:
+        say(f"Report   {page}")
+    failed = any(row["status"] == "failed" for row in read_run(path).cells)
+    return EXIT_CELLS_FAILED if failed else EXIT_DONE
 
 
 def _step(

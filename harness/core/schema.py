@@ -109,7 +109,7 @@ class Column:
                 raise ValueError(f"'{text}' is no bool")
             return BOOLEANS[text]
         number = int(text) if self.type == "int" else float(text)
-        if math.isfinite(number) and abs(number) > self.most:
+        if abs(number) > self.most and number not in (math.inf, -math.inf):
             raise ValueError(f"'{text}' is beyond {self.most:g}")
         return number
 
@@ -182,7 +182,7 @@ CELLS = (
     Column("reason", "str", "", "Why the cell is not done."),
     Column("delta_metric", "float", "%", "Mean over tasks of the mean over the task's measures of the relative gain against independent, same seed; positive is better; empty if a measure of independent is 0.", since=2),
     Column("energy_net_error_j", "float", "J", "Bound on the error of energy_net_j: that of energy_j, that of the idle power, and half its change from before to after; empty if there was no second look at it.", since=2),
-    Column("flags", "str", "", "What made the cell's conditions different, joined by +: resumed, warm-start, throttled, under-voltage, swapped, foreign-load, stolen-time, clock-step, slept and others; empty if nothing was noticed.", since=2),
+    Column("flags", "str", "", "What made the cell's conditions different, joined by +: resumed, warm-start, throttled, under-voltage, swapped, foreign-load, stolen-time, clock-step, slept, paused and others; empty if nothing was noticed.", since=2),
     Column("interruptions", "int", "", "How often the cell was broken off and gone on with; rounds that were broken off are measured anew.", since=2),
     Column("look_ahead_encoder_forwards", "float", "images", "Images through an encoder in look-aheads beside the training steps, a backward counted as two forwards.", since=2),
     Column("look_ahead_decoder_forwards", "float", "images", "The same for decoders.", since=2),

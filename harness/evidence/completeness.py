@@ -115,6 +115,11 @@ def _tables(run: RunFiles) -> Iterator[Finding]:
         if wrong:
             text = f"{row['cell']}: {', '.join(wrong)} is no finite number"
             yield Finding("damaged", "not-finite", text, RESTORE)
+    for number, phase in enumerate(run.phases, 2):
+        if not all(math.isfinite(phase[name] or 0.0) for name in ("start_s", "end_s", "time_s")):
+            text = f"phases.csv, record {number}: its times are no finite numbers"
+            yield Finding("damaged", "not-finite", text, RESTORE)
+            break
 
 
 def _files(run: RunFiles) -> Iterator[Finding]:

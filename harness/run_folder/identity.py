@@ -18,6 +18,11 @@ def identity(
     config: RunConfig, target: Target, store: Store, root: Path = Path("/")
 ) -> dict[str, Any]:
     """Return the facts on which a run's numbers depend: with others it is another run."""
+    return {**known_before_data(config, target, root), "data": store.checksum}
+
+
+def known_before_data(config: RunConfig, target: Target, root: Path = Path("/")) -> dict[str, Any]:
+    """Return the facts of `identity` but for the data."""
     return {
         "config": config.digest(),
         "schema": SCHEMA_VERSION,
@@ -26,7 +31,6 @@ def identity(
         "threads": target.threads,
         "power mode": power_mode(root),
         "meter": target.meter or "none",
-        "data": store.checksum,
         "torch": str(torch.__version__),
         "source": source_version().get("commit", ""),
     }

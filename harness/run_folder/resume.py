@@ -122,6 +122,21 @@ def unfinished(out: Path, digest: str) -> Path | None:
     return found[-1][0]
 
 
+def unreported(out: Path, who: Mapping[str, Any]) -> Path | None:
+    """Return the newest run of a configuration if it is done, but ended before its report was made.
+
+    Args:
+        out: folder of results.
+        who: facts of `identity`, those that are known before the data are opened.
+    """
+    found = [run for run in _runs(out) if _is_of(run[1], who)]
+    if not found or found[-1][1].get("status") != "done":
+        return None
+    path, manifest = found[-1]
+    same = all(manifest["identity"].get(key) == value for key, value in who.items())
+    return path if same and not os.path.lexists(path / "report" / "index.html") else None
+
+
 def _runs(out: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Return the runs whose manifest can be read, the newest last."""
     found = []
