@@ -21,7 +21,7 @@ from harness.core.clean_text import clean
 from harness.core.guarded_folder import read_bytes
 from harness.core.schema import BOOLEANS, OLDEST_SCHEMA_VERSION, Column
 
-UNREADABLE = (ValueError, TypeError, OSError, EOFError, zlib.error, pd.errors.ParserError)
+UNREADABLE = (ValueError, OverflowError, TypeError, OSError, EOFError, zlib.error, pd.errors.ParserError)
 """What a file that is torn, damaged or of another kind makes the readers raise."""
 
 

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from harness.core.errors import (
     EXIT_CELLS_FAILED,
     EXIT_DONE,
     EXIT_INTERRUPTED,
+    ConfigChangedError,
     DamagedRunError,
     Problems,
     StorageError,
@@ -30,6 +31,7 @@ from harness.evidence.claims import PAIRS_FOR_A_TEST
 from harness.evidence.reading import read_run
 from harness.run_folder.resume import Start, read_manifest, unfinished, unreported
 from harness.running.limits import Limits, parse_energy_j, parse_time_s
+from harness.workloads.multitask.data.catalogue import is_cache
 from models.execution import PLAIN
 
 if TYPE_CHECKING:
@@ -132,7 +134,32 @@ def _config(parsed: Namespace) -> RunConfig:
         raise DamagedRunError(f"{path / 'manifest.json'}: holds no configuration", "Restore it.")
     own = check_values(values, str(path / "manifest.json"))
     places = {key: str(Path(str(own[key])).expanduser()) for key in PATHS if own.get(key)}
+    _refuse_foreign(parsed, {**own, **places}, path)
     return config_from(parsed, {**own, **places, "out": str(path.absolute().parent)})
+
+
+def _refuse_foreign(parsed: Namespace, own: Mapping[str, Any], path: Path) -> None:
+    """Let a manifest name no address, file or folder that whoever types did not name.
+
+    A meter with options may send what a file holds to an address; a cache is written to. A cache
+    that holds data sets already is one of this program's.
+
+    Raises:
+        ConfigChangedError: naming what is to be typed.
+    """
+    meter, cache, data = (str(own.get(key) or "") for key in ("meter", "cache", "data"))
+    missing = []
+    if ":" in meter and not meter.startswith("simulated") and parsed.meter is None:
+        missing.append(f"--meter {shlex.quote(meter)}")
+    if cache and parsed.cache is None and not is_cache(Path(cache)):
+        missing.append(f"--cache {shlex.quote(cache)}")
+    if ("/" in data or ":" in data) and parsed.data is None:
+        missing.append(f"--data {shlex.quote(data)}")
+    if missing:
+        raise ConfigChangedError(
+            f"{path} names addresses or folders, and a run folder may be somebody else's",
+            f"If they are yours, type them too: {' '.join(missing)}",
+        )
 
 
 def _resumed(parsed: Namespace) -> Path:
