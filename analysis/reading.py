@@ -18,10 +18,12 @@ import pandas as pd
 
 from analysis.errors import AnalysisError, damage_told
 from harness.core.clean_text import clean
-from harness.core.guarded_folder import read_bytes
+from harness.core.guarded_folder import read_bytes, read_unpacked
 from harness.core.schema import BOOLEANS, OLDEST_SCHEMA_VERSION, Column
 
-UNREADABLE = (ValueError, OverflowError, TypeError, OSError, EOFError, zlib.error, pd.errors.ParserError)
+UNREADABLE = (
+    ValueError, OverflowError, TypeError, OSError, EOFError, zlib.error, pd.errors.ParserError,
+)  # fmt: skip
 """What a file that is torn, damaged or of another kind makes the readers raise."""
 
 
@@ -38,7 +40,7 @@ def read_table(path: Path, columns: Iterable[Column]) -> tuple[pd.DataFrame, lis
         raise AnalysisError(f"{path}: missing.", "Copy the whole run folder, or run it again.")
     wanted = list(columns)
     with damage_told():
-        content = read_bytes(path)
+        content = read_unpacked(path)
     frame = _read_typed(content, wanted)
     if frame is not None:
         return frame, []

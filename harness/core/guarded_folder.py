@@ -7,11 +7,14 @@ have no limit but those set here. Only the folder that was typed may itself be a
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 import re
 import stat
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -91,6 +94,25 @@ def read_bytes(path: Path, most: int = MOST_TABLE_BYTES) -> bytes:
             return stream.read(most + 1)
         except OSError as error:
             raise DamagedRunError(f"{path}: cannot be read: {_words(error)}", RESTORE) from None
+
+
+def read_unpacked(path: Path, most: int = MOST_TABLE_BYTES) -> bytes:
+    """Return the content of a file, of one that ends in .gz what is packed in it.
+
+    Raises:
+        DamagedRunError: as `read_bytes`, also if what is packed is too large or damaged.
+    """
+    content = read_bytes(path, most)
+    if path.suffix != ".gz":
+        return content
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+            found = stream.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DamagedRunError(f"{path}: cannot be read: {_words(error)}", RESTORE) from None
+    if len(found) > most:
+        raise DamagedRunError(f"{path}: unpacks to more than {most} bytes", RESTORE)
+    return found
 
 
 def read_object(path: Path) -> dict[str, Any]:
