@@ -123,8 +123,17 @@ class Run:
         return None if frame is None or frame.empty else frame
 
     def _cell_file(self, kind: str, cell: str, ending: str) -> Path:
+        _check_name(self.folder, cell)
         folder, name = self.origins.get(cell, (self.folder, cell))
         return folder / kind / f"{name}{ending}"
+
+
+def _check_name(folder: Path, cell: str) -> None:
+    if not is_safe_name(cell):
+        raise AnalysisError(
+            f"{folder / 'cells.csv'}: {cell[:40]!r} cannot be the name of a cell.",
+            "Restore cells.csv from a copy of the run.",
+        )
 
 
 def load_run(folder: str | Path) -> Run:
@@ -142,12 +151,8 @@ def load_run(folder: str | Path) -> Run:
     metrics, metric_notes = read_table(path / "metrics.csv", METRICS)
     phases, phase_notes = read_table(path / "phases.csv", PHASE_ROWS)
     phases = phases[np.isfinite(phases[["start_s", "end_s"]]).all(axis=1)].reset_index(drop=True)
-    strange = [name for name in cells["cell"] if not is_safe_name(name)]
-    if strange:
-        raise AnalysisError(
-            f"{path / 'cells.csv'}: {strange[0][:40]!r} cannot be the name of a cell.",
-            "Restore cells.csv from a copy of the run.",
-        )
+    for name in cells["cell"]:
+        _check_name(path, name)
     twice = cells.loc[cells["cell"].duplicated(), "cell"].astype(str)
     if len(twice):
         raise AnalysisError(
