@@ -150,7 +150,8 @@ def load_run(folder: str | Path) -> Run:
     cells, cell_notes = read_table(path / "cells.csv", CELLS)
     metrics, metric_notes = read_table(path / "metrics.csv", METRICS)
     phases, phase_notes = read_table(path / "phases.csv", PHASE_ROWS)
-    phases = phases[np.isfinite(phases[["start_s", "end_s"]]).all(axis=1)].reset_index(drop=True)
+    timed = np.isfinite(phases[["start_s", "end_s"]].to_numpy(dtype=float)).all(axis=1)
+    phases = phases.loc[timed].reset_index(drop=True)
     for name in cells["cell"]:
         _check_name(path, name)
     twice = cells.loc[cells["cell"].duplicated(), "cell"].astype(str)

@@ -110,7 +110,7 @@ def _read_text(path: Path, content: bytes) -> pd.DataFrame:
 
 
 def _typed(path: Path, column: Column, values: pd.Series[str]) -> pd.Series[Any]:
-    kinds = {"float": "float64", "int": "Int64", "bool": "boolean", "str": object}
+    kinds: dict[str, Any] = {"float": "float64", "int": "Int64", "bool": "boolean", "str": object}
     try:
         read = [column.value(value if column.type == "str" else value.strip()) for value in values]
     except ValueError as error:

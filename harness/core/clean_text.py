@@ -81,7 +81,8 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 def _letters(character: str, encoding: str) -> str:
     """Return letters of the encoding for one that it lacks: its name, its base letter, or ?."""
     base = unicodedata.normalize("NFKD", character)
-    for words in (INSTEAD.get(character, ""), base, *base[:1]):
+    choices: list[str] = [INSTEAD.get(character, ""), base, *base[:1]]
+    for words in choices:
         if words:
             with contextlib.suppress(UnicodeEncodeError):
                 words.encode(encoding)
