@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from analysis.errors import EXIT_USAGE, AnalysisError
+from analysis.errors import EXIT_USAGE, AnalysisError, damage_told
 from analysis.figures import (
     affinity,
     affinity_rounds,
@@ -38,6 +38,7 @@ from analysis.tables.table import Table
 from analysis.tables.text import latex_escape
 from analysis.venues import venue_width_in
 from analysis.verdict import sentences
+from harness.core.guarded_folder import folder_below, write_below
 
 
 class Series(Protocol):
@@ -100,16 +101,17 @@ def write_report(
             without `out`.
     """
     venue_width_in(venue)  # an unknown venue ends here, before any work
-    folder = _report_folder(run_dirs, out)
     runs = pool(load_runs(run_dirs))
+    folder = _report_folder(run_dirs, out)
     tables = all_tables(runs)
-    table_files = [_write_table(table, folder / "tables") for table in tables]
-    macros = folder / "tables" / "macros.tex"
-    _write(macros, to_macros(tables))
+    table_files = [_write_table(table, folder) for table in tables]
+    macros = _write(folder, "tables/macros.tex", to_macros(tables))
     outcomes = all_drawings(runs)
     drawings = [outcome for outcome in outcomes if isinstance(outcome, Drawing)]
     not_drawn = [outcome for outcome in outcomes if isinstance(outcome, NotDrawn)]
-    figure_files = write_figures(drawings, folder / "figures", venue)
+    with damage_told():
+        figures_folder = folder_below(folder, "figures")
+    figure_files = write_figures(drawings, figures_folder, venue)
     figures = list(zip(drawings, figure_files, strict=True))
     page = Page(
         runs=runs,
@@ -121,7 +123,7 @@ def write_report(
         command=_report_command(run_dirs, out, venue),
         macros=macros.relative_to(folder).as_posix(),
     )
-    _write(folder / "index.html", render_page(page))
+    _write(folder, "index.html", render_page(page))
     return ReportPaths(
         folder,
         folder / "index.html",
@@ -174,9 +176,11 @@ def _named_by_run(outcome: Outcome, run: Run) -> Outcome:
 
 def _report_folder(run_dirs: Sequence[Path], out: Path | None) -> Path:
     if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
         return out
     if len(run_dirs) == 1:
-        return Path(run_dirs[0]) / "report"
+        with damage_told():
+            return folder_below(Path(run_dirs[0]), "report")
     raise AnalysisError(
         f"{len(run_dirs)} runs are given, and no folder for their common report.",
         "Add --out FOLDER.",
@@ -198,13 +202,12 @@ def _write_table(table: Table, folder: Path) -> list[Path]:
         f"{table.name}.tex": to_latex(table),
         f"{table.name}_caption.tex": latex_escape(table.caption) + "%\n",
     }
-    return [_write(folder / name, text) for name, text in contents.items()]
+    return [_write(folder, f"tables/{name}", text) for name, text in contents.items()]
 
 
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", newline="\n")
-    return path
+def _write(folder: Path, name: str, text: str) -> Path:
+    with damage_told():
+        return write_below(folder, name, text.encode())
 
 
 def _page_table(table: Table, files: Iterable[Path], folder: Path) -> PageTable:

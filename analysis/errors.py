@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
+from harness.core.errors import DamagedRunError
+
 EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_UNREADABLE = 7
 
 
 CODES = {EXIT_USAGE: "usage", EXIT_UNREADABLE: "damaged"}
+
+
+@contextlib.contextmanager
+def damage_told() -> Iterator[None]:
+    """Turn what a guarded folder refuses into the error of the analysis side.
+
+    Raises:
+        AnalysisError: in place of DamagedRunError.
+    """
+    try:
+        yield
+    except DamagedRunError as error:
+        raise AnalysisError(f"{error.message}.", error.remedy) from None
 
 
 class AnalysisError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,10 +11,11 @@ from typing import Any, Literal
 import pandas as pd
 
 from analysis.basis import CostBasis
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, damage_told
 from analysis.loading import Run
 from analysis.numbers import energy_sources, measured_by, source_words
 from analysis.reading import read_table
+from harness.core.guarded_folder import read_object
 from harness.core.schema import INFERENCE, INFERENCE_METRICS
 
 TABLE = "inference.csv"
@@ -91,8 +91,9 @@ def facts(run: Run) -> Facts | None:
     for folder in _folders(run):
         path = folder / MANIFEST
         if path.is_file():
+            with damage_told():
+                raw = read_object(path)
             try:
-                raw = json.loads(path.read_text(encoding="utf-8"))
                 return _facts(raw)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise AnalysisError(

@@ -6,17 +6,18 @@ function `analysis.load` on the package.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, damage_told
 from analysis.manifest import Manifest, read_manifest
 from analysis.reading import read_matrix, read_table
+from harness.core.guarded_folder import guard, is_safe_name
 from harness.core.schema import (
     AFFINITY_ROUNDS,
     CELLS,
@@ -26,8 +27,6 @@ from harness.core.schema import (
     PHASE_ROWS,
     TRACE,
 )
-
-SAFE_CELL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+=-]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,13 +123,17 @@ class Run:
         return None if frame is None or frame.empty else frame
 
     def _cell_file(self, kind: str, cell: str, ending: str) -> Path:
-        if not SAFE_CELL_NAME.fullmatch(cell):
-            raise AnalysisError(
-                f"{self.folder / 'cells.csv'}: {cell!r} cannot be the name of a cell.",
-                "Restore cells.csv from a copy of the run.",
-            )
+        _check_name(self.folder, cell)
         folder, name = self.origins.get(cell, (self.folder, cell))
         return folder / kind / f"{name}{ending}"
+
+
+def _check_name(folder: Path, cell: str) -> None:
+    if not is_safe_name(cell):
+        raise AnalysisError(
+            f"{folder / 'cells.csv'}: {cell[:40]!r} cannot be the name of a cell.",
+            "Restore cells.csv from a copy of the run.",
+        )
 
 
 def load_run(folder: str | Path) -> Run:
@@ -141,10 +144,16 @@ def load_run(folder: str | Path) -> Run:
             schema version is another one, a cell stands twice, or the run mixes several task sets.
     """
     path = Path(folder)
+    with damage_told():
+        guard(path)
     manifest = read_manifest(path)
     cells, cell_notes = read_table(path / "cells.csv", CELLS)
     metrics, metric_notes = read_table(path / "metrics.csv", METRICS)
     phases, phase_notes = read_table(path / "phases.csv", PHASE_ROWS)
+    timed = np.isfinite(phases[["start_s", "end_s"]].to_numpy(dtype=float)).all(axis=1)
+    phases = phases.loc[timed].reset_index(drop=True)
+    for name in cells["cell"]:
+        _check_name(path, name)
     twice = cells.loc[cells["cell"].duplicated(), "cell"].astype(str)
     if len(twice):
         raise AnalysisError(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, damage_told
+from harness.core.guarded_folder import read_object
 from harness.core.schema import version_problem
 
 REQUIRED = ("run_id", "quick", "command", "created", "device", "host", "data", "config")
@@ -112,14 +111,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / "manifest.json"
     if not path.is_file():
         raise AnalysisError(f"{path}: missing.", "Give the folder of a finished or stopped run.")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise AnalysisError(
-            f"{path}: not valid JSON ({error}).", "Restore the file from a copy of the run."
-        ) from error
-    if not isinstance(raw, dict):
-        raise AnalysisError(f"{path}: not a JSON object.", "Restore the file from a copy.")
+    with damage_told():
+        raw = read_object(path)
     _check_version(path, raw.get("schema_version"))
     missing = [key for key in REQUIRED if key not in raw]
     if missing:
@@ -133,7 +126,3 @@ def _check_version(path: Path, version: object) -> None:
     problem = version_problem(version)
     if problem is not None:
         raise AnalysisError(f"{path}: {problem[0]}.", problem[1])
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")

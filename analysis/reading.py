@@ -6,19 +6,24 @@ refuses is read again as text, to say which column is wrong.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterable, Sequence
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, damage_told
+from harness.core.clean_text import clean
+from harness.core.guarded_folder import read_bytes, read_unpacked
 from harness.core.schema import BOOLEANS, OLDEST_SCHEMA_VERSION, Column
 
-UNREADABLE = (ValueError, TypeError, OSError, EOFError, zlib.error, pd.errors.ParserError)
+UNREADABLE = (
+    ValueError, OverflowError, TypeError, OSError, EOFError, zlib.error, pd.errors.ParserError,
+)  # fmt: skip
 """What a file that is torn, damaged or of another kind makes the readers raise."""
 
 
@@ -34,10 +39,12 @@ def read_table(path: Path, columns: Iterable[Column]) -> tuple[pd.DataFrame, lis
     if not path.is_file():
         raise AnalysisError(f"{path}: missing.", "Copy the whole run folder, or run it again.")
     wanted = list(columns)
-    frame = _read_typed(path, wanted)
+    with damage_told():
+        content = read_unpacked(path)
+    frame = _read_typed(content, wanted)
     if frame is not None:
         return frame, []
-    text = _read_text(path)
+    text = _read_text(path, content)
     absent = [column for column in wanted if column.name not in text.columns]
     text = text.assign(**{c.name: "" for c in absent if c.since > OLDEST_SCHEMA_VERSION})
     missing = [column.name for column in absent if column.since <= OLDEST_SCHEMA_VERSION]
@@ -54,7 +61,7 @@ def read_table(path: Path, columns: Iterable[Column]) -> tuple[pd.DataFrame, lis
     return frame, notes
 
 
-def _read_typed(path: Path, columns: Sequence[Column]) -> pd.DataFrame | None:
+def _read_typed(content: bytes, columns: Sequence[Column]) -> pd.DataFrame | None:
     """Return the table if every column is there, of its type and finite; None to look closer."""
     names = [column.name for column in columns]
     numbers = [column.name for column in columns if column.type == "float"]
@@ -66,7 +73,7 @@ def _read_typed(path: Path, columns: Sequence[Column]) -> pd.DataFrame | None:
     empty = {name: [""] for name in (*numbers, *whole)}
     try:
         frame = pd.read_csv(
-            path, dtype=types, keep_default_na=False, na_values=empty, encoding="utf-8",
+            BytesIO(content), dtype=types, keep_default_na=False, na_values=empty, encoding="utf-8",
             **_exact_floats(),
         )  # fmt: skip
     except UNREADABLE:
@@ -75,15 +82,27 @@ def _read_typed(path: Path, columns: Sequence[Column]) -> pd.DataFrame | None:
         return None
     if any(set(frame[name].unique()) - {*BOOLEANS, ""} for name in flags):
         return None
+    if any(_beyond(column, frame[column.name]).any() for column in columns):
+        return None
     for name in flags:
         frame[name] = frame[name].map({**BOOLEANS, "": pd.NA}).astype("boolean")
     typed: pd.DataFrame = frame.astype(dict.fromkeys(text, object))
     return typed
 
 
-def _read_text(path: Path) -> pd.DataFrame:
+def _beyond(column: Column, values: pd.Series[Any]) -> pd.Series[bool]:
+    """Tell which values no run writes: too large, too long, or with control characters in them."""
+    if column.type == "str":
+        return ~values.map(str.isprintable) | (values.str.len() > column.most)
+    if column.type == "bool":
+        return pd.Series(False, index=values.index)
+    numbers = values.astype("float64")
+    return (numbers.abs() > column.most) & np.isfinite(numbers)
+
+
+def _read_text(path: Path, content: bytes) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        return pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8")
     except UNREADABLE as error:
         raise AnalysisError(
             f"{path}: cannot be read as a table ({error}).", "Restore the file from a copy."
@@ -91,22 +110,18 @@ def _read_text(path: Path) -> pd.DataFrame:
 
 
 def _typed(path: Path, column: Column, values: pd.Series[str]) -> pd.Series[Any]:
-    present = values.str.strip() != ""
+    kinds: dict[str, Any] = {"float": "float64", "int": "Int64", "bool": "boolean", "str": object}
     try:
-        if column.type == "float":
-            return values.where(present).astype("float64")
-        if column.type == "int":
-            whole = [int(value) if value.strip() else pd.NA for value in values]
-            return pd.Series(whole, index=values.index, dtype="Int64")
-        if column.type == "bool":
-            flags = [BOOLEANS[value] if value.strip() else pd.NA for value in values]
-            return pd.Series(flags, index=values.index, dtype="boolean")
-    except (ValueError, KeyError) as error:
+        read = [column.value(value if column.type == "str" else value.strip()) for value in values]
+    except ValueError as error:
         raise AnalysisError(
-            f"{path}: column {column.name} holds a value that is no {column.type} ({error}).",
+            f"{path}: column {column.name} holds a value that is no {column.type}"
+            f" ({clean(str(error))[:80]}).",
             "Restore the file as harness.run wrote it.",
         ) from error
-    return values.astype(object)
+    missing = math.nan if column.type == "float" else pd.NA
+    filled = [missing if value is None else value for value in read]
+    return pd.Series(filled, index=values.index, dtype=kinds[column.type])
 
 
 def _non_finite(path: Path, column: Column, text: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
@@ -124,7 +139,8 @@ def _non_finite(path: Path, column: Column, text: pd.DataFrame, frame: pd.DataFr
 def read_matrix(path: Path) -> pd.DataFrame:
     """Read a square matrix with task letters around it; lines that begin with # are comments."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with damage_told():
+            text = read_bytes(path).decode()
         lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
         frame = pd.read_csv(StringIO("\n".join(lines)), index_col=0).astype("float64")
     except UNREADABLE as error:

@@ -7,10 +7,11 @@ import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from analysis.errors import EXIT_OK, EXIT_USAGE, AnalysisError
 from analysis.venues import VENUE_WIDTHS_IN
+from harness.core.clean_text import leave_pipe, prepare_terminal, say
 
 if TYPE_CHECKING:
     from analysis.assembly import ReportPaths
@@ -31,18 +32,29 @@ def write_report(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, 2 for a wrong command, 7 for results it cannot read."""
-    options = _parser().parse_args(arguments)
+    prepare_terminal()
     try:
+        options = _parser().parse_args(arguments)
         folders = [find_run(Path(text)) for text in options.runs]
         paths = write_report(folders, options.out, options.venue)
+        say("\n".join(map(str, paths.all())))
+        sys.stdout.flush()
     except AnalysisError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", sys.stderr)
         return error.exit_code
-    for path in paths.all():
-        print(path)
+    except BrokenPipeError:
+        return leave_pipe()
     for entry in paths.not_drawn:
-        print(f"not drawn: {entry.title}: {entry.reason}", file=sys.stderr)
+        say(f"not drawn: {entry.title}: {entry.reason}", sys.stderr)
     return EXIT_OK
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parse without exiting, so that a wrong word ends as every other error does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting."""
+        raise AnalysisError(message, f"See {self.prog} --help.", EXIT_USAGE)
 
 
 def find_run(folder: Path) -> Path:
@@ -66,7 +78,7 @@ def find_run(folder: Path) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m analysis.report",
         description="Write tables (CSV, Markdown, LaTeX), LaTeX macros of every number, figures "
         "(PDF, PNG, CSV) and one HTML page.",

@@ -9,6 +9,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from pandas.api.types import is_numeric_dtype
 
 from analysis.venues import venue_width_in
+from harness.core.clean_text import spreadsheet_safe
+from harness.core.guarded_folder import write_below
 
 TEXT_PT = 8.0
 SMALL_PT = 7.0
@@ -37,6 +41,7 @@ def figure_style() -> dict[Any, Any]:
         "ps.fonttype": 42,
         "svg.fonttype": "none",
         "text.usetex": False,
+        "text.parse_math": False,
         "font.family": "DejaVu Sans",
         "font.size": TEXT_PT,
         "axes.titlesize": TEXT_PT,
@@ -119,16 +124,26 @@ def save_figure(figure: Figure, stem: Path, drawn: pd.DataFrame) -> list[Path]:
 
     Must be called inside the context of `figure_style`.
     """
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = [stem.with_name(stem.name + ending) for ending in (".pdf", ".png", ".csv")]
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # both files keep the layout found once
-    figure.savefig(
-        paths[0], metadata={"CreationDate": None, "Creator": None, "Producer": "matplotlib"}
-    )
-    figure.savefig(paths[1], dpi=PNG_DPI, metadata={"Software": None})
-    drawn.to_csv(paths[2], index=False, lineterminator="\n", encoding="utf-8")
-    return paths
+    pdf, png = BytesIO(), BytesIO()
+    about = {"CreationDate": None, "Creator": None, "Producer": "matplotlib"}
+    figure.savefig(pdf, format="pdf", metadata=about)
+    figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    text = _without_formulas(drawn).to_csv(index=False, lineterminator="\n")
+    contents = {".pdf": pdf.getvalue(), ".png": png.getvalue(), ".csv": text.encode()}
+    return [write_below(stem.parent, stem.name + end, made) for end, made in contents.items()]
+
+
+def _without_formulas(drawn: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with no text that a spreadsheet takes for a formula."""
+
+    def safe(value: object) -> object:
+        return spreadsheet_safe(value) if isinstance(value, str) else value
+
+    texts = [name for name in drawn.columns if not is_numeric_dtype(drawn[name])]
+    found = drawn.assign(**{str(name): drawn[name].map(safe) for name in texts})
+    return found.rename(columns=safe)
 
 
 @contextmanager

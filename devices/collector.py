@@ -120,7 +120,7 @@ class Collector:
     def _environment(self) -> dict[str, str]:
         """Let the child find this package wherever the parent was started."""
         paths = [str(_PACKAGE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
 
     def _has_first_samples(self) -> bool:
         self._update()

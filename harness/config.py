@@ -74,7 +74,9 @@ class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
     least: ClassVar[Mapping[str, float]] = {
         "repeats": 1, "threads": 0, "idle_s": 0.0, "rate_hz": 0.01,
     }  # fmt: skip
-    most: ClassVar[Mapping[str, int]] = {"repeats": 10_000}
+    most: ClassVar[Mapping[str, float]] = {
+        "repeats": 10_000, "threads": 4096, "idle_s": 86_400.0, "rate_hz": 1e5,
+    }  # fmt: skip
     """More than anyone trains, and few enough that a plan is made at once."""
 
     choices: ClassVar[Mapping[str, Sequence[str]]] = {
@@ -104,7 +106,9 @@ class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
             if not least <= (value := getattr(self, name)) < math.inf  # refuses NaN too
         ]
         found += [
-            UsageError(f"--{name} may be at most {most}, got {getattr(self, name)}")
+            UsageError(
+                f"--{name.replace('_', '-')} may be at most {most}, got {getattr(self, name)}"
+            )
             for name, most in self.most.items()
             if getattr(self, name) > most
         ]
@@ -177,7 +181,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     found: list[int] = []
     for piece in text.split(","):
         first, dash, last = piece.partition("-")
-        low, high = int(first), int(last if dash else first)
+        try:
+            low, high = int(first), int(last if dash else first)
+        except ValueError:
+            raise ValueError(f"'{piece}'; a range is written 0-4, a list 0,2,7") from None
         if high < low:
             raise ValueError(f"range {piece} runs backwards")
         if high - low >= MOST_SEEDS:

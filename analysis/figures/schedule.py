@@ -72,12 +72,13 @@ def paint_panels(figure: Figure, width_in: float, drawn: pd.DataFrame, tasks: st
     """Put one panel per method above the other on one time axis."""
     methods = list(dict.fromkeys(drawn["method"]))
     panels = figure.subplots(len(methods), 1, squeeze=False, sharex=True)[:, 0]
-    factor, unit = scaled_unit(float(drawn["end_s"].max()), "s")
+    end_s = max(float(drawn["end_s"].max()), 1e-9)  # an edited run may last no time at all
+    factor, unit = scaled_unit(end_s, "s")
     for ax, method in zip(panels, methods, strict=True):
         own = drawn[drawn["method"] == method]
         scaled = own.assign(start_s=own["start_s"] * factor, end_s=own["end_s"] * factor)
-        draw(ax, scaled, tasks, (width_in - 0.6) / (float(drawn["end_s"].max()) * factor))
-    panels[-1].set_xlim(0, float(drawn["end_s"].max()) * factor)
+        draw(ax, scaled, tasks, (width_in - 0.6) / (end_s * factor))
+    panels[-1].set_xlim(0, end_s * factor)
     panels[-1].set_xlabel(f"Time charged ({unit})")
 
 

@@ -33,6 +33,7 @@ def write_figures(drawings: Sequence[Drawing], folder: Path, venue: str) -> list
     Raises:
         subprocess.CalledProcessError: if a helper fails; what it said is on standard error.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     helpers = min(os.cpu_count() or 1, MOST_PROCESSES) - 1 if len(drawings) > FEW_FIGURES else 0
     shares = [list(drawings[number :: helpers + 1]) for number in range(helpers + 1)]
     started = [_start(share, folder, venue) for share in shares[1:]]
@@ -67,12 +68,16 @@ def main() -> int:
 
 def _start(drawings: Sequence[Drawing], folder: Path, venue: str) -> subprocess.Popen[bytes]:
     """Start a helper with the caller's import path and hand it its share."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
+    here = str(Path.cwd())
+    paths = os.pathsep.join(path or here for path in sys.path)
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1"}
     with tempfile.TemporaryFile() as share:  # a pipe would hold the parent up until it is read
         pickle.dump((list(drawings), folder.resolve(), venue), share)
         share.seek(0)
         command = [sys.executable, "-m", "analysis.figures.writing"]
-        return subprocess.Popen(command, stdin=share, env=environment)
+        return subprocess.Popen(
+            command, stdin=share, env=environment, cwd=Path(__file__).parents[2]
+        )
 
 
 if __name__ == "__main__":

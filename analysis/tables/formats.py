@@ -13,8 +13,8 @@ from analysis.tables.text import (
     latex_escape,
     markdown_escape,
     one_line,
-    spreadsheet_safe,
 )
+from harness.core.clean_text import spreadsheet_safe
 
 LONG = 60
 """Letters from which a column of text is broken into lines in LaTeX."""

@@ -47,11 +47,6 @@ def markdown_escape(text: str) -> str:
     return escaped.replace("<", "&lt;").replace("_", r"\_").replace("*", r"\*")
 
 
-def spreadsheet_safe(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
-
-
 def comment_safe(text: str) -> str:
     """Return text that does not end an HTML comment."""
     return one_line(text).replace("-->", "- ->")

@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from harness.cli.options import Parser, run_command
+from harness.core.clean_text import say
 from harness.evidence.findings import exit_status, verdict
 from harness.evidence.judging import Judgement, judge
 from harness.evidence.reading import find_run
@@ -47,7 +48,7 @@ def _check(parsed: Namespace) -> int:
         runs = [j.as_dict() | {"exit_status": s} for j, s in zip(judgements, statuses, strict=True)]
         print(json.dumps({"exit_status": status, "runs": runs}, indent=2))
     else:
-        print("\n\n".join(map(_text, judgements)))
+        say("\n\n".join(map(_text, judgements)))
     return status
 
 

@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from harness.cli.options import Parser, run_command
+from harness.core.clean_text import say
 from harness.core.errors import EXIT_DONE, EXIT_WORSE
 from harness.evidence.comparable import remarks
 from harness.evidence.comparing import METRICS, Ratio, Side, compare, left_out, read_side
@@ -54,9 +55,9 @@ def _compare(parsed: Namespace) -> int:
         }
         print(json.dumps(document, indent=2))
     else:
-        print(_text(first, second, ratios, notes))
+        say(_text(first, second, ratios, notes))
         if threshold is not None:
-            print(_against(threshold, worse))
+            say(_against(threshold, worse))
     return EXIT_WORSE if worse else EXIT_DONE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import textwrap
 from argparse import Namespace
@@ -16,12 +17,15 @@ from devices.meters.registry import METERS, try_meter
 from devices.profile import load_profiles, matches
 from harness.checkup.facts import detect_tree
 from harness.cli.options import Parser, run_command
+from harness.core.clean_text import say
 from harness.core.errors import (
     EXIT_DONE,
+    DamagedRunError,
     DeviceMissingError,
     UsageError,
     unknown,
 )
+from harness.core.guarded_folder import read_bytes, read_object
 from harness.records.listing import Item
 from harness.run_folder.lock import is_running
 from harness.workloads.registry import DEFAULT, find_workload, known_workloads
@@ -71,11 +75,11 @@ def _print(items: Sequence[Item], parsed: Namespace, legend: str) -> None:
         print(f"no {parsed.kind} in {parsed.out}" if parsed.kind == "runs" else "none")
     width = max((len(item.name) for item in items), default=0)
     for item in items:
-        print(f"{'yes' if item.usable else 'no ':<4}{item.name:<{width}}  {item.text}")
+        say(f"{'yes' if item.usable else 'no ':<4}{item.name:<{width}}  {item.text}")
         for paragraph in item.below:
-            print(_below(paragraph))
+            say(_below(paragraph))
     if legend:
-        print("\n" + _below(legend))
+        say("\n" + _below(legend))
 
 
 def _below(paragraph: str) -> str:
@@ -138,12 +142,11 @@ def _runs(parsed: Namespace) -> Iterable[Item]:
 def _run(manifest: Path) -> Item:
     name = manifest.parent.name
     try:
-        facts = json.loads(manifest.read_text(encoding="utf-8"))
+        facts = read_object(manifest)
         cells = _cell_states(manifest.parent / "cells.csv")
-    except (OSError, ValueError, csv.Error) as error:
-        return Item(name, False, f"cannot be read: {error}", {"status": None})
-    if not isinstance(facts, dict):
-        return Item(name, False, "cannot be read: its manifest is no object", {"status": None})
+    except (DamagedRunError, UnicodeDecodeError, csv.Error) as error:
+        words = error.message if isinstance(error, DamagedRunError) else str(error)
+        return Item(name, False, f"cannot be read: {words}", {"status": None})
     status = str(facts.get("status", "unknown"))
     counted = ", ".join(f"{count} {state}" for state, count in sorted(cells.items())) or "none"
     quick = "; quick, not for publication" if facts.get("quick") else ""
@@ -164,8 +167,8 @@ def _going(folder: Path, status: str) -> str:
 
 
 def _cell_states(path: Path) -> Counter[str]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return Counter(row.get("status") or "unknown" for row in csv.DictReader(stream))
+    lines = io.StringIO(read_bytes(path).decode(), newline="")
+    return Counter((row.get("status") or "unknown")[:20] for row in csv.DictReader(lines))
 
 
 LISTS: dict[str, Callable[[Namespace], Iterable[Item]]] = {

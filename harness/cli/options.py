@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from devices.errors import DeviceError
+from harness.core.clean_text import leave_pipe, prepare_terminal, say
 from harness.core.errors import (
     EXIT_INTERRUPTED,
     HarnessError,
@@ -96,8 +97,13 @@ def run_command(
 
     Returns the exit status; what went wrong is said on stderr and decides it.
     """
+    prepare_terminal()
     try:
-        return action(read_options(parser, sys.argv[1:] if words is None else words))
+        status = action(read_options(parser, sys.argv[1:] if words is None else words))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # as in `| head -1`
+        return leave_pipe()
     except HarnessError as error:
         return report(error)
     except ModuleNotFoundError as error:
@@ -112,7 +118,7 @@ def run_command(
 
 def report(error: HarnessError) -> int:
     """Say on stderr what went wrong and what helps; return the exit status."""
-    print(f"error: {error.shown()}", file=sys.stderr)
+    say(f"error: {error.shown()}", file=sys.stderr)
     return error.exit_status
 
 

@@ -21,11 +21,13 @@ from harness.cli.options import (
     run_command,
 )
 from harness.config import PATHS, RunConfig, check_values
+from harness.core.clean_text import say
 from harness.core.errors import (
     EXIT_BUDGET,
     EXIT_CELLS_FAILED,
     EXIT_DONE,
     EXIT_INTERRUPTED,
+    ConfigChangedError,
     DamagedRunError,
     HarnessError,
     Problems,
@@ -34,10 +36,11 @@ from harness.core.errors import (
     raise_all,
 )
 from harness.evidence.claims import PAIRS_FOR_A_TEST
-from harness.run_folder.resume import Start, read_manifest, unfinished
+from harness.evidence.reading import read_run
+from harness.run_folder.resume import Start, read_manifest, unfinished, unreported
 from harness.running.limits import Limits, parse_energy_j, parse_time_s
 from harness.workloads.base import Settling
-from harness.workloads.registry import find_workload
+from harness.workloads.registry import DEFAULT, find_workload
 
 if TYPE_CHECKING:
     from harness.running.target import Target
@@ -141,7 +144,33 @@ def _config(parsed: Namespace, kind: type[RunConfig]) -> RunConfig:
         raise DamagedRunError(f"{path / 'manifest.json'}: holds no configuration", "Restore it.")
     own = check_values(values, str(path / "manifest.json"), kind)
     places = {key: str(Path(str(own[key])).expanduser()) for key in PATHS if own.get(key)}
+    _refuse_foreign(parsed, {**own, **places}, path)
     return config_from(parsed, kind, {**own, **places, "out": str(path.absolute().parent)})
+
+
+def _refuse_foreign(parsed: Namespace, own: Mapping[str, Any], path: Path) -> None:
+    """Let a manifest name no address, file or folder that whoever types did not name.
+
+    A meter with options may send what a file holds to an address; a cache is written to. A cache
+    that holds data sets already is one of this program's.
+
+    Raises:
+        ConfigChangedError: naming what is to be typed.
+    """
+    workload = find_workload(str(own.get("workload", DEFAULT)))
+    meter, cache, data = (str(own.get(key) or "") for key in ("meter", "cache", "data"))
+    missing = []
+    if ":" in meter and not meter.startswith("simulated") and parsed.meter is None:
+        missing.append(f"--meter {shlex.quote(meter)}")
+    if cache and parsed.cache is None and not workload.owns_cache(Path(cache)):
+        missing.append(f"--cache {shlex.quote(cache)}")
+    if ("/" in data or ":" in data) and getattr(parsed, "data", None) is None:
+        missing.append(f"--data {shlex.quote(data)}")
+    if missing:
+        raise ConfigChangedError(
+            f"{path} names addresses or folders, and a run folder may be somebody else's",
+            f"If they are yours, type them too: {' '.join(missing)}",
+        )
 
 
 def _resumed(parsed: Namespace) -> Path:
@@ -173,6 +202,12 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
     from harness.cli.screen import RunScreen  # noqa: PLC0415
 
     config = replace(config, accelerator=target.accelerator)
+    if options.start == Start() and options.report and not options.dry:
+        from harness.running.identity import known_before_data  # noqa: PLC0415
+
+        late = unreported(Path(config.out), known_before_data(config, target))
+        if late is not None:
+            return _late_report(late)
     workload = find_workload(config.workload)
     screen = RunScreen(Console(highlight=False), config, workload)
     screen.plan(target)
@@ -202,6 +237,16 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
         page = report_on(summary.path) if options.report and summary.done else None
         screen.goodbye(summary, page, _next_command(config, argv))
     return EXIT_CELLS_FAILED if summary.failed else EXIT_DONE
+
+
+def _late_report(path: Path) -> int:
+    """Make the report of a run that ended before it was made; return the exit status of the run."""
+    say(f"{path} is done, but has no report: it is made now. To train anew: --fresh")
+    page = report_on(path)
+    if page is not None:
+        say(f"Report   {page}")
+    failed = any(row["status"] == "failed" for row in read_run(path).cells)
+    return EXIT_CELLS_FAILED if failed else EXIT_DONE
 
 
 def _earlier(config: RunConfig, options: _RunOptions) -> Mapping[str, Any]:

@@ -6,10 +6,12 @@ this module, so a column cannot exist in one and be unknown to another. It impor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.core.clean_text import clean
 from models.multitask.measures import MEASURES
 
 SCHEMA_VERSION = 4
@@ -39,6 +41,20 @@ COST_PHASES = ("train", "affinity", "aggregate", "communicate")
 
 FORMATS = {"s": ".2f", "J": ".1f", "W": ".2f", "%": ".2f", "°C": ".1f", "B": ",d", "images": ",.0f"}
 """Unit → how people are shown a number of it, as Python's format strings say."""
+
+
+MOST = {"s": 1e10, "°C": 1e4, "%": 1e12, "W": 1e9}
+"""Unit → the largest number that can be meant, either side of zero: 1e10 s are three centuries."""
+
+MOST_NUMBER = 1e100
+"""Of all other units: sums and squares of it are still numbers."""
+
+MOST_WHOLE = 2**53
+MOST_LETTERS = 20_000
+"""Of a text; those that name a method, cell, job or run have MOST_NAME."""
+
+MOST_NAME = 255
+NAMES = ("run_id", "cell", "method", "job", "device", "task", "metric", "tasks", "rail", "phase")
 
 
 @dataclass(frozen=True)
@@ -77,18 +93,32 @@ class Column:
     def value(self, text: str) -> str | float | bool | None:
         """Return what a field says: None where it says nothing, "" for empty text.
 
+        Control characters are spelt out.
+
         Raises:
-            ValueError: if it is not of the column's type.
+            ValueError: if it is not of the column's type, or beyond what can be meant.
         """
         if self.type == "str":
-            return text
+            if len(text) > self.most:
+                raise ValueError(f"{len(text)} letters")
+            return clean(text, keep="\n\t")
         if not text:
             return None
         if self.type == "bool":
             if text not in BOOLEANS:
                 raise ValueError(f"'{text}' is no bool")
             return BOOLEANS[text]
-        return int(text) if self.type == "int" else float(text)
+        number = int(text) if self.type == "int" else float(text)
+        if abs(number) > self.most and number not in (math.inf, -math.inf):
+            raise ValueError(f"'{text}' is beyond {self.most:g}")
+        return number
+
+    @property
+    def most(self) -> float:
+        """Return how many letters a text may have, or how far from 0 a number may be."""
+        if self.type == "str":
+            return MOST_NAME if self.name in NAMES else MOST_LETTERS
+        return MOST_WHOLE if self.type == "int" else MOST.get(self.unit, MOST_NUMBER)
 
 
 def sessions_of(manifest: Mapping[str, Any]) -> list[Any]:
@@ -152,7 +182,7 @@ CELLS = (
     Column("reason", "str", "", "Why the cell is not done."),
     Column("delta_metric", "float", "%", "Mean over tasks of the mean over the task's measures of the relative gain against independent, same seed; positive is better; empty if a measure of independent is 0.", since=2),
     Column("energy_net_error_j", "float", "J", "Bound on the error of energy_net_j: that of energy_j, that of the idle power, and half its change from before to after; empty if there was no second look at it.", since=2),
-    Column("flags", "str", "", "What made the cell's conditions different, joined by +: resumed, warm-start, throttled, under-voltage, swapped, foreign-load, stolen-time, clock-step, slept and others; empty if nothing was noticed.", since=2),
+    Column("flags", "str", "", "What made the cell's conditions different, joined by +: resumed, warm-start, throttled, under-voltage, swapped, foreign-load, stolen-time, clock-step, slept, paused and others; empty if nothing was noticed.", since=2),
     Column("interruptions", "int", "", "How often the cell was broken off and gone on with; rounds that were broken off are measured anew.", since=2),
     Column("look_ahead_encoder_forwards", "float", "images", "Images through an encoder in look-aheads beside the training steps, a backward counted as two forwards.", since=2),
     Column("look_ahead_decoder_forwards", "float", "images", "The same for decoders.", since=2),

@@ -34,7 +34,8 @@ FORMAT = 1
 CHECKOUT = Path(__file__).resolve().parents[2]
 FROM_CHECKOUT = ("LICENSE", "CITATION.cff")
 TEXTS = (
-    "manifest.json", "cells.csv", "events.jsonl", "inference.csv", "inference/manifest.json",
+    "manifest.json", "cells.csv", "devices.csv", "events.jsonl", "inference.csv",
+    "inference/manifest.json",
 )  # fmt: skip
 """Files of a run in which a typed path or an error text may stand."""
 
@@ -210,7 +211,7 @@ def _report(top: Path) -> None:
     paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
     done = subprocess.run(
         [sys.executable, *words], cwd=top, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"},
     )  # fmt: skip
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-LEVEL_0 = "python -m analysis.report data/* --out rebuilt"
-LEVEL_1 = "python -m harness.run --quick --meter simulated --out level1"
+LEVEL_0 = "python -I -m analysis.report data/* --out rebuilt"
+LEVEL_1 = "python -I -m harness.run --quick --meter simulated --out level1"
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ def _levels(runs: Sequence[PackedRun]) -> str:
         "## Three levels",
         "",
         "All need the harness of the version in `manifest.json`, installed with"
-        " `env/constraints.txt`.",
+        " `env/constraints.txt`. `-I` keeps Python from taking modules out of this folder, which"
+        " is somebody else's.",
         "",
         "**Level 0**, any laptop, minutes: make every table and figure again, to the byte.",
         "",

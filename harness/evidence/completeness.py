@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.core.errors import DamagedRunError
+from harness.core.guarded_folder import RESTORE
 from harness.core.schema import COST_PHASES, sessions_of
 from harness.evidence.findings import Finding, named
 from harness.evidence.intact import check_file
 from harness.evidence.reading import Row, RunFiles
 from harness.run_folder.lock import is_running
-from harness.run_folder.resume import RESTORE
 
 MOST_CELLS = 1_000_000
 AGREE = 1e-6
@@ -80,13 +80,17 @@ def _wanted(run: RunFiles) -> list[tuple[Any, ...]]:
     """Return method, seed and repeat of every cell that the configuration asks for."""
     config = run.section("config")
     methods, seeds, repeats = (config.get(key) for key in ("methods", "seeds", "repeats"))
-    whole = isinstance(methods, list) and isinstance(seeds, list) and isinstance(repeats, int)
+    whole = _all_are(methods, str) and _all_are(seeds, int) and type(repeats) is int
     size = len(methods) * len(seeds) * repeats if whole else 0  # type: ignore[arg-type, operator]
     if not 0 < size <= MOST_CELLS:
         raise DamagedRunError(
             f"{run.folder / 'manifest.json'}: config lacks methods, seeds or repeats", RESTORE
         )
     return list(itertools.product(methods, seeds, range(repeats)))  # type: ignore[arg-type]
+
+
+def _all_are(values: object, kind: type) -> bool:
+    return isinstance(values, list) and all(type(value) is kind for value in values)
 
 
 def _cell(key: tuple[Any, ...]) -> str:
@@ -111,6 +115,11 @@ def _tables(run: RunFiles) -> Iterator[Finding]:
         if wrong:
             text = f"{row['cell']}: {', '.join(wrong)} is no finite number"
             yield Finding("damaged", "not-finite", text, RESTORE)
+    for number, phase in enumerate(run.phases, 2):
+        if not all(math.isfinite(phase[name] or 0.0) for name in ("start_s", "end_s", "time_s")):
+            text = f"phases.csv, record {number}: its times are no finite numbers"
+            yield Finding("damaged", "not-finite", text, RESTORE)
+            break
 
 
 def _files(run: RunFiles) -> Iterator[Finding]:

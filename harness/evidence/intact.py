@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 
 from harness.core.errors import DamagedRunError
+from harness.core.guarded_folder import MOST_JSON_BYTES, read_bytes
 from harness.core.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, CONDITIONS, TRACE, Column
 from harness.evidence.reading import parse_table
 
@@ -23,17 +24,15 @@ ROUND_FILES: dict[str, tuple[Column, ...]] = {
 
 def check_file(path: Path, name: Path, version: int) -> str:
     """Return what is wrong with a file, "" if nothing is; `name` is its path in the run folder."""
+    checks = {".jsonl": _events, ".gz": _trace, ".safetensors": _weights}
     try:
-        if name.name == "events.jsonl":
-            return _events(path)
-        if name.suffix == ".gz":
-            return _trace(path)
-        if name.suffix == ".safetensors":
-            return _weights(path)
         if name.parts[0] in {"affinity", "conditions"}:
             return _of_cell(path, name.parts[0], version)
+        return checks.get(name.suffix, lambda _: "")(path)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+    except DamagedRunError as error:  # too large
+        return error.message.removeprefix(str(path)).lstrip(":, ")
     return ""
 
 
@@ -59,11 +58,11 @@ def _weights(path: Path) -> str:
     with path.open("rb") as stream:
         begin = stream.read(HEAD_BYTES)
         length = struct.unpack("<Q", begin)[0] if len(begin) == HEAD_BYTES else size
-        if HEAD_BYTES + length > size:
+        if HEAD_BYTES + length > size or length > MOST_JSON_BYTES:
             return "breaks off in its head"
         try:
             head = json.loads(stream.read(length))
-            ends = [entry["data_offsets"][1] for k, entry in head.items() if k != "__metadata__"]
+            ends = [int(e["data_offsets"][1]) for k, e in head.items() if k != "__metadata__"]
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             return "is no safetensors file"
     expected = HEAD_BYTES + length + max(ends, default=0)
@@ -73,7 +72,7 @@ def _weights(path: Path) -> str:
 def _of_cell(path: Path, kind: str, version: int) -> str:
     columns = next((c for ending, c in ROUND_FILES.items() if path.name.endswith(ending)), None)
     columns = CONDITIONS if kind == "conditions" else columns
-    content = path.read_bytes()
+    content = read_bytes(path)
     if columns is None:
         return _matrix(content)
     try:
@@ -96,7 +95,7 @@ def _matrix(content: bytes) -> str:
 
 def _events(path: Path) -> str:
     """Look at each event; a last line that does not end is forgiven, as a power cut leaves one."""
-    whole, _, _torn = path.read_bytes().rpartition(b"\n")
+    whole, _, _torn = read_bytes(path).rpartition(b"\n")
     wrong = (n for n, line in enumerate(whole.splitlines(), 1) if not _is_json(line))
     first = next(wrong, None)
     return "" if first is None else f"line {first} is no event"

@@ -6,9 +6,10 @@ error that repeats one, may still hold a name.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +27,15 @@ SHORTEST_NAME = 4
 
 @dataclass(frozen=True)
 class Rule:
-    """Hold what is looked for, what stands in its place, and what it is called."""
+    """Hold what is looked for, what stands in its place, and what it is called.
+
+    `means` says whether text that looks like it is it.
+    """
 
     pattern: re.Pattern[str]
     instead: str
     what: str
+    means: Callable[[str], bool] = bool
 
 
 def rules(home: Path, host_name: str | None = None, root: Path = Path("/")) -> tuple[Rule, ...]:
@@ -45,8 +50,24 @@ def rules(home: Path, host_name: str | None = None, root: Path = Path("/")) -> t
     words = [] if name in TOO_COMMON else [(name, "(host)", "host name")]
     words += [(serial, "(serial)", "serial number") for serial in _serials(root)]
     own = [Rule(_word(w), i, what) for w, i, what in words if len(w) >= SHORTEST_NAME]
+    names = (
+        []
+        if home.name in TOO_COMMON or len(home.parts) < 2
+        else [
+            Rule(re.compile(rf"(?<=[/\\]){re.escape(home.name)}(?![\w.-])"), "(user)", "user name")
+        ]
+    )
     homes = [Rule(re.compile(re.escape(str(home)) + r"(?![\w.-])"), "~", "home folder")]
-    return (*(homes if len(home.parts) > 1 else []), *COMMON, *own)
+    return (*(homes if len(home.parts) > 1 else []), *COMMON, *names, *own)
+
+
+def _is_address(text: str) -> bool:
+    """Say whether text is an address on a network that is not this machine's own."""
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return not (found.is_loopback or found.is_unspecified)
 
 
 COMMON = (
@@ -54,17 +75,29 @@ COMMON = (
     Rule(re.compile(r"(?<![\w.~-])/root(?![\w.-])"), "~", "home folder"),
     Rule(re.compile(r"\b[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}\b"), "(address)", "hardware address"),
     Rule(re.compile(r"\bhost=[^,\s\"'+}]+"), "host=(withheld)", "address of a meter"),
+    Rule(
+        re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)"),
+        "(address)", "network address", _is_address,
+    ),
+    Rule(
+        re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F.]{0,15}(?![\w:])"),
+        "(address)", "network address", _is_address,
+    ),
+    Rule(
+        re.compile(r"\b(?:GPU|MIG)-[0-9a-fA-F][0-9a-fA-F/-]{5,}"), "GPU-(withheld)", "name of a GPU"
+    ),
     Rule(re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "(mail)", "mail address"),
-)
+)  # fmt: skip
 
 
 def veil(text: str, known: Iterable[Rule]) -> tuple[str, list[str]]:
     """Return the text without what the rules find, and the names of what was found."""
     found = []
     for rule in known:
-        text, count = rule.pattern.subn(rule.instead, text)
-        if count:
-            found.append(rule.what)
+        told = [m for m in rule.pattern.finditer(text) if rule.means(m[0])]
+        for match in reversed(told):
+            text = text[: match.start()] + rule.instead + text[match.end() :]
+        found += [rule.what] if told else []
     return text, list(dict.fromkeys(found))
 
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.core.clean_text import clean
 from harness.core.errors import DamagedRunError, HarnessError, UsageError, raise_all
+from harness.core.guarded_folder import RESTORE, guard, is_safe_name, read_bytes
 from harness.core.schema import CELLS, METRICS, PHASE_ROWS, Column, version_problem
-from harness.run_folder.resume import RESTORE, read_manifest
+from harness.run_folder.resume import read_manifest
 
 TABLES: Mapping[str, tuple[Column, ...]] = {
     "cells.csv": CELLS,
@@ -97,6 +99,7 @@ def read_run(folder: Path) -> RunFiles:
         DamagedRunError: if one file is missing, damaged or of another schema version.
         SeveralProblems: if several are.
     """
+    guard(folder)
     manifest = _read_manifest(folder / "manifest.json")
     version = int(manifest["schema_version"])
     tables: dict[str, Table] = {}
@@ -118,6 +121,11 @@ def _check_names(path: Path, cells: Sequence[Row]) -> None:
         empty = [name for name in NAMES if row[name] in (None, "")]
         if empty:
             raise DamagedRunError(f"{path}, record {number}: {', '.join(empty)} is empty", RESTORE)
+        if not is_safe_name(row["cell"]):
+            name = str(row["cell"])[:40]
+            raise DamagedRunError(
+                f"{path}, record {number}: {name!r} cannot be the name of a cell", RESTORE
+            )
 
 
 def _table_or_error(path: Path, columns: Sequence[Column], version: int) -> Table | DamagedRunError:
@@ -133,8 +141,7 @@ def read_table(path: Path, columns: Sequence[Column], version: int) -> Table:
     Raises:
         DamagedRunError: naming file, record and column that are not as they were written.
     """
-    content = _content(path)
-    return parse_table(path, content, columns, version)
+    return parse_table(path, read_bytes(path), columns, version)
 
 
 def parse_table(path: Path, content: bytes, columns: Sequence[Column], version: int) -> Table:
@@ -153,7 +160,8 @@ def parse_table(path: Path, content: bytes, columns: Sequence[Column], version: 
     if missing:
         raise DamagedRunError(f"{path}, line 1: lacks the column {', '.join(missing)}", RESTORE)
     rows = [_row(path, n, header, r, columns) for n, r in enumerate(records[1:], 2)]
-    unknown = [name for name in header if name not in {column.name for column in columns}]
+    known = {column.name for column in columns}
+    unknown = [clean(name[:40]) for name in header if name not in known]
     return Table(rows, whole < len(content), unknown)
 
 
@@ -173,7 +181,7 @@ def _typed(where: str, column: Column, text: str) -> object:
         return column.value(text)
     except ValueError:
         raise DamagedRunError(
-            f"{where}, column {column.name}: '{text}' is no {column.type}", RESTORE
+            f"{where}, column {column.name}: '{clean(text[:40])}' is no {column.type}", RESTORE
         ) from None
 
 
@@ -190,14 +198,3 @@ def _check_version(path: Path, version: object) -> None:
     problem = version_problem(version)
     if problem is not None:
         raise DamagedRunError(f"{path}: {problem[0]}", problem[1])
-
-
-def _content(path: Path) -> bytes:
-    try:
-        if path.exists() and not path.is_file():
-            raise DamagedRunError(f"{path}: is no file", RESTORE)
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DamagedRunError(f"{path}: missing", "Copy the whole run folder.") from None
-    except OSError as error:
-        raise DamagedRunError(f"{path}: cannot be read: {error.strerror}", RESTORE) from None

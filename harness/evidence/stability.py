@@ -53,6 +53,10 @@ FLAGS: Mapping[str, tuple[Level, str, str]] = {
         f"Use a host of your own, {AGAIN}",
     ),
     "slept": ("unstable", "the host slept", f"Switch off suspend, {AGAIN}"),
+    "paused": (
+        "unstable", "the process was stopped for a while, which is charged",
+        f"Let it run without a stop, {AGAIN}",
+    ),
     "clock-step": ("note", "the wall clock was set; durations are safe, dates may be wrong", ""),
     "power-mode-changed": (
         "unstable", "the power mode was changed", f"Pin it (sudo nvpmodel -m N), {AGAIN}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
+from harness.core.clean_text import leave_pipe, prepare_terminal
 from harness.core.errors import EXIT_INTERRUPTED, HarnessError, unknown
 
 HELP = """usage: python -m harness.fleet COMMAND ...
@@ -21,6 +22,7 @@ Options of each: python -m harness.fleet COMMAND --help. The manual: docs/fleet.
 def main(words: Sequence[str] | None = None) -> int:
     """Run one of the commands and return its exit status."""
     words = sys.argv[1:] if words is None else words
+    prepare_terminal()
     if not words or words[0] in ("-h", "--help"):
         print(HELP)
         return 0 if words else 2
@@ -35,6 +37,8 @@ def main(words: Sequence[str] | None = None) -> int:
         from harness.cli.options import report  # noqa: PLC0415
 
         return report(error)
+    except BrokenPipeError:
+        return leave_pipe()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -12,12 +12,14 @@ from devices.board_counters import read_counters
 from devices.board_state import BoardState, read_board_state
 from devices.host import read_state
 from devices.programs import Programs
+from harness.measurement.pauses import PauseWatch
 from harness.records.conditions import ConditionSample
 
 CLOCK_STEP_S = 0.5
 """A clock that is slewed to the right time stays far below this within a cell."""
 
 RESUMED = "resumed"
+PAUSED = "paused"
 WARM_START = "warm-start"
 
 
@@ -57,6 +59,7 @@ class Conditions:
         root: Path = Path("/"),
         clocks: HostClocks | None = None,
         zero_s: float = 0.0,
+        pauses: PauseWatch | None = None,
     ) -> None:
         """Take the first look.
 
@@ -65,11 +68,13 @@ class Conditions:
             root: root of the file system.
             clocks: the clocks of the host.
             zero_s: what the monotonic clock shows when the run's clock shows 0.
+            pauses: tells for how long this process was stopped; by default it is watched.
         """
         self._zero_s = zero_s
         self._own = own
         self._root = root
         self._clocks = clocks or HostClocks()
+        self._pauses = pauses or PauseWatch().start()
         self._state = self._board()
         self._offsets_s = self._clocks.offsets_s()
         self.first = self._look(self._state, ())
@@ -82,6 +87,7 @@ class Conditions:
 
     def at_end(self) -> ConditionSample:
         """Return what the board shows at the end, and all that happened since the start."""
+        self._pauses.stop()
         now = self._board()
         return self._look(now, self._flags(now))
 
@@ -95,4 +101,5 @@ class Conditions:
 
     def _flags(self, now: BoardState) -> list[str]:
         moved = clock_flags(self._offsets_s, self._clocks.offsets_s())
-        return [*changes(self._state, now), *moved]
+        stopped = [PAUSED] if self._pauses.look() > 0.0 else []
+        return [*changes(self._state, now), *moved, *stopped]

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import DamagedRunError
+from harness.core.guarded_folder import folder_below
 from harness.run_folder.results import append_durably, json_text, storage_errors, write_atomically
 
 if TYPE_CHECKING:
@@ -141,8 +142,11 @@ class CellCheckpoints:
     ) -> None:
         number = self._number + 1
         name = f"weights-{number:06d}.safetensors"
+        with storage_errors(self.path):  # never the run folder itself, should that be gone
+            folder_below(self.path.parents[1], self.path.relative_to(self.path.parents[1]))
         write_atomically(self.path / name, content, names_too=False)
-        append_durably(self._journal, "".join(json_text(line) + "\n" for line in lines).encode())
+        text = "".join(json_text(line) + "\n" for line in lines)
+        append_durably(self._journal, text.encode(), new=True)
         record = {**job, "weights": name, "sha256": hashlib.sha256(content).hexdigest()}
         jobs = [*self._jobs[:index], record]
         state = {"number": number, "journal_bytes": self._journal.stat().st_size, "jobs": jobs}

@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import DamagedRunError
+from harness.core.guarded_folder import is_safe_name, read_bytes
 from harness.core.schema import CELLS, DEVICES, Column
 from harness.run_folder.checkpoints import SUFFIX, CellCheckpoints
 from harness.run_folder.results import TABLES, storage_errors, write_atomically
@@ -36,7 +38,7 @@ def read_events(folder: Path) -> list[Mapping[str, Any]]:
     for number, line in enumerate(_whole_lines(path), 1):
         try:
             event = json.loads(line)
-            _ = (event["t_s"], event["event"])
+            _ = (float(event["t_s"]), event["event"])
         except (ValueError, KeyError, TypeError):
             raise DamagedRunError(f"{path}, line {number}: is no event", RESTORE) from None
         events.append(event)
@@ -54,6 +56,9 @@ def repair_tables(folder: Path) -> list[Row]:
         if row["status"] not in (*FINISHED, *UNFINISHED):
             where = f"{folder / 'cells.csv'}, record {number}"
             raise DamagedRunError(f"{where}: '{row['status']}' is no status", RESTORE)
+        if not is_safe_name(row["cell"]):
+            where = f"{folder / 'cells.csv'}, record {number}"
+            raise DamagedRunError(f"{where}: {row['cell']!r} cannot be a cell's name", RESTORE)
     finished = [row for row in rows if row["status"] in FINISHED]
     names = {str(row["cell"]) for row in finished}
     for table in ("phases", "metrics", "work"):
@@ -80,12 +85,7 @@ def _whole_lines(path: Path) -> list[bytes]:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise DamagedRunError(f"{path}: cannot be read: {error.strerror}", RESTORE) from error
+    return read_bytes(path) if os.path.lexists(path) else b""
 
 
 def _records(path: Path, columns: Sequence[Column]) -> list[list[str]]:

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from harness.core.durable import sync_folder
 from harness.core.errors import DiskFullError, StorageError
+from harness.core.guarded_folder import SAFE, folder_below
 from harness.core.schema import CELLS, METRICS, PHASE_ROWS, WORK, Column
 
 Row = Mapping[str, object]
@@ -60,6 +61,7 @@ class RunFolder:
             unnamed.mkdir()
         for name, columns in TABLES.items():
             write_atomically(unnamed / f"{name}.csv", csv_text(columns, []).encode())
+        write_atomically(unnamed / "events.jsonl", b"")
         if manifest is not None:
             cls(unnamed).manifest(manifest)
         with storage_errors(path):
@@ -80,21 +82,23 @@ class RunFolder:
 
     def manifest(self, values: Mapping[str, Any]) -> None:
         """Write the manifest anew."""
-        write_atomically(self.path / "manifest.json", (json_text(values, 2) + "\n").encode())
+        self.text("manifest.json", json_text(values, 2) + "\n")
 
     def text(self, name: str, text: str) -> None:
         """Write a text file below the folder."""
-        write_atomically(self.path / name, text.encode())
+        self.binary(name, text.encode())
 
     def compressed(self, name: str, text: str) -> None:
         """Write a gzip file below the folder, the same bytes for the same text."""
         buffer = io.BytesIO()
         with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as stream:
             stream.write(text.encode())
-        write_atomically(self.path / name, buffer.getvalue())
+        self.binary(name, buffer.getvalue())
 
     def binary(self, name: str, content: bytes) -> None:
         """Write a file of bytes below the folder."""
+        with storage_errors(self.path / name):
+            folder_below(self.path, Path(name).parent)
         write_atomically(self.path / name, content)
 
 
@@ -135,16 +139,17 @@ def json_text(values: Mapping[str, object], indent: int | None = None) -> str:
 def write_atomically(path: Path, content: bytes, *, names_too: bool = True) -> None:
     """Write a file under a temporary name, sync it, rename it into place and sync the folder.
 
-    The folder (`names_too`) need not be if another file is written to it right afterwards.
+    A link of either name is replaced, not followed. The folder must be there; it need not be synced
+    (`names_too`) if another file is written to it right afterwards.
 
     Raises:
         StorageError: if that fails; the file is then as it was before.
     """
     temporary = path.with_name(path.name + ".part")
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
         try:
-            with temporary.open("wb") as stream:
+            with temporary.open("xb") as stream:
                 stream.write(content)
                 _sync(stream)
             temporary.replace(path)
@@ -154,13 +159,15 @@ def write_atomically(path: Path, content: bytes, *, names_too: bool = True) -> N
             sync_folder(path.parent)
 
 
-def append_durably(path: Path, content: bytes) -> None:
+def append_durably(path: Path, content: bytes, *, new: bool = False) -> None:
     """Append to a file and sync it; what does not fit is taken back.
+
+    Only a `new` one is made: of one that is gone the beginning would be missing.
 
     Raises:
         StorageError: if that fails; the file is then as it was before.
     """
-    with storage_errors(path), path.open("ab", buffering=0) as stream:
+    with storage_errors(path), _appending(path, new=new) as stream:
         before = stream.seek(0, os.SEEK_END)
         try:
             written = stream.write(content)
@@ -170,6 +177,12 @@ def append_durably(path: Path, content: bytes) -> None:
         except OSError:
             stream.truncate(before)
             raise
+
+
+def _appending(path: Path, *, new: bool) -> IO[bytes]:
+    made = os.O_CREAT if new else 0
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | made | SAFE, 0o666)
+    return open(handle, "ab", buffering=0)  # noqa: PTH123 - a handle has no path
 
 
 def _sync(stream: IO[bytes]) -> None:

@@ -6,21 +6,19 @@ import contextlib
 import datetime as dt
 import json
 import os
-import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from harness.core.errors import ConfigChangedError, DamagedRunError
+from harness.core.guarded_folder import guard, read_object
 from harness.core.schema import SCHEMA_VERSION
 from harness.run_folder.lock import NAME as LOCK
 from harness.run_folder.lock import busy, folder_lock, is_running, run_lock
 from harness.run_folder.results import RunFolder
 
 Manifest = Mapping[str, Any]
-
-RESTORE = "Restore the file from a copy of the run."
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,14 @@ class Start:
 class ClaimedFolder:
     """Hold the folder of a run, its lock held; `manifest` is empty if the run is new.
 
-    `note` says why an unfinished run was not gone on with.
+    `note` says why an unfinished run was not gone on with. `still_there` raises StorageError once
+    the folder was removed or renamed.
     """
 
     folder: RunFolder
     manifest: Manifest
     note: str = ""
+    still_there: Callable[[], None] = lambda: None
 
 
 @contextlib.contextmanager
@@ -60,16 +60,16 @@ def claim(
                 if is_running(path.parent):
                     raise busy(path.parent)
             chosen = _choose(out, who, config, start)
-            stack.enter_context(run_lock(chosen.folder.path))
-        yield chosen
+            still_there = stack.enter_context(run_lock(chosen.folder.path))
+        yield replace(chosen, still_there=still_there)
 
 
 def _choose(
     out: Path, who: Mapping[str, Any], config: Mapping[str, Any], start: Start
 ) -> ClaimedFolder:
     if start.resume is not None:
+        guard(start.resume)
         manifest = read_manifest(start.resume)
-        refuse_links(start.resume)
         different = _differences(manifest, who, config)
         if different:
             raise ConfigChangedError(
@@ -86,7 +86,7 @@ def _choose(
         return _new(out, who, config)
     different = _differences(manifest, who, config)
     if not different:
-        refuse_links(path)
+        guard(path)
         return ClaimedFolder(RunFolder(path), manifest)
     note = f"{path.name} is unfinished, but another run: {different}. This is a new run."
     return _new(out, who, config, note)
@@ -111,31 +111,27 @@ def _new(
     return ClaimedFolder(RunFolder.create(out, run_id, manifest), {}, note)
 
 
-def refuse_links(path: Path) -> None:
-    """Do nothing if a run folder holds only files and folders.
-
-    A run that goes on writes into its folder; a link in one that came from somebody else could make
-    it overwrite any file of the user.
-
-    Raises:
-        DamagedRunError: naming what is neither.
-    """
-    for folder, names, files in os.walk(path):
-        for name in (*names, *files):
-            found = os.lstat(os.path.join(folder, name)).st_mode  # noqa: PTH118
-            if not (stat.S_ISREG(found) or stat.S_ISDIR(found)):
-                raise DamagedRunError(
-                    f"{Path(folder) / name}: is neither a file nor a folder",
-                    "Put the file itself in its place, or start anew with --fresh.",
-                )
-
-
 def unfinished(out: Path, digest: str) -> Path | None:
     """Return the newest run of a configuration in a folder of results if it is unfinished."""
     found = [run for run in _runs(out) if _is_of(run[1], {"config": digest})]
     if not found or found[-1][1].get("status") == "done":
         return None
     return found[-1][0]
+
+
+def unreported(out: Path, who: Mapping[str, Any]) -> Path | None:
+    """Return the newest run of a configuration if it is done, but ended before its report was made.
+
+    Args:
+        out: folder of results.
+        who: facts of `identity`, those that are known before the data are opened.
+    """
+    found = [run for run in _runs(out) if _is_of(run[1], who)]
+    if not found or found[-1][1].get("status") != "done":
+        return None
+    path, manifest = found[-1]
+    same = all(manifest["identity"].get(key) == value for key, value in who.items())
+    return path if same and not os.path.lexists(path / "report" / "index.html") else None
 
 
 def _runs(out: Path) -> list[tuple[Path, dict[str, Any]]]:
@@ -159,24 +155,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
         DamagedRunError: if there is none, or it is no JSON object.
     """
     file = path / "manifest.json"
-    if file.exists() and not file.is_file():  # a pipe would be waited for
-        raise DamagedRunError(f"{file}: is no file", RESTORE)
-    try:
-        manifest = json.loads(file.read_bytes(), parse_constant=_refuse_constant)
-    except FileNotFoundError:
+    if not os.path.lexists(file):
         raise DamagedRunError(
             f"{path} is no run: it has no manifest.json",
             "Name a run that python -m harness.list runs shows.",
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DamagedRunError(f"{file}: cannot be read: {error}", RESTORE) from None
-    if not isinstance(manifest, dict):
-        raise DamagedRunError(f"{file}: is no JSON object", RESTORE)
-    return manifest
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+        )
+    return read_object(file)
 
 
 def _differences(manifest: Manifest, who: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -16,6 +16,11 @@ def identity(
     config: RunConfig, target: Target, facts: Mapping[str, Any], root: Path = Path("/")
 ) -> dict[str, Any]:
     """Return the facts on which a run's numbers depend: with others it is another run."""
+    return {**known_before_data(config, target, root), **facts}
+
+
+def known_before_data(config: RunConfig, target: Target, root: Path = Path("/")) -> dict[str, Any]:
+    """Return the facts of `identity` but for the data."""
     return {
         "config": config.digest(),
         "schema": SCHEMA_VERSION,
@@ -24,6 +29,5 @@ def identity(
         "threads": target.threads,
         "power mode": power_mode(root),
         "meter": target.meter or "none",
-        **facts,
         "source": source_version().get("commit", ""),
     }

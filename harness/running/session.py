@@ -188,6 +188,7 @@ class _Run:
         self._session = session
         self._screen = screen
         self._budget = Budget(limits, time.monotonic, SpentMeter(context).spent)
+        self._still_there = claimed.still_there
         self._manifest: dict[str, Any] = dict(read_manifest(self._folder.path))
         self._resumed = bool(past.sessions)
         self._idle = {
@@ -291,6 +292,7 @@ class _Run:
             if cell is not left[0]:
                 self._budget.check()
                 warm = not self._cool_down()
+            self._still_there()
             self._screen.cell_started(cell, cells.index(cell) + 1, len(cells))
             result = self._one_cell(cell, warm=warm)
             self._screen.cell_done(result, self._context.study.report(result))
@@ -306,7 +308,7 @@ class _Run:
             past = replace(past, flags=(*past.flags, WARM_START))
         self._writer.event("cell started", cell=cell.name)
         record = CellRecord(
-            checkpoints, past, self._session.number, self._screen.round_done, self._budget.check,
+            checkpoints, past, self._session.number, self._screen.round_done, self._check,
             self._library,
         )  # fmt: skip
         began_s = time.monotonic()
@@ -329,6 +331,11 @@ class _Run:
             return []
         streams = context.instruments.streams(fresh[-1].end_s)
         return [context.accountant.figures(segment, streams) for segment in fresh]
+
+    def _check(self) -> None:
+        """Stop the cell at a round's end: the folder is gone, or a limit is reached."""
+        self._still_there()
+        self._budget.check()
 
     def _cool_down(self) -> bool:
         """Let the device cool down; say whether the next cell begins as the first one did."""

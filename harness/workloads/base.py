@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from torch import Tensor
 
@@ -324,6 +326,10 @@ class Workload(Protocol):
 
     def progress_steps(self, config: RunConfig, spec: Any, seed: int) -> int:  # noqa: ANN401
         """Return how many unit-rounds a cell has, for its bar."""
+        ...
+
+    def owns_cache(self, folder: Path) -> bool:
+        """Say whether a folder holds data of this workload already, and so may be written to."""
         ...
 
     def for_fleet(self, config: RunConfig) -> RunConfig:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from harness.cli.options import Parser, read_options
 from harness.core.errors import BusyError, FleetError, StorageError
+from harness.core.locks import held
 from harness.fleet.keys import NodeKeys
 from harness.fleet.programs import (
     Programs,
@@ -80,9 +80,9 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
         BusyError: if another node has it.
     """
     word = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-    with (folder / f"lock-{word}").open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(held(folder / f"lock-{word}"))
         except BlockingIOError:
             raise BusyError(f"another node called {name} runs here", "Give it a --name.") from None
         yield

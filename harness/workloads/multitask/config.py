@@ -91,9 +91,15 @@ class MultitaskConfig(RunConfig):
         "rounds": 1, "epochs": 1, "batch_size": 2, "learning_rate": 1e-12, "momentum": 0.0,
         "weight_decay": 0.0, "look_ahead_every": 1, "evaluate_every": 1,
     }  # fmt: skip
-    most: ClassVar[Mapping[str, int]] = {
-        **RunConfig.most, "rounds": 100_000, "epochs": 10_000,
+    most: ClassVar[Mapping[str, float]] = {
+        **RunConfig.most,
+        "rounds": 100_000, "epochs": 10_000, "clients": 1_000_000,
+        "clients_per_round": 1_000_000, "batch_size": 1_000_000,
+        "look_ahead_every": 1_000_000_000, "evaluate_every": 1_000_000_000,
+        "learning_rate": 1e4, "weight_decay": 1e4,
     }  # fmt: skip
+    """Few enough that a plan is made at once, small enough for fp32."""
+
     choices: ClassVar[Mapping[str, Sequence[str]]] = {
         "model": tuple(MODELS), "loss": tuple(LOSSES), **RunConfig.choices,
         "protocol": tuple(PROTOCOLS), "optimizer": OPTIMIZERS, "schedule": SCHEDULES,

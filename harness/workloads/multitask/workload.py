@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UsageError
 from harness.records.listing import Item
 from harness.workloads.base import Objective, PlanScreen, Settling
 from harness.workloads.multitask.config import AUTO, MultitaskConfig
+from harness.workloads.multitask.data.catalogue import is_cache
 from harness.workloads.multitask.listing import COST_LEGEND, LISTS
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.registry import MultitaskMethod
@@ -71,6 +73,10 @@ class Multitask:
 
         jobs = planned_jobs(spec, cell_setting(config, seed))
         return sum(len(job.tasks) * job.rounds for job in jobs)
+
+    def owns_cache(self, folder: Path) -> bool:
+        """Say whether a folder is the usual cache, or holds finished data sets."""
+        return is_cache(folder)
 
     def for_fleet(self, config: MultitaskConfig) -> MultitaskConfig:
         """Return a configuration whose steps are plain: what is fastest differs by board."""

@@ -136,8 +136,10 @@ def test_a_claim_carries_its_tolerance() -> None:
 def test_weights_come_on_request_and_links_never(planted, wishes, tmp_path) -> None:
     link = planted / "checkpoints" / "c" / "link.safetensors"
     link.symlink_to("/etc/hostname")
-    bundle._copy_run(read_run(planted), tmp_path, Wishes(True, wishes.private))
+    with pytest.raises(DamagedRunError, match="neither a file nor a folder"):
+        read_run(planted)
     link.unlink()
+    bundle._copy_run(read_run(planted), tmp_path, Wishes(True, wishes.private))
     weights = [path.name for path in tmp_path.rglob("*.safetensors")]
     assert weights == ["s.safetensors"]
 
@@ -147,7 +149,7 @@ def test_a_table_that_is_a_link_is_refused(planted, wishes, tmp_path) -> None:
     shutil.copytree(planted, tmp_path / "run")
     (tmp_path / "run" / "events.jsonl").unlink()
     (tmp_path / "run" / "events.jsonl").symlink_to(planted / "events.jsonl")
-    with pytest.raises(DamagedRunError, match="is a link"):
+    with pytest.raises(DamagedRunError, match="neither a file nor a folder"):
         pack([tmp_path / "run"], tmp_path / "out", wishes)
     assert not (tmp_path / "out").exists()
 

@@ -6,8 +6,8 @@ import pytest
 
 from harness.cli.check import main as check
 from harness.core.errors import DamagedRunError, StorageError
+from harness.core.guarded_folder import guard
 from harness.run_folder.lock import is_running, run_lock
-from harness.run_folder.resume import refuse_links
 from harness.running.limits import Limits
 from tests.harness.run_folder.conftest import only
 
@@ -54,12 +54,12 @@ def test_pipes_are_not_waited_for(tmp_path, capsys) -> None:
     os.mkfifo(tmp_path / "lock")
     assert not is_running(tmp_path)
     with pytest.raises(DamagedRunError, match="lock"):
-        refuse_links(tmp_path)
+        guard(tmp_path)
     os.mkfifo(tmp_path / "manifest.json")
     assert check([str(tmp_path)]) == 7
-    assert "manifest.json" in capsys.readouterr().out
+    assert "neither a file nor a folder" in capsys.readouterr().out
 
 
 def test_plain_files_and_folders_are_fine(tmp_path, precious) -> None:
     (tmp_path / "inner").mkdir()
-    refuse_links(tmp_path)
+    guard(tmp_path)

@@ -161,6 +161,10 @@ class Study:
     def facts(self):
         return {"data": f"{self.config.clients}×{self.config.columns}"}
 
+    @property
+    def clients(self):
+        return self.config.clients
+
     def study(self, manifest):
         return self
 
@@ -226,6 +230,9 @@ class Toy:
 
     def progress_steps(self, config, spec, seed):
         return config.rounds
+
+    def owns_cache(self, folder):
+        return False
 
     def draft(self, config, target, manifest, settling, screen):
         return Study(config)

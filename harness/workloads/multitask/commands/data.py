@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.cli.options import report
+from harness.cli.options import Parser, run_command
 from harness.core.errors import EXIT_DONE, EXIT_INTERRUPTED, DataError, DataUsageError
 from harness.workloads.multitask.data.build import BuildPlan, ensure_store, fault_table, read_faults
 from harness.workloads.multitask.data.catalogue import DATA_SETS, SCENES, default_cache, find_store
@@ -23,8 +23,8 @@ from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.data.verify import verify
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m harness.data", description=__doc__)
+def _parser() -> Parser:
+    parser = Parser(prog="python -m harness.data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="generate the scenes unless they are there")
     _add_scenes(make)
@@ -285,11 +285,12 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
-    options = _parser().parse_args(arguments)
+    return run_command(_parser(), arguments, _command)
+
+
+def _command(options: argparse.Namespace) -> int:
     try:
         _COMMANDS[options.command](options)
-    except DataError as error:
-        return report(error)
     except KeyboardInterrupt:
         print("\ninterrupted: finished buildings are kept", file=sys.stderr)
         return EXIT_INTERRUPTED

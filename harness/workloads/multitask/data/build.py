@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import io
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.durable import sync_folder
 from harness.core.errors import DataError, DataUsageError
+from harness.core.locks import held
 from harness.workloads.multitask.data.files import (
     remove_folder,
     rename_durably,
@@ -108,17 +107,12 @@ def _open_as(path: Path, plan: BuildPlan) -> Store:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Wait until no other process works in the folder, and keep others out; freed at death."""
-    with reported("lock", folder):
-        handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"Another process is making {folder}; waiting for it.", file=sys.stderr)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    words = f"Another process is making {folder}; waiting for it."
+    with ExitStack() as stack:
+        with reported("lock", folder):
+            path = folder.with_name(folder.name + ".lock")
+            stack.enter_context(held(path, lambda: print(words, file=sys.stderr)))
         yield
-    finally:
-        os.close(handle)
 
 
 def _fill(plan: BuildPlan, folder: Path, progress: Progress, workers: int) -> None:

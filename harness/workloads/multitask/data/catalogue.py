@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,12 @@ def layout_of(manifest: StoreManifest) -> Layout:
 def is_store(path: Path) -> bool:
     """Tell whether a folder is a finished store."""
     return (path / MANIFEST).is_file()
+
+
+def is_cache(folder: Path) -> bool:
+    """Say whether a folder is the usual cache, or holds finished data sets already."""
+    usual = folder == default_cache(os.environ, Path.home())
+    return usual or any(is_store(path) for path in folder.glob("*-*") if path.suffix != ".partial")
 
 
 def stores_in(cache: Path, name: str) -> list[Path]:

@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.core.errors import DataError
-from harness.workloads.multitask.data import build, shard
+from harness.workloads.multitask.data import shard
 from harness.workloads.multitask.data.config import ScenesConfig
 from harness.workloads.multitask.data.dataset import default_cache, ensure_scenes, open_data_set
 from harness.workloads.multitask.data.verify import MEMO
@@ -174,7 +174,7 @@ def test_second_generator_waits_for_the_first(tmp_path, tiny_cache, tiny_config,
     name = tiny_config.folder_name()
     partial = tmp_path / f"{name}.partial"
     partial.mkdir()
-    handle = os.open(partial, os.O_RDONLY)
+    handle = os.open(tmp_path / f"{name}.partial.lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(handle, fcntl.LOCK_EX)
 
     def finish() -> None:
@@ -199,7 +199,7 @@ def test_store_finished_meanwhile_is_opened(monkeypatch, tmp_path, tiny_cache, t
         real(handle, operation)
         shutil.copytree(tiny_cache / name, tmp_path / name)
 
-    monkeypatch.setattr(build.fcntl, "flock", slow_lock)
+    monkeypatch.setattr(fcntl, "flock", slow_lock)
     store = ensure_scenes(tiny_config, tmp_path, pytest.fail, workers=1)
     assert store.path == tmp_path / name
 
@@ -287,7 +287,7 @@ def test_ctrl_c_stops_all_workers_and_leaves_nothing_half_written(tmp_path):
     assert process.returncode == 130
     assert "interrupted" in errors
     assert "Traceback" not in errors
-    (partial,) = tmp_path.iterdir()
+    (partial,) = tmp_path.glob("*.partial")
     assert partial.suffix == ".partial"
     shards = list(partial.glob("*/*"))
     assert shards
