@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -166,14 +166,14 @@ _SIMPLE: dict[Any, Any] = {float: read_number, int: read_count, str: read_text, 
 
 
 @cache
-def _hints(kind: Any) -> Mapping[str, Any]:
-    return get_type_hints(kind)
+def _hints(kind: Hashable) -> Mapping[str, Any]:
+    return get_type_hints(cast("Any", kind))
 
 
 @cache
-def _required(kind: Any) -> tuple[str, ...]:
+def _required(kind: Hashable) -> tuple[str, ...]:
     return tuple(
         one.name
-        for one in fields(kind)
+        for one in fields(cast("Any", kind))
         if one.default is MISSING and one.default_factory is MISSING
     )
