@@ -13,9 +13,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from flwr.supercore.cli import flower_superexec
-from flwr.supercore.superexec.executor import subprocess_executor
-
 TOKEN = "--token"
 
 
@@ -47,7 +44,15 @@ class _Subprocess:
                 os.close(descriptor)
 
 
-if __name__ == "__main__":
-    subprocess_executor.subprocess = _Subprocess  # type: ignore[attr-defined]
+def main() -> None:
+    """Run Flower's program with that one change."""
+    from flwr.supercore.cli import flower_superexec  # noqa: PLC0415 - the change needs no Flower
+    from flwr.supercore.superexec.executor import subprocess_executor  # noqa: PLC0415
+
+    subprocess_executor.subprocess = _Subprocess
     sys.argv[0] = "flower-superexec"
-    sys.exit(flower_superexec())
+    flower_superexec()
+
+
+if __name__ == "__main__":
+    main()
