@@ -22,7 +22,7 @@ from harness.run_folder.cell_keeper import CellKeeper
 from harness.run_folder.checkpoints import CellCheckpoints
 from harness.run_folder.recovery import CellPast
 from harness.running.allocator import give_back
-from harness.running.limits import BudgetReachedError
+from harness.running.limits import STOPPED_BY_USER, BudgetReachedError
 from harness.running.recorder import CellRecorder, Progress
 from harness.running.remote_clients import RemoteClients, RemoteResult, with_remote
 from harness.running.sharing import FinishedCell, JobLibrary, SharedJob
@@ -213,7 +213,7 @@ def run_cell(context: RunContext, cell: Cell, record: CellRecord) -> CellResult:
     except BudgetReachedError as error:
         status, reason = "interrupted", str(error)
     except KeyboardInterrupt:
-        status, reason = "interrupted", "stopped by the user"
+        status, reason = "interrupted", STOPPED_BY_USER
     remote = context.devices.conclude() if context.devices and status == "done" else None
     shared_jobs_taken = borrowing.shared_jobs_taken
     lent = [part for shared in shared_jobs_taken for part in shared.session_costs]
