@@ -33,11 +33,11 @@ def read_record(kind: type[T], plain: object, where: str) -> T:
     """
     if not isinstance(plain, Mapping):
         raise RefusedError(f"{where} is no object")
-    hints = _hints(kind)
+    hints = _hints(cast(Hashable, kind))
     strange = [key for key in plain if key not in hints]
     if strange:
         raise RefusedError(f"{where} has an unknown field {strange[0]!r:.60}")
-    missing = [name for name in _required(kind) if name not in plain]
+    missing = [name for name in _required(cast(Hashable, kind)) if name not in plain]
     if missing:
         raise RefusedError(f"{where} lacks {missing[0]}")
     read = {key: read_value(hints[key], value, f"{where}.{key}") for key, value in plain.items()}
