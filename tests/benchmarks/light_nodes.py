@@ -20,7 +20,8 @@ from harness.fleet.wire import Frame, listen_privately, receive_frame, send_fram
 def answer(name: str, client: int, data: str, request: Frame) -> Frame:
     """Return what node number `client` says."""
     about = {
-        "device": name, "session": f"light{client}", "began_wall_s": time.time(), "wall_s": time.time(),
+        "device": name, "session": f"light{client}",
+        "began_wall_s": time.time(), "wall_s": time.time(),
         "monotonic_s": time.monotonic(), "entries": [], "no_meter": "none",
         "peak_memory_bytes": None, "temperature_c": None,
     }  # fmt: skip
