@@ -80,6 +80,10 @@ FLAGS: Mapping[str, tuple[Level, str, str]] = {
     "refused-device": (
         "unstable", "an answer of a device could not be used", f"See devices.csv, {AGAIN}",
     ),
+    "refused-figure": (
+        "unstable", "a device reported a figure that cannot be true; it is left out",
+        f"See energy_reason in devices.csv, mend that device's meter, {AGAIN}",
+    ),
     "shared-meter": (
         "unstable", "several devices were one machine, whose meter saw the work of all",
         "Give every node a machine of its own; their joules say nothing about a device.",

@@ -29,9 +29,9 @@ def make_keys(folder: Path, addresses: Sequence[str], nodes: Sequence[str]) -> l
     """
     check_names(list(nodes))
     keys = ServerKeys(folder / SERVER)
-    (keys.folder / "nodes").mkdir(parents=True, exist_ok=True)
-    for one in (folder, keys.folder):
-        one.chmod(0o700)
+    _make_private(folder)
+    _make_private(keys.folder)
+    (keys.folder / "nodes").mkdir(exist_ok=True)
     authority_key = keys.folder / "authority.key"
     if not keys.authority.is_file():
         _make_authority(keys.authority, authority_key)
@@ -40,6 +40,13 @@ def make_keys(folder: Path, addresses: Sequence[str], nodes: Sequence[str]) -> l
     authority = x509.load_pem_x509_certificate(keys.authority.read_bytes())
     _make_server(keys, addresses, authority, signer)
     return [_make_node(folder, keys, name) for name in nodes]
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder for its owner alone; one that was there keeps its mode: it may be anybody's."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, mode=0o700)
+        folder.chmod(0o700)
 
 
 def _make_authority(certificate: Path, key: Path) -> None:

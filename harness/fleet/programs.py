@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import FleetError
+from harness.fleet.reach import direct_hosts
 
 FLOWER = ((1, 41), (1, 43))
 """Releases of flwr from the first to below the second."""
@@ -58,10 +60,32 @@ def require_flower() -> str:
 
 def environment(home: Path) -> dict[str, str]:
     """Return the environment of a program of Flower's whose files lie in `home`."""
-    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    own_programs = _own_programs(home)
+    folders = [str(own_programs), str(Path(sys.executable).parent), os.environ.get("PATH", "")]
     paths = [str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     own = {"PATH": os.pathsep.join(folders), "PYTHONPATH": os.pathsep.join(paths)}
-    return {**os.environ, "NO_COLOR": "1", **QUIET, **own, "FLWR_HOME": str(home)}
+    told = {**os.environ, "NO_COLOR": "1", **QUIET, **own, "FLWR_HOME": str(home)}
+    return {**told, **past_proxies(direct_hosts())}
+
+
+def past_proxies(hosts: Sequence[str]) -> dict[str, str]:
+    """Return the environment that lets programs reach hosts directly, whatever proxy is set."""
+    before = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    listed = ",".join(dict.fromkeys([*filter(None, before.split(",")), *hosts]))
+    return {"no_proxy": listed, "NO_PROXY": listed}
+
+
+def _own_programs(home: Path) -> Path:
+    """Return a folder whose programs stand before Flower's: one that shows nobody its tokens."""
+    folder = home / "bin"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    script = folder / "flower-superexec"
+    words = shlex.join([sys.executable, "-m", "harness.fleet.app.superexec"])
+    text = f'#!/bin/sh\nexec {words} "$@"\n'
+    if not script.exists() or script.read_text() != text:
+        script.write_text(text)
+        script.chmod(0o700)
+    return folder
 
 
 LEASH = """

@@ -15,8 +15,8 @@ from itertools import pairwise
 from typing import Any
 
 from devices.energy import Reading
-from devices.profile import find_profile
-from harness.core.errors import HarnessError, RefusedError
+from devices.profile import load_profiles
+from harness.core.errors import RefusedError
 from harness.core.schema import DEVICE_PHASES
 from harness.fleet.keys import SAFE_NAME
 from harness.fleet.strict import read_record, read_value
@@ -32,7 +32,7 @@ PATIENCE_S = 5.0
 EDGE_S = 0.1
 """Joules of a window may reach this far beyond its edges, as sensors are sampled."""
 TEMPERATURES_C = (-60.0, 150.0)
-MOST_MEMORY_BYTES = 1 << 50
+MOST_MEMORY_BYTES = 1 << 48
 LATEST_S = 4_102_444_800.0
 """The year 2100; no clock of a board is later."""
 
@@ -162,9 +162,8 @@ def most_power_w(facts: Mapping[str, Any]) -> float:
 
 @cache
 def _limit_of(name: str) -> float:
-    try:
-        profile = find_profile(name)
-    except HarnessError:
+    profile = next((one for one in load_profiles() if one.name == name), None)
+    if profile is None:
         return COMPUTER_W
     board = profile.match.compatible or profile.match.model
     return BOARD_FACTOR * profile.power.full_load_w if board else COMPUTER_W

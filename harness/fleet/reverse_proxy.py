@@ -2,17 +2,22 @@
 
 Whoever reaches Flower's port with the authority's certificate can submit programs to every device,
 so the server itself listens on the loopback alone. What devices dial is this: TLS, the paths of the
-fleet's interface, nothing else, and bodies of bounded size.
+fleet's interface, nothing else, and bodies of bounded size, waited for
+on disk and not for long.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import os
 import ssl
 import sys
+import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from harness.cli.options import Parser
 
@@ -22,57 +27,176 @@ if TYPE_CHECKING:
 
 OPEN_PATHS = ("/v1/fleet/",)
 """What devices may ask for."""
-_OWN_HEADERS = ("host", "connection", "content-length", "transfer-encoding", "keep-alive")
+_HOP_HEADERS = ("connection", "transfer-encoding", "keep-alive")
+_OWN_HEADERS = ("host", "content-length", *_HOP_HEADERS)
 ANSWER_S = 120.0
 
 
-class TooLargeError(Exception):
-    """Report a body that is larger than allowed."""
+PIECE_S = 30.0
+"""Longest silence within a request."""
+BODY_S = 600.0
+"""Longest time in which a body arrives: 64 MB at 1 Mbit/s."""
+SILENCE_S = 30.0
+"""Longest time that a connection may be open without a request."""
+MOST_CONNECTIONS = 4096
+IN_MEMORY_BYTES = 256 << 10
+"""More of a body than this waits on disk until all of it is there."""
+BODIES_AT_ONCE = 64
+"""How many of the largest bodies may wait on disk together."""
+_PIECE_BYTES = 256 << 10
+
+
+class RefusedBodyError(Exception):
+    """Report a body that is not taken, with the status to answer."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class Room:
+    """Count the bytes of bodies that are held, so that all clients together stay bounded."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self.held_bytes = 0
+
+    def take(self, count: int) -> None:
+        """Take room for more bytes.
+
+        Raises:
+            RefusedBodyError: if there is none.
+        """
+        if self.held_bytes + count > self._most_bytes:
+            raise RefusedBodyError(503, "too many requests at once")
+        self.held_bytes += count
+
+    def give_back(self, count: int) -> None:
+        """Give room back."""
+        self.held_bytes -= count
+
+
+async def receive_body(
+    pieces: AsyncIterator[bytes], file: IO[bytes], most_bytes: int, room: Room
+) -> int:
+    """Write a body to a file as it comes and return its length.
+
+    Room for what was written stays taken, also if this raises; the file says how much that is.
+
+    Raises:
+        RefusedBodyError: if it is too large, too slow, or there is no room.
+    """
+    end_s = time.monotonic() + BODY_S
+    length = 0
+    while True:
+        left_s = min(PIECE_S, end_s - time.monotonic())
+        try:
+            piece = await asyncio.wait_for(anext(pieces), max(0.0, left_s))
+        except StopAsyncIteration:
+            return length
+        except asyncio.TimeoutError:
+            raise RefusedBodyError(408, "too slow") from None
+        if length + len(piece) > most_bytes:
+            raise RefusedBodyError(413, "too large")
+        room.take(len(piece))
+        length += file.write(piece)
+
+
+async def _sent(file: IO[bytes]) -> AsyncIterator[bytes]:
+    file.seek(0)
+    while piece := file.read(_PIECE_BYTES):
+        yield piece
 
 
 def proxy_app(target: str, verify: ssl.SSLContext | bool, most_body_bytes: int) -> Any:  # noqa: ANN401
-    """Return the ASGI application that passes requests on to `target`."""
+    """Return the ASGI application that passes requests on to `target`.
+
+    A request is passed on once it is whole, an answer as fast as the client takes it: neither costs
+    more memory than a piece of it, however slow the client is.
+    """
     import httpx  # noqa: PLC0415
     from starlette.applications import Starlette  # noqa: PLC0415
-    from starlette.responses import PlainTextResponse  # noqa: PLC0415
-    from starlette.responses import Response as Answer  # noqa: PLC0415
+    from starlette.background import BackgroundTask  # noqa: PLC0415
+    from starlette.responses import PlainTextResponse, StreamingResponse  # noqa: PLC0415
     from starlette.routing import Route  # noqa: PLC0415
 
-    client = httpx.AsyncClient(base_url=target, verify=verify, timeout=ANSWER_S, trust_env=False)
+    client = httpx.AsyncClient(
+        base_url=target, verify=verify, timeout=ANSWER_S, trust_env=False,
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+    )  # fmt: skip
+    room = Room(BODIES_AT_ONCE * most_body_bytes)
+
+    async def passed_on(request: Request, file: IO[bytes], length: int) -> Response:
+        headers = [(k, v) for k, v in request.headers.items() if k.lower() not in _OWN_HEADERS]
+        headers.append(("content-length", str(length)))
+        content = _sent(file) if length else None
+        asked = client.build_request(
+            request.method, request.url.path, content=content, headers=headers
+        )
+        found = await client.send(asked, stream=True)
+        kept = {
+            k: v
+            for k, v in found.headers.items()
+            if k.lower() not in (*_HOP_HEADERS, "date", "server")
+        }
+        done = BackgroundTask(found.aclose)
+        return StreamingResponse(found.aiter_raw(), found.status_code, kept, background=done)
 
     async def carry(request: Request) -> Response:
         path = request.url.path
         if not path.startswith(OPEN_PATHS) or ".." in path or "//" in path:
             return PlainTextResponse("only devices are served here", 403)
-        if int(request.headers.get("content-length") or 0) > most_body_bytes:
+        told = request.headers.get("content-length") or "0"
+        if not told.isdigit() or int(told) > most_body_bytes:
             return PlainTextResponse("too large", 413)
-        try:
-            body = await _whole(request.stream(), most_body_bytes)
-        except TooLargeError:
-            return PlainTextResponse("too large", 413)
-        headers = [(k, v) for k, v in request.headers.items() if k.lower() not in _OWN_HEADERS]
-        try:
-            found = await client.request(request.method, path, content=body, headers=headers)
-        except httpx.HTTPError:
-            return PlainTextResponse("the server behind does not answer", 502)
-        kept = {
-            k: v
-            for k, v in found.headers.items()
-            if k.lower() not in (*_OWN_HEADERS, "content-encoding", "date", "server")
-        }
-        return Answer(found.content, found.status_code, kept)
+        with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
+            try:
+                length = await receive_body(request.stream(), file, most_body_bytes, room)
+                return await passed_on(request, file, length)
+            except RefusedBodyError as error:
+                return PlainTextResponse(str(error), error.status)
+            except httpx.HTTPError:
+                return PlainTextResponse("the server behind does not answer", 502)
+            finally:
+                file.seek(0, os.SEEK_END)
+                room.give_back(file.tell())
 
     methods = ["GET", "POST", "PUT", "DELETE"]
     return Starlette(routes=[Route("/{path:path}", carry, methods=methods)])
 
 
-async def _whole(pieces: AsyncIterator[bytes], most_bytes: int) -> bytes:
-    found = bytearray()
-    async for piece in pieces:
-        found += piece
-        if len(found) > most_bytes:
-            raise TooLargeError
-    return bytes(found)
+def impatient_protocol() -> Any:  # noqa: ANN401
+    """Return uvicorn's protocol, but one that hangs up on clients that say nothing."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415
+
+    class ImpatientProtocol(H11Protocol):  # type: ignore[misc]
+        """Close connections without a request, and those beyond what one proxy carries."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > MOST_CONNECTIONS:
+                transport.abort()
+            else:
+                self._wait_for_request()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._silence.cancel()
+            self._wait_for_request()
+
+        def connection_lost(self, error: Exception | None) -> None:
+            if hasattr(self, "_silence"):
+                self._silence.cancel()
+            super().connection_lost(error)
+
+        def _wait_for_request(self) -> None:
+            self._silence = self.loop.call_later(SILENCE_S, self._hang_up, self.cycle)
+
+        def _hang_up(self, before: object) -> None:
+            if self.cycle is before:  # no request has come since
+                self.transport.abort()
+
+    return ImpatientProtocol
 
 
 def parser() -> argparse.ArgumentParser:
@@ -104,6 +228,7 @@ def main(words: Sequence[str] | None = None) -> int:
         log_level="warning",
         access_log=False,
         server_header=False,
+        http=impatient_protocol(),
         **tls,
     )
     return 0

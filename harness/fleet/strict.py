@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -33,12 +33,11 @@ def read_record(kind: type[T], plain: object, where: str) -> T:
     """
     if not isinstance(plain, Mapping):
         raise RefusedError(f"{where} is no object")
-    own: Any = kind
-    hints = _hints(own)
+    hints = _hints(cast(Hashable, kind))
     strange = [key for key in plain if key not in hints]
     if strange:
         raise RefusedError(f"{where} has an unknown field {strange[0]!r:.60}")
-    missing = [name for name in _required(own) if name not in plain]
+    missing = [name for name in _required(cast(Hashable, kind)) if name not in plain]
     if missing:
         raise RefusedError(f"{where} lacks {missing[0]}")
     read = {key: read_value(hints[key], value, f"{where}.{key}") for key, value in plain.items()}
@@ -167,14 +166,14 @@ _SIMPLE: dict[Any, Any] = {float: read_number, int: read_count, str: read_text, 
 
 
 @cache
-def _hints(kind: Any) -> Mapping[str, Any]:  # noqa: ANN401 - a class of records
-    return get_type_hints(kind)
+def _hints(kind: Hashable) -> Mapping[str, Any]:
+    return get_type_hints(cast("Any", kind))
 
 
 @cache
-def _required(kind: Any) -> tuple[str, ...]:  # noqa: ANN401 - a class of records
+def _required(kind: Hashable) -> tuple[str, ...]:
     return tuple(
         one.name
-        for one in fields(kind)
+        for one in fields(cast("Any", kind))
         if one.default is MISSING and one.default_factory is MISSING
     )

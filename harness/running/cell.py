@@ -23,7 +23,7 @@ from harness.run_folder.cell_keeper import CellKeeper
 from harness.run_folder.checkpoints import CellCheckpoints
 from harness.run_folder.recovery import CellPast
 from harness.running.allocator import give_back
-from harness.running.limits import BudgetReachedError
+from harness.running.limits import STOPPED_BY_USER, BudgetReachedError
 from harness.running.remote_clients import RemoteClients, with_remote
 from harness.running.target import Target
 from harness.workloads.base import Library, Study
@@ -115,7 +115,7 @@ class _RunningCell:
         except BudgetReachedError as error:
             return "interrupted", str(error)
         except KeyboardInterrupt:
-            return "interrupted", "stopped by the user"
+            return "interrupted", STOPPED_BY_USER
         return "done", ""
 
     def _carry_out(self) -> Any:  # noqa: ANN401 - the workload knows its form

@@ -13,6 +13,9 @@ _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0
 _JOULES = {"": 1.0, "j": 1.0, "kj": 1e3, "mj": 1e6, "wh": 3600.0, "kwh": 3.6e6}
 
 
+STOPPED_BY_USER = "stopped by the user"
+
+
 class BudgetReachedError(Exception):
     """Stop training at a round's end; the run can go on later. It is no failure of a cell."""
 

@@ -41,7 +41,7 @@ from harness.run_folder.sessions import (
 from harness.running.accelerator import settled_clock
 from harness.running.cell import CellRecord, RunContext, run_cell
 from harness.running.identity import identity
-from harness.running.limits import Budget, BudgetReachedError, Limits, Spent
+from harness.running.limits import STOPPED_BY_USER, Budget, BudgetReachedError, Limits, Spent
 from harness.running.manifest import describe_run
 from harness.running.order import ordered
 from harness.running.remote_clients import RemoteClients
@@ -217,7 +217,7 @@ class _Run:
             self._writer.settle(self._idle)
             self._end("done")
         except KeyboardInterrupt:
-            stopped, reason = "user", "stopped by the user"
+            stopped, reason = "user", STOPPED_BY_USER
             self._end("interrupted", reason)
         except BudgetReachedError as error:
             stopped, reason = "budget", str(error)
@@ -298,6 +298,8 @@ class _Run:
             self._screen.cell_done(result, self._context.study.report(result))
             if result.status == "interrupted":
                 self._budget.check()
+                if result.reason != STOPPED_BY_USER:  # no device is left: it can go on later
+                    raise BudgetReachedError(result.reason)
                 raise KeyboardInterrupt
 
     def _one_cell(self, cell: Cell, *, warm: bool) -> CellResult:

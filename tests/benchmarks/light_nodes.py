@@ -20,13 +20,20 @@ from harness.fleet.wire import Frame, listen_privately, receive_frame, send_fram
 def answer(name: str, client: int, data: str, request: Frame) -> Frame:
     """Return what node number `client` says."""
     about = {
-        "device": name, "session": name, "began_wall_s": time.time(), "wall_s": time.time(),
+        "device": name, "session": f"light{client}",
+        "began_wall_s": time.time(), "wall_s": time.time(),
         "monotonic_s": time.monotonic(), "entries": [], "no_meter": "none",
+        "peak_memory_bytes": None, "temperature_c": None,
     }  # fmt: skip
     if request.kind == "hello":
-        return Frame({"kind": "card", "partition": [client], **about})
+        card = {
+            "partition": [client], "profile": "x86", "title": "light", "matches": True,
+            "host": "light", "threads": 1, "profile_threads": 1, "profile_batch": 1,
+            "meter_reason": "none", "machine": name,
+        }  # fmt: skip
+        return Frame({"kind": "card", **card, **about})
     if request.kind == "prepare":
-        return Frame({"kind": "prepared", "data": data, **about})
+        return Frame({"kind": "prepared", "data": data, "images": {}, **about})
     if request.kind == "train":
         losses = dict.fromkeys(str(request.header["request"]["tasks"]), 1.0)
         told = {"client": client, "losses": losses, "affinity": None}

@@ -20,8 +20,15 @@ from harness.fleet.programs import (
     Programs,
     free_port,
     last_words,
+    past_proxies,
     require_flower,
     supernode_words,
+)
+from harness.fleet.reach import (
+    certificate_problem,
+    connection_problem,
+    direct_hosts,
+    split_address,
 )
 from harness.fleet.worker import add_device_options, read_partition
 
@@ -92,12 +99,14 @@ def _run(
     parsed: argparse.Namespace, programs: Programs, socket: Path, tls: tuple[Path, Path] | None
 ) -> None:
     """Keep worker and SuperNode running; each that ends is started anew."""
-    address = parsed.server if ":" in parsed.server else f"{parsed.server}:{PORT}"
+    host, number = split_address(parsed.server, PORT)
+    address = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
     _start_worker(parsed, programs, socket)
     port = free_port()
     while True:
+        _wait_for_certificate(host, number, tls)
         words = supernode_words(address, port, {"worker": str(socket)}, tls)
-        programs.start("supernode", words)
+        programs.start("supernode", words, past_proxies(direct_hosts(host)))
         print(f"node of {address}, clients {parsed.partition}", flush=True)
         while programs.ended("supernode") is None:
             time.sleep(0.5)
@@ -105,6 +114,21 @@ def _run(
                 print(f"the worker ended: {last_words(programs.log('worker'))}", flush=True)
                 _start_worker(parsed, programs, socket)
         print(f"{_why_ended(programs)}; again in {AGAIN_S:g} s", flush=True)
+        time.sleep(AGAIN_S)
+
+
+def _wait_for_certificate(host: str, port: int, tls: tuple[Path, Path] | None) -> None:
+    """Say what keeps this node from its server; wait as long as it is the certificate."""
+    absent = connection_problem(host, port)
+    if absent:
+        print(f"{absent}; it is waited for", flush=True)
+    if tls is None:
+        return
+    said = ""
+    while why := certificate_problem(host, port, tls[0]):
+        if why != said:
+            print(f"{why}; tried again every {AGAIN_S:g} s", flush=True)
+        said = why
         time.sleep(AGAIN_S)
 
 

@@ -1,7 +1,11 @@
 """The reverse proxy passes on what devices need, over TLS, and nothing else."""
 
+import asyncio
+import contextlib
 import http.client
 import http.server
+import io
+import socket
 import ssl
 import subprocess
 import sys
@@ -11,6 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.fleet import reverse_proxy
+from harness.fleet.programs import past_proxies
+from harness.fleet.reach import (
+    certificate_problem,
+    connection_problem,
+    direct_hosts,
+    split_address,
+)
 from tests.harness.fleet.rig import environment, free_port
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="Flower needs Python 3.11")
@@ -125,3 +137,95 @@ def test_private_files_are_private_and_keys_are_kept(keys) -> None:
     make_keys(keys, ["127.0.0.1"], ["pi-0", "pi-1"])
     assert [private[0].read_bytes(), private[2].read_bytes()] == before
     assert (keys / "server" / "nodes" / "pi-1.pub").exists()
+
+
+async def _pieces(*pieces: bytes, pause_s: float = 0.0):
+    for piece in pieces:
+        await asyncio.sleep(pause_s)
+        yield piece
+
+
+@pytest.mark.parametrize(
+    ("pieces", "pause_s", "room_bytes", "status"),
+    [((b"x" * 6, b"y" * 6), 0.0, 100, 413), ((b"x",), 5.0, 100, 408), ((b"x" * 9,), 0.0, 8, 503)],
+)
+def test_a_body_that_is_large_slow_or_one_too_many_is_not_held(
+    monkeypatch, pieces, pause_s, room_bytes, status
+) -> None:
+    """10 bytes at most; 0.05 s of silence; room for 8 bytes of all clients together."""
+    monkeypatch.setattr(reverse_proxy, "PIECE_S", 0.05)
+    room = reverse_proxy.Room(room_bytes)
+    with pytest.raises(reverse_proxy.RefusedBodyError) as caught:
+        asyncio.run(
+            reverse_proxy.receive_body(_pieces(*pieces, pause_s=pause_s), io.BytesIO(), 10, room)
+        )
+    assert caught.value.status == status
+
+
+def test_a_whole_body_is_written_as_it_came() -> None:
+    room, file = reverse_proxy.Room(100), io.BytesIO()
+    length = asyncio.run(reverse_proxy.receive_body(_pieces(b"ab", b"c"), file, 10, room))
+    assert (length, file.getvalue(), room.held_bytes) == (3, b"abc", 3)
+
+
+def test_a_folder_that_was_there_keeps_its_mode(tmp_path) -> None:
+    """`keys --out .` is somebody's folder of work."""
+    from harness.fleet.certificates import make_keys  # noqa: PLC0415
+
+    tmp_path.chmod(0o755)
+    make_keys(tmp_path, ["127.0.0.1"], ["pi-0"])
+    modes = [oct(p.stat().st_mode & 0o777) for p in (tmp_path, tmp_path / "server")]
+    assert modes == ["0o755", "0o700"]
+
+
+def test_a_certificate_that_does_not_name_the_address_is_said(keys) -> None:
+    """The same server under two addresses; its certificate names one of them."""
+    own = keys / "server"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own / "server.crt", own / "server.key")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.2", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                link, _ = listener.accept()
+                with contextlib.suppress(OSError):
+                    context.wrap_socket(link, server_side=True).close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        said = certificate_problem("127.0.0.2", port, own / "authority.crt")
+    assert "certificate" in said
+    assert "--server 127.0.0.2" in said
+    assert "no server answers" in connection_problem("127.0.0.2", port)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("pi.lan", ("pi.lan", 8000)), ("pi.lan:81", ("pi.lan", 81)), ("::1", ("::1", 8000)),
+     ("[fd00::1]:81", ("fd00::1", 81)), ("[fd00::1]", ("fd00::1", 8000))],
+)  # fmt: skip
+def test_an_address_may_name_its_port(text, found) -> None:
+    assert split_address(text, 8000) == found
+
+
+def test_what_is_on_this_host_or_network_is_never_behind_a_proxy(monkeypatch) -> None:
+    monkeypatch.setenv("no_proxy", "lab.local")
+    told = past_proxies(direct_hosts("192.168.1.5"))["no_proxy"].split(",")
+    assert told == ["lab.local", "127.0.0.1", "localhost", "::1", "192.168.1.5"]
+    assert "board.example.org" not in past_proxies(direct_hosts("board.example.org"))["no_proxy"]
+
+
+def test_a_token_of_flower_stands_in_no_list_of_processes() -> None:
+    """The child finds it in the file that the command names, and nothing of it in its arguments."""
+    from harness.fleet.app.superexec import without_token  # noqa: PLC0415 - needs Flower
+
+    read = "import sys; print(open(sys.argv[2]).read()); print(open('/proc/self/cmdline').read())"
+    words, descriptor = without_token([sys.executable, "-c", read, "--token", "secret", "--more"])
+    said = subprocess.run(
+        words, pass_fds=[descriptor], capture_output=True, text=True, timeout=30, check=True
+    ).stdout
+    assert said.startswith("secret\n")
+    assert "secret" not in said.partition("\n")[2]
+    assert without_token(["a", "--more"]) == (["a", "--more"], None)

@@ -1,0 +1,300 @@
+"""Whatever a node reports is judged before it is used: lies of every kind, without a network."""
+
+import copy
+import json
+import math
+
+import pytest
+
+from devices.energy import Reading
+from harness.core.errors import RefusedError
+from harness.fleet.clock import ClockBounds
+from harness.fleet.codec import encode_reading
+from harness.fleet.ledger import ClockShift, Ledger
+from harness.fleet.reports import (
+    COMPUTER_W,
+    REFUSED_FIGURE,
+    Expected,
+    most_power_w,
+    read_prepared,
+    read_report,
+    refused_figures,
+)
+from harness.fleet.roster import read_card
+from harness.fleet.strict import MOST_ITEMS, MOST_TEXT, read_facts
+from harness.fleet.traces import trace_rows
+from harness.fleet.wire import PROTOCOL, WireError, read_header
+
+ASKED = Expected(
+    "pi", (0, 1), "cell", "attempt", frozenset({("s", 0, 1), ("s", 1, 1)}), 60.0, most_w=50.0
+)
+READING = Reading(20.0, 10.0, 11.0, "m", "board", "counter", 9, 0.1, 0, 0.0, 0.1, (), "")
+
+
+def entry(number=1, start_s=10.0, **label):
+    reading = encode_reading(READING)
+    return {
+        "number": number, "attempt": "attempt",
+        "segment": {
+            "label": {"phase": "train", "cell": "cell", "job": "s", "round_index": 0, "client": 1,
+                      "lent_by": "", **label},
+            "start_s": start_s, "end_s": start_s + 1.0, "cpu_s": 0.5,
+            "work": {"forwards": {"encoder": 6.0}, "encoder_passes": 2, "decoder_passes": 2,
+                     "bytes_moved": 0.0},
+        },
+        "reading": {**reading, "start_s": start_s, "end_s": start_s + 1.0},
+        "time_model_s": None, "energy_model_j": 1.0,
+    }  # fmt: skip
+
+
+def report(*entries, **changes):
+    return {
+        "kind": "update", "device": "pi", "session": "f00", "began_wall_s": 1e9, "wall_s": 1e9 + 9,
+        "monotonic_s": 100.0, "no_meter": "", "peak_memory_bytes": 1000, "temperature_c": 50.0,
+        "entries": list(entries or [entry()]), **changes,
+    }  # fmt: skip
+
+
+def changed(path, value):
+    """Return a report with one value of its only entry in another's place."""
+    found = report()
+    place = found["entries"][0]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return found
+
+
+def test_an_honest_report_is_read_whole() -> None:
+    found = read_report(report(entry(), entry(2, 11.0, round_index=1)), ASKED)
+    assert [e.number for e in found.entries] == [1, 2]
+    assert found.entries[0].reading == READING
+    assert (found.temperature_c, found.peak_memory_bytes) == (50.0, 1000)
+    assert refused_figures(found) == []
+
+
+NUMBERS = [
+    ("number",), ("segment", "start_s"), ("segment", "end_s"), ("segment", "cpu_s"),
+    ("segment", "work", "encoder_passes"), ("segment", "work", "bytes_moved"),
+    ("segment", "work", "forwards", "encoder"), ("segment", "label", "client"),
+    ("segment", "label", "round_index"), ("reading", "energy_j"), ("reading", "samples"),
+    ("reading", "error_j"), ("reading", "start_s"), ("time_model_s",), ("energy_model_j",),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids="-".join)
+@pytest.mark.parametrize(
+    "lie", ["12", math.nan, math.inf, -math.inf, int("9" * 400), True, {"a": 1}, [1]], ids=repr
+)
+def test_what_is_no_number_refuses_the_report(path, lie) -> None:
+    with pytest.raises(RefusedError, match=r"report|entry"):
+        read_report(changed(path, lie), ASKED)
+
+
+TEXTS = [("attempt",), ("segment", "label", "phase"), ("segment", "label", "cell"),
+         ("segment", "label", "job"), ("reading", "meter"), ("reading", "kind"),
+         ("reading", "flags")]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", TEXTS, ids="-".join)
+@pytest.mark.parametrize("lie", [7, None, {"a": 1}, "x" * (MOST_TEXT + 1)], ids=str)
+def test_what_is_no_text_of_bounded_length_refuses_the_report(path, lie) -> None:
+    with pytest.raises(RefusedError):
+        read_report(changed(path, lie), ASKED)
+
+
+@pytest.mark.parametrize(
+    ("key", "lie"),
+    [("wall_s", "now"), ("wall_s", int("9" * 400)), ("wall_s", -1.0), ("began_wall_s", 1e14),
+     ("monotonic_s", None), ("temperature_c", "hot"), ("peak_memory_bytes", "x"),
+     ("peak_memory_bytes", 1.5), ("entries", {}), ("entries", [None]), ("session", ""),
+     ("session", "../x"), ("device", "other"), ("device", "../x"), ("no_meter", 3),
+     ("entries", [entry()] * (MOST_ITEMS + 1))],
+    ids=lambda value: str(value)[:20],
+)  # fmt: skip
+def test_a_report_that_is_none_is_refused(key, lie) -> None:
+    with pytest.raises(RefusedError):
+        read_report(report(**{key: lie}), ASKED)
+
+
+@pytest.mark.parametrize("key", ["device", "session", "wall_s", "entries", "temperature_c"])
+def test_a_report_that_lacks_something_is_refused(key) -> None:
+    told = report()
+    del told[key]
+    with pytest.raises(RefusedError, match=key):
+        read_report(told, ASKED)
+
+
+def test_a_field_that_nobody_knows_refuses_the_report() -> None:
+    with pytest.raises(RefusedError, match="unknown field 'more'"):
+        read_report(changed(("segment", "label", "more"), 1), ASKED)
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ([entry(), entry()], "after entry 1"),
+        ([entry(2), entry(1, 11.0)], "after entry 2"),
+        ([entry(), entry(2, 10.5)], "overlap"),
+        ([entry(start_s=100.0)], "no time before the report"),
+        ([entry(start_s=-5.0)], "no time before the report"),
+        ([entry(cell="other")], "another cell"),
+        ([entry(job="d")], "not asked"),
+        ([entry(round_index=7)], "not asked"),
+        ([entry(client=0)], "not asked"),
+        ([entry(client=5)], "does not hold"),
+        ([entry(phase="evaluate")], "no phase"),
+        ([{**entry(), "attempt": ""}], "which request"),
+    ],
+)
+def test_stretches_that_were_not_asked_for_refuse_the_report(entries, words) -> None:
+    with pytest.raises(RefusedError, match=words):
+        read_report(report(*entries), ASKED)
+
+
+def test_training_that_is_longer_than_its_cell_refuses_the_report() -> None:
+    long = entry(start_s=0.0)
+    long["segment"]["end_s"] = 90.0
+    with pytest.raises(RefusedError, match="longer"):
+        read_report(report(long), ASKED)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"energy_j": -1e6}, "below zero"), ({"energy_j": 1e12}, "at most 50 W"),
+     ({"energy_j": 60.0}, "at most 50 W"), ({"error_j": -1.0}, "below zero"),
+     ({"start_s": 3.0}, "another time")],
+)  # fmt: skip
+def test_joules_that_cannot_be_true_are_refused_as_figures(change, words) -> None:
+    """A second at 50 W at most; the work itself is kept, and the reason names what was said."""
+    told = report()
+    told["entries"][0]["reading"].update(change)
+    found = read_report(told, ASKED)
+    (one,) = found.entries
+    assert one.reading.energy_j is None
+    assert one.reading.error_j is None
+    assert one.reading.flags == (REFUSED_FIGURE,)
+    assert words in one.reading.reason
+    assert refused_figures(found) == [one.reading.reason]
+    assert one.segment.time_s == 1.0
+
+
+@pytest.mark.parametrize(
+    ("key", "lie"),
+    [("temperature_c", 1e6), ("temperature_c", -300), ("peak_memory_bytes", -5),
+     ("peak_memory_bytes", 1 << 49)],
+)  # fmt: skip
+def test_a_temperature_or_memory_of_no_board_is_empty_and_said(key, lie) -> None:
+    found = read_report(report(**{key: lie}), ASKED)
+    assert getattr(found, key) is None
+    assert len(refused_figures(found)) == 1
+
+
+def test_a_refused_figure_leaves_the_cell_without_joules_and_flags_it() -> None:
+    told = report()
+    told["entries"][0]["reading"]["energy_j"] = 1e12
+    ledger = Ledger("cell")
+    expected = Expected("pi", (0, 1), "cell", ledger.attempt, ASKED.asked, 60.0, 50.0)
+    told["entries"][0]["attempt"] = ledger.attempt
+    ledger.add(read_report(told, expected), ClockShift(0.0))
+    found = ledger.conclude({})
+    assert found.cost.energy_j is None
+    assert "pi: the device's 1e+12 J" in found.cost.energy_reason
+    assert REFUSED_FIGURE in found.flags
+    assert found.cost.time_s == 1.0
+
+
+def test_an_entry_that_is_reported_again_counts_once_and_survives_the_journal() -> None:
+    ledger = Ledger("")
+    judged = read_report(report(), ASKED)
+    for _ in range(2):
+        ledger.add(judged, ClockShift(0.0))
+    again = Ledger("")
+    again.take_up([json.loads(json.dumps(ledger.note()))])
+    assert len(ledger.rows()) == 1
+    assert again.rows() == ledger.rows()
+    assert again.acknowledged("pi", "f00") == 1
+    assert again.acknowledged("other", "f00") == 0
+
+
+def test_a_journal_that_was_edited_is_refused_with_what_to_type() -> None:
+    ledger = Ledger("cell")
+    ledger.add(read_report(report(), ASKED), ClockShift(0.0))
+    line = copy.deepcopy(ledger.note())
+    line["devices"]["entries"][0]["segment"]["end_s"] = "late"
+    with pytest.raises(RefusedError) as caught:
+        Ledger("cell").take_up([line])
+    assert "--fresh" in caught.value.remedy
+
+
+def test_the_limit_of_a_device_is_that_of_its_kind_and_rails_only_lower_it() -> None:
+    """A Pi 5 at full load is modelled with 9.8 W; five times that is more than any supply gives."""
+    rails = {"rails": [{"role": "total", "max_power_w": 15.0}, {"role": "witness"}]}
+    huge = {"rails": [{"role": "total", "max_power_w": 1e9}]}
+    assert 25.0 < most_power_w({"profile": "raspberry-pi-5"}) < 60.0
+    assert most_power_w({"profile": "raspberry-pi-5", "meter": rails}) == 15.0
+    assert most_power_w({"profile": "raspberry-pi-5", "meter": huge}) < 60.0
+    assert most_power_w({"profile": "x86"}) == COMPUTER_W
+    assert most_power_w({"profile": "../x"}) == COMPUTER_W
+
+
+CARD = {
+    "device": "pi", "session": "f00", "partition": [0, 1], "profile": "x86", "title": "t",
+    "matches": True, "host": "h", "threads": 1, "profile_threads": 4, "profile_batch": 64,
+    "meter": None, "meter_reason": "none", "versions": {"torch": "2"}, "clock": {"kept": None},
+    "machine": "m",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"partition": []}, {"partition": [1, 1]}, {"partition": [-1]}, {"partition": ["0"]},
+     {"partition": 3}, {"title": {"a": 1}}, {"matches": "yes"}, {"threads": "x"}, {"meter": "rapl"},
+     {"meter": {"name": 3}}, {"versions": [1]}, {"clock": {"most_error_s": "small"}},
+     {"clock": {"kept": 3}}, {"title": "x" * (MOST_TEXT + 1)}],
+    ids=str,
+)  # fmt: skip
+def test_a_card_that_is_none_is_refused(change) -> None:
+    read_card(1, CARD, ClockBounds())
+    with pytest.raises(RefusedError):
+        read_card(1, {**CARD, **change}, ClockBounds())
+
+
+def test_what_acts_on_a_terminal_is_taken_out_of_a_card() -> None:
+    found = read_card(1, {**CARD, "host": "a\x1b[2Jb\u202ec"}, ClockBounds())
+    assert found.facts["host"] == "a [2Jb c"
+
+
+def test_facts_are_bounded_in_depth() -> None:
+    deep: list = []
+    for _ in range(50):
+        deep = [deep]
+    with pytest.raises(RefusedError, match="deeply"):
+        read_facts(deep, "the meter")
+
+
+@pytest.mark.parametrize(("idle_w", "kept"), [(3.0, 3.0), (None, None), (-1.0, None), (1e9, None)])
+def test_idle_power_that_cannot_be_true_is_not_shown(idle_w, kept) -> None:
+    told = {"data": "c", "images": {"0": 8}, "idle_w": idle_w}
+    assert read_prepared(told, 50.0)["idle_w"] == kept
+    with pytest.raises(RefusedError):
+        read_prepared({**told, "idle_w": "3"}, 50.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400, "[" * 100_000, '"' + "x"]
+)
+def test_a_header_with_what_json_cannot_mean_is_refused(text) -> None:
+    content = f'{{"protocol": {PROTOCOL}, "x": {text}}}'.encode()
+    with pytest.raises(WireError):
+        read_header(content)
+
+
+@pytest.mark.parametrize(
+    "lie", ["nan,m,2\n", "inf,m,2\n", "x,m,2\n", "1.0,m,nan\n", "1.0,m,1e300\n", "1.0\n", "\0\n"]
+)
+def test_samples_that_are_none_are_left_out_and_the_others_kept(lie) -> None:
+    content = f"t_s,rail,power_w\n1.0,m,2.0\n{lie}2.0,m,3.0\n".encode()
+    found = trace_rows({"pi": (10.0, content)})
+    assert [row["t_s"] for row in found if row.get("power_w")] == [11.0, 12.0]
+    assert all(math.isfinite(row["t_s"]) for row in found)
