@@ -30,7 +30,7 @@ from analysis.figures.drawing import Drawing, NotDrawn, Outcome, file_stem
 from analysis.figures.writing import write_figures
 from analysis.loading import Run, load_runs
 from analysis.page import Page, PageFigure, PageTable, render_page
-from analysis.pooling import differences, pool
+from analysis.pooling import pool
 from analysis.tables.all import all_tables
 from analysis.tables.formats import to_csv, to_latex, to_markdown
 from analysis.tables.macros import to_macros
@@ -38,6 +38,7 @@ from analysis.tables.table import Table
 from analysis.tables.text import latex_escape
 from analysis.venues import venue_width_in
 from analysis.verdict import sentences
+from harness.evidence.comparable import apart_words
 
 
 class Series(Protocol):
@@ -117,7 +118,7 @@ def write_report(
         tables=[_page_table(t, f, folder) for t, f in zip(tables, table_files, strict=True)],
         figures=[_page_figure(drawing, files, folder) for drawing, files in figures],
         not_drawn=[f"{entry.title}: {entry.reason}." for entry in not_drawn],
-        apart=apart_words(runs),
+        apart=apart_words([(run.run_id, run.manifest.raw) for run in runs]),
         command=_report_command(run_dirs, out, venue),
         macros=macros.relative_to(folder).as_posix(),
     )
@@ -151,15 +152,6 @@ def _drawn_by(module: Series, run: Run) -> list[Outcome]:
         return module.drawings(run)
     except AnalysisError as error:
         return [NotDrawn(module.TITLE, error.message)]
-
-
-def apart_words(runs: Sequence[Run]) -> list[str]:
-    """Return, for every series after the first, the facts that keep it apart from the first."""
-    words = []
-    for run in runs[1:]:
-        keys = differences(runs[0].manifest, run.manifest)
-        words.append(f"{run.run_id} is not pooled with {runs[0].run_id}: {', '.join(keys)} differ.")
-    return words
 
 
 def _named_by_run(outcome: Outcome, run: Run) -> Outcome:

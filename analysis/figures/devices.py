@@ -18,6 +18,7 @@ from analysis.style import even_columns, keep_limits
 from analysis.verdict import run_comparisons
 from analysis.words import is_wide, origin_words, wide_words
 from harness.core.schema import REFERENCE
+from harness.evidence.paired import INTERVAL_WORDS
 
 TITLE = "Comparison of devices"
 SAME = ("tasks", "model", "data", "size", "clients", "images", "rounds", "epochs", "batch_size",
@@ -44,7 +45,7 @@ def drawings(runs: Sequence[Run]) -> list[Outcome]:
             stem="devices",
             title=TITLE,
             caption=f"Each method relative to {REFERENCE} training of the same seed on the same "
-            "device; left of 1 is less. Whiskers are 95 % intervals over paired seeds, n = "
+            f"device; left of 1 is less. Whiskers: {INTERVAL_WORDS}, n = "
             f"{_span(drawn['n'])}. Measured and modelled numbers and different meters have panels "
             f"of their own.{left_out}{wide_words(drawn['n'])}",
             note="; ".join(notes),

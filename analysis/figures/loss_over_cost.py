@@ -14,9 +14,9 @@ from analysis.curves import cell_curves, seed_curves
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
 from analysis.method_styles import method_look
-from analysis.statistics import t_half_width
 from analysis.style import keep_limits, log_axis, paint_axes, scaled_unit, spans_decade
 from analysis.words import is_wide, spread_words, wide_words
+from harness.evidence.paired import t_half_width
 
 TITLE = "Loss against cumulative cost"
 MARKS_PER_LINE = 8

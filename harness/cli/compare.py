@@ -10,6 +10,7 @@ from harness.cli.options import Parser, run_command
 from harness.core.errors import EXIT_DONE, EXIT_WORSE
 from harness.evidence.comparable import remarks
 from harness.evidence.comparing import METRICS, Ratio, Side, compare, left_out, read_side
+from harness.evidence.paired import INTERVAL_WORDS
 from harness.evidence.words import hanging, parse_percent
 
 EPILOG = """A and B are run folders or names in results/; with RUN:METHOD, as in
@@ -77,14 +78,14 @@ def _notes(first: Side, second: Side, ratios: Sequence[Ratio], wanted: str | Non
     notes = []
     if any(ratio.low is not None for ratio in ratios):
         notes.append(
-            "Ratios are B over A; ranges are 95 % t intervals over paired seeds, each on its own:"
+            f"Ratios are B over A, each with its {INTERVAL_WORDS}, each on its own:"
             f" not corrected for {len(ratios)} comparison{'' if len(ratios) == 1 else 's'}."
         )
     if not wanted and (words := left_out(first, second)):
         notes.append(words)
     if any(ratio.metric.modelled for ratio in ratios):
         notes.append("Modelled figures rest on the device's profile; nothing was measured there.")
-    changed = remarks(first.run, second.run)
+    changed = remarks(first.run.manifest, second.run.manifest)
     if changed:
         notes.append("They also differ in " + "; ".join(map(str, changed)) + ".")
     return notes
