@@ -76,9 +76,11 @@ def summarise(values: Iterable[float], scale: float = 1.0) -> Value | None:
 
 def per_seed(cells: pd.DataFrame, method: str, column: str) -> SeedValues:
     """Return the value of a column for each seed of a method, repeats averaged within the seed."""
-    rows = cells.loc[cells["method"] == method, ["method", "seed", column]]
-    numbers = rows.assign(**{column: rows[column].astype("float64")})
-    return values_by_seed(numbers.to_dict(orient="records"), method, column)
+    rows = cells.loc[cells["method"] == method]
+    numbers = rows[column].astype("float64")
+    pairs = zip(rows["seed"], numbers, strict=True)
+    plain = [{"method": method, "seed": seed, column: number} for seed, number in pairs]
+    return values_by_seed(plain, method, column)
 
 
 def method_value(cells: pd.DataFrame, method: str, column: str, scale: float = 1.0) -> Value | None:
