@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import NotComparableError, UsageError, unknown
+from harness.core.errors import DamagedRunError, NotComparableError, UsageError, unknown
 from harness.evidence.comparable import Difference, differences, model_differences
+from harness.evidence.derived import derived
 from harness.evidence.paired import paired_ratio, values_by_seed
 from harness.evidence.reading import RunFiles, find_run, read_run
+from harness.run_folder.resume import RESTORE
 
 
 @dataclass(frozen=True)
@@ -129,17 +131,27 @@ def read_side(text: str) -> Side:
     return side
 
 
-def compare(first: Side, second: Side, wanted: str | None = None) -> list[Ratio]:
+def contradictions(first: Side, second: Side) -> list[str]:
+    """Return what does not follow from the files of either run, with the run's name."""
+    runs = {side.run.run_id: side.run for side in (first, second)}
+    return [f"{name}: {found.text}" for name, run in runs.items() for found in derived(run)]
+
+
+def compare(
+    first: Side, second: Side, wanted: str | None = None, *, allow_damaged: bool = False
+) -> list[Ratio]:
     """Return B over A of every method that both have, or of the two methods named.
 
     Args:
         first: A.
         second: B.
         wanted: A column of `METRICS`; by default time, energy and loss as far as both have them.
+        allow_damaged: Compare runs that contradict their own files, too.
 
     Raises:
         UsageError: if a method is named on one side only, or the metric is unknown.
         NotComparableError: naming the facts or figures that differ.
+        DamagedRunError: naming what contradicts the files it is derived of.
     """
     if bool(first.method) != bool(second.method):
         raise UsageError(
@@ -147,6 +159,12 @@ def compare(first: Side, second: Side, wanted: str | None = None) -> list[Ratio]
         )
     if (first.run.run_id, first.method) == (second.run.run_id, second.method):
         raise UsageError("A and B are the same", "Name two runs, or two methods: A:METHOD A:METHOD")
+    damage = [] if allow_damaged else contradictions(first, second)
+    if damage:
+        raise DamagedRunError(
+            "what is derived does not agree with what it is derived of:\n  " + "\n  ".join(damage),
+            f"{RESTORE} --allow-damaged compares all the same, and says so.",
+        )
     _refuse(differences(first.run.manifest, second.run.manifest))
     names = [metric(wanted, first, second)] if wanted else default_metrics(first, second)
     if any(METRICS[name].modelled for name in names):

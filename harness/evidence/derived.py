@@ -214,9 +214,10 @@ def _traffic(run: RunFiles) -> Iterator[tuple[str, str, str]]:
 
     Every client that trains in a round gets the job's model and sends it back; one that trains
     alone (`sd@3`) needs no server. Sizes are known where weights are kept; cells that trained alike
-    must agree whether they are or not. A fleet loses and repeats answers, so it is left out.
+    must agree whether they are or not. A fleet loses and repeats answers, so it is left out, and so
+    is a workload that may send something else than it gets.
     """
-    if run.section("fleet"):
+    if run.section("fleet") or run.manifest.get("workload", "multitask") != "multitask":
         return
     trained: dict[str, dict[tuple[str, int, str], None]] = defaultdict(dict)
     for phase in run.phases:
@@ -224,25 +225,24 @@ def _traffic(run: RunFiles) -> Iterator[tuple[str, str, str]]:
             key = (str(phase["job"]), int(phase["round"]), str(phase["client"]))
             trained[str(phase["cell"])][key] = None
     sizes = weight_bytes(run.folder)
-    alike: dict[tuple[tuple[str, int], ...], tuple[str, int]] = {}
+    alike: dict[tuple[tuple[str, int], ...], Row] = {}
     for row in run.done:
         cell, counts = str(row["cell"]), defaultdict[str, int](int)
         for job, _, _ in trained[cell]:
             counts[job] += _travels(job)
-        if not counts or row["upload_bytes"] is None:
+        if not counts:
             continue
-        if row["download_bytes"] != row["upload_bytes"]:
-            text = f"download_bytes is {row['download_bytes']}, upload_bytes {row['upload_bytes']}"
-            yield "download_bytes", cell, f"{text}; every model goes both ways"
         rounds = tuple(sorted(counts.items()))
-        first, expected = alike.setdefault(rounds, (cell, row["upload_bytes"]))
-        source = f"it is {expected} in {first}, which trained as much"
-        if all(job in sizes or not count for job, count in rounds):
-            expected = sum(count * sizes.get(job, 0) for job, count in rounds)
-            source = f"its rounds and models make {expected}"
-        if row["upload_bytes"] != expected:
-            text = f"upload_bytes is {row['upload_bytes']} in cells.csv, {source}"
-            yield "upload_bytes", cell, text
+        first = alike.setdefault(rounds, row)
+        known = all(job in sizes or not count for job, count in rounds)
+        made = sum(count * sizes.get(job, 0) for job, count in rounds)
+        for column in ("upload_bytes", "download_bytes"):
+            expected = made if known else first[column]
+            if None not in (row[column], expected) and row[column] != expected:
+                source = (
+                    "its rounds and models make" if known else f"{first['cell']} trained alike:"
+                )
+                yield column, cell, f"{column} is {row[column]} in cells.csv, {source} {expected}"
 
 
 def _travels(job: str) -> bool:

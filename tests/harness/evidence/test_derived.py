@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.check import main
+from harness.cli.compare import main as compare
 from harness.core.errors import DamagedRunError
 from harness.evidence.bundle import Wishes, pack
 from harness.evidence.derived import derived
@@ -74,7 +75,6 @@ CELL = {"cell": "mas-splits-2-s0-r0"}
         ("cells.csv", MAS, "energy_j", times(0.99), "energy_j is"),
         ("cells.csv", MAS, "energy_net_j", lambda t: repr(float(t) - 1.0), "energy_net_j is"),
         ("cells.csv", MAS, "time_s", times(0.999), "time_s is"),
-        ("cells.csv", MAS, "download_bytes", lambda t: str(int(t) // 2), "goes both ways"),
         ("metrics.csv", CELL | {"metric": "test_loss", "round": "3"}, "value", times(0.5),
          "total_loss is"),
         ("metrics.csv", CELL | {"metric": "miou", "round": "3"}, "value", times(2.0),
@@ -151,7 +151,7 @@ def test_cells_that_trained_alike_sent_alike(draft) -> None:
             {"run_id": "a-run", "cell": row["cell"], "phase": "train", "job": "s", "round": 0,
              "client": "0", "time_s": 0.0, "energy_j": 0.0}
         )  # fmt: skip
-    assert "which trained as much" in texts(begun.write())
+    assert "independent-s0-r0 trained alike: 6000" in texts(begun.write())
 
 
 def test_numbers_beyond_all_floats_are_named_and_survived(run: Path) -> None:
@@ -164,3 +164,14 @@ def test_a_bundle_is_not_made_of_what_contradicts_itself(run: Path, tmp_path: Pa
     alter(run, "cells.csv", MAS, "total_loss", lambda text: repr(float(text) - 0.5))
     with pytest.raises(DamagedRunError, match="total_loss"):
         pack([run], tmp_path / "bundle", Wishes(private=()))
+
+
+def test_compare_refuses_it_or_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alter(run, "cells.csv", MAS, "total_loss", lambda text: repr(float(text) - 0.5))
+    sides = [f"{run}:independent", f"{run}:mas:splits=2"]
+    assert compare([*sides]) == 7
+    told = capsys.readouterr()
+    assert "total_loss is" in told.err
+    assert "×" not in told.out
+    assert compare([*sides, "--allow-damaged"]) == 0
+    assert "DAMAGED" in capsys.readouterr().out
