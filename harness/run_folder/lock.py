@@ -1,24 +1,21 @@
 """Keep two runs from writing, or measuring, in one place at once.
 
-The lock is the kernel's (`flock`), so it ends with the process however that dies; a lock file left
-behind by a power cut holds nobody up.
+The lock is the kernel's (`harness.core.locks`), so it ends with the process however that dies; a
+lock file left behind by a power cut holds nobody up.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.errors import BusyError
+from harness.core.locks import is_locked, open_lock, try_lock, waiting_lock
 from harness.run_folder.results import storage_errors
 
 NAME = "lock"
-
-SAFE = os.O_NOFOLLOW | os.O_NONBLOCK
-"""A lock that somebody made a link is not followed, and one made a pipe is not waited for."""
 
 
 @contextlib.contextmanager
@@ -30,12 +27,10 @@ def run_lock(folder: Path) -> Iterator[None]:
     """
     path = folder / NAME
     with storage_errors(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | SAFE, 0o644)
+        handle = open_lock(path)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise busy(folder) from None
+        if not try_lock(handle):
+            raise busy(folder)
         if not path.exists() or path.stat().st_ino != os.fstat(handle).st_ino:
             raise busy(folder)  # another run has just ended and taken its lock file along
         with storage_errors(path):
@@ -52,27 +47,14 @@ def folder_lock(folder: Path) -> Iterator[None]:
     """Wait for, and hold, the right to choose or make a run folder in a folder of results."""
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        handle = open_lock(folder)
+    with waiting_lock(handle):
         yield
-    finally:
-        os.close(handle)
 
 
 def is_running(folder: Path) -> bool:
     """Say whether a process holds the lock of a run folder."""
-    try:
-        handle = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC | SAFE)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    return is_locked(folder / NAME)
 
 
 def busy(folder: Path) -> BusyError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
+import os
 import signal
 import sys
 import tempfile
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness.cli.options import Parser, read_options
 from harness.core.errors import BusyError, FleetError, StorageError
+from harness.core.locks import open_lock, try_lock
 from harness.fleet.keys import NodeKeys
 from harness.fleet.programs import (
     Programs,
@@ -80,12 +81,13 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
         BusyError: if another node has it.
     """
     word = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-    with (folder / f"lock-{word}").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(f"another node called {name} runs here", "Give it a --name.") from None
+    handle = open_lock(folder / f"lock-{word}")
+    try:
+        if not try_lock(handle):
+            raise BusyError(f"another node called {name} runs here", "Give it a --name.")
         yield
+    finally:
+        os.close(handle)
 
 
 def _run(

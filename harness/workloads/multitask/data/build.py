@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import io
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import DataError, DataUsageError
+from harness.core.locks import open_lock, waiting_lock
 from harness.workloads.multitask.data.files import (
     remove_folder,
     rename_durably,
@@ -104,16 +103,10 @@ def _open_as(path: Path, plan: Plan) -> Store:
 def _locked(folder: Path) -> Iterator[None]:
     """Wait until no other process works in the folder, and keep others out; freed at death."""
     with reported("lock", folder):
-        handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"Another process is making {folder}; waiting for it.", file=sys.stderr)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        handle = open_lock(folder)
+    words = f"Another process is making {folder}; waiting for it."
+    with waiting_lock(handle, lambda: print(words, file=sys.stderr)):
         yield
-    finally:
-        os.close(handle)
 
 
 def _fill(plan: Plan, folder: Path, progress: Progress, workers: int) -> None:

@@ -18,8 +18,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.core import locks
 from harness.core.errors import DataError
-from harness.data import build, shard
+from harness.workloads.multitask.data import shard
 from harness.workloads.multitask.data.config import ScenesConfig
 from harness.workloads.multitask.data.dataset import default_cache, ensure_scenes, open_data_set
 from harness.workloads.multitask.data.verify import MEMO
@@ -199,7 +200,7 @@ def test_store_finished_meanwhile_is_opened(monkeypatch, tmp_path, tiny_cache, t
         real(handle, operation)
         shutil.copytree(tiny_cache / name, tmp_path / name)
 
-    monkeypatch.setattr(build.fcntl, "flock", slow_lock)
+    monkeypatch.setattr(locks.fcntl, "flock", slow_lock)
     store = ensure_scenes(tiny_config, tmp_path, pytest.fail, workers=1)
     assert store.path == tmp_path / name
 
