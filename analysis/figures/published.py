@@ -14,7 +14,7 @@ import analysis.published
 from analysis.basis import note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.method_styles import method_look
+from analysis.method_styles import method_style
 from analysis.numbers import per_seed
 from analysis.style import keep_limits, log_axis, paint_axes, spans_decade
 from analysis.words import is_wide, origin_words, wide_words
@@ -106,14 +106,14 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     named: set[str] = set()
     for source, filled in ((PAPER, False), (OURS, True)):
         for _, row in drawn[drawn["source"] == source].iterrows():
-            look = method_look(str(row["method"]))
+            shape = method_style(str(row["method"]))
             if _has_bars(row) and not is_wide(row["n"]):
                 _draw_bars(ax, row)
             ax.plot(
-                row["time_ratio"], row["loss_ratio"], linestyle="none", marker=look.marker,
-                markersize=6 if filled else 5.5, color=look.colour,
-                markerfacecolor=look.colour if filled else "white",
-                markeredgecolor="black" if filled else look.colour,
+                row["time_ratio"], row["loss_ratio"], linestyle="none", marker=shape.marker,
+                markersize=6 if filled else 5.5, color=shape.colour,
+                markerfacecolor=shape.colour if filled else "white",
+                markeredgecolor="black" if filled else shape.colour,
                 markeredgewidth=0.5 if filled else 1.1,
                 label=None if row["method"] in named else str(row["method"]),
             )  # fmt: skip
@@ -142,7 +142,7 @@ def _has_bars(row: pd.Series[Any]) -> bool:
 def _draw_bars(ax: Axes, row: pd.Series[Any]) -> None:
     ax.errorbar(
         row["time_ratio"], row["loss_ratio"], xerr=_arms(row, "time"), yerr=_arms(row, "loss"),
-        fmt="none", ecolor=method_look(str(row["method"])).colour, elinewidth=0.8, capsize=1.5,
+        fmt="none", ecolor=method_style(str(row["method"])).colour, elinewidth=0.8, capsize=1.5,
         zorder=1.5,
     )  # fmt: skip
 
