@@ -250,7 +250,7 @@ def test_known_methods_look_different_from_each_other():
 
 def test_an_unknown_method_looks_alike_in_every_process():
     """The look comes from the name, not from Python's salted hash."""
-    code = "from analysis.method_styles import method_style as style; print(style('brand-new:alpha=0.3'))"
+    code = "import analysis.method_styles as m; print(m.method_style('brand-new:alpha=0.3'))"
     texts = {
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True,
