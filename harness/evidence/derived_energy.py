@@ -110,8 +110,10 @@ def _sampled(run: RunFiles) -> Iterator[Found]:
         if phase["phase"] in COST_PHASES and phase["cell"] and phase["energy_j"] is not None:
             phases[str(phase["cell"])].append(phase)
     for row in run.done:
-        own = [p for p in phases[str(row["cell"])] if "shared" not in str(p["flags"])]
-        broken = row["interruptions"] or any("reset" in str(p["flags"]) for p in own)
+        own = phases[str(row["cell"])]
+        # Samples of several sessions, or of a job lent by another cell, do not adjoin.
+        broken = row["interruptions"] or row["shared_jobs"]
+        broken = broken or any("reset" in str(p["flags"]) for p in own)
         if own and totals and not broken:
             yield from _against_samples(run, str(row["cell"]), own, _Samples(kind, totals))
 

@@ -112,6 +112,17 @@ def test_joules_changed_in_cells_and_phases_alike_contradict_the_samples(run: Pa
     assert "its samples" in texts(run)
 
 
+def test_samples_that_do_not_adjoin_are_not_integrated(run: Path) -> None:
+    """A cell that was lent a job has samples of two cells in its trace, with a gap between."""
+    alter(run, "traces/mas-splits-2-s0-r0.csv.gz", {}, "energy_j", lambda _: "-9.5")
+    assert "its samples" in texts(run)
+    path = run / "cells.csv"
+    head, *lines = path.read_text().splitlines()
+    changed = [f"{line}," + ("sd:0-1<other" if "mas:" in line else "") for line in lines]
+    path.write_text("\n".join([f"{head},shared_jobs", *changed]) + "\n")
+    assert texts(run) == ""
+
+
 def weights(folder: Path, cell: str, job: str, size: int) -> None:
     """Write weights of so many bytes as the safetensors format has it."""
     head = json.dumps({"w": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
