@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from analysis.damage import captioned, contradictions, damage_words, refuse
 from analysis.errors import EXIT_USAGE, AnalysisError, damage_told
 from analysis.figures import (
     affinity,
@@ -30,7 +31,7 @@ from analysis.figures.drawing import Drawing, NotDrawn, Outcome, file_stem
 from analysis.figures.writing import write_figures
 from analysis.loading import Run, load_runs
 from analysis.page import Page, PageFigure, PageTable, render_page
-from analysis.pooling import differences, pool
+from analysis.pooling import pool
 from analysis.tables.all import all_tables
 from analysis.tables.formats import to_csv, to_latex, to_markdown
 from analysis.tables.macros import to_macros
@@ -39,6 +40,7 @@ from analysis.tables.text import latex_escape
 from analysis.venues import venue_width_in
 from analysis.verdict import sentences
 from harness.core.guarded_folder import folder_below, write_below
+from harness.evidence.comparable import apart_words
 
 
 class Series(Protocol):
@@ -85,7 +87,10 @@ class ReportPaths:
 
 
 def write_report(
-    run_dirs: Sequence[Path], out: Path | None = None, venue: str = "ieee"
+    run_dirs: Sequence[Path],
+    out: Path | None = None,
+    venue: str = "ieee",
+    allow_damaged: bool = False,
 ) -> ReportPaths:
     """Write the report of one or more runs; running it again writes the same bytes.
 
@@ -95,19 +100,25 @@ def write_report(
         run_dirs: run folders.
         out: folder of the report; by default `report` inside the only run.
         venue: one of `analysis.venues.VENUE_WIDTHS_IN`; sets the width of the figures.
+        allow_damaged: report runs whose files contradict each other; every caption says so.
 
     Raises:
-        AnalysisError: if a run cannot be read, the venue is unknown, or several runs are given
-            without `out`.
+        AnalysisError: if a run cannot be read or contradicts itself, the venue is unknown, or
+            several runs are given without `out`.
     """
     venue_width_in(venue)  # an unknown venue ends here, before any work
-    runs = pool(load_runs(run_dirs))
     folder = _report_folder(run_dirs, out)
-    tables = all_tables(runs)
+    loaded = load_runs(run_dirs)
+    damage = contradictions([Path(run_dir) for run_dir in run_dirs])
+    if not allow_damaged:
+        refuse(damage)
+    words = damage_words(damage)
+    runs = pool(loaded)
+    tables = [captioned(table, words) for table in all_tables(runs)]
     table_files = [_write_table(table, folder) for table in tables]
     macros = _write(folder, "tables/macros.tex", to_macros(tables))
     outcomes = all_drawings(runs)
-    drawings = [outcome for outcome in outcomes if isinstance(outcome, Drawing)]
+    drawings = [captioned(o, words) for o in outcomes if isinstance(o, Drawing)]
     not_drawn = [outcome for outcome in outcomes if isinstance(outcome, NotDrawn)]
     with damage_told():
         figures_folder = folder_below(folder, "figures")
@@ -115,12 +126,12 @@ def write_report(
     figures = list(zip(drawings, figure_files, strict=True))
     page = Page(
         runs=runs,
-        verdicts=[(run.run_id, sentences(run)) for run in runs],
+        verdicts=[(run.run_id, [*sentences(run), *filter(None, [words])]) for run in runs],
         tables=[_page_table(t, f, folder) for t, f in zip(tables, table_files, strict=True)],
         figures=[_page_figure(drawing, files, folder) for drawing, files in figures],
         not_drawn=[f"{entry.title}: {entry.reason}." for entry in not_drawn],
-        apart=apart_words(runs),
-        command=_report_command(run_dirs, out, venue),
+        apart=apart_words([(run.run_id, run.manifest.raw) for run in runs]),
+        command=_report_command(run_dirs, out, venue, allow_damaged),
         macros=macros.relative_to(folder).as_posix(),
     )
     _write(folder, "index.html", render_page(page))
@@ -155,15 +166,6 @@ def _drawn_by(module: Series, run: Run) -> list[Outcome]:
         return [NotDrawn(module.TITLE, error.message)]
 
 
-def apart_words(runs: Sequence[Run]) -> list[str]:
-    """Return, for every series after the first, the facts that keep it apart from the first."""
-    words = []
-    for run in runs[1:]:
-        keys = differences(runs[0].manifest, run.manifest)
-        words.append(f"{run.run_id} is not pooled with {runs[0].run_id}: {', '.join(keys)} differ.")
-    return words
-
-
 def _named_by_run(outcome: Outcome, run: Run) -> Outcome:
     if isinstance(outcome, NotDrawn):
         return replace(outcome, title=f"{outcome.title}, {run.run_id}")
@@ -188,10 +190,13 @@ def _report_folder(run_dirs: Sequence[Path], out: Path | None) -> Path:
     )
 
 
-def _report_command(run_dirs: Sequence[Path], out: Path | None, venue: str) -> str:
+def _report_command(
+    run_dirs: Sequence[Path], out: Path | None, venue: str, allow_damaged: bool
+) -> str:
     parts = ["python", "-m", "analysis.report", *(str(folder) for folder in run_dirs)]
     parts += [] if out is None else ["--out", str(out)]
     parts += [] if venue == "ieee" else ["--venue", venue]
+    parts += ["--allow-damaged"] if allow_damaged else []
     return shlex.join(parts)
 
 

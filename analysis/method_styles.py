@@ -77,7 +77,7 @@ Line = str | tuple[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class MethodLook:
+class MethodStyle:
     """Hold the colour, marker, hatch and line of one method, alike in every figure."""
 
     colour: str | tuple[float, float, float]
@@ -86,7 +86,7 @@ class MethodLook:
     line: Line
 
 
-def method_look(method: str) -> MethodLook:
+def method_style(method: str) -> MethodStyle:
     """Return the look of a method from its name alone.
 
     The part before the colon gives colour and hatch, so that variants look related; the parameters
@@ -101,10 +101,10 @@ def method_look(method: str) -> MethodLook:
     rank = names.index(name) if name in names else code >> 16
     hatch, line = HATCHES[rank % len(HATCHES)], LINES[rank % len(LINES)]
     if not parameters:
-        return MethodLook(colour, marker, hatch, line)
+        return MethodStyle(colour, marker, hatch, line)
     variant = _variant(parameters)
     markers = [sign for sign in (*METHOD_MARKERS.values(), *OTHER_MARKERS) if sign != marker]
-    return MethodLook(
+    return MethodStyle(
         _shade(colour, SHADES[(variant - 1) % len(SHADES)]),
         markers[(rank * 3 + variant) % len(markers)],
         HATCHES[(rank + variant) % len(HATCHES)],

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.loading import Run
-from analysis.statistics import finite, t_half_width
+from analysis.statistics import finite
+from harness.evidence.paired import t_half_width, values_by_seed
 
 SeedValues = dict[int, float]
 
@@ -75,11 +76,11 @@ def summarise(values: Iterable[float], scale: float = 1.0) -> Value | None:
 
 def per_seed(cells: pd.DataFrame, method: str, column: str) -> SeedValues:
     """Return the value of a column for each seed of a method, repeats averaged within the seed."""
-    rows = cells.loc[cells["method"] == method, ["seed", column]]
+    rows = cells.loc[cells["method"] == method]
     numbers = rows[column].astype("float64")
-    kept = rows.assign(**{column: numbers})[numbers.notna() & ~numbers.isin([math.inf, -math.inf])]
-    means = kept.groupby("seed")[column].mean()
-    return {int(str(seed)): float(mean) for seed, mean in means.items()}
+    pairs = zip(rows["seed"], numbers, strict=True)
+    plain = [{"method": method, "seed": seed, column: number} for seed, number in pairs]
+    return values_by_seed(plain, method, column)
 
 
 def method_value(cells: pd.DataFrame, method: str, column: str, scale: float = 1.0) -> Value | None:

@@ -1,8 +1,8 @@
 """Put runs together that belong together, and say which facts keep the others apart.
 
-Runs of the same device, host, meter, software, source, data and configuration are one series: they
-may differ in seeds, methods and repeats only. A seed that two of them have becomes a repeat, for it
-is the same training measured again. Everything else is never averaged.
+Runs that agree in every fact of `harness.evidence.comparable`, those that `compare` only notes
+included, are one series: they may differ in seeds, methods and repeats. A seed that two of them
+have becomes a repeat, for it is the same training measured again. Nothing else is averaged.
 """
 
 from __future__ import annotations
@@ -15,44 +15,20 @@ import pandas as pd
 
 from analysis.loading import Run
 from analysis.manifest import Manifest
-
-FREE = {
-    "methods", "seeds", "repeats", "device", "meter", "require_device", "require_meter", "out",
-    "cache",
-}  # fmt: skip
-"""Keys of the configuration in which pooled runs may differ; device and meter count as found."""
+from harness.evidence.comparable import apart
 
 
 def pool(runs: Sequence[Run]) -> list[Run]:
     """Return one run per series, in the order of the first run of each."""
-    series: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    series: list[list[Run]] = []
     for run in runs:
-        series.setdefault(tuple(sorted(facts(run.manifest).items())), []).append(run)
-    return [own[0] if len(own) == 1 else _joined(own) for own in series.values()]
-
-
-def facts(manifest: Manifest) -> dict[str, str]:
-    """Return what two runs must share to be averaged, as text by name."""
-    config = manifest.section("config")
-    found = {f"config {key}": str(value) for key, value in config.items() if key not in FREE}
-    for key in ("description", "model", "kernel", "governor", "power_mode", "serial"):
-        found[f"host {key}"] = manifest.text("host", key)
-    for section in ("software", "source"):
-        found |= {f"{section} {k}": str(v) for k, v in manifest.section(section).items()}
-    meter = manifest.meter or {}
-    found |= {f"meter {key}": str(meter.get(key) or "") for key in ("name", "scope", "kind")}
-    return found | {
-        "device": manifest.device_name,
-        "host is the device": str(manifest.host_matches_device),
-        "data": manifest.data_checksum,
-        "quick": str(manifest.quick),
-    }
-
-
-def differences(one: Manifest, other: Manifest) -> list[str]:
-    """Return the names of the facts that keep two runs apart."""
-    first, second = facts(one), facts(other)
-    return [key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key)]
+        for own in series:
+            if not apart(own[0].manifest.raw, run.manifest.raw):
+                own.append(run)
+                break
+        else:
+            series.append([run])
+    return [own[0] if len(own) == 1 else _joined(own) for own in series]
 
 
 def _joined(runs: Sequence[Run]) -> Run:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +11,18 @@ from typing import TYPE_CHECKING, NoReturn
 from analysis.errors import EXIT_OK, EXIT_USAGE, AnalysisError
 from analysis.venues import VENUE_WIDTHS_IN
 from harness.core.clean_text import leave_pipe, prepare_terminal, say
+from harness.core.errors import UsageError
+from harness.evidence import reading as evidence
 
 if TYPE_CHECKING:
     from analysis.assembly import ReportPaths
 
 
 def write_report(
-    run_dirs: Sequence[Path], out: Path | None = None, venue: str = "ieee"
+    run_dirs: Sequence[Path],
+    out: Path | None = None,
+    venue: str = "ieee",
+    allow_damaged: bool = False,
 ) -> ReportPaths:
     """Write the report of one or more runs; see `analysis.assembly.write_report`.
 
@@ -27,7 +31,7 @@ def write_report(
     """
     from analysis import assembly  # noqa: PLC0415 - keeps pandas and matplotlib out of --help
 
-    return assembly.write_report(run_dirs, out, venue)
+    return assembly.write_report(run_dirs, out, venue, allow_damaged)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         folders = [find_run(Path(text)) for text in options.runs]
-        paths = write_report(folders, options.out, options.venue)
+        paths = write_report(folders, options.out, options.venue, options.allow_damaged)
         say("\n".join(map(str, paths.all())))
         sys.stdout.flush()
     except AnalysisError as error:
@@ -63,18 +67,10 @@ def find_run(folder: Path) -> Path:
     Raises:
         AnalysisError: if there is no such folder, naming the nearest ones.
     """
-    for candidate in (folder, Path("results") / folder):
-        if candidate.is_dir():
-            return candidate
-    parent = folder.parent if folder.parent != Path() else Path("results")
-    names = sorted(path.parent.name for path in parent.glob("*/manifest.json"))
-    near = difflib.get_close_matches(folder.name, names, n=3, cutoff=0.4) or names[-3:]
-    remedy = (
-        f"Did you mean {' or '.join(str(parent / name) for name in near)}?"
-        if near
-        else "Run `python -m harness.run` first, or give the path of a run folder."
-    )
-    raise AnalysisError(f"{folder}: no such run folder.", remedy, EXIT_USAGE)
+    try:
+        return evidence.find_run(str(folder))
+    except UsageError as error:
+        raise AnalysisError(f"{error.message}.", error.remedy, EXIT_USAGE) from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
         default="ieee",
         metavar="NAME",
         help=f"column width of the figures: {', '.join(VENUE_WIDTHS_IN)} (default: ieee)",
+    )
+    parser.add_argument(
+        "--allow-damaged",
+        action="store_true",
+        help="report runs that contradict their own files, too; every caption says so",
     )
     return parser
 

@@ -16,23 +16,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.statistics import (
-    MIN_PAIRS_FOR_TEST,
-    Interval,
-    holm,
-    least_p,
-    log_ratio_interval,
-    paired_log_ratios,
-    ratio_of,
-    sign_flip_p,
-)
+from analysis.statistics import MIN_PAIRS_FOR_TEST, holm, least_p, sign_flip_p
 from harness.core.schema import REFERENCE
+from harness.evidence.paired import Interval, number, paired_ratio, values_by_seed
 
 if TYPE_CHECKING:
     from analysis.loading import Run
 
 SIGNIFICANCE = 0.05
-BOOTSTRAP_SEED = 0
+SIGNS_SEED = 0
+"""Of the signs that are drawn where there are too many to try all."""
 
 PRETENDED = ("simulated", "replay")
 """Meters that play a made-up or recorded stream instead of reading a sensor."""
@@ -124,16 +117,14 @@ def comparisons(
     raw: list[float | None] = []
     for method in methods:
         for quantity, column in _quantities(done):
-            values = _by_seed(done, method, column)
-            logs = paired_log_ratios(values, _by_seed(done, reference, column)).tolist()
-            if not logs:
+            values, base = (values_by_seed(done, m, column) for m in (method, reference))
+            pairs = paired_ratio(values, base)
+            if pairs is None:
                 continue
-            rng = np.random.default_rng(BOOTSTRAP_SEED)
-            ratio = ratio_of(math.fsum(logs) / len(logs))
-            interval = log_ratio_interval(logs, rng)
-            enough = len(logs) >= MIN_PAIRS_FOR_TEST
-            raw.append(sign_flip_p(logs, rng) if enough else None)
-            found.append(Comparison(method, quantity, ratio, interval, len(logs), None))
+            n = len(pairs.logs)
+            rng = np.random.default_rng(SIGNS_SEED)
+            raw.append(sign_flip_p(pairs.logs, rng) if n >= MIN_PAIRS_FOR_TEST else None)
+            found.append(Comparison(method, quantity, pairs.ratio, pairs.interval, n, None))
     return _corrected(found, raw)
 
 
@@ -149,18 +140,6 @@ def _corrected(found: Sequence[Comparison], raw: Sequence[float | None]) -> list
         for (place, _), p_value in zip(tested, holm([p for _, p in tested]), strict=True):
             corrected[place] = replace(found[place], p_value=p_value, raw_p_value=raw[place])
     return corrected
-
-
-def number(value: object) -> float | None:
-    """Return a finite number from a typed or textual value, None if it is missing.
-
-    Raises:
-        ValueError: if text is no number.
-    """
-    if value is None or isinstance(value, bool) or value == "":
-        return None
-    result = float(str(value))
-    return result if math.isfinite(result) else None
 
 
 def _quantities(done: Sequence[Row]) -> list[tuple[str, str]]:
@@ -190,16 +169,6 @@ def _on_another_device(done: Sequence[Row]) -> bool:
 
 def _meter(row: Row) -> tuple[str, ...]:
     return tuple(str(row.get(key) or "") for key in ("energy_meter", "energy_scope", "energy_kind"))
-
-
-def _by_seed(done: Sequence[Row], method: str, column: str) -> dict[int, float]:
-    """Return the mean over repeats of a column for each seed of a method."""
-    values: dict[int, list[float]] = {}
-    for row in done:
-        value = number(row.get(column))
-        if row.get("method") == method and value is not None:
-            values.setdefault(int(str(row["seed"])), []).append(value)
-    return {seed: math.fsum(own) / len(own) for seed, own in values.items()}
 
 
 def _method_sentence(method: str, own: Sequence[Comparison]) -> str:
@@ -294,7 +263,7 @@ def _pair_hedges(found: Sequence[Comparison]) -> list[str]:
     if most == 1:
         return ["One seed: no interval can be given, and a difference may be chance."]
     span = f"{most}" if fewest == most else f"{fewest} to {most}"
-    words = [f"Ranges are 95 % intervals over {span} paired seeds."]
+    words = [f"Ranges are 95 % t intervals of log ratios over {span} paired seeds."]
     if fewest < MIN_PAIRS_FOR_TEST:
         words.append(
             f"With fewer than {MIN_PAIRS_FOR_TEST} paired seeds no test can reach 5 %, so no "

@@ -7,7 +7,6 @@ that names file, line and key instead of a setting that is silently ignored.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from devices.errors import DeviceError
 from devices.host import Host, HostMatch, match_strength
+from devices.names import nearest, offer
 from devices.profile_reader import TableReader
 
 if sys.version_info >= (3, 11):
@@ -204,11 +204,9 @@ def find_profile(name: str, host: Host | None = None, folder: Path = PROFILE_FOL
 def _suggest(name: str, profiles: list[Profile]) -> str:
     targets = {alias: profile.name for profile in profiles for alias in profile.aliases}
     targets.update({profile.name: profile.name for profile in profiles})
-    near = difflib.get_close_matches(name.lower(), targets, n=1)
     names = ", ".join(["auto", *(profile.name for profile in profiles)])
-    if near:
-        return f"did you mean {targets[near[0]]}? devices are: {names}"
-    return f"devices are: {names}"
+    found = dict.fromkeys(targets[near] for near in nearest(name.lower(), targets))
+    return f"{offer(list(found))}Devices are: {names}"
 
 
 def _recognise(profiles: list[Profile], host: Host | None) -> Profile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import types
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from devices.errors import DeviceError
+from devices.names import did_you_mean
 
 _Table = TypeVar("_Table")
 Check = Callable[[object], "tuple[str, str] | None"]
@@ -60,8 +60,7 @@ class TableReader:
         """Refuse a key that no field has, and name the nearest one that exists."""
         for key in data:
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"keys are: {', '.join(known)}"
+                hint = f"{did_you_mean(key, known)}Keys are: {', '.join(known)}"
                 raise self.error(f"{section}{key}", "is an unknown key", hint)
 
     def value(self, hint: Any, value: object, key: str) -> object:  # noqa: ANN401 - a type

@@ -13,10 +13,10 @@ from analysis.basis import CostBasis, cost_basis, note_text, time_words
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
 from analysis.method_styles import PHASE_COLOURS, PHASE_HATCHES
-from analysis.statistics import t_half_width
 from analysis.style import even_columns, keep_limits, scaled_unit
 from analysis.tables.phases import SHOWN, phase_means
 from analysis.words import is_wide, origin_words, spread_words, wide_words
+from harness.evidence.paired import t_half_width
 
 TITLE = "Where time and energy go"
 TOTAL = "charged total"

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.method_styles import method_look
+from analysis.method_styles import method_style
 from analysis.pooling import series_names
 from analysis.style import even_columns, keep_limits
 from analysis.verdict import run_comparisons
 from analysis.words import is_wide, origin_words, wide_words
 from harness.core.schema import REFERENCE
+from harness.evidence.paired import INTERVAL_WORDS
 
 TITLE = "Comparison of devices"
 SAME = ("tasks", "model", "data", "size", "clients", "images", "rounds", "epochs", "batch_size",
@@ -44,7 +45,7 @@ def drawings(runs: Sequence[Run]) -> list[Outcome]:
             stem="devices",
             title=TITLE,
             caption=f"Each method relative to {REFERENCE} training of the same seed on the same "
-            "device; left of 1 is less. Whiskers are 95 % intervals over paired seeds, n = "
+            f"device; left of 1 is less. Whiskers: {INTERVAL_WORDS}, n = "
             f"{_span(drawn['n'])}. Measured and modelled numbers and different meters have panels "
             f"of their own.{left_out}{wide_words(drawn['n'])}",
             note="; ".join(notes),
@@ -102,16 +103,16 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     wide = []
     for number, method in enumerate(methods):
         own = drawn[drawn["method"] == method]
-        look = method_look(method)
+        shape = method_style(method)
         shift = (number - (len(methods) - 1) / 2) * 0.7 / max(1, len(methods))
         places = [devices.index(device) + shift for device in own["device"]]
-        bars = own.assign(place=places, colour=[look.colour] * len(own))
+        bars = own.assign(place=places, colour=[shape.colour] * len(own))
         bars = bars[bars["low"].notna()]
         narrow = ~bars["n"].map(is_wide).astype(bool)
         _draw_bars(ax, bars[narrow])
         wide.append(bars[~narrow])
         ax.plot(
-            own["ratio"], places, linestyle="none", marker=look.marker, color=look.colour,
+            own["ratio"], places, linestyle="none", marker=shape.marker, color=shape.colour,
             markeredgecolor="black", markeredgewidth=0.4, label=method,
         )  # fmt: skip
     ax.set_yticks(range(len(devices)), devices)

@@ -104,6 +104,6 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     ax.set_xlabel(f"Time since the start of the cell ({unit})")
     ax.grid(visible=False)
     for phase in (phase for phase in SHOWN if (drawn["phase"] == phase).any()):
-        look = PHASE_HATCHES[phase] or None
-        ax.bar(0, 0, color=PHASE_COLOURS[phase], hatch=look, edgecolor=HATCH, label=phase)
+        hatch = PHASE_HATCHES[phase] or None
+        ax.bar(0, 0, color=PHASE_COLOURS[phase], hatch=hatch, edgecolor=HATCH, label=phase)
     return ax

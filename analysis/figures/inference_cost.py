@@ -18,7 +18,7 @@ from analysis.inference import (
     single_stream,
 )
 from analysis.loading import Run
-from analysis.method_styles import method_look
+from analysis.method_styles import method_style
 from analysis.numbers import per_seed, seed_words, summarise
 from analysis.style import log_axis, paint_axes, spans_decade
 
@@ -100,23 +100,23 @@ def prepare(basis: AnswerBasis, methods: list[str]) -> pd.DataFrame:
 def draw(ax: Axes, drawn: pd.DataFrame, quantity: str, unit: str) -> Axes:
     """Draw a mark per method and precision, and a line from fp32 to int8 of a method."""
     for method in dict.fromkeys(drawn["method"]):
-        look = method_look(method)
+        shape = method_style(method)
         own = drawn[drawn["method"] == method].sort_values("precision")
         cost = own["cost"] * MILLI
-        ax.plot(cost, own["loss"], color=look.colour, linewidth=0.7, linestyle=":", zorder=1)
+        ax.plot(cost, own["loss"], color=shape.colour, linewidth=0.7, linestyle=":", zorder=1)
         if own["cost_half_width"].notna().any():
             ax.errorbar(
                 cost, own["loss"], xerr=own["cost_half_width"].fillna(0.0) * MILLI,
-                yerr=own["loss_half_width"].fillna(0.0), fmt="none", ecolor=look.colour,
+                yerr=own["loss_half_width"].fillna(0.0), fmt="none", ecolor=shape.colour,
                 elinewidth=0.9, capsize=2,
             )  # fmt: skip
         for place, (_, row) in enumerate(own.iterrows()):
             whole = row["precision"] == "fp32"
             ax.plot(
-                row["cost"] * MILLI, row["loss"], marker=look.marker, linestyle="none",
-                markersize=6, markeredgecolor="black" if whole else look.colour,
+                row["cost"] * MILLI, row["loss"], marker=shape.marker, linestyle="none",
+                markersize=6, markeredgecolor="black" if whole else shape.colour,
                 markeredgewidth=0.5 if whole else 1.2,
-                markerfacecolor=look.colour if whole else "white",
+                markerfacecolor=shape.colour if whole else "white",
                 label=method if place == 0 else "_",
             )  # fmt: skip
     if drawn["precision"].nunique() > 1:

@@ -18,7 +18,7 @@ from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.figures.inference_cost import deployed, providers, stem
 from analysis.inference import AnswerBasis, answer_basis, facts, same_kind
 from analysis.loading import Run
-from analysis.method_styles import method_look
+from analysis.method_styles import method_style
 from analysis.numbers import per_seed, summarise
 from analysis.style import SMALL_PT, paint_axes, scaled_unit
 
@@ -182,9 +182,9 @@ def draw(ax: Axes, drawn: pd.DataFrame, quantity: str, unit: str) -> Axes:
     lines = drawn[drawn["element"] == "line"]
     factor, shown = scaled_unit(float(lines["cost"].min()), unit)
     for method, own in lines.groupby("method", sort=False):
-        look = method_look(str(method))
-        ax.plot(own["answers"], own["cost"] * factor, color=look.colour, linestyle=look.line,
-                marker=look.marker, markevery=POINTS // 5, markersize=3.5,
+        shape = method_style(str(method))
+        ax.plot(own["answers"], own["cost"] * factor, color=shape.colour, linestyle=shape.line,
+                marker=shape.marker, markevery=POINTS // 5, markersize=3.5,
                 label=method)  # fmt: skip
     met = drawn[drawn["element"] == "crossing"]
     ax.plot(met["answers"], met["cost"] * factor, "o", markerfacecolor="none",

@@ -13,7 +13,7 @@ from analysis.basis import note_text
 from analysis.curves import total_losses
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.method_styles import method_look
+from analysis.method_styles import method_style
 from analysis.numbers import serving_rows
 from analysis.style import paint_axes
 from analysis.words import origin_words, spread_words
@@ -79,18 +79,18 @@ def prepare(run: Run) -> pd.DataFrame:
 def draw(ax: Axes, drawn: pd.DataFrame, splits: Mapping[str, int]) -> Axes:
     """Draw one line per method, its seeds faintly, and a dotted line at each split."""
     for method, own in drawn.groupby("method", sort=False):
-        look = method_look(str(method))
+        shape = method_style(str(method))
         seeds = own[own["element"] == "seed"]
         if seeds["seed"].nunique() > 1:
             for _, line in seeds.groupby("seed"):
                 ax.plot(
-                    line["round"], line["total_test_loss"], color=look.colour, alpha=0.3,
+                    line["round"], line["total_test_loss"], color=shape.colour, alpha=0.3,
                     linewidth=0.75,
                 )  # fmt: skip
         mean = own[own["element"] == "mean"]
         ax.plot(
-            mean["round"], mean["total_test_loss"], color=look.colour, linestyle=look.line,
-            marker=look.marker, markevery=max(1, len(mean) // MARKS_PER_LINE), label=str(method),
+            mean["round"], mean["total_test_loss"], color=shape.colour, linestyle=shape.line,
+            marker=shape.marker, markevery=max(1, len(mean) // MARKS_PER_LINE), label=str(method),
         )  # fmt: skip
     _mark_splits(ax, splits)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
@@ -101,7 +101,7 @@ def draw(ax: Axes, drawn: pd.DataFrame, splits: Mapping[str, int]) -> Axes:
 
 def _mark_splits(ax: Axes, splits: Mapping[str, int]) -> None:
     for method, rounds in splits.items():
-        ax.axvline(rounds, color=method_look(method).colour, linestyle=":", linewidth=1.0)
+        ax.axvline(rounds, color=method_style(method).colour, linestyle=":", linewidth=1.0)
     for rounds in sorted(set(splits.values())):
         ax.annotate(
             "split", xy=(rounds, 1.0), xycoords=("data", "axes fraction"), xytext=(2, -1),

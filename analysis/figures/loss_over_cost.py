@@ -13,10 +13,10 @@ from analysis.basis import cost_basis, note_text
 from analysis.curves import cell_curves, seed_curves
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.method_styles import method_look
-from analysis.statistics import t_half_width
+from analysis.method_styles import method_style
 from analysis.style import keep_limits, log_axis, paint_axes, scaled_unit, spans_decade
 from analysis.words import is_wide, spread_words, wide_words
+from harness.evidence.paired import t_half_width
 
 TITLE = "Loss against cumulative cost"
 MARKS_PER_LINE = 8
@@ -78,12 +78,12 @@ def draw(
     """Draw one line per method with the band of its loss, and an open circle at its split."""
     factor, shown_unit = scaled_unit(float(drawn["cost"].max()), unit)
     for method, own in drawn.groupby("method", sort=False):
-        look = method_look(str(method))
+        shape = method_style(str(method))
         cost, loss = own["cost"] * factor, own["total_test_loss"]
         if not is_wide(own["n"].max()):
             _draw_band(ax, own, factor)
         ax.plot(
-            cost, loss, color=look.colour, linestyle=look.line, marker=look.marker,
+            cost, loss, color=shape.colour, linestyle=shape.line, marker=shape.marker,
             markevery=max(1, len(own) // MARKS_PER_LINE), markersize=3.5, label=str(method),
         )  # fmt: skip
         split = own[own["round"] == splits.get(str(method), -1)]
@@ -108,7 +108,7 @@ def draw(
 def _draw_band(ax: Axes, own: pd.DataFrame, factor: float) -> None:
     half, loss = own["half_width"].astype(float), own["total_test_loss"]
     if half.notna().any():
-        colour = method_look(str(own["method"].iloc[0])).colour
+        colour = method_style(str(own["method"].iloc[0])).colour
         ax.fill_between(
             own["cost"] * factor, loss - half, loss + half, color=colour, alpha=0.18, lw=0
         )

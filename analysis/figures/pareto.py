@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from analysis.basis import CostBasis, cost_basis, note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.method_styles import method_look
+from analysis.method_styles import method_style
 from analysis.numbers import Value, per_seed, summarise
 from analysis.style import keep_limits, log_axis, paint_axes, scaled_unit, spans_decade
 from analysis.words import is_wide, spread_words, wide_words
@@ -122,17 +122,17 @@ def draw(ax: Axes, drawn: pd.DataFrame, quantity: str, unit: str) -> Axes:
     factor, shown_unit = scaled_unit(float(drawn["cost"].max()), unit)
     means = drawn[drawn["element"] == "mean"]
     for _, mean in means.iterrows():
-        look = method_look(mean["method"])
+        shape = method_style(mean["method"])
         own = drawn[(drawn["element"] == "seed") & (drawn["method"] == mean["method"])]
         if len(own) > 1:
             ax.scatter(
-                own["cost"] * factor, own["loss"], s=9, marker=look.marker, alpha=0.35,
-                facecolor=look.colour, linewidth=0,
+                own["cost"] * factor, own["loss"], s=9, marker=shape.marker, alpha=0.35,
+                facecolor=shape.colour, linewidth=0,
             )  # fmt: skip
         if not is_wide(mean["n"]):
             _draw_bars(ax, mean, factor)
         ax.plot(
-            mean["cost"] * factor, mean["loss"], marker=look.marker, color=look.colour,
+            mean["cost"] * factor, mean["loss"], marker=shape.marker, color=shape.colour,
             markersize=6, markeredgecolor="black", markeredgewidth=0.5, linestyle="none",
             label=mean["method"],
         )  # fmt: skip
@@ -167,7 +167,7 @@ def _share_words(drawn: pd.DataFrame) -> str:
 
 def _draw_bars(ax: Axes, mean: pd.Series[Any], factor: float) -> None:
     ax.errorbar(
-        mean["cost"] * factor, mean["loss"], fmt="none", ecolor=method_look(mean["method"]).colour,
+        mean["cost"] * factor, mean["loss"], fmt="none", ecolor=method_style(mean["method"]).colour,
         xerr=_bar(mean["cost_half_width"], factor), yerr=_bar(mean["loss_half_width"], 1.0),
         elinewidth=0.9, capsize=2, zorder=1.5,
     )  # fmt: skip

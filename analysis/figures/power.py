@@ -75,7 +75,7 @@ def draw(ax: Axes, data: PowerData) -> Axes:
     ax.set_xlabel("Modelled time on the device (s)" if data.on_device else "Time (s)")
     ax.set_ylabel("Modelled power (W)" if data.modelled else "Power (W)")
     ax.grid(visible=False)
-    _draw_looks(ax, data.looks)
+    _draw_conditions(ax, data.conditions)
     return ax
 
 
@@ -93,9 +93,9 @@ def _caption(cell: str, data: PowerData) -> str:
         words.append(f"Grey: idle power {kind}.")
     if data.split_s is not None:
         words.append("Dotted: the split; merged training before it, the groups after it.")
-    if data.looks["temperature_c"].notna().any():
+    if data.conditions["temperature_c"].notna().any():
         words.append("Right axis: temperature of the host, once a round.")
-    if (data.looks["flags"] != "").any():
+    if (data.conditions["flags"] != "").any():
         words.append("Marks at the top: what had slowed or disturbed the host by then.")
     return " ".join(words)
 
@@ -144,9 +144,9 @@ def _mark_split(ax: Axes, data: PowerData) -> None:
     )  # fmt: skip
 
 
-def _draw_looks(ax: Axes, looks: pd.DataFrame) -> None:
+def _draw_conditions(ax: Axes, samples: pd.DataFrame) -> None:
     """Draw temperature on an axis of its own to the right, and a mark where a flag was new."""
-    warm = looks[looks["temperature_c"].notna()]
+    warm = samples[samples["temperature_c"].notna()]
     if len(warm):
         twin = ax.twinx()
         style: dict[str, Any] = {
@@ -162,7 +162,7 @@ def _draw_looks(ax: Axes, looks: pd.DataFrame) -> None:
         twin.spines["right"].set_visible(True)
         twin.margins(y=0.25)
         ax.plot([], [], label="temperature", **style)
-    flags = [(t, flag) for t, text in zip(looks["t_s"], looks["flags"], strict=True)
+    flags = [(t, flag) for t, text in zip(samples["t_s"], samples["flags"], strict=True)
              for flag in str(text).split("+") if flag]  # fmt: skip
     for number, flag in enumerate(dict.fromkeys(flag for _, flag in flags)):
         times = [t for t, own in flags if own == flag]

@@ -29,8 +29,8 @@ class PowerData:
         means_w: phase → its joules over its seconds, for phases that have both.
         idle_w: idle power, of the same kind as the power; None if it is not known.
         split_s: when the merged model was split; None if it was not.
-        looks: columns t_s, temperature_c, flags, of looks at the board; flags are those that were
-            new then.
+        conditions: columns t_s, temperature_c, flags, of condition samples; flags are those that
+            were new then.
     """
 
     spans: pd.DataFrame
@@ -40,7 +40,7 @@ class PowerData:
     means_w: dict[str, float] = field(default_factory=dict)
     idle_w: float | None = None
     split_s: float | None = None
-    looks: pd.DataFrame = field(
+    conditions: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=["t_s", "temperature_c", "flags"])
     )
 
@@ -55,15 +55,15 @@ class PowerData:
         spans = spans.assign(mean_w=spans["name"].map(self.means_w).astype("float64"))
         lines = self.lines.rename(columns={"rail": "name", "t_s": "start_s"})
         lines = lines.assign(element="power", end_s=lines["start_s"])
-        looks = self.looks.rename(columns={"t_s": "start_s", "flags": "name"})
-        looks = looks.assign(element="look", end_s=looks["start_s"])
+        samples = self.conditions.rename(columns={"t_s": "start_s", "flags": "name"})
+        samples = samples.assign(element="condition", end_s=samples["start_s"])
         single = [("idle", None, self.idle_w), ("split", self.split_s, None)]
         rows = [
             {"element": name, "start_s": start, "power_w": power}
             for name, start, power in single
             if start is not None or power is not None
         ]
-        parts = [spans, lines, looks, pd.DataFrame(rows)]
+        parts = [spans, lines, samples, pd.DataFrame(rows)]
         columns = ["element", "name", "start_s", "end_s", "power_w", "low_w", "high_w", "mean_w",
                    "temperature_c"]  # fmt: skip
         return pd.concat([part for part in parts if len(part)]).reindex(columns=columns)
@@ -83,7 +83,7 @@ def prepare(run: Run, cell: str) -> PowerData | None:
             means_w=_means_w(phases, "energy_j"),
             idle_w=_idle_w(run, cell),
             split_s=_split_s(run, cell, phases, zero),
-            looks=_looks(run, cell, zero),
+            conditions=_conditions(run, cell, zero),
         )
     known = phases[phases["energy_model_j"].notna()]
     on_device = bool(known["time_model_s"].notna().any())
@@ -101,7 +101,7 @@ def prepare(run: Run, cell: str) -> PowerData | None:
         means_w=_means_w(known, "energy_model_j"),
         idle_w=_number((run.manifest.energy_model or {}).get("idle_w")),
         split_s=_split_s(run, cell, known, zero),
-        **({} if on_device else {"looks": _looks(run, cell, zero)}),
+        **({} if on_device else {"conditions": _conditions(run, cell, zero)}),
     )
 
 
@@ -167,8 +167,8 @@ def _split_s(run: Run, cell: str, phases: pd.DataFrame, zero: float) -> float | 
     return float(later["start_s"].min()) - zero if len(later) else None
 
 
-def _looks(run: Run, cell: str, zero: float) -> pd.DataFrame:
-    """Return the looks at the board with the flags that were not there at the look before."""
+def _conditions(run: Run, cell: str, zero: float) -> pd.DataFrame:
+    """Return the condition samples with the flags that were not in the sample before."""
     columns = ["t_s", "temperature_c", "flags"]
     found = run.conditions(cell)
     if found is None:

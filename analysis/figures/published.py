@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -16,13 +14,12 @@ import analysis.published
 from analysis.basis import note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.method_styles import method_look
+from analysis.method_styles import method_style
 from analysis.numbers import per_seed
-from analysis.statistics import log_ratio_interval, paired_log_ratios, ratio_of
 from analysis.style import keep_limits, log_axis, paint_axes, spans_decade
-from analysis.verdict import BOOTSTRAP_SEED
 from analysis.words import is_wide, origin_words, wide_words
 from harness.core.schema import REFERENCE
+from harness.evidence.paired import INTERVAL_WORDS, PairedRatio, paired_ratio
 
 TITLE = "Beside the published points"
 FILE = "mas_iccv2023.csv"
@@ -48,8 +45,8 @@ def drawings(run: Run) -> list[Outcome]:
             stem="published",
             title=TITLE,
             caption="Training time and total test loss, each relative to one-by-one training of "
-            f"its own source. Filled: {OURS}, n = {largest} paired seeds, 95 % intervals of the "
-            "geometric mean where n > 1. Open: read off the axes of the headline figure of MAS "
+            f"its own source. Filled: {OURS}, n = {largest} paired seeds, geometric mean with its "
+            f"{INTERVAL_WORDS} where n > 1. Open: read off the axes of the headline figure of MAS "
             "(Zhuang et al., ICCV 2023), which has no error bars; another data set, network and "
             f"machine.{wide_words(ours['n'])}",
             note=note_text(
@@ -87,21 +84,19 @@ def own_points(run: Run) -> pd.DataFrame:
         seeds = set.intersection(*(set(own) for own in (*references, *values)))
         row: list[object] = [OURS, method]
         for own, reference in zip(values, references, strict=True):
-            logs = paired_log_ratios({seed: own[seed] for seed in seeds}, reference).tolist()
-            row += _ratio(logs)
+            row += _ratio(paired_ratio({seed: own[seed] for seed in seeds}, reference))
         if seeds and None not in {row[2], row[5]}:
             rows.append((*row, len(seeds)))
     kept = rows if {row[1] for row in rows} - {REFERENCE} else []
     return pd.DataFrame(kept, columns=COLUMNS).astype({"n": "Int64"})
 
 
-def _ratio(logs: list[float]) -> list[float | None]:
-    """Return ratio and interval of log-ratios; the interval is empty for one seed."""
-    if not logs:
+def _ratio(pairs: PairedRatio | None) -> list[float | None]:
+    """Return ratio and interval; the interval is empty for one seed."""
+    if pairs is None:
         return [None, None, None]
-    interval = log_ratio_interval(logs, np.random.default_rng(BOOTSTRAP_SEED))
-    ratio = ratio_of(math.fsum(logs) / len(logs))
-    return [ratio, interval.low, interval.high] if interval else [ratio, None, None]
+    interval = pairs.interval
+    return [pairs.ratio, *((interval.low, interval.high) if interval else (None, None))]
 
 
 def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
@@ -111,14 +106,14 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     named: set[str] = set()
     for source, filled in ((PAPER, False), (OURS, True)):
         for _, row in drawn[drawn["source"] == source].iterrows():
-            look = method_look(str(row["method"]))
+            shape = method_style(str(row["method"]))
             if _has_bars(row) and not is_wide(row["n"]):
                 _draw_bars(ax, row)
             ax.plot(
-                row["time_ratio"], row["loss_ratio"], linestyle="none", marker=look.marker,
-                markersize=6 if filled else 5.5, color=look.colour,
-                markerfacecolor=look.colour if filled else "white",
-                markeredgecolor="black" if filled else look.colour,
+                row["time_ratio"], row["loss_ratio"], linestyle="none", marker=shape.marker,
+                markersize=6 if filled else 5.5, color=shape.colour,
+                markerfacecolor=shape.colour if filled else "white",
+                markeredgecolor="black" if filled else shape.colour,
                 markeredgewidth=0.5 if filled else 1.1,
                 label=None if row["method"] in named else str(row["method"]),
             )  # fmt: skip
@@ -147,7 +142,7 @@ def _has_bars(row: pd.Series[Any]) -> bool:
 def _draw_bars(ax: Axes, row: pd.Series[Any]) -> None:
     ax.errorbar(
         row["time_ratio"], row["loss_ratio"], xerr=_arms(row, "time"), yerr=_arms(row, "loss"),
-        fmt="none", ecolor=method_look(str(row["method"])).colour, elinewidth=0.8, capsize=1.5,
+        fmt="none", ecolor=method_style(str(row["method"])).colour, elinewidth=0.8, capsize=1.5,
         zorder=1.5,
     )  # fmt: skip
 

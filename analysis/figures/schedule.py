@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from analysis.basis import note_text, time_words
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.method_styles import method_look
+from analysis.method_styles import method_style
 from analysis.style import scaled_unit
 from analysis.words import origin_words
 from harness.core.schema import COST_PHASES
@@ -88,7 +88,7 @@ def draw(ax: Axes, own: pd.DataFrame, tasks: str, inch_per_unit: float) -> Axes:
     Tasks are ordered by the last jobs, so that groups of the final split stand together.
     """
     method = str(own["method"].iloc[0])
-    look = method_look(method)
+    shape = method_style(method)
     order = "".join(dict.fromkeys("".join(reversed([str(job) for job in own["job"]]))))
     order = "".join(task for task in order if task in tasks)
     order += "".join(task for task in tasks if task not in order)
@@ -97,7 +97,7 @@ def draw(ax: Axes, own: pd.DataFrame, tasks: str, inch_per_unit: float) -> Axes:
         for low, high in _runs(rows):
             ax.add_patch(
                 Rectangle(
-                    (start, low - 0.5), end - start, high - low + 1, facecolor=look.colour,
+                    (start, low - 0.5), end - start, high - low + 1, facecolor=shape.colour,
                     alpha=0.35, edgecolor="none",
                 )
             )  # fmt: skip

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from analysis.basis import cost_basis, note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.method_styles import method_look
+from analysis.method_styles import method_style
 from analysis.style import paint_axes
 from analysis.words import origin_words
 
@@ -82,10 +82,10 @@ def draw(ax: Axes, drawn: pd.DataFrame, quantity: str) -> Axes:
     ax.axhline(0, color="#555555", linewidth=0.75)
     for method in dict.fromkeys(drawn["method"]):
         own = (drawn["method"] == method).to_numpy()
-        look = method_look(method)
+        shape = method_style(method)
         ax.plot(
             minutes[own], drawn.loc[own, "deviation_percent"], linestyle="none", label=method,
-            marker=look.marker, color=look.colour, markeredgecolor="black", markeredgewidth=0.3,
+            marker=shape.marker, color=shape.colour, markeredgecolor="black", markeredgewidth=0.3,
         )  # fmt: skip
     if one_clock:
         values = drawn["deviation_percent"].to_numpy(dtype=float)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from analysis.basis import note_text
 from analysis.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.loading import Run
-from analysis.method_styles import method_look
+from analysis.method_styles import method_style
 from analysis.numbers import last_task_losses, summarise
 from analysis.style import keep_limits, paint_axes
 from analysis.words import is_wide, origin_words, wide_words
@@ -76,13 +76,13 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     step = 1.0 / (len(methods) + 0.8)
     bars: list[pd.DataFrame] = []
     for number, method in enumerate(methods):
-        look = method_look(method)
+        shape = method_style(method)
         own = drawn[drawn["method"] == method]
         places = [tasks.index(task) + (number - (len(methods) - 1) / 2) * step
                   for task in own["task"]]  # fmt: skip
         bars += [own.assign(place=places)]
         ax.barh(
-            places, own["reduction_percent"], height=step, color=look.colour, hatch=look.hatch,
+            places, own["reduction_percent"], height=step, color=shape.colour, hatch=shape.hatch,
             edgecolor="white", linewidth=0.4, label=method,
         )  # fmt: skip
     whiskers = pd.concat(bars).dropna(subset=["half_width"])

@@ -12,6 +12,7 @@ from analysis.tables.table import Absent, Content, Heading, Table
 from analysis.verdict import Comparison, run_comparisons
 from analysis.words import provenance
 from harness.core.schema import REFERENCE
+from harness.evidence.paired import INTERVAL_WORDS
 
 ONE_PAIR = Absent("One pair of seeds has no interval.")
 
@@ -30,9 +31,8 @@ def pair_table(runs: Sequence[Run]) -> Table | None:
     return Table(
         name="pairs",
         caption=f"Each method relative to {REFERENCE} training of the same seed: geometric mean of "
-        "the ratio, its 95 % interval (Student's t on logarithms below "
-        f"{MIN_PAIRS_FOR_TEST} pairs, BCa bootstrap from then on), number of pairs, and p of the "
-        "two-sided sign-flip test, raw and corrected by Holm's method over the methods. Not shown "
+        f"the ratio, its {INTERVAL_WORDS}, number of pairs, and p of the two-sided "
+        "sign-flip test, raw and corrected by Holm's method over the methods. Not shown "
         "to differ does not mean equal.",
         headings=[
             *keys,

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 
 from analysis.loading import Run
 from analysis.numbers import Ratio, Value
-from analysis.pooling import differences, series_names
+from analysis.pooling import series_names
 from analysis.statistics import MIN_PAIRS_FOR_TEST
 from analysis.tables.table import Absent, Content, Heading, Table
 from analysis.verdict import Comparison, Row, comparisons, plain_rows
 from analysis.words import provenance, sentence
 from harness.core.schema import REFERENCE
+from harness.evidence.comparable import apart
+from harness.evidence.paired import INTERVAL_WORDS
 
 DESCENT = ("optimizer", "schedule", "learning_rate", "momentum", "weight_decay")
 """Settings of a run in which a series may differ and still stand in the table."""
@@ -76,8 +78,8 @@ def _related_rows(run: Run, runs: Sequence[Run]) -> list[Row]:
     """Return the rows of series that differ in descent only, that said behind their methods."""
     found: list[Row] = []
     for other in runs:
-        keys = differences(run.manifest, other.manifest)
-        names = [key.removeprefix("config ") for key in keys]
+        found_apart = apart(run.manifest.raw, other.manifest.raw)
+        names = [each.fact.removeprefix("config ") for each in found_apart]
         if other is run or not set(names) <= set(DESCENT):
             continue
         config = other.manifest.section("config")
@@ -161,8 +163,7 @@ def _caption(families: Sequence[str], quantities: Sequence[str]) -> str:
     return (
         f"Ablation of {', '.join(families)}: {', '.join(quantities)} of each variant relative to "
         f"the method without parameters and to {REFERENCE} training of the same seed; geometric "
-        "mean of the ratio and its 95 % interval (Student's t on logarithms below "
-        f"{MIN_PAIRS_FOR_TEST} pairs, BCa bootstrap from then on), lowest loss first. p: two-sided "
+        f"mean of the ratio and its {INTERVAL_WORDS}, lowest loss first. p: two-sided "
         "sign-flip test of the loss against the method, corrected by Holm's method over the rows. "
         "Words in brackets: a run of its own that differs in these settings only. Not shown to "
         "differ does not mean equal."

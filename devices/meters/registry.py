@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import time
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from devices.meters.replay import ReplayMeter
 from devices.meters.simulated import SimulatedMeter
 from devices.meters.tegrastats import TegrastatsMeter
 from devices.meters.usability import Sleep, try_out, without_total
+from devices.names import did_you_mean
 from devices.profile import Profile
 
 METERS: dict[str, type[Meter]] = {
@@ -94,9 +94,8 @@ def meter_class(name: str) -> type[Meter]:
     """
     if name in METERS:
         return METERS[name]
-    near = difflib.get_close_matches(name, METERS, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise DeviceError(f"unknown meter {name!r}", f"{hint}meters are: {', '.join(METERS)}")
+    hint = f"{did_you_mean(name, METERS)}Meters are: {', '.join(METERS)}"
+    raise DeviceError(f"unknown meter {name!r}", hint)
 
 
 def make_meter(text: str, root: Path = Path("/"), clock: Clock = time.monotonic) -> Meter:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from harness.cli.options import Parser, run_command
 from harness.core.clean_text import say
+from harness.evidence.comparable import apart_words
 from harness.evidence.findings import exit_status, verdict
 from harness.evidence.judging import Judgement, judge
 from harness.evidence.reading import find_run
@@ -44,11 +45,13 @@ def _check(parsed: Namespace) -> int:
     judgements = [judge(folder, limit) for folder in [find_run(text) for text in parsed.runs]]
     statuses = [exit_status(j.findings, strict=parsed.strict) for j in judgements]
     status = max(statuses)  # 7 is worse than 4, 4 than 0
+    readable = [(j.run.run_id, j.run.manifest) for j in judgements if j.run is not None]
+    words = apart_words(readable) if readable else []
     if parsed.json:
         runs = [j.as_dict() | {"exit_status": s} for j, s in zip(judgements, statuses, strict=True)]
-        print(json.dumps({"exit_status": status, "runs": runs}, indent=2))
+        print(json.dumps({"exit_status": status, "runs": runs, "apart": words}, indent=2))
     else:
-        say("\n\n".join(map(_text, judgements)))
+        say("\n\n".join([*map(_text, judgements), *(hanging("", w, 2).lstrip() for w in words)]))
     return status
 
 

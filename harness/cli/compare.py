@@ -10,7 +10,16 @@ from harness.cli.options import Parser, run_command
 from harness.core.clean_text import say
 from harness.core.errors import EXIT_DONE, EXIT_WORSE
 from harness.evidence.comparable import remarks
-from harness.evidence.comparing import METRICS, Ratio, Side, compare, left_out, read_side
+from harness.evidence.comparing import (
+    METRICS,
+    Ratio,
+    Side,
+    compare,
+    contradictions,
+    left_out,
+    read_side,
+)
+from harness.evidence.paired import INTERVAL_WORDS
 from harness.evidence.words import hanging, parse_percent
 
 EPILOG = """A and B are run folders or names in results/; with RUN:METHOD, as in
@@ -36,6 +45,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--threshold", metavar="PERCENT", help="end with 6 if B is worse by more, as in 5%%"
     )
+    parser.add_argument(
+        "--allow-damaged", action="store_true",
+        help="compare runs that contradict their own files, too, and say so",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return run_command(parser, words, _compare)
 
@@ -43,9 +56,10 @@ def main(words: Sequence[str] | None = None) -> int:
 def _compare(parsed: Namespace) -> int:
     threshold = parse_percent("--threshold", parsed.threshold) if parsed.threshold else None
     first, second = read_side(parsed.a), read_side(parsed.b)
-    ratios = compare(first, second, parsed.metric)
+    ratios = compare(first, second, parsed.metric, allow_damaged=parsed.allow_damaged)
     worse = [r for r in ratios if threshold is not None and r.worse(threshold)]
     notes = _notes(first, second, ratios, parsed.metric)
+    notes += [f"DAMAGED, {text}" for text in contradictions(first, second)]
     if parsed.json:
         document = {
             "a": first.run.run_id,
@@ -78,7 +92,7 @@ def _notes(first: Side, second: Side, ratios: Sequence[Ratio], wanted: str | Non
     notes = []
     if any(ratio.low is not None for ratio in ratios):
         notes.append(
-            "Ratios are B over A; ranges are 95 % t intervals over paired seeds, each on its own:"
+            f"Ratios are B over A, each with its {INTERVAL_WORDS}, each on its own:"
             f" not corrected for {len(ratios)} comparison{'' if len(ratios) == 1 else 's'}."
         )
     if not wanted and (words := left_out(first, second)):
@@ -89,7 +103,7 @@ def _notes(first: Side, second: Side, ratios: Sequence[Ratio], wanted: str | Non
             "Modelled figures rest on the device's profile; nothing was measured there."
             + (f" They are good to {interval}." if interval else "")
         )
-    changed = remarks(first.run, second.run)
+    changed = remarks(first.run.manifest, second.run.manifest)
     if changed:
         notes.append("They also differ in " + "; ".join(map(str, changed)) + ".")
     return notes

@@ -13,10 +13,11 @@ these classes by `python -m harness.core.errors_page`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
+
+from devices.names import did_you_mean
 
 T = TypeVar("T")
 
@@ -242,10 +243,6 @@ class SeveralProblems(HarnessError):  # noqa: N818 - it holds errors, it is none
         return f"{len(self.problems)} problems [{self.code}]\n" + "\n".join(numbered)
 
 
-ABOUT = 0.06
-"""Names whose likeness (difflib's ratio) to what was typed differs by less are offered together."""
-
-
 @dataclass(frozen=True)
 class Stop:
     """Hold an end of the program that no exception of this module stands for."""
@@ -292,16 +289,8 @@ STOPS = (
 def unknown(kind: str, word: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for an unknown name: the wrong word, the nearest right one, the list."""
     names = list(known)
-    near = _nearest(word, names)
-    hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    hint = did_you_mean(word, names)
     return UnknownNameError(f"unknown {kind} '{word}'", f"{hint}Known: {', '.join(names)}")
-
-
-def _nearest(word: str, names: Sequence[str]) -> list[str]:
-    """Return the nearest name, and up to two more that are about as near."""
-    near = difflib.get_close_matches(word, names, 3, 0.5)
-    ratios = [difflib.SequenceMatcher(None, name, word).ratio() for name in near]
-    return [name for name, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - ABOUT]
 
 
 class Problems:

@@ -23,6 +23,7 @@ from harness.core.errors import DamagedRunError, HarnessError, StorageError, Usa
 from harness.core.schema import FILES, SCHEMA_VERSION
 from harness.core.schema_page import page
 from harness.evidence.bundle_readme import Claim, PackedRun, readme
+from harness.evidence.comparable import apart_words
 from harness.evidence.findings import exit_status, verdict
 from harness.evidence.judging import Judgement, judge
 from harness.evidence.private import Rule, rules, veil
@@ -129,7 +130,8 @@ def _fill(top: Path, judgements: Sequence[tuple[Judgement, RunFiles]], wishes: W
         "withheld": withheld,
     }
     _write(top / "manifest.json", _json(document))
-    _write(top / "README.md", readme(packed, claims, withheld))
+    words = apart_words([(run.run_id, run.manifest) for _, run in judgements])
+    _write(top / "README.md", readme(packed, claims, withheld, words))
     _write(top / "SHA256SUMS", checksums(top))
 
 

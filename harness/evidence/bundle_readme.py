@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.evidence.paired import INTERVAL_WORDS
+
 LEVEL_0 = "python -I -m analysis.report data/* --out rebuilt"
 LEVEL_1 = "python -I -m harness.run --quick --meter simulated --out level1"
 
@@ -55,10 +57,14 @@ ENERGY = "`paper/tables/pairs.*`, `paper/figures/pareto*`"
 
 
 def readme(
-    runs: Sequence[PackedRun], claims: Sequence[Claim], withheld: Mapping[str, Sequence[str]]
+    runs: Sequence[PackedRun],
+    claims: Sequence[Claim],
+    withheld: Mapping[str, Sequence[str]],
+    apart: Sequence[str] = (),
 ) -> str:
-    """Return the README as Markdown."""
-    parts = [_head(), _claims(claims), _levels(runs), _runs(runs), _withheld(withheld), CONTENTS]
+    """Return the README as Markdown; `apart` says which runs are no one series, and why."""
+    parts = [_head(), _claims(claims), _levels(runs), _runs(runs), *apart, _withheld(withheld),
+             CONTENTS]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 
@@ -78,7 +84,8 @@ def _claims(claims: Sequence[Claim]) -> str:
             head + "No method was compared with independent training; see the tables in `paper/`."
         )
     lines = [
-        "Ratios to independent training of the same seed; the tolerance is the 95 % interval.",
+        "Ratios to independent training of the same seed; the tolerance is the",
+        f"{INTERVAL_WORDS}.",
         "",
         "| claim | table, figure | command | expected |",
         "|---|---|---|---|",

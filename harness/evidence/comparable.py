@@ -1,29 +1,78 @@
-"""Name the facts that two runs must share before their figures say anything about each other."""
+"""Name the facts that two runs must share before their figures say anything about each other.
+
+This is the only list of them: `compare` refuses by it, the report pools by it, `check` and `pack`
+name by it what keeps several runs apart. Each fact has a rule: it must agree, or agree within a
+share, or may differ with a note. What is averaged (pooled) must agree in what may differ too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from harness.evidence.reading import RunFiles
 from models.execution import PLAIN
 
-FREE_CONFIG = {
-    "methods", "seeds", "repeats", "out", "cache", "device", "meter", "require_device",
-    "require_meter", "step", "accelerator",
-}  # fmt: skip
-"""What is compared, where files lie, how often it was measured; device, meter, what trains and the
-way steps are executed count as found."""
+Manifest = Mapping[str, Any]
+Rule = Literal["must agree", "note", "models"]
+"""`note`: often the very thing compared. `models`: what modelled figures alone rest on."""
 
-NOTED_HOST = ("kernel", "system", "l4t", "jetpack", "board_hash")
-PASSING_HOST = {"description", "matches_device", "temperature_c", "fan_pwm", *NOTED_HOST}
-"""What says the same in other words, or changes from run to run without changing the host."""
-
-METER = ("name", "kind", "scope")
-NOTED = ("source", "software")
 UNKNOWN = "not recorded"
 MOST_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Section:
+    """Say how the facts of one object of the manifest count.
+
+    Attributes:
+        rule: of every fact that is not named below, so that one recorded by a later version (a
+            power mode, say) counts too.
+        passing: names that do not count.
+        noted: names that may differ with a note.
+        tolerances: share of the larger up to which two numbers agree, by name.
+        only: names that count, all with ().
+    """
+
+    rule: Rule
+    passing: frozenset[str] = frozenset()
+    noted: frozenset[str] = frozenset()
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+
+
+SECTIONS: Mapping[str, Section] = {
+    "host": Section(
+        "must agree",
+        # What says the same in other words, or changes from run to run without changing the host.
+        passing=frozenset({"description", "matches_device", "temperature_c", "fan_pwm"}),
+        noted=frozenset({"kernel", "system", "l4t", "jetpack", "board_hash"}),
+        tolerances={"memory_bytes": 0.01},  # what the kernel leaves differs by kilobytes per boot
+    ),
+    "meter": Section("must agree", only=("name", "kind", "scope")),
+    "config": Section(
+        "must agree",
+        # What is compared, where files lie, how often it was measured; device, meter, what trains
+        # and how steps are executed count as found.
+        passing=frozenset(
+            {"methods", "seeds", "repeats", "out", "cache", "device", "meter", "require_device",
+             "require_meter", "step", "accelerator"}
+        ),
+    ),
+    "source": Section("note"),
+    "software": Section("note"),
+    "energy_model": Section("models"),
+    "time_model": Section("models"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Hold one fact of a run in words, and how it counts."""
+
+    text: str
+    rule: Rule = "must agree"
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -33,85 +82,121 @@ class Difference:
     fact: str
     first: str
     second: str
+    rule: Rule = "must agree"
 
     def __str__(self) -> str:
         return f"{self.fact}: {_short(self.first)} → {_short(self.second)}"
 
 
-def differences(first: RunFiles, second: RunFiles) -> list[Difference]:
-    """Return the facts that forbid a comparison."""
-    return _different(facts(first), facts(second))
+def differences(first: Manifest, second: Manifest) -> list[Difference]:
+    """Return the facts that forbid a comparison of measured figures and losses."""
+    return [found for found in apart(first, second) if found.rule == "must agree"]
 
 
-def remarks(first: RunFiles, second: RunFiles) -> list[Difference]:
+def remarks(first: Manifest, second: Manifest) -> list[Difference]:
     """Return differences of source and software: they are often the very thing compared."""
-    return _different(_noted(first), _noted(second))
+    return [found for found in apart(first, second) if found.rule == "note"]
 
 
-def facts(run: RunFiles) -> dict[str, str]:
-    """Return what must be the same, as text by name.
+def model_differences(first: Manifest, second: Manifest) -> list[Difference]:
+    """Return the facts that forbid comparing modelled figures."""
+    return [found for found in apart(first, second) if found.rule == "models"]
 
-    Every fact of the host counts that is not known to pass, so that one recorded by a later version
-    (a power mode, say) counts too.
-    """
-    host, data, meter = run.section("host"), run.section("data"), run.section("meter")
+
+def apart(first: Manifest, second: Manifest) -> list[Difference]:
+    """Return every fact in which two runs differ; without any they are one series."""
+    one, other = facts(first), facts(second)
+    found = []
+    for name in dict.fromkeys([*one, *other]):
+        a, b = one.get(name), other.get(name)
+        rule, tolerance = next((f.rule, f.tolerance) for f in (a, b) if f is not None)
+        texts = [UNKNOWN if fact is None else fact.text for fact in (a, b)]
+        if texts[0] != texts[1] and not _close(texts[0], texts[1], tolerance):
+            found.append(Difference(name, texts[0], texts[1], rule))
+    return found
+
+
+def apart_words(runs: Sequence[tuple[str, Manifest]]) -> list[str]:
+    """Return a sentence for every run after the first that is not of one series with it."""
+    words = []
+    for name, manifest in runs[1:]:
+        names = [found.fact for found in apart(runs[0][1], manifest)]
+        if names:
+            words.append(f"{name} is not pooled with {runs[0][0]}: {', '.join(names)} differ.")
+    return words
+
+
+def facts(manifest: Manifest) -> dict[str, Fact]:
+    """Return what is known of a run, by name."""
+    step, fleet = _section(manifest, "step"), _section(manifest, "fleet")
     found = {
-        "device": _text(run.section("device").get("name")),
-        "host is the device": _text(host.get("matches_device")),
-        "training threads": _text(run.manifest.get("threads")),
-        "batch size": _text(_batch_size(run)),
-        "training step": _text(run.section("step").get("execution") or PLAIN.text),
-        "trained by": _text(run.section("accelerator").get("gpu") or "the processor"),
-        "quick run": _text(run.manifest.get("quick")),
-        "data checksum": _text(data.get("checksum")),
+        "device": _section(manifest, "device").get("name"),
+        "host is the device": _section(manifest, "host").get("matches_device"),
+        "training threads": manifest.get("threads"),
+        "batch size": _batch_size(manifest),
+        "training step": step.get("execution") or PLAIN.text,
+        "trained by": _section(manifest, "accelerator").get("gpu") or "the processor",
+        "quick run": manifest.get("quick"),
+        "data checksum": _section(manifest, "data").get("checksum"),
     }
-    found |= {f"host {k}": _text(v) for k, v in _pairs(host) if k not in PASSING_HOST}
-    found |= {f"meter {k}": _text(meter.get(k)) if meter else "none" for k in METER}
-    config = run.section("config")
-    return found | {f"config {k}": _text(v) for k, v in config.items() if k not in FREE_CONFIG}
+    known = {name: Fact(_text(value)) for name, value in found.items()}
+    if fleet:
+        known["devices of the fleet"] = Fact(
+            _text(sorted(map(_device, fleet.get("devices") or [])))
+        )
+    return known | {name: fact for name in SECTIONS for name, fact in _of_section(manifest, name)}
 
 
-def _pairs(host: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Yield the facts of a host, those of a table within it one by one."""
-    for key, value in host.items():
+def _of_section(manifest: Manifest, name: str) -> Iterator[tuple[str, Fact]]:
+    rules, values = SECTIONS[name], _section(manifest, name)
+    if rules.only:
+        yield from (
+            (f"{name} {key}", Fact(_text(values.get(key)) if values else "none"))
+            for key in rules.only
+        )
+        return
+    for key, value in _pairs(values):
+        top = key.split(" ")[0]
+        if top not in rules.passing:
+            rule: Rule = "note" if top in rules.noted else rules.rule
+            yield f"{name} {key}", Fact(_text(value), rule, rules.tolerances.get(key, 0.0))
+
+
+def _pairs(values: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield the facts of an object, those of a table within it one by one."""
+    for key, value in values.items():
         if isinstance(value, Mapping):
             yield from ((f"{key} {inner}", each) for inner, each in value.items())
         else:
             yield key, value
 
 
-def _batch_size(run: RunFiles) -> object:
+def _section(manifest: Manifest, name: str) -> Mapping[str, Any]:
+    value = manifest.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _batch_size(manifest: Manifest) -> object:
     """Return the images of a step as trained, which memory may have lowered."""
-    fit = run.section("step").get("batch") or {}
-    return fit.get("taken", run.section("config").get("batch_size"))
+    fit = _section(manifest, "step").get("batch")
+    asked = _section(manifest, "config").get("batch_size")
+    return fit.get("taken", asked) if isinstance(fit, Mapping) else asked
 
 
-def model_facts(run: RunFiles) -> dict[str, str]:
-    """Return what modelled figures rest on beside the work."""
-    pairs = [*_flat("energy_model", run.section("energy_model"))]
-    return dict([*pairs, *_flat("time_model", run.section("time_model"))])
+def _device(entry: object) -> str:
+    """Return a device of a fleet with the clients it plays."""
+    known = entry if isinstance(entry, Mapping) else {}
+    clients = "+".join(map(str, known.get("partition") or ()))
+    return f"{known.get('device')} ({clients}; {known.get('host')})"
 
 
-def model_differences(first: RunFiles, second: RunFiles) -> list[Difference]:
-    """Return the facts that forbid comparing modelled figures."""
-    return _different(model_facts(first), model_facts(second))
-
-
-def _noted(run: RunFiles) -> dict[str, str]:
-    pairs = [pair for name in NOTED for pair in _flat(name, run.section(name))]
-    host = run.section("host")
-    return dict([*pairs, *((f"host {name}", _text(host.get(name))) for name in NOTED_HOST)])
-
-
-def _flat(name: str, section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield from ((f"{name} {key}", _text(value)) for key, value in section.items())
-
-
-def _different(first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
-    pairs = (
-        (k, first.get(k, UNKNOWN), second.get(k, UNKNOWN)) for k in dict.fromkeys([*first, *second])
-    )
-    return [Difference(key, one, other) for key, one, other in pairs if one != other]
+def _close(first: str, second: str, tolerance: float) -> bool:
+    """Say whether two texts are numbers that differ by no more than a share of the larger."""
+    try:
+        one, other = float(first), float(second)
+    except ValueError:
+        return False
+    return abs(one - other) <= tolerance * max(abs(one), abs(other))
 
 
 def _short(text: str) -> str:

@@ -1,21 +1,21 @@
 """Compare two runs, or two methods of one: ratios paired by seed, or a refusal.
 
-A figure of A and one of B are compared within a seed, repeats averaged first, on the logarithm; the
-interval is Student's t over the seeds. Measured, modelled and different kinds of figures are never
-compared with each other.
+Ratio and interval are those of `harness.evidence.paired`. Measured, modelled and different kinds of
+figures are never compared with each other.
 """
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import NotComparableError, UsageError, unknown
+from harness.core.errors import DamagedRunError, NotComparableError, UsageError, unknown
+from harness.core.guarded_folder import RESTORE
 from harness.evidence.comparable import Difference, differences, model_differences
+from harness.evidence.derived import derived
+from harness.evidence.paired import paired_ratio, values_by_seed
 from harness.evidence.reading import RunFiles, find_run, read_run
 
 
@@ -54,14 +54,6 @@ class Side:
     def methods(self) -> list[str]:
         """Return the methods with a finished cell, in the order of the file."""
         return list(dict.fromkeys(str(row["method"]) for row in self.run.done))
-
-    def values(self, method: str, column: str) -> dict[int, float]:
-        """Return the mean over repeats of a column for each seed of a method."""
-        found: dict[int, list[float]] = defaultdict(list)
-        for row in self.run.done:
-            if row["method"] == method and row[column] is not None:
-                found[int(row["seed"])].append(float(row[column]))
-        return {seed: math.fsum(own) / len(own) for seed, own in found.items()}
 
     def has(self, column: str) -> bool:
         """Say whether any finished cell that is meant has a figure in this column."""
@@ -139,17 +131,27 @@ def read_side(text: str) -> Side:
     return side
 
 
-def compare(first: Side, second: Side, wanted: str | None = None) -> list[Ratio]:
+def contradictions(first: Side, second: Side) -> list[str]:
+    """Return what does not follow from the files of either run, with the run's name."""
+    runs = {side.run.run_id: side.run for side in (first, second)}
+    return [f"{name}: {found.text}" for name, run in runs.items() for found in derived(run)]
+
+
+def compare(
+    first: Side, second: Side, wanted: str | None = None, *, allow_damaged: bool = False
+) -> list[Ratio]:
     """Return B over A of every method that both have, or of the two methods named.
 
     Args:
         first: A.
         second: B.
         wanted: A column of `METRICS`; by default time, energy and loss as far as both have them.
+        allow_damaged: Compare runs that contradict their own files, too.
 
     Raises:
         UsageError: if a method is named on one side only, or the metric is unknown.
         NotComparableError: naming the facts or figures that differ.
+        DamagedRunError: naming what contradicts the files it is derived of.
     """
     if bool(first.method) != bool(second.method):
         raise UsageError(
@@ -157,10 +159,16 @@ def compare(first: Side, second: Side, wanted: str | None = None) -> list[Ratio]
         )
     if (first.run.run_id, first.method) == (second.run.run_id, second.method):
         raise UsageError("A and B are the same", "Name two runs, or two methods: A:METHOD A:METHOD")
-    _refuse(differences(first.run, second.run))
+    damage = [] if allow_damaged else contradictions(first, second)
+    if damage:
+        raise DamagedRunError(
+            "what is derived does not agree with what it is derived of:\n  " + "\n  ".join(damage),
+            f"{RESTORE} --allow-damaged compares all the same, and says so.",
+        )
+    _refuse(differences(first.run.manifest, second.run.manifest))
     names = [metric(wanted, first, second)] if wanted else default_metrics(first, second)
     if any(METRICS[name].modelled for name in names):
-        _refuse(model_differences(first.run, second.run))
+        _refuse(model_differences(first.run.manifest, second.run.manifest))
     pairs = [(first.method, second.method)] if first.method else _common(first, second)
     return [_ratio(first, second, pair, METRICS[name]) for name in names for pair in pairs]
 
@@ -228,24 +236,15 @@ def _common(first: Side, second: Side) -> list[tuple[str, str]]:
 
 
 def _ratio(first: Side, second: Side, pair: tuple[str, str], of: Metric) -> Ratio:
-    """Return exp of the mean of log(B/A) over seeds with its t interval."""
-    one, other = first.values(pair[0], of.column), second.values(pair[1], of.column)
-    seeds = sorted(s for s in one.keys() & other.keys() if _usable(one[s]) and _usable(other[s]))
-    if not seeds:
+    a, b = (
+        values_by_seed(side.run.done, method, of.column)
+        for side, method in zip((first, second), pair, strict=True)
+    )
+    found = paired_ratio(b, a)
+    if found is None:
         return Ratio(*pair, of, (), None)
-    logs = [math.log(other[seed] / one[seed]) for seed in seeds]
-    centre = math.fsum(logs) / len(logs)
-    if len(logs) < 2:
-        return Ratio(*pair, of, seeds, math.exp(centre))
-    from analysis.statistics import t_half_width  # noqa: PLC0415 - help needs no numpy
-
-    half = t_half_width(logs) or 0.0
-    bounds = math.exp(centre - half), math.exp(centre + half)
-    return Ratio(*pair, of, seeds, math.exp(centre), *bounds)
-
-
-def _usable(value: float) -> bool:
-    return math.isfinite(value) and value > 0.0
+    ends = (found.interval.low, found.interval.high) if found.interval else (None, None)
+    return Ratio(*pair, of, list(found.seeds), found.ratio, *ends)
 
 
 def _times(ratio: float) -> str:

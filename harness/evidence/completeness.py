@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import RESTORE
-from harness.core.schema import COST_PHASES, sessions_of
+from harness.core.schema import sessions_of
+from harness.evidence.derived import derived
 from harness.evidence.findings import Finding, named
 from harness.evidence.intact import check_file
-from harness.evidence.reading import Row, RunFiles
+from harness.evidence.reading import RunFiles
 from harness.run_folder.lock import is_running
 
 MOST_CELLS = 1_000_000
-AGREE = 1e-6
-"""Relative difference up to which two sums of the same numbers are the same."""
 
 
 def completeness(run: RunFiles) -> Iterator[Finding]:
@@ -27,7 +26,7 @@ def completeness(run: RunFiles) -> Iterator[Finding]:
     yield from _matrix(run)
     yield from _tables(run)
     yield from _files(run)
-    yield from _sums(run)
+    yield from derived(run)
 
 
 def go_on(run: RunFiles) -> str:
@@ -147,24 +146,3 @@ def needed_files(run: RunFiles) -> list[str]:
     traces = [f"traces/{r['cell']}.csv.gz" for r in run.done if r["energy_j"] is not None]
     affinity = [f"affinity/{r['cell']}.csv" for r in run.done if r["method"] in merged]
     return traces + affinity
-
-
-def _sums(run: RunFiles) -> Iterator[Finding]:
-    """Yield cells whose time or energy is not the sum of their charged phases."""
-    charged: dict[str, list[Row]] = defaultdict(list)
-    for phase in run.phases:
-        if phase["phase"] in COST_PHASES:
-            charged[str(phase["cell"])].append(phase)
-    for row in run.done:
-        own = charged[str(row["cell"])]
-        for column, unit in (("time_s", "s"), ("energy_j", "J")):
-            parts = [p[column] for p in own]
-            if row[column] is None or None in parts:
-                continue
-            total = math.fsum(parts)
-            if not math.isclose(total, row[column], rel_tol=AGREE, abs_tol=AGREE):
-                text = (
-                    f"{row['cell']}: {column} is {row[column]:.6g} {unit} in cells.csv, its phases"
-                    f" add up to {total:.6g} {unit}"
-                )
-                yield Finding("damaged", "sums", text, RESTORE)

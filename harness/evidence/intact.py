@@ -16,6 +16,9 @@ from harness.evidence.reading import parse_table
 HEAD_BYTES = 8
 """A safetensors file begins with the length of its JSON head, little-endian."""
 
+MOST_TRACE_BYTES = 256 << 20
+"""Of a trace unpacked: ten samples a second of five rails fill it in a day."""
+
 ROUND_FILES: dict[str, tuple[Column, ...]] = {
     "_rounds.csv": AFFINITY_ROUNDS,
     "_clients.csv": AFFINITY_CLIENTS,
@@ -50,6 +53,36 @@ def _trace(path: Path) -> str:
     if first != head:
         return f"does not begin with {head.decode().strip()}"
     return "" if last == b"\n" else "breaks off in a line"
+
+
+def read_trace(path: Path) -> bytes:
+    """Return what a trace holds, unpacked.
+
+    Raises:
+        OSError: if it cannot be read, or is larger than any trace this program writes.
+        EOFError: if it breaks off.
+        ValueError: if it is damaged.
+    """
+    try:
+        with gzip.open(path) as stream:
+            content = stream.read(MOST_TRACE_BYTES + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if len(content) > MOST_TRACE_BYTES:
+        raise OSError(f"{path}: more than {MOST_TRACE_BYTES} bytes")
+    return content
+
+
+def weight_bytes(folder: Path) -> dict[str, int]:
+    """Return the bytes of a model's tensors by its job, as far as a run folder keeps weights."""
+    found: dict[str, int] = {}
+    for path in sorted((folder / "checkpoints").glob("*/*.safetensors")):
+        sound = path.is_file() and not path.is_symlink() and not _weights(path)
+        if sound and path.stem not in found:
+            with path.open("rb") as stream:
+                (length,) = struct.unpack("<Q", stream.read(HEAD_BYTES))
+            found[path.stem] = path.stat().st_size - HEAD_BYTES - length
+    return found
 
 
 def _weights(path: Path) -> str:

@@ -7,13 +7,13 @@ board without pandas. Nothing in a folder is ever executed.
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devices.names import nearest
 from harness.core.clean_text import clean
 from harness.core.errors import DamagedRunError, HarnessError, UsageError, raise_all
 from harness.core.guarded_folder import RESTORE, guard, is_safe_name, read_bytes
@@ -87,9 +87,10 @@ def find_run(text: str, results: Path = Path("results")) -> Path:
     folder = Path(text)
     parent = folder.parent if folder.parent != Path() else results
     names = sorted(path.parent.name for path in parent.glob("*/manifest.json"))
-    near = difflib.get_close_matches(folder.name, names, 1, 0.4) or names[-1:]
-    hint = f"Did you mean {parent / near[0]}? " if near else ""
-    raise UsageError(f"{text}: no such run", f"{hint}python -m harness.list runs shows them.")
+    near = (nearest(folder.name, names, 0.4) or names[-1:])[:3]
+    hint = f"Did you mean {' or '.join(str(parent / n) for n in near)}? " if near else ""
+    how = "python -m harness.list runs shows them." if near else "python -m harness.run makes one."
+    raise UsageError(f"{text}: no such run folder", hint + how)
 
 
 def read_run(folder: Path) -> RunFiles:

@@ -90,7 +90,8 @@ def cell_row(spec: RunSpec, method: str, seed: int, repeat: int) -> dict[str, ob
         "repeat": repeat, "rounds": ROUNDS, "clients": 4, "clients_per_round": 2,
         "groups": GROUPS.get(method, ""), "total_loss": total_loss(method, seed),
         "unseen_total_loss": total_loss(method, seed) + 0.1, "time_s": time_s,
-        "delta_mtl": None if method == "independent" else 100 * (1 - LOSSES.get(method, 0.7) / 0.6),
+        "delta_mtl": None if method == "independent"
+        else 100 * (1 - total_loss(method, seed) / total_loss("independent", seed)),
         "time_model_s": None if spec.matches else 9 * time_s,
         "energy_j": 5.0 * time_s if spec.measured else None,
         "energy_model_j": 4.0 * time_s if spec.modelled else None,

@@ -16,7 +16,7 @@ from analysis.errors import AnalysisError
 from analysis.figures import affinity, breakdown, loss_curves, pareto, power, power_data
 from analysis.figures.drawing import NotDrawn
 from analysis.loading import load_run
-from analysis.method_styles import METHOD_COLOURS, method_look
+from analysis.method_styles import METHOD_COLOURS, method_style
 from analysis.style import even_columns, scaled_unit, spans_decade, wrap_note
 from analysis.venues import VENUE_WIDTHS_IN, venue_width_in
 
@@ -244,15 +244,13 @@ def test_no_power_no_figure(make_run):
 def test_known_methods_look_different_from_each_other():
     """No two of the known methods, nor two splits of MAS, share colour and marker."""
     names = [*METHOD_COLOURS, "mas:splits=2", "mas:splits=3", "mas:splits=4", "tag:splits=2"]
-    looks = {(method_look(name).colour, method_look(name).marker) for name in names}
+    looks = {(method_style(name).colour, method_style(name).marker) for name in names}
     assert len(looks) == len(names)
 
 
 def test_an_unknown_method_looks_alike_in_every_process():
     """The look comes from the name, not from Python's salted hash."""
-    code = (
-        "from analysis.method_styles import method_look; print(method_look('brand-new:alpha=0.3'))"
-    )
+    code = "import analysis.method_styles as m; print(m.method_style('brand-new:alpha=0.3'))"
     texts = {
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True,
@@ -260,7 +258,7 @@ def test_an_unknown_method_looks_alike_in_every_process():
         ).stdout
         for seed in ("1", "2")
     }  # fmt: skip
-    assert texts == {f"{method_look('brand-new:alpha=0.3')}\n"}
+    assert texts == {f"{method_style('brand-new:alpha=0.3')}\n"}
 
 
 def test_venues():

@@ -25,7 +25,7 @@ from analysis.figures import (
 )
 from analysis.figures.drawing import NotDrawn
 from analysis.loading import load_run
-from analysis.method_styles import method_look
+from analysis.method_styles import method_style
 from analysis.style import figure_style, new_figure
 from harness.core.schema import AFFINITY_ROUNDS
 from harness.workloads.multitask.methods.registry import METHODS
@@ -40,7 +40,7 @@ def axes():
 
 def test_every_method_of_the_registry_has_a_look_of_its_own():
     """No two methods share marker, hatch or colour, so figures read in grey and in colour."""
-    looks = [method_look(name) for name in METHODS]
+    looks = [method_style(name) for name in METHODS]
     for attribute in ("marker", "hatch", "colour"):
         values = [getattr(look, attribute) for look in looks]
         assert len(set(values)) == len(METHODS), attribute
@@ -134,13 +134,13 @@ def test_our_points_stand_beside_them_as_another_source(make_run):
     assert set(own["source"]) == {"this run"}
     both = pd.concat([published.published_points(), own.reset_index()])
     ax = published.draw(axes(), both)
-    look = method_look("mas:splits=2")
+    shape = method_style("mas:splits=2")
     marks = [
-        line for line in ax.lines if line.get_marker() == look.marker and len(line.get_xdata())
+        line for line in ax.lines if line.get_marker() == shape.marker and len(line.get_xdata())
     ]
     places = {str(line.get_markerfacecolor()): line.get_xdata()[0] for line in marks}
     assert places["white"] == pytest.approx(8.83 / 16.93)  # open: the paper
-    assert places[str(look.colour)] == pytest.approx(0.5)  # filled: this run
+    assert places[str(shape.colour)] == pytest.approx(0.5)  # filled: this run
 
 
 def test_published_points_are_of_one_task_set(make_run):

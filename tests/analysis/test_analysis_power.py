@@ -101,7 +101,7 @@ def test_throttling_is_marked_when_it_is_first_seen(make_run):
     assert list(marks["under-voltage"]) == [30.0]
     (outcome,) = power.drawings(load_run(folder))
     assert "Marks at the top" in outcome.caption
-    looks = outcome.drawn[outcome.drawn["element"] == "look"]
+    looks = outcome.drawn[outcome.drawn["element"] == "condition"]
     assert looks["name"].tolist() == ["", "throttled", "under-voltage"]
 
 

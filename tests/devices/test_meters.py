@@ -184,7 +184,7 @@ def test_registry_is_explicit():
     assert meter_class("simulated") is SimulatedMeter
     with pytest.raises(DeviceError, match="unknown meter 'rap'") as caught:
         meter_class("rap")
-    assert "did you mean rapl?" in caught.value.remedy
+    assert "Did you mean 'rapl'?" in caught.value.remedy
 
 
 def test_meter_specs():

@@ -67,7 +67,7 @@ def test_unknown_device_suggests():
     """A slip of the finger gets the near name and the full list."""
     with pytest.raises(DeviceError, match="unknown device 'rasberry-pi-4'") as caught:
         find_profile("rasberry-pi-4")
-    assert "did you mean raspberry-pi-4?" in caught.value.remedy
+    assert "Did you mean 'raspberry-pi-4'?" in caught.value.remedy
     assert "jetson-nano" in caught.value.remedy
 
 
@@ -130,7 +130,7 @@ def test_unknown_key_names_file_line_and_key(tmp_path):
     with pytest.raises(DeviceError, match=r"power\.idel_w is an unknown key") as caught:
         load_profile(path)
     assert f"{path}:{line}:" in caught.value.message
-    assert "did you mean idle_w?" in caught.value.remedy
+    assert "Did you mean 'idle_w'?" in caught.value.remedy
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ HUGE = {"methods": ["independent"], "seeds": [0], "repeats": 10**12}
         (_field("cells.csv", "100.0", "inf"), 7, "energy_j is no finite number"),
         (_field("cells.csv", "100.0", "much"), 7, "record 2, column energy_j: 'much' is no float"),
         (_field("cells.csv", "total_loss", "loss"), 7, "lacks the column total_loss"),
-        (_field("phases.csv", "5.0", "15.0"), 7, "its phases add up to 15 s"),
+        (_field("phases.csv", ",0.0,5.0,5.0,", ",0.0,15.0,15.0,"), 7, "its phases add up to 15 s"),
         (_gone("traces/independent-s0-r0.csv.gz"), 7, "independent-s0-r0.csv.gz: missing"),
         (_field("cells.csv", ",0,0,", ",,0,"), 7, "record 2: seed is empty"),
         (lambda f: _edit_manifest(f, config=HUGE), 7, "config lacks methods"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices.names import did_you_mean
 from harness.core.errors import DataUsageError
 from harness.workloads.multitask.data.manifest import MANIFEST, StoreManifest, read_manifest
 from harness.workloads.multitask.data.split import Split
@@ -106,11 +107,9 @@ def find_store(wanted: str, cache: Path) -> Path:
 
 
 def _known(word: str) -> str:
-    import difflib  # noqa: PLC0415 - only for a misspelt name
-
-    near = difflib.get_close_matches(word, DATA_SETS, 1, 0.5)
-    hint = f"Did you mean '{near[0]}'? " if near else ""
-    return f"{hint}Known: {', '.join(DATA_SETS)}, or the folder of a store."
+    return (
+        f"{did_you_mean(word, DATA_SETS)}Known: {', '.join(DATA_SETS)}, or the folder of a store."
+    )
 
 
 def _only(name: str, cache: Path) -> Path:

@@ -219,20 +219,10 @@ def test_a_run_that_goes_on_keeps_its_way(runner, tmp_path, monkeypatch) -> None
     assert manifest(only(tmp_path))["step"] == before
 
 
-class Run:
-    """Stand for the files of a run as `facts` reads them."""
-
-    def __init__(self, told) -> None:
-        self.manifest = told
-
-    def section(self, name):
-        return self.manifest.get(name, {})
-
-
 def test_runs_compare_by_how_steps_were_executed_not_by_what_was_asked() -> None:
     """Runs of before this was recorded executed their steps the plain way."""
     plain, old, bf16 = (
-        facts(Run({"config": {"step": asked}, **({"step": {"execution": way}} if way else {})}))
+        facts({"config": {"step": asked}, **({"step": {"execution": way}} if way else {})})
         for asked, way in (("plain", PLAIN.text), ("auto", ""), ("auto", BF16.text))
     )
     assert plain == old

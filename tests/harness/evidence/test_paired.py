@@ -1,0 +1,119 @@
+"""Ratios are paired by seed; their interval is the printed one and covers what it says."""
+
+import math
+
+import numpy as np
+import pytest
+
+from harness.evidence.paired import (
+    CONFIDENCE,
+    Interval,
+    paired_ratio,
+    t_cdf,
+    t_half_width,
+    t_quantile,
+    values_by_seed,
+)
+
+
+@pytest.mark.parametrize(
+    ("df", "printed"),
+    [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (9, 2.262), (19, 2.093),
+     (30, 2.042), (120, 1.980)],
+)  # fmt: skip
+def test_t_quantile_matches_the_printed_table(df: int, printed: float) -> None:
+    """The 97.5 % quantiles are those of any printed t table, to its three decimals."""
+    assert t_quantile(0.975, df) == pytest.approx(printed, abs=5e-4)
+
+
+def test_t_cdf_has_its_closed_forms() -> None:
+    """One degree of freedom is Cauchy; two have x / (2 sqrt(2 + x²)) + 1/2."""
+    for x in (0.1, 1.0, 7.5):
+        assert t_cdf(x, 1) == pytest.approx(0.5 + math.atan(x) / math.pi)
+        assert t_cdf(x, 2) == pytest.approx(0.5 + x / (2 * math.sqrt(2 + x * x)))
+
+
+@pytest.mark.parametrize(("probability", "df"), [(0.5, 3), (1.0, 3), (0.975, 0)])
+def test_t_quantile_refuses_what_it_cannot_answer(probability: float, df: int) -> None:
+    with pytest.raises(ValueError, match="no t quantile"):
+        t_quantile(probability, df)
+
+
+def test_half_width_of_three_values() -> None:
+    """For 1, 2, 3 the half-width is 4.3027 × 1 / √3; a missing value does not count."""
+    assert t_half_width([1.0, 2.0, 3.0, math.nan]) == pytest.approx(4.302653 / math.sqrt(3))
+
+
+def test_one_pair_has_no_interval() -> None:
+    """The spread of a single seed is not available, never 0."""
+    assert t_half_width([5.0]) is None
+    found = paired_ratio({3: 2.0}, {3: 4.0})
+    assert found is not None
+    assert (found.ratio, found.interval) == (pytest.approx(0.5), None)
+
+
+def test_pairs_are_by_seed() -> None:
+    """Only seeds that both have count, and neither order nor a missing or zero value matters."""
+    values = {2: 4.0, 0: 1.0, 3: math.nan, 4: 0.0, 9: 7.0}
+    found = paired_ratio(values, {0: 2.0, 2: 2.0, 3: 1.0, 4: 1.0})
+    assert found is not None
+    assert found.seeds == (0, 2)
+    assert found.logs == pytest.approx((math.log(0.5), math.log(2.0)))
+    assert paired_ratio(values, {8: 1.0}) is None
+
+
+def test_repeats_are_averaged_and_text_is_read() -> None:
+    rows = [
+        {"method": "m", "seed": "1", "x": "2.0"}, {"method": "m", "seed": 1, "x": 4.0},
+        {"method": "m", "seed": 2, "x": ""}, {"method": "m", "seed": 3, "x": math.inf},
+        {"method": "n", "seed": 1, "x": 100.0},
+    ]  # fmt: skip
+    assert values_by_seed(rows, "m", "x") == {1: 3.0}
+
+
+def test_the_interval_is_students_on_the_logarithms() -> None:
+    """For log ratios -1, 0, 1 it is exp(∓4.3027 / √3), for however many pairs."""
+    found = paired_ratio({s: math.exp(s - 1) for s in range(3)}, dict.fromkeys(range(3), 1.0))
+    assert found is not None
+    assert found.interval is not None
+    bound = math.exp(4.302653 / math.sqrt(3))
+    assert found.interval.high == pytest.approx(bound, rel=1e-6)
+    assert found.interval.low == pytest.approx(1 / bound, rel=1e-6)
+
+
+def test_a_loss_beyond_all_floats_keeps_its_ratio_finite() -> None:
+    found = paired_ratio({0: 1e308, 1: 1e308}, {0: 1e-308, 1: 1e-300})
+    assert found is not None
+    assert math.isfinite(found.ratio)
+    assert found.interval is not None
+    assert math.isfinite(found.interval.high)
+
+
+SHAPES = {
+    "normal logs": lambda rng, size: np.exp(rng.normal(0.0, 0.1, size)),
+    "skewed: exponential": lambda rng, size: rng.exponential(1.0, size),
+    "skewed: disturbed in one direction": lambda rng, size: 1.0 + rng.exponential(0.3, size),
+    "heavy tails: t with three degrees": lambda rng, size: np.exp(0.1 * rng.standard_t(3, size)),
+}
+
+
+@pytest.mark.parametrize("pairs", [5, 6, 9, 12, 20])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_at_least_94_of_100_intervals_hold_the_true_ratio(shape: str, pairs: int) -> None:
+    """Both methods' figures have the shape, the true ratio of geometric means is 0.5.
+
+    Of 4,000 intervals that cover 95 % each, 94 % are missed by chance once in 500 such tests; the
+    seed is fixed. BCa bootstraps covered 85 to 92 %.
+    """
+    rng = np.random.default_rng(20)
+    trials = 4_000
+    ours = 0.5 * SHAPES[shape](rng, (trials, pairs))
+    theirs = SHAPES[shape](rng, (trials, pairs))
+    held = 0
+    for own, other in zip(ours.tolist(), theirs.tolist(), strict=True):
+        found = paired_ratio(dict(enumerate(own)), dict(enumerate(other)))
+        assert found is not None
+        assert isinstance(found.interval, Interval)
+        held += found.interval.low <= 0.5 <= found.interval.high
+    assert CONFIDENCE == 0.95
+    assert held / trials >= 0.94
