@@ -14,7 +14,7 @@ from devices.board_counters import parse_process_s
 from devices.host import read_text
 
 FIRST_LOOK_S = 0.005
-LEAST_PAUSE_S = 0.05
+USUAL_PAUSE_S = 0.1
 SHARE = 0.005
 """A look at memory takes at most this share of the time, however large the programs are."""
 
@@ -95,7 +95,7 @@ class MemoryWatch:
         with contextlib.suppress(OSError, ValueError):
             self._peak = max(self._peak or 0, self._look(self._process) or 0) or None
         took_s = self._clock() - began_s
-        self._pause_s = min(2.0 * self._pause_s, LEAST_PAUSE_S)  # short programs are seen too
+        self._pause_s = min(2.0 * self._pause_s, USUAL_PAUSE_S)  # short programs are seen too
         self.next_s = began_s + max(self._pause_s, took_s / SHARE)
 
     def peak(self, largest_bytes: int, floor_bytes: int) -> PeakMemory:
