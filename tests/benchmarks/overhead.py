@@ -31,8 +31,9 @@ from harness.run_folder.run_writer import RunWriter
 from harness.running import session
 from harness.running.limits import Limits
 from harness.running.target import resolve_target
+from harness.workloads.base import Settling
 from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
-from models.multitask.registry import architecture
+from harness.workloads.multitask.workload import WORKLOAD
 
 GOAL = 0.02
 KEEPING = (
@@ -84,13 +85,12 @@ def timed(methods: Iterable[tuple[type, str]], stopwatch: Stopwatch) -> Iterator
 def share(config: MultitaskConfig) -> float:
     """Return the share of the cells' time that goes into keeping them."""
     target = resolve_target(config)
-    session.prepare_torch(target.threads)
-    screen = RunScreen(Console(file=open(os.devnull, "w")), config)  # noqa: SIM115, PTH123
+    console = Console(file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    screen = RunScreen(console, config, WORKLOAD)
     keeping, beside, cells = Stopwatch(), Stopwatch(time.thread_time), Stopwatch()
-    store = session.open_data(config, screen)
+    opened = WORKLOAD.draft(config, target, {}, Settling(), screen).open(screen)
     with timed(KEEPING, keeping), timed(BESIDE, beside), timed([CELLS], cells), screen:
-        network = architecture(config.model)
-        session.run(config, target, store, network, screen, Start(fresh=True), Limits())
+        session.run(config, target, opened, screen, Start(fresh=True), Limits())
     return (keeping.total_s + beside.total_s) / cells.total_s
 
 

@@ -15,6 +15,7 @@ from harness.records.cells import Cell, CellReport, CellResult
 from harness.records.cost import Cost
 from harness.records.work import Work
 from harness.run_folder.rows import RunFacts, cell_row, metric_rows
+from harness.workloads.multitask import settings
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job, Outcome
@@ -29,7 +30,6 @@ from harness.workloads.multitask.planning.plan import (
     planned_work,
 )
 from harness.workloads.multitask.report import cell_report, groups, task_losses, unseen_losses
-from harness.workloads.multitask.settings import federation
 from harness.workloads.multitask.workload import WORKLOAD
 from models.execution import PLAIN
 
@@ -165,7 +165,7 @@ def test_planned_passes_are_the_executed_ones(text: str, make_source, tiny_archi
     )  # fmt: skip
     source = make_source((20,) * 4, held_out=4)
     observer = _Adding()
-    engine = LocalEngine(source, tiny_architecture, federation(config), 5, observer)
+    engine = LocalEngine(source, tiny_architecture, settings.federation(config), 5, observer)
     spec, setting = registry.parse(text), cell_setting(config, 5)
     carry_out(spec.schedule(setting), engine)
 
@@ -175,6 +175,23 @@ def test_planned_passes_are_the_executed_ones(text: str, make_source, tiny_archi
     assert planned.passes("decoders") == observer.total.passes("decoders")
     assert planned.forwards["encoder"] == observer.total.forwards["encoder"]
     assert sum(planned.forwards.values()) == sum(observer.total.forwards.values())
+
+
+@pytest.mark.parametrize(
+    ("clients", "travelling"), [(None, 2), ((0, 1, 3), 2), ((1, 3), 2), ((2,), 0)]
+)
+def test_the_engine_counts_every_model_that_travels(
+    clients, travelling, tiny_source, tiny_architecture, federation
+) -> None:
+    """3 rounds of 2 clients send and get each a whole model; one that is alone sends nothing."""
+    job = Job("sd", 3, clients=clients)
+    engine = LocalEngine(tiny_source, tiny_architecture, federation, 0, SilentObserver())
+
+    outcome = engine.run(job)
+
+    model = sum(t.numel() * t.element_size() for t in outcome.weights.tensors.values())
+    sent = 3 * travelling * model
+    assert (outcome.traffic.upload_bytes, outcome.traffic.download_bytes) == (sent, sent)
 
 
 def test_standalone_is_planned_for_every_client() -> None:

@@ -210,7 +210,7 @@ def test_a_manifest_gives_its_choice_back(measured, automatic) -> None:
 def test_a_run_that_goes_on_keeps_its_way(runner, tmp_path, monkeypatch) -> None:
     """Stopped after a round under one way, it ends under that way, whatever would be chosen now."""
     ways = iter([StepChoice(FUSED, 1, "auto")])
-    monkeypatch.setattr(study, "choose_step", lambda *_: next(ways))
+    monkeypatch.setattr(study, "choose_step", lambda *_, **__: next(ways))
     runner.run(tmp_path, limits=Limits(time_s=1e-9), step="auto")
     before = manifest(only(tmp_path))["step"]
     assert before["execution"] == FUSED.text
