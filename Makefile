@@ -1,5 +1,6 @@
 # make run   sets everything up and runs the main job     make run ARGS="--quick --seeds 0-2"
 # make test  sets everything up and runs the test suite   make test ARGS="-k split"
+# make test-all  runs what that leaves out: whole systems, real processes, kills
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,18 +9,23 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 ARGS ?=
 
-.PHONY: run test test-fleet lint bench bench-tools bench-rivals reference reference-report test-arm64 clean
+.PHONY: run test test-all test-fleet lint bench bench-tools bench-rivals reference reference-report test-arm64 clean
 
 run: $(VENV)/ready
 	$(BIN)/python -m harness.run $(ARGS)
 
 # One process a core, each with one thread: threads that wait for one another cost minutes.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 test: $(VENV)/ready-dev lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(PYTEST) -n auto --dist loadfile $(ARGS)
+
+# What `test` leaves out, and nothing of what it runs.
+test-all: $(VENV)/ready-dev
+	$(PYTEST) -n auto --dist loadfile -m "whole and not fleet" $(ARGS)
 
 # Whole fleets with Flower and faults in real processes; as root also the loss of a network.
 test-fleet: $(VENV)/ready-dev
-	$(BIN)/python -m pytest tests/harness/fleet -m fleet $(ARGS)
+	$(PYTEST) tests/harness/fleet -m fleet $(ARGS)
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .

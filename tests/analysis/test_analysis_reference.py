@@ -57,12 +57,14 @@ def differing(rebuilt, pattern):
     )  # fmt: skip
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("pattern", ["report/tables/*", "report/figures/*.csv"])
 def test_tables_and_drawn_numbers_are_made_again_byte_for_byte(rebuilt, pattern):
     """A table that was edited, or made by other code than this, is found."""
     assert differing(rebuilt, pattern) == []
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(not runs_in("ablation"), reason="no ablation run")
 def test_the_ablation_is_made_again_byte_for_byte(rebuilt):
     """The table of variants is among it."""
@@ -70,6 +72,7 @@ def test_the_ablation_is_made_again_byte_for_byte(rebuilt):
     assert differing(rebuilt, "ablation-report/tables/*") == []
 
 
+@pytest.mark.whole
 def test_the_pictures_show_what_is_drawn_again(rebuilt):
     """Same size and points; only by another matplotlib may letters and edges fall otherwise."""
     pictures = sorted(REFERENCE.glob("report/figures/*.png"))

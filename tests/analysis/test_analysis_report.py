@@ -195,6 +195,7 @@ def test_of_very_many_series_the_rest_is_named(make_run):
     assert any(f"r{MOST_SERIES}, r{MOST_SERIES + 1}" in reason for reason in reasons)
 
 
+@pytest.mark.whole
 def test_many_figures_are_drawn_by_several_processes_alike(make_run, tmp_path):
     """Figures of two series come from other processes; the bytes are those of a report alone."""
     folders = [make_run(run_id="a", seeds=1), make_run(run_id="b", seeds=1, config={"rounds": 9})]

@@ -1,10 +1,11 @@
 """Build whole fake hosts from the board fixtures."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_for
 
 BOARDS = Path(__file__).parents[1] / "fixtures" / "boards"
 
@@ -51,14 +52,6 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-def wait_until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
-    """Wait for another process."""
-    deadline_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
-
-
 def no_process_of_group(pid: int) -> bool:
     """Look for live processes of the group; dead ones may wait long for a lazy init."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -74,7 +67,7 @@ def no_process_of_group(pid: int) -> bool:
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool]], None]:
     """Return a function that waits until a condition holds."""
-    return wait_until
+    return wait_for
 
 
 @pytest.fixture

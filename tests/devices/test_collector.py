@@ -19,17 +19,10 @@ from devices.meters.base import MeterInfo, Rail, RawSample
 from devices.meters.simulated import SimulatedMeter
 from devices.records import RECORD_BYTES, Record, RecordKind, RecordReader, RecordWriter
 from devices.sampling import SamplingLoop
+from tests.waiting import wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 INFO = MeterInfo("test", "counter", "board", (Rail("a"), Rail("b")))
-
-
-def wait_for(condition, timeout_s=5.0):
-    """Poll until true; the test fails if it never is."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "waited in vain"
-        time.sleep(0.005)
 
 
 def test_live_tree_is_measured(board, tmp_path):

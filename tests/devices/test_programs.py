@@ -54,15 +54,15 @@ def test_outputs_are_told_apart(tmp_path):
 
 def test_words_of_an_endless_program_are_kept(tmp_path):
     """A program that never ends has no status, but what it said."""
-    endless = script(tmp_path / "endless", "echo one line; echo why >&2; exec sleep 30")
+    endless = script(tmp_path / "endless", "echo one line; echo why >&2; exec sleep 3000")
     assert run_program([endless], 0.3) == Answer(None, "one line\n", "why\n")
 
 
-@pytest.mark.parametrize("end", ["sleep 30", "exec sleep 30", "exit 0"])
+@pytest.mark.parametrize("end", ["sleep 3000", "exec sleep 3000", "exit 0"])
 def test_nothing_a_program_started_stays(tmp_path, until, group_is_gone, end):
     """A program that hangs, or ends before its children, is gone with its whole group."""
     note = tmp_path / "pid"
-    body = f"echo $$ > {note}; sleep 30 > /dev/null 2>&1 & echo said; {end}"
+    body = f"echo $$ > {note}; sleep 3000 > /dev/null 2>&1 & echo said; {end}"
     answer = run_program([script(tmp_path / "parent", body)], 0.5)
     assert answer.text == "said\n"
     until(lambda: group_is_gone(int(note.read_text())))
@@ -71,7 +71,7 @@ def test_nothing_a_program_started_stays(tmp_path, until, group_is_gone, end):
 def test_a_stranger_that_keeps_the_pipe_does_not_hold_us_up(tmp_path):
     """A child that left the group cannot be killed with it, and is not waited for."""
     note = tmp_path / "pid"
-    body = f"setsid sh -c 'echo $$ > {note}; exec sleep 30' & echo said; sleep 30"
+    body = f"setsid sh -c 'echo $$ > {note}; exec sleep 3000' & echo said; sleep 3000"
     answer = run_program([script(tmp_path / "parent", body)], 0.5)
     os.kill(int(note.read_text()), signal.SIGKILL)  # fails if it was waited for
     assert answer == Answer(None, "said\n")
@@ -79,7 +79,7 @@ def test_a_stranger_that_keeps_the_pipe_does_not_hold_us_up(tmp_path):
 
 def test_stopping_a_program_that_ignores_it(tmp_path, until, group_is_gone):
     """A launched program that shrugs off SIGTERM is killed with its children."""
-    body = "trap '' TERM; echo ready; sleep 30 & while :; do sleep 0.1; done"
+    body = "trap '' TERM; echo ready; sleep 3000 & while :; do sleep 0.1; done"
     process = launch_program([script(tmp_path / "stubborn", body)])
     with process:
         assert process.stdout.readline() == b"ready\n"

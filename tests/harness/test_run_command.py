@@ -14,6 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 from devices.time_model import HostTiming, TimeModel
+from tests.waiting import LIMIT_S
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -39,7 +40,7 @@ def _start(*words: str, **environment: str) -> subprocess.Popen:
 
 def _run(*words: str, **environment: str) -> tuple[int, str, str]:
     process = _start(*words, **environment)
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=LIMIT_S)
     return process.returncode, out, err
 
 
@@ -250,7 +251,7 @@ def test_an_interrupted_run_leaves_readable_files(place, number: int) -> None:
     )  # fmt: skip
     _wait_for_a_cell(process, out)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=LIMIT_S)
 
     folder = _folder(out)
     (row,) = _rows(folder, "cells")
@@ -263,7 +264,7 @@ def test_an_interrupted_run_leaves_readable_files(place, number: int) -> None:
 
 def _wait_for_a_cell(process: subprocess.Popen, out: Path) -> None:
     """Wait until training of the first cell is under way."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + LIMIT_S
     while "cell started" not in _events(out):
         assert time.monotonic() < deadline, process.communicate()
         assert process.poll() is None, process.communicate()
@@ -401,7 +402,7 @@ def test_a_meter_that_dies_fails_cells_that_require_it(place) -> None:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for child in children:
         os.kill(int(child), signal.SIGKILL)
-    _, err = process.communicate(timeout=240)
+    _, err = process.communicate(timeout=LIMIT_S)
     (row,) = _rows(_folder(place / "died"), "cells")
 
     assert children

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import LIMIT_S
+
 ROOT = Path(__file__).parents[2]
 TINY = (
     "--clients", "2", "--images", "8", "--unseen-buildings", "1", "--unseen-images", "4",
@@ -40,7 +42,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
     words = ("--quick", "--meter", "simulated", "--methods", "independent,mas:splits=2", *TINY)
     done = subprocess.run(
         [sys.executable, "-m", "harness.run", *words], cwd=home, env=environment(home),
-        capture_output=True, text=True, check=False, timeout=240,
+        capture_output=True, text=True, check=False, timeout=LIMIT_S,
     )  # fmt: skip
     folders = list((home / "results").glob("2*"))
     assert len(folders) == 1, done.stderr

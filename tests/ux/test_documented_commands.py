@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import LIMIT_S
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 COMMAND = re.compile(r"python3? -m ((?:harness|analysis|tests)[\w.]*)([^`\n|#]*)")
@@ -43,7 +45,7 @@ def command(module: str, rest: str) -> Command:
 def help_of(module: str, *words: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", module, *words, "--help"], cwd=ROOT, capture_output=True, text=True,
-        check=False, timeout=60,
+        check=False, timeout=LIMIT_S,
     )  # fmt: skip
     return done.returncode, done.stdout
 
@@ -99,13 +101,17 @@ def test_there_are_runs_to_try() -> None:
     assert "--config docs/federation-32.toml" in typed(ROOT / "docs" / "data.md")
 
 
-@pytest.mark.parametrize("words", RUNS, ids=lambda words: words or "no options")
+@pytest.mark.parametrize(
+    "words",
+    [pytest.param(w, marks=() if w == "--quick" else pytest.mark.whole) for w in RUNS],
+    ids=lambda words: words or "no options",
+)
 def test_runs_are_planned_as_written(words: str, tmp_path) -> None:
     """Each command works to the moment at which it would begin: options, device, data, disk."""
     done = subprocess.run(
         [sys.executable, "-m", "harness.run", *shlex.split(words), "--dry-run",
          "--out", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=240,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=LIMIT_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Expect" in done.stdout

@@ -13,6 +13,9 @@ from harness.cli.check import main as check
 from harness.workloads.multitask.commands.infer import main as infer
 from tests.ux.conftest import environment
 from tests.ux.test_plain_output import CONTROL, long_lines
+from tests.waiting import LIMIT_S
+
+pytestmark = pytest.mark.whole
 
 FAST = ("--rate-hz", "20", "--queries", "3", "--warm-up", "0", "--threads", "1", "--batches", "4",
         "--calibration-images", "8", "--idle", "0.2", "--meter", "simulated")  # fmt: skip
@@ -26,7 +29,8 @@ def deployed(first_run, tmp_path_factory):
     words = (str(folder), "--methods", "mas", "--runtimes", "onnxruntime", "--quick", *FAST)
     done = subprocess.run(
         [sys.executable, "-m", "harness.infer", *words], cwd=first_run.home,
-        env=environment(first_run.home), capture_output=True, text=True, check=False, timeout=240,
+        env=environment(first_run.home), capture_output=True, text=True, check=False,
+        timeout=LIMIT_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return folder, done.stdout

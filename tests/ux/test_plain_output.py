@@ -12,6 +12,7 @@ import pytest
 from harness.cli import check, compare, doctor
 from harness.cli import list as listing
 from tests.ux.conftest import TINY, environment
+from tests.waiting import LIMIT_S
 
 GOLDEN = "tests/fixtures/runs/schema1"
 ROOT = Path(__file__).parents[2]
@@ -63,7 +64,7 @@ def on_a_terminal(home: Path, **variables: str) -> str:
     while block := _read(ours):
         written += block
     os.close(ours)
-    assert process.wait(timeout=120) == 0, written.decode()
+    assert process.wait(timeout=LIMIT_S) == 0, written.decode()
     return written.decode()
 
 

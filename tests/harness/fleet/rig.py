@@ -12,6 +12,8 @@ from pathlib import Path
 
 import safetensors.torch
 
+from tests.waiting import LIMIT_S
+
 ROOT = Path(__file__).parents[3]
 TINY = {
     "tasks": "s", "methods": "all-in-one", "images": 8, "unseen-buildings": 1, "unseen-images": 4,
@@ -74,14 +76,14 @@ class Rig:
             return (self.folder / f"{name}.log").read_text(errors="replace")
         return ""
 
-    def wait_for(self, text: str, timeout_s: float = 150.0, name: str = "server") -> None:
+    def wait_for(self, text: str, timeout_s: float = LIMIT_S, name: str = "server") -> None:
         end_s = time.monotonic() + timeout_s
         while text not in self.log(name):
             assert self.running[name].poll() is None, self.log(name)
             assert time.monotonic() < end_s, self.log(name)
             time.sleep(0.05)
 
-    def finish(self, timeout_s: float = 280.0) -> int:
+    def finish(self, timeout_s: float = LIMIT_S) -> int:
         return self.running["server"].wait(timeout_s)
 
     def child(self, name: str, word: str) -> int:

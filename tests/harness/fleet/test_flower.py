@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from tests.harness.fleet.rig import Rig, environment, rows, weights
+from tests.waiting import LIMIT_S
 
 pytestmark = [
     pytest.mark.skipif(sys.version_info < (3, 11), reason="Flower needs Python 3.11"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(3 * LIMIT_S),
 ]
 
 
@@ -40,6 +41,7 @@ def here(made, tmp_path, rounds):
     return weights(made.run(config).path)
 
 
+@pytest.mark.whole
 def test_a_demo_learns_over_flower_what_one_process_learns(made, tmp_path) -> None:
     """Server, nodes, Flower and workers are processes of their own; all are gone at the end."""
     words = [
@@ -49,7 +51,7 @@ def test_a_demo_learns_over_flower_what_one_process_learns(made, tmp_path) -> No
     ]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "harness.fleet", "demo", *words], env=environment(), cwd=tmp_path,
-        capture_output=True, text=True, timeout=280, check=False,
+        capture_output=True, text=True, timeout=LIMIT_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (tmp_path / "out").iterdir()
@@ -115,7 +117,7 @@ def test_flowers_server_may_die_without_ending_the_run(rig) -> None:
     rig.node(1)
     rig.wait_for("s round 2")
     os.kill(rig.child("server", "flower-superlink"), signal.SIGKILL)
-    assert rig.finish(400) == 0, rig.log()
+    assert rig.finish() == 0, rig.log()
     assert "it is started anew" in rig.log()
     assert rows(rig.run, "cells")[0]["status"] == "done"
     used = {int(r["round"]) for r in rows(rig.run, "devices") if r["fate"] == "used"}
@@ -129,7 +131,7 @@ def test_a_secured_fleet_lets_in_keys_it_knows_and_nobody_elses_commands(rig, tm
     for words in (["--nodes", "n0,n1"], ["--nodes", "stranger", "--out", "other"]):
         subprocess.run(
             [sys.executable, "-m", "harness.fleet", "keys", "--server", "127.0.0.1", *words],
-            cwd=tmp_path, env=environment(), check=True, timeout=60,
+            cwd=tmp_path, env=environment(), check=True, timeout=LIMIT_S,
         )  # fmt: skip
     os.rename(tmp_path / "other" / "stranger", tmp_path / "keys" / "stranger")  # noqa: PTH104
     authority = (tmp_path / "keys" / "n0" / "authority.crt").read_bytes()
@@ -150,7 +152,7 @@ def test_a_secured_fleet_lets_in_keys_it_knows_and_nobody_elses_commands(rig, tm
     asked = subprocess.run(
         flwr, env={**environment(), "FLWR_HOME": str(home), "FLWR_TELEMETRY_ENABLED": "0",
                    "FLWR_DISABLE_UPDATE_CHECK": "1"},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=LIMIT_S, check=False,
     )  # fmt: skip
     assert asked.returncode != 0
     rig.wait_for("did not let this node in", name="stranger")
@@ -183,7 +185,7 @@ def test_a_lost_network_costs_rounds_but_no_run(rig) -> None:
         run("link", "set", outer, "down")
         time.sleep(15)
         run("link", "set", outer, "up")
-        assert rig.finish(400) == 0, rig.log()
+        assert rig.finish() == 0, rig.log()
     finally:
         rig.stop()
         run("netns", "del", space)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import Frame, WireError, connect, receive_frame, send_frame
+from tests.waiting import LIMIT_S
 
 ROOT = Path(__file__).parents[3]
 CONSTANT_20_W = "simulated:kind=counter,shape=constant,high_w=20"
@@ -37,7 +38,7 @@ class WorkerProcess:
                 env=environment,
             )  # fmt: skip
 
-    def wait_ready(self, timeout_s: float = 60.0) -> "WorkerProcess":
+    def wait_ready(self, timeout_s: float = LIMIT_S) -> "WorkerProcess":
         end_s = time.monotonic() + timeout_s
         while "ready " not in self.log.read_text():
             assert self.process.poll() is None, self.log.read_text()

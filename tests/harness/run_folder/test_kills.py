@@ -9,7 +9,6 @@ import pytest
 from harness.run_folder import results
 from tests.harness.run_folder.conftest import CONSTANT_20_W, learned, manifest, only, rows
 
-KILLS = 30
 SYNCS_OF_A_LIFE = 60
 
 
@@ -40,19 +39,20 @@ def nothing() -> None:
     """Prepare no end: the parent kills."""
 
 
-def test_thirty_kills_change_no_number(runner, undisturbed, tmp_path) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.whole)])
+def test_kills_change_no_number(runner, undisturbed, tmp_path, kills) -> None:
     """However often and wherever a run is killed, it ends with the values of an undisturbed one."""
     rng = random.Random(5)
     expected = learned(undisturbed)
-    kills = run = 0
-    while kills < KILLS:
+    died = run = 0
+    while died < kills:
         run += 1
         out = tmp_path / str(run)
         while not _is_done(out):
             torn = rng.random() < 0.6
             moment = rng.randint(1, SYNCS_OF_A_LIFE)
             prepare = killed_while_writing(moment, rng) if torn else nothing
-            kills += runner.doomed(out, prepare, None if torn else rng.uniform(0.0, 1.0))
+            died += runner.doomed(out, prepare, None if torn else rng.uniform(0.0, 1.0))
         assert learned(only(out)) == expected
         _times_add_up(only(out))
 

@@ -21,6 +21,7 @@ from models.multitask.onnx_quantise import quantise
 from models.multitask.registry import MODELS, architecture
 
 SIZE = 32
+SLOW = {"xception": pytest.mark.whole}
 
 
 def run(graph: bytes, images: np.ndarray) -> list[np.ndarray]:
@@ -28,7 +29,10 @@ def run(graph: bytes, images: np.ndarray) -> list[np.ndarray]:
     return session.run(None, {"images": images})
 
 
-@pytest.fixture(scope="module", params=sorted(MODELS))
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=SLOW.get(name, ())) for name in sorted(MODELS)],
+)
 def exported(request):
     """Every network with moved batch-norm statistics, and its graph for three of four tasks."""
     net = build(architecture(request.param), "sdnk", 3).train()

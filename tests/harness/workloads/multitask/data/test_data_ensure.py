@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +22,7 @@ from harness.workloads.multitask.data import shard
 from harness.workloads.multitask.data.config import ScenesConfig
 from harness.workloads.multitask.data.dataset import default_cache, ensure_scenes, open_data_set
 from harness.workloads.multitask.data.verify import MEMO
+from tests.waiting import LIMIT_S, wait_for
 
 ROOT = Path(__file__).parents[5]
 
@@ -234,15 +234,6 @@ def test_errors_of_workers_arrive_whole(tmp_path, tiny_config):
     assert caught.value.remedy
 
 
-def wait_for(condition, message):
-    """Poll until a condition holds; give up after a generous while."""
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail(message)
-
-
 def living(group):
     """Processes of a group that still run; dead ones nobody has collected do not count."""
     found = []
@@ -281,7 +272,7 @@ def test_ctrl_c_stops_all_workers_and_leaves_nothing_half_written(tmp_path):
     try:
         wait_for(lambda: any(tmp_path.glob("*/train/client_00/rgb.npy")), "no shard was made")
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=LIMIT_S)
     finally:
         process.kill()
     assert process.returncode == 130
@@ -293,7 +284,7 @@ def test_ctrl_c_stops_all_workers_and_leaves_nothing_half_written(tmp_path):
     assert shards
     assert all(len(list(path.iterdir())) == 10 for path in shards)
     assert not list(partial.glob("tmp-*"))
-    wait_for(lambda: not living(process.pid), "a worker outlived its parent")
+    wait_for(lambda: not living(process.pid), "a worker outlived its parent", 30.0)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's process table")
@@ -304,9 +295,9 @@ def test_a_killed_generation_leaves_no_process_and_resumes(tmp_path):
         wait_for(lambda: any(tmp_path.glob("*/train/client_01/rgb.npy")), "no shard was made")
     finally:
         process.kill()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=LIMIT_S)
     assert "Traceback" not in errors
-    wait_for(lambda: not living(process.pid), "a worker outlived its parent")
+    wait_for(lambda: not living(process.pid), "a worker outlived its parent", 30.0)
     (partial,) = tmp_path.iterdir()
     finished = {path.name for path in partial.glob("train/*")}
     config = ScenesConfig(clients=400, images=8, size=16)
