@@ -34,6 +34,12 @@ HERE = Path("/")
 _FAMILIES = {r"tegra": "NVIDIA Jetson", r"\brpi\b|\braspi\b|-v8\+": "Raspberry Pi"}
 """What kernels of boards are called whose device tree says which board it is."""
 
+SERIAL_FILES = (
+    "sys/firmware/devicetree/base/serial-number", "sys/class/dmi/id/product_serial",
+    "sys/class/dmi/id/board_serial", "sys/class/dmi/id/product_uuid", "etc/machine-id",
+)  # fmt: skip
+"""Files with a number that names this one board."""
+
 
 @dataclass(frozen=True)
 class HostMatch:

@@ -18,11 +18,12 @@ from typing import Any, ClassVar, TypeVar
 
 from harness.core.errors import HarnessError, UsageError, raise_all, unknown
 from harness.measurement.cooling import parse_cool_down
-from harness.running.accelerator import ACCELERATORS
-from harness.running.order import ORDERS
 from harness.workloads.registry import DEFAULT, find_workload
 
 MOST_SEEDS = 10_000
+
+ACCELERATORS = ("auto", "cpu", "cuda")
+ORDERS = ("random", "interleaved", "fixed")
 
 
 def option(default: Any, meaning: str, *, metavar: str = "N") -> Any:  # noqa: ANN401

@@ -28,6 +28,8 @@ def drawings(run: Run) -> list[Outcome]:
     drawn = prepare(run)
     if drawn.empty:
         return [NotDrawn(TITLE, "no finished cell has timed jobs")]
+    if not run.tasks:
+        return [NotDrawn(TITLE, "jobs of this workload have no tasks to lay out in rows")]
     panels = drawn["method"].nunique()
     seeds = sorted({int(str(seed)) for seed in drawn["seed"]})
     seed_text = ", ".join(str(seed) for seed in seeds)

@@ -14,7 +14,8 @@ from analysis.pooling import series_names
 from analysis.tables.fields import cell_column
 from analysis.tables.table import Absent, Content, Heading, Table
 from analysis.words import provenance, spread_words
-from harness.core.schema import TASK_MEASURES, UNSEEN
+from models.multitask.measures import MEASURES as TASK_MEASURES
+from models.multitask.measures import UNSEEN
 
 DIRECTIONS: dict[str, Literal["low", "high"]] = {"lower": "low", "higher": "high"}
 

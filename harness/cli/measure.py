@@ -28,7 +28,7 @@ from harness.core.errors import (
 if TYPE_CHECKING:
     from harness.measurement.choice import ChosenMeters
     from harness.measurement.command_session import CommandPlan, CommandSession
-    from harness.measurement.session_files import SessionFiles
+    from harness.running.measurement_files import SessionFiles
 
 RATE_HZ = 10.0
 
@@ -220,7 +220,7 @@ def _carry_out(plan: CommandPlan, wanted: _Wanted, chosen: ChosenMeters, root: P
 def _files(
     plan: CommandPlan, wanted: _Wanted, chosen: ChosenMeters, opened: ExitStack
 ) -> SessionFiles:
-    from harness.measurement.session_files import SessionFiles  # noqa: PLC0415
+    from harness.running.measurement_files import SessionFiles  # noqa: PLC0415
 
     settings: dict[str, Any] = {
         "commands": [shlex.join(argv) for argv in plan.commands],
@@ -239,7 +239,7 @@ def _files(
 
 def _keep(files: SessionFiles, session: CommandSession, run: Any) -> None:  # noqa: ANN401
     from harness.cli.measure_report import measures  # noqa: PLC0415
-    from harness.measurement.session_files import MeasuredCell, slug  # noqa: PLC0415
+    from harness.running.measurement_files import MeasuredCell, slug  # noqa: PLC0415
 
     if len(session.runs) == 1:
         files.begin(session.meters, run.whole.start.time_s)

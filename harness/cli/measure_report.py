@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.evidence.paired import t_half_width
 from harness.measurement.command_session import CommandRun, CommandSession, summary
-from harness.measurement.session_files import net_of
+from harness.running.measurement_files import net_of
 
 COLUMNS = (
     "command", "repeat", "time_s", "cpu_s", "energy_j", "energy_error_j", "energy_net_j",

@@ -16,8 +16,8 @@ from rich.table import Table
 
 from analysis.verdict import cell_sentences
 from devices.time_model import INTERVAL
-from harness.run_folder.environment import system_words
 from harness.running.accelerator import CUDA
+from harness.running.environment import system_words
 from harness.running.target import describe_host
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ missing or not permitted, 4 finished but unstable, 5 some cells failed, 6 worse 
 A new error is a class here: a docstring that says what happened, `code`, `exit_status`, `matters`
 (why it stops the program) and `usually` (what helps as a rule). The message of each raise names the
 very file or value, its remedy the very thing to type. The page docs/errors.md is written from
-these classes by `python -m harness.core.errors_page`.
+these classes by `python -m harness.cli.errors_page`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.core.clean_text import clean
-from models.multitask.measures import MEASURES
 
 SCHEMA_VERSION = 4
 OLDEST_SCHEMA_VERSION = 1
@@ -190,8 +189,8 @@ CELLS = (
     Column("shared_jobs", "str", "", "With --share-jobs: rounds of jobs that another method of the seed had trained alike, as job:first-last<cell, joined by +. Time, energy, passes and bytes of the row contain them, from the one measurement; peak memory is then also that of the other cell.", since=3),
     Column("batch_size", "int", "images", "Images per training step, as trained; fewer than asked for if memory was short (manifest: step).", since=3),
     Column("step", "str", "", "How training steps were executed: precision, memory layout and optimizer, joined by +.", since=3),
-    Column("workload", "str", "", "What was trained: multitask, or another workload (harness.list workloads).", since=4),
-    Column("objective", "str", "", "Name of the value that methods of the workload are judged by; of multitask total_loss.", since=4),
+    Column("workload", "str", "", "What was trained (harness.list workloads).", since=4),
+    Column("objective", "str", "", "Name of the value that methods of the workload are judged by.", since=4),
     Column("objective_value", "float", "", "That value.", since=4),
     Column("objective_better", "str", "", "lower or higher: in which direction it is better.", since=4),
 )  # fmt: skip
@@ -369,12 +368,6 @@ INFERENCE_METRICS = (
     Column("value", "float", "", "The value."),
     Column("unit", "str", "", "Unit of the value; empty for a pure number."),
 )  # fmt: skip
-
-UNSEEN = "unseen_"
-"""Stands before the name of a measure that was taken on buildings no client owns."""
-
-TASK_MEASURES = MEASURES
-"""Task letter → the measures of it that metrics.csv holds, with unit and direction."""
 
 FILES: dict[str, tuple[Column, ...]] = {
     "cells.csv": CELLS,

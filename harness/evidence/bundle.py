@@ -21,13 +21,13 @@ from typing import Any
 
 from harness.core.errors import DamagedRunError, HarnessError, StorageError, UsageError
 from harness.core.schema import FILES, SCHEMA_VERSION
-from harness.core.schema_page import page
 from harness.evidence.bundle_readme import Claim, PackedRun, readme
 from harness.evidence.comparable import apart_words
 from harness.evidence.findings import exit_status, verdict
 from harness.evidence.judging import Judgement, judge
 from harness.evidence.private import Rule, rules, veil
 from harness.evidence.reading import RunFiles
+from harness.evidence.schema_page import page
 from harness.run_folder.lock import busy, is_running
 from harness.run_folder.results import storage_errors
 

@@ -7,7 +7,7 @@ figures are never compared with each other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from harness.evidence.reading import RunFiles, find_run, read_run
 
 @dataclass(frozen=True)
 class Metric:
-    """Describe a figure of cells.csv; less of it is better."""
+    """Describe a figure of cells.csv; less of it is better unless `higher` says otherwise."""
 
     column: str
     verb: str
     noun: str
     modelled: bool = False
+    higher: bool = False
 
 
 METRICS: Mapping[str, Metric] = {
@@ -37,6 +38,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("energy_j", "uses", "measured energy"),
         Metric("energy_model_j", "uses", "modelled energy", modelled=True),
         Metric("total_loss", "ends with", "total test loss"),
+        Metric("objective_value", "ends with", "objective"),
     )
 }
 
@@ -86,7 +88,10 @@ class Ratio:
 
         With one seed there is no interval, and the ratio alone decides.
         """
-        if self.ratio is None or self.ratio <= 1.0 + threshold:
+        if self.ratio is None:
+            return False
+        needs = 1.0 / self.ratio if self.metric.higher and self.ratio else self.ratio
+        if needs <= 1.0 + threshold:
             return False
         return self.shown or self.low is None
 
@@ -170,7 +175,9 @@ def compare(
     if any(METRICS[name].modelled for name in names):
         _refuse(model_differences(first.run.manifest, second.run.manifest))
     pairs = [(first.method, second.method)] if first.method else _common(first, second)
-    return [_ratio(first, second, pair, METRICS[name]) for name in names for pair in pairs]
+    return [
+        _ratio(first, second, pair, _described(name, first)) for name in names for pair in pairs
+    ]
 
 
 def default_metrics(first: Side, second: Side) -> list[str]:
@@ -181,7 +188,17 @@ def default_metrics(first: Side, second: Side) -> list[str]:
         names.append("energy_j")
     else:
         names.append("energy_model_j")
-    return [n for n in (*names, "total_loss") if first.has(n) and second.has(n)]
+    judged = "total_loss" if first.has("total_loss") else "objective_value"
+    return [n for n in (*names, judged) if first.has(n) and second.has(n)]
+
+
+def _described(name: str, side: Side) -> Metric:
+    """Return a figure; the objective bears the name and direction that its workload gives it."""
+    found = METRICS[name]
+    if name != "objective_value":
+        return found
+    row = next(row for row in side.run.done if row[name] is not None)
+    return replace(found, noun=str(row["objective"]), higher=row["objective_better"] == "higher")
 
 
 def left_out(first: Side, second: Side) -> str:

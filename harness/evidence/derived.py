@@ -1,7 +1,7 @@
 """Recompute what a run derives from its own files, and name what does not follow from them.
 
-Losses and gains come from metrics.csv, a cell's seconds and joules from phases.csv, bytes from the
-rounds that clients trained and the size of their models. It is written anew from the meaning of the
+A cell's seconds and joules come from phases.csv; what its workload derives, such as losses, is the
+workload's to recompute. It is written anew from the meaning of the
 columns, not shared with the writer, so that a mistake of one is seen by the other.
 """
 
@@ -10,33 +10,24 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
+from harness.core.errors import UsageError
 from harness.core.guarded_folder import RESTORE
-from harness.core.schema import COST_PHASES, REFERENCE, TASK_MEASURES
+from harness.core.schema import COST_PHASES
 from harness.evidence.derived_energy import phase_contradictions
 from harness.evidence.findings import Finding, named
-from harness.evidence.intact import weight_bytes
 from harness.evidence.reading import Row, RunFiles
+from harness.workloads.base import Workload
+from harness.workloads.registry import DEFAULT, find_workload
+
+Claim = tuple[str, float, float, str]
+"""Column, value stated, value computed, and where the latter comes from."""
+
+Contradiction = tuple[str, str, str]
+"""Column, cell, and in words what does not follow."""
 
 AGREE = 1e-6
 """Relative difference up to which two sums of the same numbers are the same."""
-
-Model = tuple[str, int]
-"""A job and the rounds it has finished."""
-
-
-@dataclass
-class Standing:
-    """Hold where a cell stands by its metrics: by task the losses and measures of what serves it.
-
-    `missing` names tasks that nothing in metrics.csv stands for.
-    """
-
-    losses: dict[str, float] = field(default_factory=dict)
-    unseen: dict[str, float] = field(default_factory=dict)
-    measures: dict[str, dict[str, float]] = field(default_factory=dict)
-    missing: str = ""
 
 
 def derived(run: RunFiles) -> Iterator[Finding]:
@@ -51,23 +42,31 @@ def derived(run: RunFiles) -> Iterator[Finding]:
         yield Finding("damaged", code, f"{cells[0]}: {those[0][1]}{more}", RESTORE)
 
 
-def _cells(run: RunFiles) -> Iterator[tuple[str, str, str]]:
+def _cells(run: RunFiles) -> Iterator[Contradiction]:
     """Yield column, cell and words for every value of cells.csv that does not follow."""
-    standings = _standings(run)
     charged = _charged(run)
     for row in run.done:
         cell = str(row["cell"])
-        for column, stated, computed, source in (
-            *_sums(row, charged[cell]),
-            *_losses(row, standings[cell]),
-            *_gains(row, standings, run.done),
-        ):
-            if not _same(stated, computed):
-                yield column, cell, _words(column, stated, computed, source)
-        if standings[cell].missing and row["total_loss"] is not None:
-            text = f"metrics.csv has no test loss of task {', '.join(standings[cell].missing)}"
-            yield "total_loss", cell, f"{text}, so total_loss rests on nothing"
-    yield from _traffic(run)
+        for claim in _sums(row, charged[cell]):
+            yield from contradiction(cell, claim)
+    workload = workload_of(run)
+    if workload is not None:
+        yield from workload.contradictions(run)
+
+
+def workload_of(run: RunFiles) -> Workload | None:
+    """Return the workload of a run; None if it is not installed here."""
+    try:
+        return find_workload(str(run.manifest.get("workload", DEFAULT)))
+    except UsageError:
+        return None
+
+
+def contradiction(cell: str, claim: Claim) -> Iterator[Contradiction]:
+    """Yield what does not agree."""
+    column, stated, computed, source = claim
+    if not _same(stated, computed):
+        yield column, cell, _words(column, stated, computed, source)
 
 
 def _words(column: str, stated: float, computed: float, source: str) -> str:
@@ -87,10 +86,6 @@ def _same(stated: float, computed: float) -> bool:
     return math.isclose(stated, computed, rel_tol=AGREE, abs_tol=AGREE)
 
 
-Claim = tuple[str, float, float, str]
-"""Column, value stated, value computed, and where the latter comes from."""
-
-
 def _charged(run: RunFiles) -> Mapping[str, list[Row]]:
     charged: dict[str, list[Row]] = defaultdict(list)
     for phase in run.phases:
@@ -105,146 +100,3 @@ def _sums(row: Row, own: list[Row]) -> Iterator[Claim]:
         parts = [phase[column] for phase in own]
         if row[column] is not None and parts and None not in parts:
             yield column, row[column], total(parts), "its phases add up to"
-
-
-def _losses(row: Row, own: Standing) -> Iterator[Claim]:
-    for column, losses in (("total_loss", own.losses), ("unseen_total_loss", own.unseen)):
-        if row[column] is not None and losses and losses.keys() == set(str(row["tasks"])):
-            yield column, row[column], total(losses.values()), "metrics.csv adds up to"
-
-
-def _gains(row: Row, standings: Mapping[str, Standing], done: Iterable[Row]) -> Iterator[Claim]:
-    """Yield the gains over independent training of the same seed and repeat.
-
-    Of several reference cells (parameters of it) the one that agrees best counts.
-    """
-    own = standings[str(row["cell"])]
-    references = [
-        standings[str(other["cell"])]
-        for other in done
-        if str(other["method"]).split(":")[0] == REFERENCE
-        and (other["seed"], other["repeat"]) == (row["seed"], row["repeat"])
-    ]
-    for column, gain in (("delta_mtl", _loss_gain), ("delta_metric", _measure_gain)):
-        found = [x for reference in references if (x := gain(own, reference)) is not None]
-        if row[column] is not None and found:
-            stated = float(row[column])
-            best = min(found, key=lambda value: abs(value - stated))
-            yield column, stated, best, "metrics.csv gives"
-
-
-def _loss_gain(own: Standing, reference: Standing) -> float | None:
-    """Return the mean relative loss reduction over tasks in percent."""
-    if not own.losses or own.losses.keys() != reference.losses.keys():
-        return None
-    if not all(reference.losses.values()):
-        return None
-    ratios = [own.losses[task] / reference.losses[task] for task in own.losses]
-    return 100.0 * (1.0 - total(ratios) / len(ratios))
-
-
-def _measure_gain(own: Standing, reference: Standing) -> float | None:
-    """Return the mean over tasks of the mean signed relative gain of their measures in percent."""
-    if not own.measures or own.measures.keys() != reference.measures.keys():
-        return None
-    means = []
-    for task, values in own.measures.items():
-        signs = {m.name: 1 if m.better == "higher" else -1 for m in TASK_MEASURES[task]}
-        base = reference.measures[task]
-        if not values or any(not base.get(name) for name in values):
-            return None
-        gains = [signs[name] * (value / base[name] - 1.0) for name, value in values.items()]
-        means.append(total(gains) / len(gains))
-    return 100.0 * total(means) / len(means)
-
-
-def _standings(run: RunFiles) -> Mapping[str, Standing]:
-    """Return where every cell stands by the rows of the jobs that serve its tasks in the end."""
-    serves: dict[tuple[str, str], list[Model]] = defaultdict(list)
-    values: dict[tuple[str, str], dict[Model, dict[str, float]]] = defaultdict(dict)
-    for row in run.tables["metrics.csv"].rows:
-        if not row["task"] or row["value"] is None or row["round"] is None:
-            continue
-        cell, task, job, done = str(row["cell"]), str(row["task"]), str(row["job"]), row["round"]
-        if row["metric"] == "serves":
-            serves[cell, task].append((job, done))
-        else:
-            own = values[cell, task].setdefault((job, done), {})
-            own[str(row["metric"])] = float(row["value"])
-    found: dict[str, Standing] = defaultdict(Standing)
-    for row in run.done:
-        cell = str(row["cell"])
-        for task in str(row["tasks"]):
-            known = values.get((cell, task), {})
-            models = serves.get((cell, task)) or _of_split(str(row["groups"]), known)
-            of_jobs = [known.get(model, {}) for model in models]
-            _stand(found[cell], task, of_jobs)
-    return found
-
-
-def _of_split(groups: str, known: Iterable[Model]) -> list[Model]:
-    """Return the last model of each final group, for files that do not say what serves a task."""
-    final = {tuple(sorted(group)) for group in groups.split("|")}
-    last: dict[str, Model] = {}
-    for job, done in sorted(known, key=lambda model: model[1]):
-        if tuple(sorted(job)) in final:
-            last[job] = (job, done)
-    return list(last.values())
-
-
-def _stand(standing: Standing, task: str, of_jobs: list[dict[str, float]]) -> None:
-    """Add a task with the means over the models that serve it."""
-    losses = [own["test_loss"] for own in of_jobs if "test_loss" in own]
-    unseen = [own["test_unseen_loss"] for own in of_jobs if "test_unseen_loss" in own]
-    if not losses or len(losses) < len(of_jobs):
-        standing.missing += task
-        return
-    standing.losses[task] = total(losses) / len(losses)
-    if len(unseen) == len(of_jobs):
-        standing.unseen[task] = total(unseen) / len(unseen)
-    names = [m.name for m in TASK_MEASURES.get(task, ())]
-    kept = {n: [own[n] for own in of_jobs if n in own] for n in names}
-    means = {n: total(own) / len(own) for n, own in kept.items() if own}
-    if means:
-        standing.measures[task] = means
-
-
-def _traffic(run: RunFiles) -> Iterator[tuple[str, str, str]]:
-    """Yield bytes that the rounds and the size of the models contradict.
-
-    Every client that trains in a round gets the job's model and sends it back; one that trains
-    alone (`sd@3`) needs no server. Sizes are known where weights are kept; cells that trained alike
-    must agree whether they are or not. A fleet loses and repeats answers, so it is left out, and so
-    is a workload that may send something else than it gets.
-    """
-    if run.section("fleet") or run.manifest.get("workload", "multitask") != "multitask":
-        return
-    trained: dict[str, dict[tuple[str, int, str], None]] = defaultdict(dict)
-    for phase in run.phases:
-        if phase["phase"] == "train" and phase["client"] and phase["round"] is not None:
-            key = (str(phase["job"]), int(phase["round"]), str(phase["client"]))
-            trained[str(phase["cell"])][key] = None
-    sizes = weight_bytes(run.folder)
-    alike: dict[tuple[tuple[str, int], ...], Row] = {}
-    for row in run.done:
-        cell, counts = str(row["cell"]), defaultdict[str, int](int)
-        for job, _, _ in trained[cell]:
-            counts[job] += _travels(job)
-        if not counts:
-            continue
-        rounds = tuple(sorted(counts.items()))
-        first = alike.setdefault(rounds, row)
-        known = all(job in sizes or not count for job, count in rounds)
-        made = sum(count * sizes.get(job, 0) for job, count in rounds)
-        for column in ("upload_bytes", "download_bytes"):
-            expected = made if known else first[column]
-            if None not in (row[column], expected) and row[column] != expected:
-                source = (
-                    "its rounds and models make" if known else f"{first['cell']} trained alike:"
-                )
-                yield column, cell, f"{column} is {row[column]} in cells.csv, {source} {expected}"
-
-
-def _travels(job: str) -> bool:
-    _, at, clients = job.partition("@")
-    return not at or "+" in clients

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from harness.core.errors import DamagedRunError, SeveralProblems
 from harness.evidence.claims import claims
 from harness.evidence.completeness import completeness
-from harness.evidence.deployed import deployed
+from harness.evidence.derived import workload_of
 from harness.evidence.findings import LEVELS, Finding, verdict
 from harness.evidence.reading import RunFiles, read_run
 from harness.evidence.stability import SPREAD_LIMIT, stability
@@ -51,12 +51,24 @@ def judge(folder: Path, spread_limit: float = SPREAD_LIMIT) -> Judgement:
     """Read a run and return all that was found, the worst first; damage is a finding too."""
     try:
         run = read_run(folder)
-        found = [*completeness(run), *stability(run, spread_limit), *deployed(run), *claims(run)]
+        found = [
+            *completeness(run),
+            *stability(run, spread_limit),
+            *_of_workload(run),
+            *claims(run),
+        ]
     except DamagedRunError as error:
         return Judgement(folder, None, [_damage(error)])
     except SeveralProblems as error:
         return Judgement(folder, None, [_damage(problem) for problem in error.problems])
     return Judgement(folder, run, sorted(found, key=lambda finding: LEVELS.index(finding.level)))
+
+
+def _of_workload(run: RunFiles) -> Iterator[Finding]:
+    """Yield what the run's own workload finds beside what all runs have."""
+    workload = workload_of(run)
+    if workload is not None:
+        yield from workload.findings(run)
 
 
 def _damage(error: Exception) -> Finding:

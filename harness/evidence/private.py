@@ -13,13 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices.host import SERIAL_FILES
+
 TOO_COMMON = ("localhost", "localhost.localdomain", "x86", "jetson", "raspberrypi", "ubuntu")
 """Host names that name nobody and that results may hold for other reasons."""
-
-SERIAL_FILES = (
-    "sys/firmware/devicetree/base/serial-number", "sys/class/dmi/id/product_serial",
-    "sys/class/dmi/id/board_serial", "sys/class/dmi/id/product_uuid", "etc/machine-id",
-)  # fmt: skip
 
 SHORTEST_NAME = 4
 """A shorter name would be found within ordinary words and numbers."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from harness.core.schema import SCHEMA_VERSION
-from harness.run_folder.environment import source_version
+from harness.running.environment import source_version
 
 
 def versions() -> dict[str, object]:

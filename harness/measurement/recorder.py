@@ -6,13 +6,16 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from harness.core.errors import DivergedError
-from harness.federated.job import FederatedJob
 from harness.measurement.phases import PhaseLog
 from harness.records.phases import Label
 from harness.records.values import Progress, Value
 from harness.records.work import Work
+
+if TYPE_CHECKING:
+    from harness.federated.job import FederatedJob
 
 
 class CellRecorder:

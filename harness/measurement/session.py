@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
@@ -31,6 +32,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 WHOLE = "total"
 """Name of the figure of the whole session."""
+
+
+WRITER = "harness.running.measurement_files"
+"""What writes a run folder stands above this package: it is named, and imported when asked for."""
 
 
 class Phase(AbstractContextManager["Phase"]):
@@ -264,9 +269,7 @@ class _Settings:
         )
         writer: Any = None
         if self.out is not None:
-            from harness.measurement.session_files import SessionFiles  # noqa: PLC0415
-
-            writer = SessionFiles.create(self.out, chosen, self.label)
+            writer = import_module(WRITER).SessionFiles.create(self.out, chosen, self.label)
             opened.enter_context(writer)
         folder = (
             Path(opened.enter_context(TemporaryDirectory(prefix="samples-")))

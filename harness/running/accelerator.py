@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import torch
 
 CPU, CUDA = "cpu", "cuda"
-ACCELERATORS = ("auto", CPU, CUDA)
 
 FIX = (
     "Leave out --accelerator cuda, or install the driver and a PyTorch with CUDA:"

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.config import RunConfig
 from harness.core.schema import SCHEMA_VERSION
-from harness.run_folder.environment import power_mode, source_version
+from harness.running.environment import power_mode, source_version
 from harness.running.target import Target, describe_host
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from devices.time_model import INTERVAL, METHOD, RATIO_FACTOR, TIME_FACTOR
 from harness.measurement.cost import Accountant
-from harness.run_folder.environment import command_line, environment
 from harness.running.accelerator import describe_accelerator
 from harness.running.cell import RunContext
+from harness.running.environment import command_line, environment
 from harness.running.target import Target
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from harness.config import RunConfig
+    from harness.evidence.findings import Finding
+    from harness.evidence.reading import RunFiles
     from harness.federated.job import Checkpoint
     from harness.federated.keeping import Keeper
     from harness.federated.observer import Observer
@@ -326,6 +328,18 @@ class Workload(Protocol):
 
     def progress_steps(self, config: RunConfig, spec: Any, seed: int) -> int:  # noqa: ANN401
         """Return how many unit-rounds a cell has, for its bar."""
+        ...
+
+    def columns_page(self) -> str:
+        """Return what the page of result files says of its values; empty if nothing."""
+        ...
+
+    def findings(self, run: RunFiles) -> Iterable[Finding]:
+        """Return what is wrong with files that only its runs have."""
+        ...
+
+    def contradictions(self, run: RunFiles) -> Iterable[tuple[str, str, str]]:
+        """Return column, cell and words of what its files contradict in cells.csv."""
         ...
 
     def owns_cache(self, folder: Path) -> bool:

@@ -54,3 +54,6 @@ MEASURES: Mapping[str, tuple[Measure, ...]] = {
 """Task letter → its measures. Pixels without label count nowhere."""
 
 BY_NAME: Mapping[str, Measure] = {m.name: m for those in MEASURES.values() for m in those}
+
+UNSEEN = "unseen_"
+"""Stands before the name of a measure that was taken on buildings no client owns."""

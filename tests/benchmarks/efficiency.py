@@ -30,9 +30,9 @@ from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.training.batches import Batch, ClientBatches, Source
 from models.execution import PLAIN
 from models.multitask.network import build
+from models.multitask.optimizer import descent
 from models.multitask.registry import architecture
 from models.multitask.step import accumulate_gradients
-from models.optimizer import descent
 from tests.benchmarks.load import default_store, use_all_cores
 from tests.benchmarks.table import head, row, spread
 

@@ -18,9 +18,9 @@ from harness.workloads.multitask.training.steps import training_step
 from models.execution import CHOICES, PLAIN, Execution, parse_execution
 from models.multitask.losses import task_loss
 from models.multitask.network import build
+from models.multitask.optimizer import descent
 from models.multitask.registry import architecture
 from models.multitask.step import accumulate_gradients
-from models.optimizer import descent
 
 BF16 = Execution("bf16")
 ALL = [Execution(*words) for words in product(*CHOICES.values())]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 COMMAND = re.compile(r"python3? -m ((?:harness|analysis|tests)[\w.]*)([^`\n|#]*)")
 MAKE = re.compile(r"^(?:\$ )?make ([\w-]+)(.*)$|`make ([\w-]+)([^`\n]*)`", re.M)
-NO_OPTIONS = ("harness.core.schema_page", "harness.core.errors_page")
+NO_OPTIONS = ("harness.evidence.schema_page", "harness.cli.errors_page")
 """Modules that take no words and do one thing."""
 
 

@@ -20,6 +20,7 @@ from harness.workloads.multitask.data.catalogue import (
 )
 from harness.workloads.multitask.methods.parameters import Method, Parameter
 from harness.workloads.multitask.methods.registry import METHODS
+from models.multitask.measures import MEASURES as TASK_MEASURES
 from models.multitask.registry import MODELS
 from models.multitask.tasks import TASKS
 
@@ -112,3 +113,21 @@ def _tasks(_: str) -> Iterable[Item]:
 LISTS: Mapping[str, Callable[[str], Iterable[Item]]] = {
     "methods": _methods, "models": _models, "datasets": _datasets, "tasks": _tasks,
 }  # fmt: skip
+
+
+def measures_page() -> str:
+    """Return the section on what `metrics.csv` holds for each task beside its losses."""
+    lines = [
+        "## Measures of the tasks",
+        "",
+        "Rows of `metrics.csv`, taken once at the end of every job, in phase evaluate.",
+        "",
+        "| tasks | metric | unit | better | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for measures in dict.fromkeys(TASK_MEASURES.values()):
+        tasks = " ".join(task for task, own in TASK_MEASURES.items() if own == measures)
+        lines += [
+            f"| {tasks} | `{m.name}` | {m.unit} | {m.better} | {m.meaning} |" for m in measures
+        ]
+    return "\n".join(lines)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import safetensors.torch
 
-from harness.core.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, TASK_MEASURES, UNSEEN
+from harness.core.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS
 from harness.federated.job import Traffic
 from harness.records.cells import CellReport, CellResult
 from harness.records.values import Value
@@ -17,7 +17,8 @@ from harness.records.work import Work
 from harness.run_folder.results import csv_text
 from harness.workloads.multitask.methods.registry import MultitaskMethod
 from harness.workloads.multitask.work import ENCODER
-from models.multitask.measures import BY_NAME
+from models.multitask.measures import BY_NAME, UNSEEN
+from models.multitask.measures import MEASURES as TASK_MEASURES
 
 if TYPE_CHECKING:
     from harness.workloads.multitask.methods.schedule import Served

@@ -12,11 +12,13 @@ from harness.records.listing import Item
 from harness.workloads.base import Objective, PlanScreen, Settling
 from harness.workloads.multitask.config import AUTO, MultitaskConfig
 from harness.workloads.multitask.data.catalogue import is_cache
-from harness.workloads.multitask.listing import COST_LEGEND, LISTS
+from harness.workloads.multitask.listing import COST_LEGEND, LISTS, measures_page
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.registry import MultitaskMethod
 
 if TYPE_CHECKING:
+    from harness.evidence.findings import Finding
+    from harness.evidence.reading import RunFiles
     from harness.running.target import Target
     from harness.workloads.multitask.participant import MultitaskParticipant
     from harness.workloads.multitask.study import MultitaskDraft
@@ -73,6 +75,22 @@ class Multitask:
 
         jobs = planned_jobs(spec, cell_setting(config, seed))
         return sum(len(job.tasks) * job.rounds for job in jobs)
+
+    def columns_page(self) -> str:
+        """Return the measures of the tasks."""
+        return measures_page()
+
+    def findings(self, run: RunFiles) -> Iterable[Finding]:
+        """Return damage of inference files, and what was not measured there."""
+        from harness.workloads.multitask.deployed import deployed  # noqa: PLC0415 - seldom asked
+
+        return deployed(run)
+
+    def contradictions(self, run: RunFiles) -> Iterable[tuple[str, str, str]]:
+        """Return losses, gains and bytes that the other files of the run contradict."""
+        from harness.workloads.multitask.evidence import contradictions  # noqa: PLC0415
+
+        return contradictions(run)
 
     def owns_cache(self, folder: Path) -> bool:
         """Say whether a folder is the usual cache, or holds finished data sets."""

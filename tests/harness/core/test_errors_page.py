@@ -3,8 +3,8 @@
 import ast
 from pathlib import Path
 
+from harness.cli.errors_page import page
 from harness.core.errors import STOPS, HarnessError, catalogue
-from harness.core.errors_page import page
 from harness.evidence.stability import FLAGS, SPOILT_WINDOW
 
 ROOT = Path(__file__).parents[3]

@@ -3,9 +3,10 @@
 import pytest
 
 from analysis.reading import read_table
-from harness.core.schema import CELLS, FILES, OLDEST_SCHEMA_VERSION, SCHEMA_VERSION, TASK_MEASURES
+from harness.core.schema import CELLS, FILES, OLDEST_SCHEMA_VERSION, SCHEMA_VERSION
 from harness.run_folder.results import csv_text
 from models.multitask.measures import BY_NAME
+from models.multitask.measures import MEASURES as TASK_MEASURES
 from models.multitask.tasks import TASKS
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.core.schema import FILES
-from harness.core.schema_page import page
+from harness.evidence.schema_page import page
 
 PAGE = Path(__file__).parents[3] / "docs" / "results.md"
 

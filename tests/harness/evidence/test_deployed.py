@@ -9,9 +9,9 @@ import pytest
 from harness.core.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS
 from harness.evidence import bundle
 from harness.evidence.bundle import Wishes
-from harness.evidence.deployed import deployed
 from harness.evidence.reading import read_run
 from harness.run_folder.results import csv_text
+from harness.workloads.multitask.deployed import deployed
 from harness.workloads.multitask.inference.exports import LIST
 
 GRAPH = "inference/models/independent-s0-r0/s.fp32.onnx"

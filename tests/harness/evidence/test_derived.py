@@ -18,6 +18,7 @@ from harness.cli.compare import main as compare
 from harness.core.errors import DamagedRunError
 from harness.evidence.bundle import Wishes, pack
 from harness.evidence.derived import derived
+from harness.evidence.judging import judge
 from harness.evidence.reading import read_run
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "runs"
@@ -168,7 +169,8 @@ def test_cells_that_trained_alike_sent_alike(draft) -> None:
 def test_numbers_beyond_all_floats_are_named_and_survived(run: Path) -> None:
     alter(run, "phases.csv", CELL | {"phase": "train"}, "time_s", lambda _: "1e308")
     alter(run, "phases.csv", CELL | {"phase": "affinity"}, "time_s", lambda _: "1e308")
-    assert "time_s" in texts(run)
+    assert [f.level for f in judge(run).findings] == ["damaged"]
+    assert "time_s" in judge(run).findings[0].text
 
 
 def test_a_bundle_is_not_made_of_what_contradicts_itself(run: Path, tmp_path: Path) -> None:

@@ -22,10 +22,10 @@ from harness.workloads.multitask.settings import federation
 from models.execution import PLAIN
 from models.multitask.losses import named
 from models.multitask.network import build
+from models.multitask.optimizer import descent
 from models.multitask.registry import architecture
 from models.multitask.step import accumulate_gradients
 from models.multitask.tasks import TASKS
-from models.optimizer import descent
 
 PC, BOARD = find_profile("x86-nvidia"), find_profile("jetson-orin-nano")
 

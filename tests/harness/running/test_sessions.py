@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from devices.energy import Reading
+from harness.config import ORDERS
 from harness.core.errors import StorageError, UsageError
 from harness.measurement.conditions import Conditions, HostClocks, clock_flags
 from harness.measurement.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
@@ -17,7 +18,7 @@ from harness.records.work import Work
 from harness.run_folder.disk import check_space
 from harness.run_folder.rows import condition_rows
 from harness.run_folder.sessions import RunSession, next_session, read_sessions
-from harness.running.order import ORDERS, ordered
+from harness.running.order import ordered
 
 ITEMS = ["a", "b", "c", "d"]
 

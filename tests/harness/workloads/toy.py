@@ -231,6 +231,14 @@ class Toy:
     def progress_steps(self, config, spec, seed):
         return config.rounds
 
+    def columns_page(self):
+        return ""
+
+    def findings(self, run):
+        return ()
+
+    contradictions = findings
+
     def owns_cache(self, folder):
         return False
 

@@ -30,10 +30,10 @@ from harness.measurement.instruments import Instruments, instruments
 from harness.measurement.memory import memory_errors
 from harness.measurement.phases import PhaseLog
 from harness.records.phases import Label
-from harness.run_folder.environment import command_line, environment, source_version
 from harness.run_folder.lock import run_lock
 from harness.run_folder.results import csv_text
 from harness.run_folder.rows import phase_rows
+from harness.running.environment import command_line, environment, source_version
 from harness.running.manifest import models_used
 from harness.running.prepare import prepare_torch
 from harness.running.target import Target, confine, describe_host, power_model

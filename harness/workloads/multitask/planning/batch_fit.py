@@ -108,7 +108,7 @@ def _measured_steps(
         affinity,
     )
     from harness.workloads.multitask.planning.plan import build_for, random_batch  # noqa: PLC0415
-    from models.optimizer import descent  # noqa: PLC0415
+    from models.multitask.optimizer import descent  # noqa: PLC0415
 
     net = build_for(architecture, config.tasks, config, execution)
     optimizer = descent(net, execution, lr=1e-6, momentum=0.9)

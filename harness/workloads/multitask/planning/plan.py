@@ -105,8 +105,8 @@ def build_for(
 
 def random_step(net: MultiTaskNet, config: MultitaskConfig) -> Callable[[], None]:
     """Return a training step on random images; it hardly moves the weights."""
+    from models.multitask.optimizer import descent  # noqa: PLC0415 - planning on paper needs no torch
     from models.multitask.step import accumulate_gradients  # noqa: PLC0415
-    from models.optimizer import descent  # noqa: PLC0415 - planning on paper needs no torch
 
     device = net.device
     images, targets = random_batch("".join(net.tasks), config.batch_size, config.size)

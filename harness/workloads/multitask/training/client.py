@@ -25,7 +25,7 @@ from harness.workloads.multitask.training.steps import training_step
 from harness.workloads.multitask.work import looking_ahead, shares_gradients, training
 from models.execution import PLAIN, Execution
 from models.multitask.network import MultiTaskNet
-from models.optimizer import descent
+from models.multitask.optimizer import descent
 
 
 @dataclass(frozen=True)

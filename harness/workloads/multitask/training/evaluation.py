@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from harness.core.errors import DataError
-from harness.core.schema import UNSEEN
 from harness.federated.observer import Observer
 from harness.federated.task import StateJudgement
 from harness.workloads.multitask.training.batches import (
@@ -22,6 +21,7 @@ from harness.workloads.multitask.training.batches import (
 )
 from harness.workloads.multitask.work import evaluating
 from models.multitask.losses import TaskLoss
+from models.multitask.measures import UNSEEN
 from models.multitask.metrics import Accumulator, DepthScale, accumulator
 from models.multitask.network import MultiTaskNet
 

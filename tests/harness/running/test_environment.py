@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from devices.host import detect
-from harness.run_folder.environment import (
+from harness.running.environment import (
     board_hash,
     environment,
     power_mode,

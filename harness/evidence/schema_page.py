@@ -1,14 +1,15 @@
-"""Write the page of the result files: python -m harness.core.schema_page > docs/results.md."""
+"""Write the page of the result files: python -m harness.evidence.schema_page > docs/results.md."""
 
 from __future__ import annotations
 
 import sys
 
-from harness.core.schema import COST_PHASES, FILES, PHASES, SCHEMA_VERSION, TASK_MEASURES
+from harness.core.schema import COST_PHASES, FILES, PHASES, SCHEMA_VERSION
+from harness.workloads.registry import OWN, find_workload
 
 INTRODUCTION = f"""# Result files
 
-Written by `python -m harness.core.schema_page` from `harness/core/schema.py`; schema version
+Written by `python -m harness.evidence.schema_page` from `harness/core/schema.py`; schema version
 {SCHEMA_VERSION}.
 
 A run folder holds `manifest.json` (what ran, on what, with which software, meter, data and
@@ -46,30 +47,12 @@ def page() -> str:
         parts.append(
             "\n".join([f"## {name}", "", *head, *rows]).replace("joined by |", "joined by \\|")
         )
-    parts.append(_measures())
+    parts += [find_workload(name).columns_page() for name in OWN]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def _format(text: str) -> str:
     return f"`{text}`" if text else ""
-
-
-def _measures() -> str:
-    """Return the section on what `metrics.csv` holds for each task beside its losses."""
-    lines = [
-        "## Measures of the tasks",
-        "",
-        "Rows of `metrics.csv`, taken once at the end of every job, in phase evaluate.",
-        "",
-        "| tasks | metric | unit | better | meaning |",
-        "|---|---|---|---|---|",
-    ]
-    for measures in dict.fromkeys(TASK_MEASURES.values()):
-        tasks = " ".join(task for task, own in TASK_MEASURES.items() if own == measures)
-        lines += [
-            f"| {tasks} | `{m.name}` | {m.unit} | {m.better} | {m.meaning} |" for m in measures
-        ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

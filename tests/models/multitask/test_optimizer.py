@@ -9,8 +9,8 @@ import torch
 
 from models.execution import CHOICES, parse_execution
 from models.multitask.network import MultiTaskNet, build
+from models.multitask.optimizer import descent
 from models.multitask.registry import architecture
-from models.optimizer import descent
 
 
 def net() -> MultiTaskNet:

@@ -14,10 +14,9 @@ from typing import Any
 
 from devices.board_clocks import read_clock_limits, read_fan
 from devices.board_state import PowerMode, read_board_state, read_power_mode
-from devices.host import read_text
+from devices.host import SERIAL_FILES, read_text
 from devices.programs import Programs
 from harness.config import without_home
-from harness.evidence.private import SERIAL_FILES
 from harness.running.allocator import describe_allocator
 from harness.running.target import Target, describe_host
 

@@ -22,10 +22,10 @@ from harness.measurement.idle import IdlePower, net_energy
 from harness.measurement.instruments import trace_rows
 from harness.measurement.meters import ComponentJoules, MeterSet
 from harness.measurement.spans import Span, windows
-from harness.run_folder.environment import command_line, environment
 from harness.run_folder.lock import run_lock
 from harness.run_folder.results import RunFolder, csv_text
 from harness.run_folder.sessions import this_boot
+from harness.running.environment import command_line, environment
 from harness.running.target import Target
 
 WORKLOAD = "measure"

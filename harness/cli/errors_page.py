@@ -1,4 +1,4 @@
-"""Write the reference page of errors: python -m harness.core.errors_page > docs/errors.md."""
+"""Write the reference page of errors: python -m harness.cli.errors_page > docs/errors.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.evidence.stability import FLAGS, SPOILT_WINDOW
 
 INTRODUCTION = """# Errors
 
-Written by `python -m harness.core.errors_page` from `harness/core/errors.py`.
+Written by `python -m harness.cli.errors_page` from `harness/core/errors.py`.
 
 Every error is printed on stderr as
 

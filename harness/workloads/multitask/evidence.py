@@ -1,0 +1,194 @@
+"""Recompute what multi-task runs derive: losses and gains from metrics.csv, bytes from rounds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from harness.core.schema import REFERENCE
+from harness.evidence.derived import Claim, Contradiction, contradiction, total
+from harness.evidence.intact import weight_bytes
+from harness.evidence.reading import Row, RunFiles
+from models.multitask.measures import MEASURES as TASK_MEASURES
+
+Model = tuple[str, int]
+"""A job and the rounds it has finished."""
+
+
+@dataclass
+class Standing:
+    """Hold where a cell stands by its metrics: by task the losses and measures of what serves it.
+
+    `missing` names tasks that nothing in metrics.csv stands for.
+    """
+
+    losses: dict[str, float] = field(default_factory=dict)
+    unseen: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, dict[str, float]] = field(default_factory=dict)
+    missing: str = ""
+
+
+def contradictions(run: RunFiles) -> Iterator[Contradiction]:
+    """Yield losses, gains and bytes that the other files of the run contradict."""
+    standings = _standings(run)
+    for row in run.done:
+        cell = str(row["cell"])
+        for claim in (
+            *_losses(row, standings[cell]),
+            *_objective(row),
+            *_gains(row, standings, run.done),
+        ):
+            yield from contradiction(cell, claim)
+        if standings[cell].missing and row["total_loss"] is not None:
+            text = f"metrics.csv has no test loss of task {', '.join(standings[cell].missing)}"
+            yield "total_loss", cell, f"{text}, so total_loss rests on nothing"
+    yield from _traffic(run)
+
+
+def _objective(row: Row) -> Iterator[Claim]:
+    stated, loss = row.get("objective_value"), row["total_loss"]
+    if stated is not None and loss is not None:
+        yield "objective_value", stated, loss, "total_loss is"
+
+
+def _losses(row: Row, own: Standing) -> Iterator[Claim]:
+    for column, losses in (("total_loss", own.losses), ("unseen_total_loss", own.unseen)):
+        if row[column] is not None and losses and losses.keys() == set(str(row["tasks"])):
+            yield column, row[column], total(losses.values()), "metrics.csv adds up to"
+
+
+def _gains(row: Row, standings: Mapping[str, Standing], done: Iterable[Row]) -> Iterator[Claim]:
+    """Yield the gains over independent training of the same seed and repeat.
+
+    Of several reference cells (parameters of it) the one that agrees best counts.
+    """
+    own = standings[str(row["cell"])]
+    references = [
+        standings[str(other["cell"])]
+        for other in done
+        if str(other["method"]).split(":")[0] == REFERENCE
+        and (other["seed"], other["repeat"]) == (row["seed"], row["repeat"])
+    ]
+    for column, gain in (("delta_mtl", _loss_gain), ("delta_metric", _measure_gain)):
+        found = [x for reference in references if (x := gain(own, reference)) is not None]
+        if row[column] is not None and found:
+            stated = float(row[column])
+            best = min(found, key=lambda value: abs(value - stated))
+            yield column, stated, best, "metrics.csv gives"
+
+
+def _loss_gain(own: Standing, reference: Standing) -> float | None:
+    """Return the mean relative loss reduction over tasks in percent."""
+    if not own.losses or own.losses.keys() != reference.losses.keys():
+        return None
+    if not all(reference.losses.values()):
+        return None
+    ratios = [own.losses[task] / reference.losses[task] for task in own.losses]
+    return 100.0 * (1.0 - total(ratios) / len(ratios))
+
+
+def _measure_gain(own: Standing, reference: Standing) -> float | None:
+    """Return the mean over tasks of the mean signed relative gain of their measures in percent."""
+    if not own.measures or own.measures.keys() != reference.measures.keys():
+        return None
+    means = []
+    for task, values in own.measures.items():
+        signs = {m.name: 1 if m.better == "higher" else -1 for m in TASK_MEASURES[task]}
+        base = reference.measures[task]
+        if not values or any(not base.get(name) for name in values):
+            return None
+        gains = [signs[name] * (value / base[name] - 1.0) for name, value in values.items()]
+        means.append(total(gains) / len(gains))
+    return 100.0 * total(means) / len(means)
+
+
+def _standings(run: RunFiles) -> Mapping[str, Standing]:
+    """Return where every cell stands by the rows of the jobs that serve its tasks in the end."""
+    serves: dict[tuple[str, str], list[Model]] = defaultdict(list)
+    values: dict[tuple[str, str], dict[Model, dict[str, float]]] = defaultdict(dict)
+    for row in run.tables["metrics.csv"].rows:
+        if not row["task"] or row["value"] is None or row["round"] is None:
+            continue
+        cell, task, job, done = str(row["cell"]), str(row["task"]), str(row["job"]), row["round"]
+        if row["metric"] == "serves":
+            serves[cell, task].append((job, done))
+        else:
+            own = values[cell, task].setdefault((job, done), {})
+            own[str(row["metric"])] = float(row["value"])
+    found: dict[str, Standing] = defaultdict(Standing)
+    for row in run.done:
+        cell = str(row["cell"])
+        for task in str(row["tasks"]):
+            known = values.get((cell, task), {})
+            models = serves.get((cell, task)) or _of_split(str(row["groups"]), known)
+            of_jobs = [known.get(model, {}) for model in models]
+            _stand(found[cell], task, of_jobs)
+    return found
+
+
+def _of_split(groups: str, known: Iterable[Model]) -> list[Model]:
+    """Return the last model of each final group, for files that do not say what serves a task."""
+    final = {tuple(sorted(group)) for group in groups.split("|")}
+    last: dict[str, Model] = {}
+    for job, done in sorted(known, key=lambda model: model[1]):
+        if tuple(sorted(job)) in final:
+            last[job] = (job, done)
+    return list(last.values())
+
+
+def _stand(standing: Standing, task: str, of_jobs: list[dict[str, float]]) -> None:
+    """Add a task with the means over the models that serve it."""
+    losses = [own["test_loss"] for own in of_jobs if "test_loss" in own]
+    unseen = [own["test_unseen_loss"] for own in of_jobs if "test_unseen_loss" in own]
+    if not losses or len(losses) < len(of_jobs):
+        standing.missing += task
+        return
+    standing.losses[task] = total(losses) / len(losses)
+    if len(unseen) == len(of_jobs):
+        standing.unseen[task] = total(unseen) / len(unseen)
+    names = [m.name for m in TASK_MEASURES.get(task, ())]
+    kept = {n: [own[n] for own in of_jobs if n in own] for n in names}
+    means = {n: total(own) / len(own) for n, own in kept.items() if own}
+    if means:
+        standing.measures[task] = means
+
+
+def _traffic(run: RunFiles) -> Iterator[tuple[str, str, str]]:
+    """Yield bytes that the rounds and the size of the models contradict.
+
+    Every client that trains in a round gets the job's model and sends it back; one that trains
+    alone (`sd@3`) needs no server. Sizes are known where weights are kept; cells that trained alike
+    must agree whether they are or not. A fleet loses and repeats answers, so it is left out.
+    """
+    if run.section("fleet"):
+        return
+    trained: dict[str, dict[tuple[str, int, str], None]] = defaultdict(dict)
+    for phase in run.phases:
+        if phase["phase"] == "train" and phase["client"] and phase["round"] is not None:
+            key = (str(phase["job"]), int(phase["round"]), str(phase["client"]))
+            trained[str(phase["cell"])][key] = None
+    sizes = weight_bytes(run.folder)
+    alike: dict[tuple[tuple[str, int], ...], Row] = {}
+    for row in run.done:
+        cell, counts = str(row["cell"]), defaultdict[str, int](int)
+        for job, _, _ in trained[cell]:
+            counts[job] += _travels(job)
+        if not counts:
+            continue
+        rounds = tuple(sorted(counts.items()))
+        first = alike.setdefault(rounds, row)
+        known = all(job in sizes or not count for job, count in rounds)
+        made = sum(count * sizes.get(job, 0) for job, count in rounds)
+        for column in ("upload_bytes", "download_bytes"):
+            expected = made if known else first[column]
+            if None not in (row[column], expected) and row[column] != expected:
+                source = (
+                    "its rounds and models make" if known else f"{first['cell']} trained alike:"
+                )
+                yield column, cell, f"{column} is {row[column]} in cells.csv, {source} {expected}"
+
+
+def _travels(job: str) -> bool:
+    _, at, clients = job.partition("@")
+    return not at or "+" in clients
