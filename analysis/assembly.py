@@ -107,11 +107,11 @@ def write_report(
             several runs are given without `out`.
     """
     venue_width_in(venue)  # an unknown venue ends here, before any work
-    folder = _report_folder(run_dirs, out)
     loaded = load_runs(run_dirs)
     damage = contradictions([Path(run_dir) for run_dir in run_dirs])
     if not allow_damaged:
         refuse(damage)
+    folder = _report_folder(run_dirs, out)
     words = damage_words(damage)
     runs = pool(loaded)
     tables = [captioned(table, words) for table in all_tables(runs)]

@@ -47,7 +47,7 @@ def _cells(run: RunFiles) -> Iterator[Contradiction]:
     charged = _charged(run)
     for row in run.done:
         cell = str(row["cell"])
-        for claim in _sums(row, charged[cell]):
+        for claim in _sums(row, charged[cell], fleet=bool(run.section("fleet"))):
             yield from contradiction(cell, claim)
     workload = workload_of(run)
     if workload is not None:
@@ -94,9 +94,13 @@ def _charged(run: RunFiles) -> Mapping[str, list[Row]]:
     return charged
 
 
-def _sums(row: Row, own: list[Row]) -> Iterator[Claim]:
-    """Yield what a cell's charged phases add up to."""
+def _sums(row: Row, own: list[Row], *, fleet: bool) -> Iterator[Claim]:
+    """Yield what a cell's charged phases add up to.
+
+    The joules of a fleet are those of its devices; what its server draws is in no cell.
+    """
     for column in ("time_s", "time_model_s", "energy_j", "energy_model_j"):
         parts = [phase[column] for phase in own]
-        if row[column] is not None and parts and None not in parts:
+        of_server = fleet and column != "time_s"
+        if row[column] is not None and parts and None not in parts and not of_server:
             yield column, row[column], total(parts), "its phases add up to"

@@ -26,7 +26,8 @@ GROUPS = {"independent": "s|d|n|k|t", "all-in-one": "sdnkt", "mas:splits=2": "sd
 
 def cell_name(method: str, seed: int, repeat: int) -> str:
     """Return the name a cell's files carry."""
-    return f"{method.replace(':', '-').replace('=', '-')}-s{seed}-r{repeat}"
+    slug = "".join(letter if letter.isalnum() else "-" for letter in method)
+    return f"{slug}-s{seed}-r{repeat}"
 
 
 def base_time(seed: int) -> float:

@@ -39,7 +39,7 @@ def entry(number=1, start_s=10.0, **label):
             "label": {"phase": "train", "cell": "cell", "job": "s", "round_index": 0, "client": 1,
                       "lent_by": "", **label},
             "start_s": start_s, "end_s": start_s + 1.0, "cpu_s": 0.5,
-            "work": {"forwards": {"encoder": 6.0}, "encoder_passes": 2, "decoder_passes": 2,
+            "work": {"forwards": {"encoder": 6.0}, "trained": {"encoder": 2, "decoders": 2},
                      "bytes_moved": 0.0},
         },
         "reading": {**reading, "start_s": start_s, "end_s": start_s + 1.0},
@@ -75,7 +75,7 @@ def test_an_honest_report_is_read_whole() -> None:
 
 NUMBERS = [
     ("number",), ("segment", "start_s"), ("segment", "end_s"), ("segment", "cpu_s"),
-    ("segment", "work", "encoder_passes"), ("segment", "work", "bytes_moved"),
+    ("segment", "work", "trained", "encoder"), ("segment", "work", "bytes_moved"),
     ("segment", "work", "forwards", "encoder"), ("segment", "label", "client"),
     ("segment", "label", "round_index"), ("reading", "energy_j"), ("reading", "samples"),
     ("reading", "error_j"), ("reading", "start_s"), ("time_model_s",), ("energy_model_j",),

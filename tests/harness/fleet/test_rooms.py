@@ -13,10 +13,10 @@ from harness.fleet.pending import PendingRequests, with_acknowledgement
 from harness.fleet.reports import read_report
 from harness.fleet.settings import FleetSettings
 from harness.fleet.wire import Frame
-from harness.workloads.multitask.training.client import LocalTraining
+from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
 from tests.harness.fleet.test_reports import ASKED, CARD, entry, report
 
-REQUEST = RoundRequest("s", "s", 3, [1], LocalTraining(1, 1), 0.1, False, 0)
+REQUEST = RoundRequest("s", ("s",), 3, [1], 0, RoundSettings(LocalTraining(1, 1), 0.1, False))
 
 
 class Counting:

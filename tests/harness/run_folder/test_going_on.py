@@ -265,7 +265,7 @@ def test_a_wall_clock_that_jumps_by_hours_changes_no_time(runner, tmp_path, monk
         return round_(*words)
 
     monkeypatch.setattr(time, "time", lambda: plain() + jumped[0])
-    monkeypatch.setattr(conditions, "Clocks", partial(conditions.Clocks, wall=time.time))
+    monkeypatch.setattr(conditions, "HostClocks", partial(conditions.HostClocks, wall=time.time))
     monkeypatch.setattr(RoundsEngine, "_round", jump)
     began = time.monotonic()
     runner.run(tmp_path, methods=("independent",))

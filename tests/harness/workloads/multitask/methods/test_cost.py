@@ -133,7 +133,9 @@ def test_predicted_seconds_price_every_pass() -> None:
     """
     cost = job_cost(Job("sd", 1, measure_affinity=True), Load((8,), Draw(1, 1, 0), 1, 8, 10))
 
-    assert Calibration(2.0, 1.0).time_s(cost.work) == 3 * 8 * 4 + 8 * (4 * 2 + 2 * 2 * 1)
+    assert Calibration({"encoder": 2.0, "s": 1.0, "d": 1.0}).time_s(cost.work) == 3 * 8 * 4 + 8 * (
+        4 * 2 + 2 * 2 * 1
+    )
     record = cost.record()
     assert record["look_aheads"] == 1
     assert record["look_ahead_encoder_forwards"] == 32

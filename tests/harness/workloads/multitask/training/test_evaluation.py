@@ -107,7 +107,8 @@ def test_the_end_of_a_job_is_judged_on_every_split(net, tiny_source) -> None:
     """Final: three splits and the measures of two of them; else the test losses alone."""
     first, last = judge(net, tiny_source, SilentObserver(), final=False), _Listening()
     judged = judge(net, tiny_source, last, final=True)
-    judged.report(last, 7)
+    for name, unit, value in judged.told().reported:
+        last.metric(7, "evaluate", name, unit, value)
 
     assert (first.validation_losses, first.unseen_losses, first.measures) == ({}, {}, {})
     assert first.losses == judged.losses
