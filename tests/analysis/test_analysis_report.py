@@ -12,6 +12,7 @@ import pytest
 
 from analysis.assembly import MOST_SERIES, all_drawings
 from analysis.errors import AnalysisError
+from analysis.figures import writing
 from analysis.figures.drawing import Drawing
 from analysis.loading import load_runs
 from analysis.report import find_run, main, write_report
@@ -193,6 +194,19 @@ def test_of_very_many_series_the_rest_is_named(make_run):
     assert drawn == {f"r{n}" for n in range(MOST_SERIES)}
     reasons = [o.reason for o in outcomes if not isinstance(o, Drawing)]
     assert any(f"r{MOST_SERIES}, r{MOST_SERIES + 1}" in reason for reason in reasons)
+
+
+def test_a_helper_draws_the_same_bytes(modelled_report, tmp_path, monkeypatch):
+    """Half of few figures, as if they were many, come from one other process."""
+    folder, report = modelled_report
+    monkeypatch.setattr(writing, "FEW_FIGURES", 1)
+    monkeypatch.setattr(writing.os, "cpu_count", lambda: 2)
+    start, shares = writing._start, []
+    monkeypatch.setattr(writing, "_start", lambda *words: shares.append(words[0]) or start(*words))
+    again = write_report([folder], tmp_path / "again")
+    assert len(shares) == 1
+    assert shares[0]
+    assert [p.read_bytes() for p in again.figures] == [p.read_bytes() for p in report.figures]
 
 
 @pytest.mark.whole
