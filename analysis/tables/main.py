@@ -34,7 +34,7 @@ def main_table(runs: Sequence[Run]) -> Table | None:
         *energy_columns(runs),
         Column(Heading("power_w", "Mean power, measured", "W"), _mean_power),
         *([target] if target else []),
-        cell_column(Heading("total_loss", "Total loss", "", "low"), why_empty="No total loss"),
+        _judged_column(runs),
         cell_column(Heading("delta_mtl", "Δ loss", "%", "high")),
         cell_column(Heading("delta_metric", "Δ measures", "%", "high")),
         cell_column(Heading("peak_memory_mb", "Peak memory", "MB", "low"), "peak_memory_bytes"),
@@ -48,6 +48,19 @@ def main_table(runs: Sequence[Run]) -> Table | None:
     elif len(runs) > 1:
         words.append("No cost to target: the runs share no one kind of energy.")
     return method_rows_table("main", " ".join(words), runs, columns)
+
+
+def _judged_column(runs: Sequence[Run]) -> Column:
+    """Return the column that methods are judged by: total loss, or the workload's own objective."""
+    done = [run.done for run in runs]
+    if any("total_loss" in rows and rows["total_loss"].notna().any() for rows in done):
+        return cell_column(Heading("total_loss", "Total loss", "", "low"), why_empty="No total loss")
+    known = [rows for rows in done if "objective" in rows and len(rows)]
+    name, better = ("objective", "lower")
+    if known:
+        name, better = (str(known[0][key].iloc[0]) for key in ("objective", "objective_better"))
+    best = "high" if better == "higher" else "low"
+    return cell_column(Heading("objective_value", name.capitalize(), "", best), why_empty="None")
 
 
 def _mean_power(run: Run, method: str) -> Content:
