@@ -54,7 +54,8 @@ def _judged_column(runs: Sequence[Run]) -> Column:
     """Return the column that methods are judged by: total loss, or the workload's own objective."""
     done = [run.done for run in runs]
     if any("total_loss" in rows and rows["total_loss"].notna().any() for rows in done):
-        return cell_column(Heading("total_loss", "Total loss", "", "low"), why_empty="No total loss")
+        heading = Heading("total_loss", "Total loss", "", "low")
+        return cell_column(heading, why_empty="No total loss")
     known = [rows for rows in done if "objective" in rows and len(rows)]
     name, better = ("objective", "lower")
     if known:
