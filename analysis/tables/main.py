@@ -57,11 +57,10 @@ def _judged_column(runs: Sequence[Run]) -> Column:
         heading = Heading("total_loss", "Total loss", "", "low")
         return cell_column(heading, why_empty="No total loss")
     known = [rows for rows in done if "objective" in rows and len(rows)]
-    name, better = ("objective", "lower")
-    if known:
-        name, better = (str(known[0][key].iloc[0]) for key in ("objective", "objective_better"))
-    best = "high" if better == "higher" else "low"
-    return cell_column(Heading("objective_value", name.capitalize(), "", best), why_empty="None")
+    name = str(known[0]["objective"].iloc[0]) if known else "objective"
+    higher = bool(known) and str(known[0]["objective_better"].iloc[0]) == "higher"
+    heading = Heading("objective_value", name.capitalize(), "", "high" if higher else "low")
+    return cell_column(heading, why_empty="None")
 
 
 def _mean_power(run: Run, method: str) -> Content:

@@ -120,6 +120,8 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             "schema_version": SCHEMA_VERSION,
             "run_id": run_id,
             "workload": WORKLOAD,
+            "quick": False,
+            "data": {"name": "none: what was measured opens its own"},
             "status": "running",
             "reason": "",
             "created": now.isoformat(timespec="seconds"),
