@@ -55,7 +55,8 @@ SECTIONS: Mapping[str, Section] = {
         # What is compared, where files lie, how often it was measured; device, meter, what trains
         # and how steps are executed count as found.
         passing=frozenset(
-            {"methods", "label", "commands", "seeds", "repeats", "out", "cache", "device", "meter", "require_device",
+            {"methods", "label", "commands", "seeds", "repeats", "out", "cache", "device",
+             "meter", "require_device",
              "require_meter", "step", "accelerator"}
         ),
     ),
