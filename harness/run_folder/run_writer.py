@@ -17,7 +17,7 @@ from harness.core.schema import (
 )
 from harness.measurement.idle import IdlePower, net_energy
 from harness.measurement.instruments import trace_rows
-from harness.records.cells import Cell, CellResult
+from harness.records.cells import Cell, CellReport, CellResult
 from harness.records.cost import SegmentCost, SessionCost
 from harness.run_folder.recovery import CellPast, lost_rows
 from harness.run_folder.results import RunFolder, csv_text
@@ -50,7 +50,7 @@ class Writing:
 
     Attributes:
         facts: what every row says.
-        study: what reports on cells and compares them.
+        study: what compares cells.
         reference: name of the method that others are compared with.
         between: costs what was measured between cells since it was asked last.
     """
@@ -99,10 +99,15 @@ class RunWriter:
         t_s = round(now_s() - self._session.zero_s, 3)
         self.folder.event(t_s=t_s, session=self._session.number, event=what, **values)
 
-    def cell(self, result: CellResult, past: CellPast, idle: Mapping[int, IdlePower]) -> None:
+    def cell(
+        self,
+        result: CellResult,
+        report: CellReport,
+        past: CellPast,
+        idle: Mapping[int, IdlePower],
+    ) -> None:
         """Write all of a cell; a row in cells.csv means that everything is there."""
         name, writing = result.cell.name, self._writing
-        report = writing.study.report(result)
         for path, content in report.binaries.items():
             self.folder.binary(path, content)
         self._write_trace(result)

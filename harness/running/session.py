@@ -295,7 +295,6 @@ class _Run:
             self._still_there()
             self._screen.cell_started(cell, cells.index(cell) + 1, len(cells))
             result = self._one_cell(cell, warm=warm)
-            self._screen.cell_done(result, self._context.study.report(result))
             if result.status == "interrupted":
                 self._budget.check()
                 if result.reason != STOPPED_BY_USER:  # no device is left: it can go on later
@@ -319,9 +318,11 @@ class _Run:
         self._last_cell_s = time.monotonic() - began_s
         if self._library is not None and result.status == "done":
             self._library.add(result.to_share())
-        self._writer.cell(result, past, self._idle)
+        report = self._context.study.report(result)  # holds the weights: made once for all
+        self._writer.cell(result, report, past, self._idle)
         if result.status != "interrupted":
             checkpoints.remove()
+        self._screen.cell_done(result, report)
         return result
 
     def _between(self) -> list[SegmentCost]:
