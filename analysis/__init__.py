@@ -7,9 +7,9 @@ In a notebook one line reads a run::
 `run.cells`, `run.metrics` and `run.phases` are frames with the columns of docs/results.md;
 `run.with_facts(run.metrics)` adds device, method, seed and repeat to each row; `run.trace(cell)`,
 `run.conditions(cell)`, `run.affinity(cell)` and `run.affinity_rounds(cell)` read what belongs to
-one cell. `pool` of `analysis.pooling` puts runs together that belong together, `all_tables` of
-`analysis.tables.all` and `all_drawings` of `analysis.assembly` give every table and figure as
-objects. docs/analysis.md has an example.
+one cell. `pool` of `analysis.core.pooling` puts runs together that belong together, `all_tables`
+and `all_drawings` of `analysis.core.assembly` give every table and figure as objects.
+docs/analysis.md has an example.
 
 Importing this package costs nothing: pandas is imported by the first call of `load`.
 """
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from analysis.loading import Run
+    from analysis.core.loading import Run
 
 __all__ = ["load"]
 
@@ -30,8 +30,8 @@ def load(folder: str | Path) -> Run:
     """Read one run folder, e.g. ``analysis.load("results/20261123-x86").cells``.
 
     Raises:
-        AnalysisError: if the folder is no run or its files cannot be read (see `analysis.loading`).
+        AnalysisError: if the folder is no run or its files cannot be read.
     """
-    from analysis.loading import load_run  # noqa: PLC0415 - keeps pandas out of the import
+    from analysis.core.loading import load_run  # noqa: PLC0415 - keeps pandas out of the import
 
     return load_run(folder)

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from analysis.errors import EXIT_OK, EXIT_USAGE, AnalysisError
-from analysis.venues import VENUE_WIDTHS_IN
+from analysis.core.errors import EXIT_OK, EXIT_USAGE, AnalysisError
+from analysis.core.venues import VENUE_WIDTHS_IN
 from harness.core.clean_text import leave_pipe, prepare_terminal, say
 from harness.core.errors import UsageError
 from harness.evidence import reading as evidence
 
 if TYPE_CHECKING:
-    from analysis.assembly import ReportPaths
+    from analysis.core.assembly import ReportPaths
 
 
 def write_report(
@@ -24,12 +24,12 @@ def write_report(
     venue: str = "ieee",
     allow_damaged: bool = False,
 ) -> ReportPaths:
-    """Write the report of one or more runs; see `analysis.assembly.write_report`.
+    """Write the report of one or more runs; see `analysis.core.assembly.write_report`.
 
     Raises:
         AnalysisError: as there.
     """
-    from analysis import assembly  # noqa: PLC0415 - keeps pandas and matplotlib out of --help
+    from analysis.core import assembly  # noqa: PLC0415 - keeps pandas and matplotlib out of --help
 
     return assembly.write_report(run_dirs, out, venue, allow_damaged)
 

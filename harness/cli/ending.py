@@ -11,7 +11,7 @@ from pathlib import Path
 def report_on(path: Path) -> Path | None:
     """Write the report; where that fails the run is still whole, so say how to make it later."""
     try:
-        from analysis.errors import AnalysisError  # noqa: PLC0415
+        from analysis.core.errors import AnalysisError  # noqa: PLC0415
         from analysis.report import write_report  # noqa: PLC0415
 
         try:

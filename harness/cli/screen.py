@@ -14,7 +14,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from analysis.verdict import cell_sentences
+from analysis.core.verdict import cell_sentences
 from devices.time_model import INTERVAL
 from harness.running.accelerator import CUDA
 from harness.running.environment import system_words

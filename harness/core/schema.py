@@ -1,6 +1,6 @@
 """Describe every column of every result file in one table.
 
-The writer (`harness.run_folder.results`), the reader (`analysis.loading`) and the reference page are driven by
+The writer (`harness.run_folder.results`), the reader (`analysis.core.loading`) and the reference page are driven by
 this module, so a column cannot exist in one and be unknown to another. It imports nothing heavy.
 """
 

@@ -1,7 +1,7 @@
 """Read a run folder with nothing but the standard library, and report all damage at once.
 
-`analysis.loading` reads the same files into frames; commands that only judge a run must answer on a
-board without pandas. Nothing in a folder is ever executed.
+`analysis.core.loading` reads the same files into frames; commands that only judge a run must
+answer on a board without pandas. Nothing in a folder is ever executed.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.loading import load_run
-from analysis.showing import shown
+from analysis.core.loading import load_run
+from analysis.core.showing import shown
 from harness.core.schema import CELLS, FILES
 
 PAGE = Path(__file__).parents[2] / "docs" / "analysis.md"

@@ -10,11 +10,11 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from analysis.assembly import MOST_SERIES, all_drawings
-from analysis.errors import AnalysisError
-from analysis.figures import writing
-from analysis.figures.drawing import Drawing
-from analysis.loading import load_runs
+from analysis.core.assembly import MOST_SERIES, all_drawings
+from analysis.core.errors import AnalysisError
+from analysis.core.figures import writing
+from analysis.core.figures.drawing import Drawing
+from analysis.core.loading import load_runs
 from analysis.report import find_run, main, write_report
 
 FIGURES = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.loading import load_runs
-from analysis.pooling import pool
+from analysis.core.loading import load_runs
+from analysis.core.pooling import pool
 from tests.benchmarks.report import METHODS, Size, write_runs
 
 

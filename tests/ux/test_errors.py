@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import harness.core.errors
-from analysis.errors import CODES
+from analysis.core.errors import CODES
 from harness.cli import check, compare, doctor, pack, run
 from harness.cli import list as listing
 from harness.cli.options import Parser, run_command

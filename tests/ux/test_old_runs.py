@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import analysis
-from analysis.errors import AnalysisError
+from analysis.core.errors import AnalysisError
 from harness.core.schema import CELLS, SCHEMA_VERSION
 
 RUNS = Path(__file__).parents[1] / "fixtures" / "runs"

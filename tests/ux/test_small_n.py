@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from analysis.verdict import cell_sentences
+from analysis.core.verdict import cell_sentences
 
 
 def rows(seeds: int) -> list[dict[str, object]]:

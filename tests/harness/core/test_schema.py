@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.reading import read_table
+from analysis.core.reading import read_table
 from harness.core.schema import CELLS, FILES, OLDEST_SCHEMA_VERSION, SCHEMA_VERSION
 from harness.run_folder.results import csv_text
 from models.multitask.measures import BY_NAME

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from analysis.loading import load_run
-from analysis.pooling import pool
+from analysis.core.loading import load_run
+from analysis.core.pooling import pool
 from harness.cli.check import main as check
 from harness.core.errors import NotComparableError
 from harness.evidence.comparable import apart, apart_words, differences, remarks

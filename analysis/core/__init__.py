@@ -1,0 +1,1 @@
+"""What the report of any workload is made of: reading, pooling, numbers, tables, figures, page."""

@@ -1,0 +1,102 @@
+"""Find which tables and figures the runs of a workload show, and in which order.
+
+A package beside this one offers its own under the entry point group `edge_harness.exhibits`, by
+the name of its workload; a workload that offers none is shown by what all runs have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from analysis.core.figures import (
+    breakdown,
+    fleet,
+    loss_curves,
+    loss_over_cost,
+    pareto,
+    power,
+    stability,
+)
+from analysis.core.tables.cost import cost_table
+from analysis.core.tables.fleet import fleet_table
+from analysis.core.tables.main import main_table
+from analysis.core.tables.pairs import pair_table
+from analysis.core.tables.phases import phase_tables
+from analysis.core.tables.setup import settings_table, setup_table
+from analysis.core.tables.variants import variant_table
+
+if TYPE_CHECKING:
+    from analysis.core.figures.drawing import Outcome
+    from analysis.core.loading import Run
+    from analysis.core.tables.table import Table
+
+GROUP = "edge_harness.exhibits"
+OWN: Mapping[str, str] = {"multitask": "analysis.multitask.exhibits:EXHIBITS"}
+
+
+class Series(Protocol):
+    """Draw figures of one run."""
+
+    TITLE: str
+
+    def drawings(self, run: Run, /) -> list[Outcome]:
+        """Return the figures, or why there are none."""
+        ...
+
+
+class Exhibits(Protocol):
+    """Be what the runs of one workload show."""
+
+    figures: Sequence[Series]
+    """Modules that draw one series each, in the order of the page."""
+
+    def tables(self, runs: Sequence[Run]) -> Sequence[Table | None]:
+        """Return the tables in the order a reader wants them; None for one without a value."""
+        ...
+
+    def remarks(self, run: Run) -> Sequence[str]:
+        """Return sentences that stand beside the verdict of a run."""
+        ...
+
+
+class CommonExhibits:
+    """Show what all runs have."""
+
+    figures: Sequence[Series] = (
+        pareto, loss_over_cost, loss_curves, breakdown, power, stability, fleet,
+    )  # fmt: skip
+
+    def tables(self, runs: Sequence[Run]) -> Sequence[Table | None]:
+        """Return the main table, what the run cost and on what, pairs and settings."""
+        return [
+            main_table(runs),
+            *phase_tables(runs),
+            fleet_table(runs),
+            setup_table(runs),
+            pair_table(runs),
+            variant_table(runs),
+            settings_table(runs),
+            cost_table(runs),
+        ]
+
+    def remarks(self, run: Run) -> Sequence[str]:  # noqa: ARG002 - others have something to say
+        """Return nothing."""
+        return ()
+
+
+def find_exhibits(workload: str) -> Exhibits:
+    """Return what the runs of a workload show."""
+    place = OWN.get(workload) or _installed().get(workload)
+    if place is None:
+        return CommonExhibits()
+    module, _, attribute = place.partition(":")
+    exhibits: Exhibits = getattr(import_module(module), attribute)
+    return exhibits
+
+
+def _installed() -> Mapping[str, str]:
+    from importlib import metadata  # noqa: PLC0415 - takes longer than all the rest
+
+    return {entry.name: entry.value for entry in metadata.entry_points(group=GROUP)}

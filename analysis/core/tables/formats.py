@@ -1,0 +1,154 @@
+"""Write a table as CSV (full precision), Markdown and booktabs LaTeX (rounded alike)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from io import StringIO
+
+from analysis.core.numbers import Ratio, Value
+from analysis.core.tables.table import Content, Field, Heading, Table, display_rows, footnote_letter
+from analysis.core.tables.text import (
+    comment_safe,
+    latex_escape,
+    markdown_escape,
+    one_line,
+)
+from harness.core.clean_text import spreadsheet_safe
+
+LONG = 60
+"""Letters from which a column of text is broken into lines in LaTeX."""
+
+LONG_WIDTH = 0.6
+"""Share of the line that all such columns have together."""
+
+
+def to_csv(table: Table) -> str:
+    """Return the table with full precision: mean, half-width and n in columns of their own."""
+    header: list[str] = []
+    for index, heading in enumerate(table.headings):
+        header.append(heading.key)
+        if table.is_numeric(index):
+            spread = ("low_95", "high_95") if table.has_bounds(index) else ("half_width_95",)
+            header += [f"{heading.key}_{ending}" for ending in (*spread, "n")]
+    lines = [header]
+    for row in table.rows:
+        line: list[str] = []
+        for index, content in enumerate(row):
+            if table.has_bounds(index):
+                line += _ratio_fields(content)
+            else:
+                line += _csv_fields(content, table.is_numeric(index))
+        lines.append(line)
+    out = StringIO()
+    csv.writer(out, lineterminator="\n").writerows(lines)
+    return out.getvalue()
+
+
+def to_markdown(table: Table) -> str:
+    """Return the table for a README: caption, a pipe table with units in the header, footnotes."""
+    heads = [markdown_escape(_header_text(heading)) for heading in table.headings]
+    rule = ["---:" if table.is_numeric(index) else "---" for index in range(len(heads))]
+    lines = [f"<!-- {comment_safe(line)} -->" for line in table.provenance]
+    lines += [markdown_escape(table.caption), "", _pipe(heads), _pipe(rule)]
+    lines += [_pipe([_markdown_field(field) for field in row]) for row in display_rows(table)]
+    notes = [
+        f"<sup>{footnote_letter(n)}</sup> {markdown_escape(reason)}"
+        for n, reason in enumerate(table.footnotes())
+    ]
+    lines += ["", *"<br>\n".join(notes).splitlines()] if notes else []
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(table: Table) -> str:
+    r"""Return the tabular alone, so that `\input` works; it needs the package booktabs.
+
+    A column with half-widths is two: means to the right and half-widths to the left, so that
+    decimal points stand below each other.
+    """
+    fields = display_rows(table)
+    columns = range(len(table.headings))
+    wide = [any(row[index].spread for row in fields) for index in columns]
+    long = [any(len(row[index].text) > LONG for row in fields) for index in columns]
+    layout = "".join(
+        _layout(table.is_numeric(index), wide[index], long[index] and sum(long))
+        for index in columns
+    )
+    units = [f"({latex_escape(head.unit)})" if head.unit else "" for head in table.headings]
+    lines = [f"% {one_line(line)}" for line in table.provenance]
+    lines += [rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
+    lines.append(_latex_heads([latex_escape(head.label) for head in table.headings], wide))
+    if any(units):
+        lines.append(_latex_heads(units, wide))
+    lines.append(r"\midrule")
+    for number, row in enumerate(fields):
+        if number and table.begins_group(number):
+            lines.append(r"\midrule")
+        lines.append(_latex_row([_latex_field(row[i], wide[i]) for i in columns]))
+    lines.append(r"\bottomrule")
+    width = len(table.headings) + sum(wide)
+    for n, reason in enumerate(table.footnotes()):
+        note = rf"\footnotesize\textsuperscript{{{footnote_letter(n)}}}~{latex_escape(reason)}"
+        lines.append(rf"\multicolumn{{{width}}}{{@{{}}l}}{{{note}}} \\")
+    return "\n".join([*lines, r"\end{tabular}"]) + "\n"
+
+
+def _ratio_fields(content: Content) -> list[str]:
+    if not isinstance(content, Ratio):
+        return ["", "", "", ""]
+    bounds = ["" if bound is None else repr(bound) for bound in (content.lower, content.upper)]
+    return [repr(content.mean), *bounds, str(content.n)]
+
+
+def _csv_fields(content: Content, numeric: bool) -> list[str]:
+    if isinstance(content, Value):
+        half = "" if content.half_width is None else repr(content.half_width)
+        return [repr(content.mean), half, str(content.n)]
+    text = spreadsheet_safe(content) if isinstance(content, str) else ""
+    return [text, "", ""] if numeric else [text]
+
+
+def _header_text(heading: Heading) -> str:
+    return f"{heading.label} ({heading.unit})" if heading.unit else heading.label
+
+
+def _markdown_field(field: Field) -> str:
+    text = markdown_escape(field.plain)
+    mark = f"<sup>{field.mark}</sup>" if field.mark else ""
+    return {0: text, 1: f"**{text}**", 2: f"<u>{text}</u>"}[field.rank] + mark
+
+
+def _layout(numeric: bool, wide: bool, long_columns: int) -> str:
+    if wide:
+        return "r@{}l"
+    if long_columns:
+        return rf"p{{{LONG_WIDTH / long_columns:.2g}\linewidth}}"
+    return "r" if numeric else "l"
+
+
+def _latex_heads(texts: Sequence[str], wide: Sequence[bool]) -> str:
+    return _latex_row(
+        [rf"\multicolumn{{2}}{{c}}{{{t}}}" if w else t for t, w in zip(texts, wide, strict=True)]
+    )
+
+
+def _latex_field(field: Field, wide: bool) -> str:
+    text = latex_escape(field.text)
+    if field.mark:
+        text += rf"\textsuperscript{{{field.mark}}}"
+        return rf"\multicolumn{{2}}{{c}}{{{text}}}" if wide else text
+    spread = rf"\,$\pm$\,{field.spread}" if field.spread else ""
+    spread = rf"~({latex_escape(field.spread)})" if field.bounds else spread
+    if field.rank == 1:
+        text, spread = rf"\textbf{{{text}}}", rf"\textbf{{{spread}}}" if spread else ""
+    if field.rank == 2:
+        text = rf"\underline{{{text}}}"
+    return f"{text} & {spread}" if wide else text
+
+
+def _latex_row(texts: Sequence[str]) -> str:
+    return " & ".join(text.rstrip() for text in texts) + r" \\"
+
+
+def _pipe(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |"

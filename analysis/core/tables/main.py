@@ -1,0 +1,101 @@
+"""Table 1: what each method costs on each device, and the loss it buys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import pandas as pd
+
+from analysis.core.basis import cost_basis
+from analysis.core.curves import cell_curves, cost_to_target
+from analysis.core.loading import Run
+from analysis.core.numbers import method_value, summarise
+from analysis.core.tables.fields import (
+    Column,
+    cell_column,
+    energy_columns,
+    groups_column,
+    method_rows_table,
+    partial_energy_words,
+    time_columns,
+)
+from analysis.core.tables.table import Absent, Content, Heading, Table
+from analysis.core.words import spread_words
+from harness.core.schema import REFERENCE
+
+
+def main_table(runs: Sequence[Run]) -> Table | None:
+    """Return one row per run and method: groups, time, energy, power, cost to target, loss."""
+    target = _target_column(runs)
+    columns = [
+        groups_column(),
+        *time_columns(runs),
+        *energy_columns(runs),
+        Column(Heading("power_w", "Mean power, measured", "W"), _mean_power),
+        *([target] if target else []),
+        _judged_column(runs),
+        cell_column(Heading("delta_mtl", "Δ loss", "%", "high")),
+        cell_column(Heading("delta_metric", "Δ measures", "%", "high")),
+        cell_column(Heading("peak_memory_mb", "Peak memory", "MB", "low"), "peak_memory_bytes"),
+    ]
+    words = [f"Cost and loss of each method. {spread_words(runs)}", *partial_energy_words(runs)]
+    if target:
+        words.append(
+            f"To target: {target.heading.title.removesuffix(' to target').lower()} spent when the "
+            f"total test loss first reached what {REFERENCE} of the same seed ended with."
+        )
+    elif len(runs) > 1:
+        words.append("No cost to target: the runs share no one kind of energy.")
+    return method_rows_table("main", " ".join(words), runs, columns)
+
+
+def _judged_column(runs: Sequence[Run]) -> Column:
+    """Return the column that methods are judged by: total loss, or the workload's own objective."""
+    done = [run.done for run in runs]
+    if any("total_loss" in rows and rows["total_loss"].notna().any() for rows in done):
+        heading = Heading("total_loss", "Total loss", "", "low")
+        return cell_column(heading, why_empty="No total loss")
+    known = [rows for rows in done if "objective" in rows and len(rows)]
+    name = str(known[0]["objective"].iloc[0]) if known else "objective"
+    higher = bool(known) and str(known[0]["objective_better"].iloc[0]) == "higher"
+    heading = Heading("objective_value", name.capitalize(), "", "high" if higher else "low")
+    return cell_column(heading, why_empty="None")
+
+
+def _mean_power(run: Run, method: str) -> Content:
+    """Return measured joules per second of the charged phases, seed by seed."""
+    cells = run.done.assign(power_w=run.done["energy_j"] / run.done["time_s"])
+    return method_value(cells, method, "power_w") or Absent("No measured energy.")
+
+
+def _target_column(runs: Sequence[Run]) -> Column | None:
+    """Return the cost to target in the one basis all runs share, or None if they share none."""
+    bases = {run.run_id: cost_basis(run) for run in runs}
+    kinds = {(basis.kind, basis.quantity) for basis in bases.values()}
+    if len(kinds) != 1:
+        return None
+    basis = next(iter(bases.values()))
+    words = {"measured": "Energy", "modelled": "Modelled energy", "time": basis.quantity}
+    key = {"measured": "energy_to_target_j", "modelled": "energy_model_to_target_j"}.get(
+        basis.kind, "time_to_target_s"
+    )
+    heading = Heading(key, f"{words[basis.kind]} to target", basis.unit, "low")
+
+    @cache
+    def reached(run_id: str) -> pd.DataFrame:
+        run = next(run for run in runs if run.run_id == run_id)
+        return cost_to_target(cell_curves(run, bases[run_id]))
+
+    return Column(heading, lambda run, method: target_content(reached(run.run_id), method))
+
+
+def target_content(reached: pd.DataFrame, method: str) -> Content:
+    """Return the mean cost to target; none if a seed missed it, for the rest would look cheap."""
+    own = reached[reached["method"] == method]
+    if own.empty:
+        return Absent(f"No {REFERENCE} cell of the same seeds sets a target.")
+    hits = int(own["cost"].notna().sum())
+    if hits < len(own):
+        return Absent(f"Target reached by {hits} of {len(own)} seeds.")
+    return summarise(own["cost"])

@@ -1,0 +1,1 @@
+"""What only multi-task runs show: affinities, splits, tasks, published MAS, inference."""

@@ -1,0 +1,72 @@
+"""List the tables and figures of multi-task runs in the order a reader wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from analysis.core.exhibits import Series
+from analysis.core.figures import (
+    breakdown,
+    fleet,
+    loss_curves,
+    loss_over_cost,
+    pareto,
+    power,
+    stability,
+)
+from analysis.core.tables.cost import cost_table
+from analysis.core.tables.fleet import fleet_table
+from analysis.core.tables.main import main_table
+from analysis.core.tables.pairs import pair_table
+from analysis.core.tables.phases import phase_tables
+from analysis.core.tables.setup import settings_table, setup_table
+from analysis.core.tables.variants import variant_table
+from analysis.multitask.figures import (
+    affinity,
+    affinity_rounds,
+    inference_cost,
+    life_cycle,
+    published,
+    schedule,
+    task_changes,
+)
+from analysis.multitask.tables.inference import inference_tables
+from analysis.multitask.tables.tasks import all_measures_table, measure_table, task_loss_table
+
+if TYPE_CHECKING:
+    from analysis.core.loading import Run
+    from analysis.core.tables.table import Table
+
+
+class MultitaskExhibits:
+    """Show what multi-task runs have."""
+
+    figures: Sequence[Series] = (
+        pareto, loss_over_cost, loss_curves, task_changes, breakdown, power, affinity,
+        affinity_rounds, schedule, stability, fleet, published, inference_cost, life_cycle,
+    )  # fmt: skip
+
+    def tables(self, runs: Sequence[Run]) -> Sequence[Table | None]:
+        """Return losses and measures of the tasks, and of inference, beside what all runs have."""
+        return [
+            main_table(runs),
+            task_loss_table(runs),
+            measure_table(runs),
+            all_measures_table(runs),
+            *inference_tables(runs),
+            *phase_tables(runs),
+            fleet_table(runs),
+            setup_table(runs),
+            pair_table(runs),
+            variant_table(runs),
+            settings_table(runs),
+            cost_table(runs),
+        ]
+
+    def remarks(self, run: Run) -> Sequence[str]:  # noqa: ARG002 - the verdict says all there is
+        """Return nothing."""
+        return ()
+
+
+EXHIBITS = MultitaskExhibits()

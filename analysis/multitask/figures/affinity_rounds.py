@@ -1,0 +1,93 @@
+"""How affinity between tasks changes from round to round, every round on one scale."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from analysis.core.basis import note_text
+from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome, file_stem
+from analysis.core.loading import Run
+from analysis.core.style import SMALL_PT
+from analysis.core.words import origin_words
+from analysis.multitask.figures.affinity import (
+    draw_colours,
+    power_of_thousand,
+    prepare,
+    scale_label,
+)
+
+TITLE = "Affinity over rounds"
+MOST_ROUNDS = 6
+A_ROW = 3
+
+
+def drawings(run: Run) -> list[Outcome]:
+    """Return the figure of the first method that measured affinity in two rounds or more."""
+    for method in run.methods:
+        cells = run.done[run.done["method"] == method].sort_values(["seed", "repeat"])
+        for cell, seed, split in cells[["cell", "seed", "groups"]].to_numpy().tolist():
+            rounds = run.affinity_rounds(str(cell))
+            if rounds is not None and rounds["round"].nunique() > 1:
+                groups = [group for group in str(split).split("|") if group]
+                return [_drawing(run, method, int(seed), shown_rounds(rounds), groups)]
+    return [NotDrawn(TITLE, "no finished cell measured affinity in two rounds")]
+
+
+def shown_rounds(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Return all rounds, or `MOST_ROUNDS` of them evenly spread from the first to the last.
+
+    Returns:
+        Columns round, recipient, source, mean.
+    """
+    numbers = np.sort(rounds["round"].unique().astype(int))
+    places = np.linspace(0, len(numbers) - 1, min(len(numbers), MOST_ROUNDS)).round().astype(int)
+    kept = rounds[rounds["round"].isin(numbers[places])]
+    return kept[["round", "recipient", "source", "mean"]].reset_index(drop=True)
+
+
+def paint(figure: Figure, _width_in: float, drawn: pd.DataFrame, groups: list[str]) -> None:
+    """Put one small heat map per round, all with the colours of one scale."""
+    numbers = sorted(set(drawn["round"].astype(int)))
+    across = min(A_ROW, len(numbers))
+    down = -(-len(numbers) // across)
+    panels = figure.subplots(down, across, squeeze=False)
+    others = drawn.loc[drawn["recipient"] != drawn["source"], "mean"].abs()
+    limit = float(others.max()) if len(others) and others.max() > 0 else 1.0
+    power = power_of_thousand(limit)
+    images: list[AxesImage] = []
+    for ax, number in zip(panels.flat, numbers, strict=False):
+        own = drawn[drawn["round"] == number]
+        tasks = list(dict.fromkeys(own["recipient"]))
+        matrix = own.pivot(index="recipient", columns="source", values="mean").loc[tasks, tasks]
+        shown = prepare(matrix / 10.0**power, groups)
+        images.append(draw_colours(ax, shown, groups, limit / 10.0**power))
+        ax.annotate(
+            f"round {number + 1}", xy=(0.5, 1), xycoords="axes fraction", xytext=(0, 2),
+            textcoords="offset points", ha="center", va="bottom", fontsize=SMALL_PT,
+        )  # fmt: skip
+    for ax in list(panels.flat)[len(numbers) :]:
+        ax.set_visible(False)
+    bar = figure.colorbar(images[0], ax=panels, shrink=0.9, pad=0.03)
+    bar.set_label(scale_label(power))
+    bar.outline.set_linewidth(0.5)
+
+
+def _drawing(run: Run, method: str, seed: int, drawn: pd.DataFrame, groups: list[str]) -> Drawing:
+    count = drawn["round"].nunique()
+    down = -(-count // A_ROW)
+    return Drawing(
+        stem=f"affinity_rounds_{file_stem(method)}",
+        title=TITLE,
+        caption=f"Affinity in single rounds of {method}, seed {seed}, all on one scale: rows are "
+        "recipients, columns sources; the diagonal is not used. Boxes: the split that the mean of "
+        "all rounds gave.",
+        note=note_text(f"one seed ({seed})", origin_words(run)),
+        aspect=0.12 + down * (0.33 if count > 2 else 0.45),
+        drawn=drawn,
+        paint=partial(paint, drawn=drawn, groups=groups),
+    )

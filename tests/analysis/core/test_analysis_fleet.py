@@ -1,0 +1,86 @@
+"""Devices of a fleet: what the table adds up and what the timeline draws, by hand."""
+
+from __future__ import annotations
+
+import pytest
+from matplotlib.figure import Figure
+
+from analysis.core.figures import fleet
+from analysis.core.figures.drawing import NotDrawn
+from analysis.core.loading import load_run
+from analysis.core.tables.fleet import device_sums, fleet_table
+from analysis.report import write_report
+from harness.core.schema import DEVICES
+
+from .conftest import write_csv
+
+CELL = "mas-splits-2-s0-r0"
+
+
+def stretch(device, phase, start_s, end_s, energy_j, **more):
+    return {
+        "run_id": "r", "cell": CELL, "job": "sdnkt", "round": 0, "device": device, "client": 0,
+        "phase": phase, "start_s": start_s, "end_s": end_s, "time_s": end_s - start_s,
+        "energy_j": energy_j, **more,
+    }  # fmt: skip
+
+
+ROWS = [
+    {**stretch("a", "start-up", 0.0, 5.0, 9.0), "cell": ""},
+    stretch("a", "communicate", 10.0, 12.0, 4.0),
+    stretch("a", "train", 12.0, 15.0, 30.0, fate="used"),
+    stretch("a", "affinity", 15.0, 16.0, 10.0, fate="used"),
+    stretch("a", "idle", 16.0, 20.0, 8.0),
+    stretch("b", "idle", 10.0, 11.0, 1.0),
+    stretch("b", "train", 11.0, 19.0, None, fate="late"),
+    stretch("b", "train", 19.0, 22.0, 99.0, fate="lost"),
+]
+
+
+@pytest.fixture
+def run(make_run):
+    folder = make_run(seeds=1)
+    cells = load_run(folder).cells["cell"].tolist()
+    own = next(cell for cell in cells if cell.startswith("mas"))
+    write_csv(folder / "devices.csv", DEVICES,
+              [{**row, "cell": row["cell"] and own} for row in ROWS])  # fmt: skip
+    return load_run(folder)
+
+
+def test_seconds_and_joules_of_each_device_are_added_up(run) -> None:
+    """Look-aheads count as training; what was lost and what belongs to no cell does not."""
+    sums = device_sums(run).set_index("device")
+    assert sums.loc["a", ["train_s", "communicate_s", "idle_s"]].tolist() == [4.0, 2.0, 4.0]
+    assert sums.loc["a", ["train_j", "communicate_j", "idle_j"]].tolist() == [40.0, 4.0, 8.0]
+    assert sums.loc["b", ["train_s", "communicate_s", "idle_s"]].tolist() == [8.0, 0.0, 1.0]
+    assert sums["makespan_s"].tolist() == [10.0, 10.0]
+
+
+def test_joules_that_were_not_measured_stay_empty(run) -> None:
+    """Device b has no joules of its training, so it and the total have none either."""
+    table = fleet_table([run])
+    rows = {str(row[1]): row for row in table.rows}
+    at = [heading.key for heading in table.headings].index("train_j")
+    assert rows["a"][at].mean == 40.0
+    assert not hasattr(rows["b"][at], "mean")
+    assert not hasattr(rows["all devices"][at], "mean")
+    seconds = [heading.key for heading in table.headings].index("train_s")
+    assert rows["all devices"][seconds].mean == 12.0
+
+
+def test_the_timeline_begins_at_the_cells_start(run) -> None:
+    drawn = fleet.prepare(run)
+    assert drawn["start_s"].min() == 0.0
+    first = drawn[(drawn["device"] == "a") & (drawn["phase"] == "train")].iloc[0]
+    assert (first["start_s"], first["end_s"]) == (2.0, 5.0)
+    ax = fleet.draw(Figure().add_subplot(), drawn)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+
+
+def test_the_report_shows_devices_only_where_there_are_some(run, make_run) -> None:
+    assert (write_report([run.folder]).folder / "figures" / "fleet_timeline.pdf").is_file()
+    alone = load_run(make_run(run_id="20261124-000000-alone"))
+    assert alone.devices is None
+    assert fleet.drawings(alone) == []
+    assert fleet_table([alone]) is None
+    assert not [o for o in fleet.drawings(run) if isinstance(o, NotDrawn)]
