@@ -11,8 +11,7 @@ from analysis.core.loading import load_run
 from analysis.core.tables.fleet import device_sums, fleet_table
 from analysis.report import write_report
 from harness.core.schema import DEVICES
-
-from .conftest import write_csv
+from tests.analysis.conftest import write_csv
 
 CELL = "mas-splits-2-s0-r0"
 

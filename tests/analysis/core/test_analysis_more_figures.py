@@ -21,8 +21,7 @@ from analysis.core.style import figure_style, new_figure
 from analysis.multitask.figures import affinity_rounds, published, schedule, task_changes
 from harness.core.schema import AFFINITY_ROUNDS
 from harness.workloads.multitask.methods.registry import METHODS
-
-from .conftest import write_csv
+from tests.analysis.conftest import write_csv
 
 
 def axes():

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from analysis.core.figures import power, power_data
 from analysis.core.loading import load_run
 from harness.core.schema import CONDITIONS, TRACE
-
-from .conftest import MERGE_ROUNDS, ROUNDS, write_csv
+from tests.analysis.conftest import MERGE_ROUNDS, ROUNDS, write_csv
 
 CELL = "mas-splits-2-s0-r0"
 START_S = 2000.0
