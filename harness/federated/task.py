@@ -81,7 +81,10 @@ class JobWork(Protocol):
         ...
 
     def measured(self, round_index: int, found: Sequence[Any]) -> tuple[Any, ...]:
-        """Return what the clients' own measurements of a round come to, if there are any."""
+        """Return what the clients' own measurements of a round come to, if there are any.
+
+        Each says in `round` of which round it is.
+        """
         ...
 
     def is_judged_after(self, rounds_done: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -67,7 +68,8 @@ class CellKeeper:
         if self._saved is None or self._index >= len(self._saved.jobs):
             return self._borrowed(job)
         kept = self._saved.jobs[self._index]
-        if any(kept.get(key) != value for key, value in self._codec.job(job).items()):
+        asked = json.loads(json.dumps(self._codec.job(job)))  # as files give it: tuples are lists
+        if any(kept.get(key) != value for key, value in asked.items()):
             raise DamagedRunError(
                 f"{self._checkpoints.path}: job {self._index + 1} is {kept['name']},"
                 f" but the method now asks for {job.name}",

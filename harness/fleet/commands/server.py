@@ -106,10 +106,7 @@ def parser(kind: type[RunConfig]) -> Parser:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run to the end and return the exit status."""
-    kind = asked_workload(words or []).config_class()
-    parsed = read_options(parser(kind), words or [])
-    options = _run_options(parsed)
-    config = fleet_config(config_from(parsed, kind))
+    config, options = read_words(words or [])
     require_flower()
     if not options.insecure:
         ServerKeys(options.keys / SERVER).check()
@@ -121,6 +118,17 @@ def main(words: Sequence[str] | None = None) -> int:
         text = f"cannot make {folder}: {error.strerror}"
         raise StorageError(text, "Choose another --state.") from None
     return _serve(config, options, folder)
+
+
+def read_words(words: Sequence[str]) -> tuple[RunConfig, ServerOptions]:
+    """Read the command's options.
+
+    Raises:
+        UsageError: for any that cannot be.
+    """
+    kind = asked_workload(words).config_class()
+    parsed = read_options(parser(kind), words)
+    return fleet_config(config_from(parsed, kind)), _run_options(parsed)
 
 
 def _run_options(parsed: argparse.Namespace) -> ServerOptions:

@@ -170,3 +170,40 @@ def test_its_own_options_may_stand_in_a_table(installed, capsys):
     (folder,) = (path for path in out.iterdir() if path.is_dir())
     assert json.loads((folder / "manifest.json").read_text())["config"]["rounds"] == 2
     assert {r["rounds"] for r in rows(folder / "cells.csv")} == {"2"}
+
+
+@pytest.fixture
+def over_devices(installed, monkeypatch):
+    """Run both methods over two workers of their own processes and return the folder."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from harness.fleet.commands.server import read_words, run_over  # noqa: PLC0415
+    from harness.fleet.status_screen import FleetScreen  # noqa: PLC0415
+    from tests.harness.fleet.workers import WorkerProcess, WorkerSockets  # noqa: PLC0415
+
+    monkeypatch.setenv("PYTHONPATH", str(installed / "packages"))
+    workers = [WorkerProcess(installed, text, cache=installed) for text in ("0", "1-2")]
+    try:
+        words = ["--workload=toy", "--idle-s=0.1", f"--out={installed / 'fleet'}", "--insecure"]
+        config, options = read_words(words)
+        screen = FleetScreen(Console(quiet=True), config, installed)
+        sockets = WorkerSockets([worker.wait_ready().socket for worker in workers])
+        summary = run_over(sockets, config, options, screen)
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert not summary.failed
+    return summary.path
+
+
+def test_devices_come_to_the_same_vectors(over_devices, finished):
+    """What two workers learn is to the last bit what one process learns, with its bytes."""
+    here = {row["cell"]: row for row in rows(finished / "cells.csv")}
+    for row in rows(over_devices / "cells.csv"):
+        alone = here[row["cell"]]
+        assert row["status"] == "done"
+        for column in ("objective_value", "upload_bytes", "download_bytes"):
+            assert row[column] == alone[column]
+        vectors = [folder / "vectors" / f"{row['cell']}.txt" for folder in (over_devices, finished)]
+        assert vectors[0].read_bytes() == vectors[1].read_bytes()
+    assert {row["device"] for row in rows(over_devices / "devices.csv")} == {"x86-0", "x86-1-2"}
