@@ -61,6 +61,13 @@ PHASE_COLOURS: Mapping[str, str] = {
     "idle": "#BBBBBB",
     "warm-up": "#F0E442",
     "cool-down": "#56B4E9",
+    "distil": "#004466",
+    "likeness": "#117733",
+    "group": "#44AA99",
+    "search": "#999933",
+    "stitch": "#88CCEE",
+    "tune": "#882255",
+    "match": "#DDCC77",
 }
 PHASE_HATCHES: Mapping[str, str] = {
     "train": "",
@@ -71,6 +78,13 @@ PHASE_HATCHES: Mapping[str, str] = {
     "idle": "",
     "warm-up": "++++",
     "cool-down": "----",
+    "distil": "\\\\",
+    "likeness": "oo",
+    "group": "||||",
+    "search": "**",
+    "stitch": "///",
+    "tune": "xx",
+    "match": "++",
 }
 
 Line = str | tuple[int, tuple[int, ...]]

@@ -26,15 +26,18 @@ SHARED = "shared"
 BOOLEANS = {"true": True, "false": False}
 """How a truth value is written."""
 
+SERVER_PHASES = ("likeness", "group", "search", "stitch", "tune", "match")
+"""What a server does beside adding up: comparing parts of models, building others of them."""
+
 PHASES = (
     "idle", "warm-up", "train", "affinity", "aggregate", "evaluate", "communicate", "cool-down",
-    "lost", "infer",
+    "lost", "infer", "distil", *SERVER_PHASES,
 )  # fmt: skip
 
-DEVICE_PHASES = ("start-up", "idle", "communicate", "train", "affinity")
+DEVICE_PHASES = ("start-up", "idle", "communicate", "train", "affinity", "distil")
 """What the time of a device in a fleet is divided into, without gaps."""
 
-COST_PHASES = ("train", "affinity", "aggregate", "communicate")
+COST_PHASES = ("train", "affinity", "aggregate", "communicate", "distil", *SERVER_PHASES)
 """Phases a method is charged for; evaluation and idling are kept apart."""
 
 

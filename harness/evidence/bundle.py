@@ -25,6 +25,7 @@ from harness.evidence.bundle_readme import Claim, PackedRun, readme
 from harness.evidence.comparable import apart_words
 from harness.evidence.findings import exit_status, verdict
 from harness.evidence.judging import Judgement, judge
+from harness.evidence.own_files import CELL, own_files
 from harness.evidence.private import Rule, rules, veil
 from harness.evidence.reading import RunFiles
 from harness.evidence.schema_page import page
@@ -139,7 +140,8 @@ def _copy_run(run: RunFiles, top: Path, wishes: Wishes) -> dict[str, list[str]]:
     """Copy a run's files, never what a link leads to; return what was taken out of which."""
     target = top / "data" / run.run_id
     withheld: dict[str, list[str]] = {}
-    patterns = (*AS_THEY_ARE, *(WEIGHTS if wishes.weights else ()))
+    own = (name.replace(CELL, "*") for name in own_files(run))
+    patterns = (*AS_THEY_ARE, *own, *(WEIGHTS if wishes.weights else ()))
     for source in sorted(path for pattern in patterns for path in run.folder.glob(pattern)):
         if source.is_file() and not source.is_symlink():
             place = target / source.relative_to(run.folder)

@@ -11,14 +11,12 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from harness.core.errors import UsageError
 from harness.core.guarded_folder import RESTORE
 from harness.core.schema import COST_PHASES
 from harness.evidence.derived_energy import phase_contradictions
 from harness.evidence.findings import Finding, named
+from harness.evidence.own_files import workload_of
 from harness.evidence.reading import Row, RunFiles
-from harness.workloads.base import Workload
-from harness.workloads.registry import DEFAULT, find_workload
 
 Claim = tuple[str, float, float, str]
 """Column, value stated, value computed, and where the latter comes from."""
@@ -52,14 +50,6 @@ def _cells(run: RunFiles) -> Iterator[Contradiction]:
     workload = workload_of(run)
     if workload is not None:
         yield from workload.contradictions(run)
-
-
-def workload_of(run: RunFiles) -> Workload | None:
-    """Return the workload of a run; None if it is not installed here."""
-    try:
-        return find_workload(str(run.manifest.get("workload", DEFAULT)))
-    except UsageError:
-        return None
 
 
 def contradiction(cell: str, claim: Claim) -> Iterator[Contradiction]:

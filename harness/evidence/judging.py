@@ -11,8 +11,8 @@ from typing import Any
 from harness.core.errors import DamagedRunError, SeveralProblems
 from harness.evidence.claims import claims
 from harness.evidence.completeness import completeness
-from harness.evidence.derived import workload_of
 from harness.evidence.findings import LEVELS, Finding, verdict
+from harness.evidence.own_files import damaged_own_files, workload_of
 from harness.evidence.reading import RunFiles, read_run
 from harness.evidence.stability import SPREAD_LIMIT, stability
 
@@ -68,6 +68,7 @@ def _of_workload(run: RunFiles) -> Iterator[Finding]:
     """Yield what the run's own workload finds beside what all runs have."""
     workload = workload_of(run)
     if workload is not None:
+        yield from damaged_own_files(run)
         yield from workload.findings(run)
 
 

@@ -38,7 +38,8 @@ A method is charged for {", ".join(COST_PHASES)}.
 def page() -> str:
     """Return the reference page as Markdown."""
     parts = [INTRODUCTION]
-    for name, columns in FILES.items():
+    own = {name: cols for w in OWN for name, cols in find_workload(w).files.items()}
+    for name, columns in {**FILES, **own}.items():
         rows = [
             f"| `{c.name}` | {c.type} | {c.unit} | {_format(c.format)} | {c.meaning} |"
             for c in columns

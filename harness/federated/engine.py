@@ -64,9 +64,9 @@ class RoundsEngine:
 
     def _round(self, work: JobWork, before: JobState, job: FederatedJob) -> JobState:
         index, observer = before.rounds_done, self._observer
-        request = work.request(index)
+        request = work.request(index, before.weights)
         expected = sum(work.weight(client) for client in request.clients)
-        aggregator = work.aggregator(float(expected))
+        aggregator = work.aggregator(float(expected), before.weights)
         measured: list[Any] = []
         losses = dict.fromkeys(job.units, 0.0)
         trained = 0.0

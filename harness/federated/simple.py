@@ -55,20 +55,24 @@ class SimpleRounds:
         """Return the state before the first round; a workload says which."""
         raise NotImplementedError
 
-    def request(self, round_index: int) -> RoundRequest:
+    def request(self, round_index: int, weights: Checkpoint) -> RoundRequest:  # noqa: ARG002
         """Ask every client to train by the job's settings."""
         return RoundRequest(
             self.job.name, self.job.units, round_index, range(self.config.clients), self.seed,
             self.job.settings,
         )  # fmt: skip
 
-    def received(self) -> Mapping[str, Tensor]:
+    def sent(self, weights: Checkpoint, client: int) -> Checkpoint:  # noqa: ARG002 - all are alike
+        """Return the whole state."""
+        return weights
+
+    def received(self, client: int) -> Mapping[str, Tensor]:  # noqa: ARG002 - all are alike
         """Return tensors like those of the state that a client gets: of the one it begins with."""
         return self.begin().tensors
 
-    def expected(self, client: int) -> Mapping[str, Tensor]:  # noqa: ARG002 - all are alike
+    def expected(self, client: int) -> Mapping[str, Tensor]:
         """Return tensors like those of an update: a client sends back what it got."""
-        return self.received()
+        return self.received(client)
 
     def download(self, weights: Checkpoint, client: int) -> int:  # noqa: ARG002 - all are alike
         """Return the bytes of the state."""
@@ -78,7 +82,7 @@ class SimpleRounds:
         """Return the bytes of the update."""
         return Checkpoint(update.tensors).bytes
 
-    def aggregator(self, expected_weight: float) -> Aggregator:
+    def aggregator(self, expected_weight: float, weights: Checkpoint) -> Aggregator:  # noqa: ARG002
         """Return the average by the clients' weights."""
         from harness.federated.server import FederatedAverage  # noqa: PLC0415 - imports torch
 

@@ -39,7 +39,11 @@ class Aggregator(Protocol):
         ...
 
     def result(self) -> Checkpoint:
-        """Return the new global state."""
+        """Return the new global state.
+
+        Work of the server that is a phase of its own is marked as one: a phase opened here
+        interrupts that of aggregation.
+        """
         ...
 
 
@@ -50,8 +54,8 @@ class JobWork(Protocol):
         """Return the state before the first round."""
         ...
 
-    def request(self, round_index: int) -> RoundRequest:
-        """Return who trains in a round, and how."""
+    def request(self, round_index: int, weights: Checkpoint) -> RoundRequest:
+        """Return who trains in a round, and how, from the state that it begins with."""
         ...
 
     def weight(self, client: int) -> float:
@@ -61,7 +65,11 @@ class JobWork(Protocol):
     def train(
         self, weights: Checkpoint, request: RoundRequest, client: int, order: np.random.Generator
     ) -> Update:
-        """Let one client train, in this process."""
+        """Let one client train, in this process, from what it was sent."""
+        ...
+
+    def sent(self, weights: Checkpoint, client: int) -> Checkpoint:
+        """Return what of the state a client trains from: all of it, or its own part."""
         ...
 
     def expected(self, client: int) -> Mapping[str, Tensor]:
@@ -76,8 +84,11 @@ class JobWork(Protocol):
         """Return the bytes of an update on its way to the server."""
         ...
 
-    def aggregator(self, expected_weight: float) -> Aggregator:
-        """Return what adds up a round whose clients weigh that much together."""
+    def aggregator(self, expected_weight: float, weights: Checkpoint) -> Aggregator:
+        """Return what adds up a round whose clients weigh that much together.
+
+        `weights` is the state before, for what does not change in the round.
+        """
         ...
 
     def measured(self, round_index: int, found: Sequence[Any]) -> tuple[Any, ...]:

@@ -97,7 +97,7 @@ class LocalTrainers:
                 self._observer.phase("train", round_index=request.round_index, client=client),
                 naming(request.where(client)),
             ):
-                update = work.train(weights, request, client, order)
+                update = work.train(work.sent(weights, client), request, client, order)
             check_finite(update.losses, request.where(client))
             yield update
 

@@ -199,7 +199,7 @@ class Device:
         label = header.get("label") or {}
         recorder = _RequestRecorder(str(label.get("cell", "")), self._log, wanted.job)
         work = self._prepared.work(wanted, recorder)
-        weights = Checkpoint(decode_tensors(request.body, work.received()))
+        weights = Checkpoint(decode_tensors(request.body, work.received(client)))
         self._memory.reset()
         self._outbox.spent(Label("communicate"), time.monotonic())
         before = len(self._log.segments)

@@ -14,8 +14,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import IO, Protocol
 
-from torch import Tensor
-
 from harness.core.errors import RefusedError
 from harness.federated.job import Checkpoint
 from harness.federated.task import JobWork
@@ -109,12 +107,21 @@ class _Round:
     """Hold where a round stands."""
 
     request: RoundRequest
-    like: Mapping[str, Tensor]
+    work: JobWork
+    weights: Checkpoint
     queues: dict[str, deque[int]] = field(default_factory=dict)
     asked: dict[int, tuple[int, str]] = field(default_factory=dict)
     over: set[int] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
     waiting_updates: _UpdateFile = field(default_factory=_UpdateFile)
+    _last: tuple[Checkpoint, bytes] | None = None
+
+    def body(self, client: int) -> bytes:
+        """Return what a client gets; where all get the same state it is written once."""
+        sent = self.work.sent(self.weights, client)
+        if self._last is None or self._last[0] is not sent:
+            self._last = sent, encode_tensors(sent.tensors)
+        return self._last[1]
 
 
 class FleetTrainers:
@@ -149,9 +156,9 @@ class FleetTrainers:
             NobodyThereError: if no device came to any try.
         """
         for left in reversed(range(TRIES)):
-            state = _Round(request, work.expected(request.clients[0]))
+            state = _Round(request, work, weights)
             used = 0
-            for update in self._once(state, weights):
+            for update in self._once(state):
                 used += 1
                 yield update
             if used:
@@ -164,20 +171,20 @@ class FleetTrainers:
             )
         raise NobodyThereError(why)
 
-    def _once(self, state: _Round, weights: Checkpoint) -> Iterator[Update]:
+    def _once(self, state: _Round) -> Iterator[Update]:
         """Yield the updates of one try."""
         index = state.request.round_index
         try:
-            body = encode_tensors(weights.tensors)
+            state.body(state.request.clients[0])  # the server's work, not its waiting
             with self._dispatcher.waiting(index):
                 self._queue_clients(state, self._clock() + self._deadline_s)
             end_s = self._clock() + self._deadline_s
             for client in state.request.clients:
                 with self._dispatcher.waiting(index):
-                    found = self._wait_for(client, state, body, end_s)
+                    found = self._wait_for(client, state, end_s)
                 if found is not None:
                     content, result = found
-                    tensors = decode_tensors(content, state.like)
+                    tensors = decode_tensors(content, state.work.expected(client))
                     yield Update(client, tensors, result.losses, result.measured)
         finally:
             state.waiting_updates.close()
@@ -202,19 +209,19 @@ class FleetTrainers:
                 state.queues.setdefault(found[0], deque()).append(client)
 
     def _wait_for(
-        self, client: int, state: _Round, body: bytes, end_s: float
+        self, client: int, state: _Round, end_s: float
     ) -> tuple[bytes, ClientReport] | None:
         while client not in state.over:
             left_s = end_s - self._clock()
             if left_s <= 0:
                 self._give_up(state)
                 break
-            self._send(state, body)
+            self._send(state)
             for arrival in self._dispatcher.answers(min(self._poll_s, left_s)):
                 self._take(arrival, state)
         return state.waiting_updates.take(client)
 
-    def _send(self, state: _Round, body: bytes) -> None:
+    def _send(self, state: _Round) -> None:
         """Ask every device that is free for its next client."""
         for device, queue in state.queues.items():
             if not queue or self._dispatcher.owes(device):
@@ -226,7 +233,8 @@ class FleetTrainers:
                 "kind": "train", "client": client, "request": encode_request(request, self._wire),
                 "label": label, **self._header,
             }  # fmt: skip
-            state.asked[self._dispatcher.ask(device, Frame(header, body))] = (client, device)
+            ticket = self._dispatcher.ask(device, Frame(header, state.body(client)))
+            state.asked[ticket] = (client, device)
 
     def _label(self, request: RoundRequest) -> dict[str, object]:
         cell = self._header.get("cell", "")
@@ -282,5 +290,5 @@ def _read(frame: Frame, state: _Round, client: int, wire: WireCodec) -> ClientRe
     if frame.kind != "update" or header.get("client") != client:
         raise RefusedError("its answer is no update of this client")
     result = decode_result(header, state.request, client, wire)
-    decode_tensors(frame.body, state.like)
+    decode_tensors(frame.body, state.work.expected(client))
     return result

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from harness.config import RunConfig
+    from harness.core.schema import Column
     from harness.evidence.findings import Finding
     from harness.evidence.reading import RunFiles
     from harness.federated.job import Checkpoint
@@ -252,8 +253,8 @@ class WireCodec(Protocol):
 class ClientWork(Protocol):
     """Train clients of one request on a device."""
 
-    def received(self) -> Mapping[str, Tensor]:
-        """Return tensors of the names, shapes and types of the state that a client gets."""
+    def received(self, client: int) -> Mapping[str, Tensor]:
+        """Return tensors of the names, shapes and types of what a client gets of the state."""
         ...
 
     def train(
@@ -301,6 +302,9 @@ class Workload(Protocol):
     objective: Objective
     reference: str
     """The method that others are compared with."""
+
+    files: Mapping[str, Sequence[Column]]
+    """Tables of its own in a run folder, by path: `<cell>` in it stands for every cell."""
 
     def config_class(self) -> type[RunConfig]:
         """Return the class of its configurations; the default of their `workload` is its name."""

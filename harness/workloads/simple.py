@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.config import RunConfig
+    from harness.core.schema import Column
     from harness.evidence.findings import Finding
     from harness.evidence.reading import RunFiles
     from harness.federated.engine import RoundsEngine
@@ -230,6 +231,7 @@ class SimpleWorkload:
     title: str
     objective: Objective
     reference: str
+    files: ClassVar[Mapping[str, Sequence[Column]]] = {}
     methods: Mapping[str, str]
     """What each method is, in a few words."""
     options: type[RunConfig]

@@ -11,9 +11,11 @@ from analysis.core.numbers import energy_sources, measured_by, source_words, sum
 from analysis.core.tables.fields import Column, method_rows_table
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import spread_words
-from harness.core.schema import COST_PHASES
+from harness.core.schema import COST_PHASES, SERVER_PHASES
 
 SHOWN = (*COST_PHASES, "evaluate")
+ALWAYS = ("train", "affinity", "aggregate", "communicate", "evaluate")
+"""Phases with a column even where no method has them; others have one where some method does."""
 
 
 def phase_tables(runs: Sequence[Run]) -> list[Table]:
@@ -45,7 +47,7 @@ def phase_means(
     rows = phases[phases["phase"].isin(SHOWN)].merge(
         cells[["cell", "method", "seed"]], on="cell", how="inner"
     )
-    unmeasured = rows["phase"].isin(["evaluate", *(["aggregate"] if fleet else [])])
+    unmeasured = rows["phase"].isin(["evaluate", *(["aggregate", *SERVER_PHASES] if fleet else [])])
     gaps = rows.loc[rows[column].isna() & ~unmeasured, "cell"]
     rows = rows[~rows["cell"].isin(set(gaps))].dropna(subset=[column])
     if rows.empty:
@@ -75,6 +77,7 @@ def _table(
     }
     unit = "s" if column == "time_s" else "J"
     known = [run for run in runs if len(found[run.run_id])]
+    had = {*ALWAYS, *(phase for means in found.values() for phase in means["phase"])}
 
     def read(phase: str) -> Column:
         title = "Evaluate, not charged" if phase == "evaluate" else phase.capitalize()
@@ -88,6 +91,5 @@ def _table(
 
         return Column(Heading(f"{phase}_{unit.lower()}", title, unit, "low"), content)
 
-    return method_rows_table(
-        name, f"{words} {spread_words(known)}", known, [read(phase) for phase in SHOWN]
-    )
+    columns = [read(phase) for phase in SHOWN if phase in had]
+    return method_rows_table(name, f"{words} {spread_words(known)}", known, columns)

@@ -100,7 +100,7 @@ class MultitaskWork:
             self._net.load_state_dict({**self._net.state_dict(), **self._job.start.tensors})
         return Checkpoint(on_processor(self._net).each(Tensor.clone))
 
-    def request(self, round_index: int) -> RoundRequest:
+    def request(self, round_index: int, weights: Checkpoint) -> RoundRequest:  # noqa: ARG002
         """Return the clients of a round, and how they train."""
         job, settings = self._job, self._federation.round_settings(self._job, round_index)
         draw = self._federation.draw(self._source.count("train"), self._seed)
@@ -119,6 +119,10 @@ class MultitaskWork:
         """Train one client's copy of the global model."""
         return train_copy(self._net, weights, self._source, request, client, order, self._observer)
 
+    def sent(self, weights: Checkpoint, client: int) -> Checkpoint:  # noqa: ARG002 - all are alike
+        """Return the global model."""
+        return weights
+
     def expected(self, client: int) -> Mapping[str, Tensor]:  # noqa: ARG002 - all are alike
         """Return tensors like those of any client's update."""
         return on_processor(self._net)
@@ -131,7 +135,7 @@ class MultitaskWork:
         """Return the bytes of the model that comes back, none from a client that trains alone."""
         return self.download(Checkpoint(update.tensors), update.client)
 
-    def aggregator(self, expected_weight: float) -> FederatedAverage:
+    def aggregator(self, expected_weight: float, weights: Checkpoint) -> FederatedAverage:  # noqa: ARG002
         """Return the average weighted by the clients' images."""
         return FederatedAverage(expected_weight)
 

@@ -36,7 +36,7 @@ class MultitaskClientWork:
     store: Store
     observer: Observer
 
-    def received(self) -> Mapping[str, Tensor]:
+    def received(self, client: int) -> Mapping[str, Tensor]:  # noqa: ARG002 - all are alike
         """Return tensors like those of the model that a client gets."""
         return on_processor(self.net)
 

@@ -17,6 +17,7 @@ from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.registry import MultitaskMethod
 
 if TYPE_CHECKING:
+    from harness.core.schema import Column
     from harness.evidence.findings import Finding
     from harness.evidence.reading import RunFiles
     from harness.running.target import Target
@@ -32,6 +33,7 @@ class Multitask:
     title = "federated multi-task vision: merge tasks, split them by affinity"
     objective = Objective("total_loss", "lower", "sum over tasks of the last global test loss")
     reference = "independent"
+    files: Mapping[str, Sequence[Column]] = {}
 
     def config_class(self) -> type[MultitaskConfig]:
         """Return the class of its configurations."""
