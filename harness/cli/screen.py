@@ -19,6 +19,7 @@ from devices.time_model import INTERVAL
 from harness.running.accelerator import CUDA
 from harness.running.environment import system_words
 from harness.running.target import describe_host
+from harness.workloads.base import Concluding
 
 if TYPE_CHECKING:
     from harness.config import RunConfig
@@ -159,8 +160,10 @@ class RunScreen:
     def round_done(self, progress: Progress) -> None:
         """Show how far the cell is."""
         if self._bar is not None:
-            loss = sum(progress.losses.get(task, 0.0) for task in progress.units)
-            state = f"{progress.job} round {progress.rounds_done} train loss {loss:.2f}"
+            state = progress.job
+            if progress.losses:
+                loss = sum(progress.losses.get(task, 0.0) for task in progress.units)
+                state += f" round {progress.rounds_done} train loss {loss:.2f}"
             self._bars.update(
                 self._bar, completed=progress.task_rounds_done, state=state, refresh=True
             )
@@ -181,6 +184,8 @@ class RunScreen:
         """Print the method table, the verdict in words and what spoilt any figure."""
         if summary.done:
             self._table(summary.done)
+            if isinstance(self._workload, Concluding):
+                self._print("\n".join(["", *self._workload.conclusion(summary.path)]))
         if summary.stopped:
             return
         lines = cell_sentences(summary.done, quick=self._config.quick)
@@ -201,7 +206,9 @@ class RunScreen:
 
     def _table(self, rows: Sequence[Row]) -> None:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        columns = [c for c in COLUMNS if any(row.get(c[0]) is not None for row in rows)]
+        objective = ("objective_value", self._workload.objective.name.replace("_", "\n", 1), ".4f")
+        known = COLUMNS if rows[0].get("total_loss") is not None else (*COLUMNS, objective)
+        columns = [c for c in known if any(row.get(c[0]) is not None for row in rows)]
         for _, title, form in columns:
             table.add_column(title, justify="right" if form else "left", overflow="fold")
         for row in rows:

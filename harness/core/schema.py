@@ -31,13 +31,16 @@ SERVER_PHASES = ("likeness", "group", "search", "stitch", "tune", "match")
 
 PHASES = (
     "idle", "warm-up", "train", "affinity", "aggregate", "evaluate", "communicate", "cool-down",
-    "lost", "infer", "distil", *SERVER_PHASES,
+    "lost", "infer", "distil", *SERVER_PHASES, "partition", "learn", "unlearn", "repeat",
 )  # fmt: skip
 
 DEVICE_PHASES = ("start-up", "idle", "communicate", "train", "affinity", "distil")
 """What the time of a device in a fleet is divided into, without gaps."""
 
-COST_PHASES = ("train", "affinity", "aggregate", "communicate", "distil", *SERVER_PHASES)
+COST_PHASES = (
+    "train", "affinity", "aggregate", "communicate", "distil", *SERVER_PHASES, "partition", "learn",
+    "unlearn",
+)  # fmt: skip
 """Phases a method is charged for; evaluation and idling are kept apart."""
 
 
@@ -225,7 +228,7 @@ PHASE_ROWS = (
     Column("job", "str", "", "Federated job: the task letters it trains."),
     Column("round", "int", "rounds", "Round index from 0; empty outside rounds."),
     Column("client", "str", "", "Client that worked; empty for the server's own work."),
-    Column("phase", "str", "", "One of " + ", ".join(PHASES) + "; lost is work that was broken off and done anew, up to the last moment known; infer is a window of inference."),
+    Column("phase", "str", "", "One of " + ", ".join(PHASES) + "; lost is work that was broken off and done anew, up to the last moment known; infer is a window of inference; repeat is the same request again on a copy of the state, because once is too short for the meter."),
     Column("start_s", "float", "s", "Start on the monotonic clock, 0 at the start of the run."),
     Column("end_s", "float", "s", "End on the same clock."),
     Column("time_s", "float", "s", "end_s minus start_s."),

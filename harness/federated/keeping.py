@@ -38,6 +38,13 @@ class Keeper(Protocol):
         """Return what is kept of the next job; None if it is to begin."""
         ...
 
+    def announce(self, job: FederatedJob) -> int:
+        """Write durably that a job is about to be carried out, which is not to be forgotten.
+
+        Returns how often that was written of it before: more than 0 if it was broken off.
+        """
+        ...
+
     def keep(self, job: FederatedJob, state: JobState) -> None:
         """Keep the state of the job after a round. An error raised here stops the training."""
         ...
@@ -49,6 +56,10 @@ class ForgetfulKeeper:
     def recall(self, job: FederatedJob) -> JobState | None:  # noqa: ARG002
         """Return nothing."""
         return None
+
+    def announce(self, job: FederatedJob) -> int:  # noqa: ARG002
+        """Write nothing."""
+        return 0
 
     def keep(self, job: FederatedJob, state: JobState) -> None:
         """Forget the state."""

@@ -95,6 +95,10 @@ class CellKeeper:
         self.taken.append(shared)
         return shared.state
 
+    def announce(self, job: FederatedJob) -> int:
+        """Write durably that a job is about to be carried out; return how often it was before."""
+        return self._checkpoints.announce(self._index, self._codec.job(job))
+
     def keep(self, job: FederatedJob, state: JobState) -> None:
         """Begin to write a checkpoint; it is on the disk once the checkpoints are settled."""
         segments = self._log.segments[self._segments :]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.durable import sync_folder
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import folder_below
 from harness.run_folder.results import append_durably, json_text, storage_errors, write_atomically
@@ -55,6 +57,10 @@ class CellCheckpoints:
     @property
     def _journal(self) -> Path:
         return self.path / "journal.jsonl"
+
+    @property
+    def _announcements(self) -> Path:
+        return self.path / "announced.jsonl"
 
     def load(self) -> Saved | None:
         """Return the newest checkpoint; None if there is none. What came after it is cut off.
@@ -126,6 +132,31 @@ class CellCheckpoints:
         if self._writer is None:
             self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
         self._writing = self._writer.submit(self._write, index, dict(job), content, list(lines))
+
+    def announce(self, index: int, job: Mapping[str, Any]) -> int:
+        """Have the disk keep that a job is about to be carried out, before it is.
+
+        Returns:
+            How often that was written of this very job before.
+
+        Raises:
+            StorageError: if it cannot be written; then the job must not begin.
+            DamagedRunError: if another job was announced in its place.
+        """
+        self.settle()
+        with storage_errors(self.path):
+            folder_below(self.path.parents[1], self.path.relative_to(self.path.parents[1]))
+        path = self._announcements
+        line = {"index": index, "job": json.loads(json_text(dict(job)))}
+        before = [known for known in _announced(path) if known["index"] == index]
+        if any(known != line for known in before):
+            raise DamagedRunError(f"{path}: job {index + 1} was begun as another one", FRESH)
+        fresh = not path.exists()
+        append_durably(path, (json_text(line) + "\n").encode(), new=True)
+        if fresh:
+            with storage_errors(path):
+                sync_folder(path.parent)
+        return len(before)
 
     def settle(self) -> None:
         """Wait until what was begun is on the disk.
@@ -207,6 +238,22 @@ class CellCheckpoints:
                 raise DamagedRunError(f"{where}: is not what was written: {error}", FRESH) from None
             lines.append(line)
         return lines
+
+
+def _announced(path: Path) -> list[dict[str, Any]]:
+    """Return what was announced; a torn last line was never acted on and is cut off."""
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        with storage_errors(path):
+            os.truncate(path, len(whole))
+    try:
+        known = [json.loads(line) for line in whole.splitlines()]
+        return [{"index": each["index"], "job": each["job"]} for each in known]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedRunError(f"{path}: is not what was written: {error}", FRESH) from None
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from harness.run_folder.rows import (
     work_rows,
 )
 from harness.run_folder.sessions import RunSession, now_s
-from harness.workloads.base import Study
+from harness.workloads.base import Comparing, Study
 
 Row = dict[str, object]
 
@@ -164,7 +164,20 @@ class RunWriter:
             if row["status"] == "done" and reference is not None and name in self._standings:
                 gains = self._writing.study.gains(self._standings[name], reference)
                 self._rows[name] = {**row, **gains}
+        self._write_comparisons()
         self.folder.text("cells.csv", csv_text(CELLS, self.rows))
+
+    def _write_comparisons(self) -> None:
+        """Write the workload's files about several cells; the rows of the cells come after them."""
+        study = self._writing.study
+        if isinstance(study, Comparing):
+            found = [
+                (cell, self._standings[name])
+                for name, cell in self._cells.items()
+                if name in self._standings and self._rows[name]["status"] == "done"
+            ]
+            for path, text in study.comparisons(found).items() if found else ():
+                self.folder.text(path, text)
 
     def _write_trace(self, result: CellResult) -> None:
         samples = [row for part in result.session_costs for row in _trace(part)]

@@ -136,6 +136,10 @@ class _RunningCell:
         """Return what is kept of the next job."""
         return self._keeper.recall(job)
 
+    def announce(self, job: FederatedJob) -> int:
+        """Write durably that a job is about to be carried out."""
+        return self._keeper.announce(job)
+
     def keep(self, job: FederatedJob, state: JobState) -> None:
         """Keep the state of a job after a round, then ask whether to stop."""
         self._keeper.keep(job, state)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.federated.observer import Observer
     from harness.federated.trainers import RoundRequest, Trainers, Update
     from harness.measurement.cost import WorkModel
-    from harness.records.cells import CellReport, CellResult, FinishedCell, SharedJob
+    from harness.records.cells import Cell, CellReport, CellResult, FinishedCell, SharedJob
     from harness.records.listing import Item
     from harness.running.target import Target
 
@@ -179,6 +179,27 @@ class Study(Protocol):
 
     def library(self) -> Library | None:
         """Return what shares jobs between the methods of a seed; None if none are shared."""
+        ...
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """Be a study whose run has files that set its cells beside each other."""
+
+    def comparisons(self, standings: Sequence[tuple[Cell, Mapping[str, Any]]]) -> Mapping[str, str]:
+        """Return files by path below the run folder, from the standings of its finished cells.
+
+        They are written anew after every cell.
+        """
+        ...
+
+
+@runtime_checkable
+class Concluding(Protocol):
+    """Be a workload that has more to say at the end of a run than the table of methods."""
+
+    def conclusion(self, folder: Path) -> Sequence[str]:
+        """Return lines for the screen, from the files of a run."""
         ...
 
 

@@ -12,6 +12,7 @@ from harness.cli.list import main as list_command
 from harness.cli.pack import main as pack
 from harness.cli.run import main as run
 from harness.evidence.judging import judge
+from tests.harness.workloads import toy
 from tests.harness.workloads.toy import RATES, ToyConfig, rows_of
 
 OPTIONS = ["--workload", "toy", "--meter", "none", "--idle-s", "0", "--cool-down", "off"]
@@ -207,3 +208,25 @@ def test_devices_come_to_the_same_vectors(over_devices, finished):
         vectors = [folder / "vectors" / f"{row['cell']}.txt" for folder in (over_devices, finished)]
         assert vectors[0].read_bytes() == vectors[1].read_bytes()
     assert {row["device"] for row in rows(over_devices / "devices.csv")} == {"x86-0", "x86-1-2"}
+
+
+def test_a_workload_may_set_its_cells_beside_each_other_and_conclude(
+    installed, monkeypatch, capsys
+):
+    """Files about several cells follow their standings; the screen says what the workload adds."""
+
+    def comparisons(self, standings):
+        text = "".join(f"{cell.name} {own['error']!r}\n" for cell, own in standings)
+        return {"errors.txt": text}
+
+    def conclusion(self, folder):
+        return (folder / "errors.txt").read_text().splitlines()
+
+    monkeypatch.setattr(toy.Study, "comparisons", comparisons, raising=False)
+    monkeypatch.setattr(toy.Toy, "conclusion", conclusion, raising=False)
+    out = installed / "results"
+    assert run([*OPTIONS, "--out", str(out), "--no-report"]) == 0
+    (folder,) = (path for path in out.iterdir() if path.is_dir())
+    told = [f"{r['cell']} {r['objective_value']}" for r in rows(folder / "cells.csv")]
+    assert (folder / "errors.txt").read_text().splitlines() == told
+    assert "\n".join(told) in capsys.readouterr().out
