@@ -125,9 +125,13 @@ class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
     def _method_problems(self) -> list[HarnessError]:
         found: list[HarnessError] = []
         slugs: set[str] = set()
+        try:
+            workload = find_workload(self.workload)
+        except UsageError as error:
+            return [error]
         for text in self.methods:
             try:
-                spec = find_workload(self.workload).parse(text)
+                spec = workload.parse(text)
             except HarnessError as error:
                 found.append(error)
                 continue

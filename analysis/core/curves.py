@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.core.basis import CostBasis
 from analysis.core.loading import Run
 from analysis.core.numbers import serving_rows
-from harness.core.schema import COST_PHASES, REFERENCE
+from harness.core.schema import COST_PHASES
 
 
 def cell_curves(run: Run, basis: CostBasis) -> pd.DataFrame:
@@ -60,19 +60,19 @@ def seed_curves(curves: pd.DataFrame) -> pd.DataFrame:
     return means.reset_index()
 
 
-def cost_to_target(curves: pd.DataFrame) -> pd.DataFrame:
+def cost_to_target(curves: pd.DataFrame, reference: str) -> pd.DataFrame:
     """Return what each method and seed had spent when it first reached the target loss.
 
-    The target is the loss that independent training of the same seed ended with; nothing is
+    The target is the loss that the reference method of the same seed ended with; nothing is
     interpolated between tested rounds.
 
     Returns:
         Columns method, seed, cost; cost is NaN if the target was not reached. Empty without
-        independent cells.
+        cells of the reference.
     """
     seeds = seed_curves(curves).sort_values("round", kind="stable")
-    reference = seeds[seeds["method"] == REFERENCE].drop_duplicates("seed", keep="last")
-    targets = reference[["seed", "total_test_loss"]].rename(columns={"total_test_loss": "target"})
+    ends = seeds[seeds["method"] == reference].drop_duplicates("seed", keep="last")
+    targets = ends[["seed", "total_test_loss"]].rename(columns={"total_test_loss": "target"})
     paired = seeds.merge(targets, on="seed", how="inner")
     reached = paired[paired["total_test_loss"] <= paired["target"]]
     first = reached.drop_duplicates(subset=["method", "seed"])[["method", "seed", "cost"]]

@@ -9,6 +9,7 @@ from pathlib import Path
 from analysis.core.errors import AnalysisError, damage_told
 from harness.core.guarded_folder import read_object
 from harness.core.schema import version_problem
+from harness.evidence.yardstick import Yardstick, yardstick
 from harness.workloads.registry import DEFAULT
 
 REQUIRED = ("run_id", "quick", "command", "created", "device", "host", "data", "config")
@@ -29,6 +30,11 @@ class Manifest:
     def workload(self) -> str:
         """Return what was trained; runs before schema 4 knew one workload."""
         return str(self.raw.get("workload", DEFAULT))
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """Return what methods are judged by, and which of them the others are compared with."""
+        return yardstick(self.raw)
 
     @property
     def quick(self) -> bool:

@@ -1,4 +1,4 @@
-"""Say in plain words how each method compares with independent training, hedges included.
+"""Say in plain words how each method compares with the reference, hedges included.
 
 Works from the rows of cells.csv as plain dicts and imports neither pandas nor matplotlib, so that
 the run itself can print the same sentences on a board.
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.core.statistics import MIN_PAIRS_FOR_TEST, holm, least_p, sign_flip_p
-from harness.core.schema import REFERENCE
 from harness.evidence.paired import Interval, number, paired_ratio, values_by_seed
+from harness.evidence.yardstick import Yardstick
 
 if TYPE_CHECKING:
     from analysis.core.loading import Run
@@ -39,7 +39,7 @@ class Comparison:
 
     Attributes:
         method: the method compared.
-        quantity: time, loss, measured energy or modelled energy.
+        quantity: time, measured energy or modelled energy, or what the objective is called.
         ratio: geometric mean over seeds of method / reference.
         interval: its 95 % interval, None for one seed.
         pairs: seeds both have.
@@ -58,13 +58,14 @@ class Comparison:
 
 def sentences(run: Run) -> list[str]:
     """Return the verdict on a run read from disk."""
-    return _sentences(plain_rows(run), run_comparisons(run), run.manifest.quick)
+    manifest = run.manifest
+    return _sentences(plain_rows(run), run_comparisons(run), manifest.yardstick, manifest.quick)
 
 
 @lru_cache(maxsize=256)
 def run_comparisons(run: Run) -> tuple[Comparison, ...]:
     """Return every comparison with the reference that a run read from disk allows."""
-    return tuple(_all_comparisons(plain_rows(run)))
+    return tuple(_all_comparisons(plain_rows(run), run.manifest.yardstick))
 
 
 def plain_rows(run: Run) -> list[Row]:
@@ -73,51 +74,54 @@ def plain_rows(run: Run) -> list[Row]:
     return [{str(key): value for key, value in row.items()} for row in rows]
 
 
-def cell_sentences(rows: Sequence[Row], quick: bool = False) -> list[str]:
+def cell_sentences(rows: Sequence[Row], judged: Yardstick, quick: bool = False) -> list[str]:
     """Return one sentence per method, then what limits them.
 
     Args:
         rows: rows of cells.csv; values may be text or typed, "" and None are missing.
+        judged: what methods are judged by and compared with.
         quick: whether the run is marked as not for publication.
     """
-    return _sentences(rows, _all_comparisons(rows), quick)
+    return _sentences(rows, _all_comparisons(rows, judged), judged, quick)
 
 
-def _all_comparisons(rows: Sequence[Row]) -> list[Comparison]:
+def _all_comparisons(rows: Sequence[Row], judged: Yardstick) -> list[Comparison]:
     done = [row for row in rows if row.get("status") == "done"]
     methods = dict.fromkeys(str(row["method"]) for row in done)
-    return comparisons(done, [method for method in methods if method != REFERENCE])
+    others = [method for method in methods if method != judged.reference]
+    return comparisons(done, others, judged)
 
 
-def _sentences(rows: Sequence[Row], found: Sequence[Comparison], quick: bool) -> list[str]:
+def _sentences(
+    rows: Sequence[Row], found: Sequence[Comparison], judged: Yardstick, quick: bool
+) -> list[str]:
     done = [row for row in rows if row.get("status") == "done"]
     methods = list(dict.fromkeys(str(row["method"]) for row in done))
     if not done:
         return ["No cell is finished, so there is nothing to compare.", *_hedges(rows, [], quick)]
-    if REFERENCE not in methods:
-        words = [f"There is no finished {REFERENCE} cell, so no method can be compared with it."]
-        return words + _hedges(rows, [], quick)
+    reference = judged.reference
+    if reference not in methods:
+        words = [f"There is no finished {reference} cell, so no method can be compared with it."]
+        return (words if reference else []) + _hedges(rows, [], quick)
     words = []
     for method in methods:
         own = [comparison for comparison in found if comparison.method == method]
         if own:
-            words.append(_method_sentence(method, own))
-        elif method != REFERENCE:
-            words.append(f"{method} shares no seed with {REFERENCE}, so it cannot be compared.")
+            words.append(_method_sentence(method, own, judged))
+        elif method != reference:
+            words.append(f"{method} shares no seed with {reference}, so it cannot be compared.")
     if not words:
-        words.append(f"Only {REFERENCE} was run, so there is nothing to compare.")
+        words.append(f"Only {reference} was run, so there is nothing to compare.")
     return words + _hedges(rows, found, quick)
 
 
-def comparisons(
-    done: Sequence[Row], methods: Sequence[str], reference: str = REFERENCE
-) -> list[Comparison]:
+def comparisons(done: Sequence[Row], methods: Sequence[str], judged: Yardstick) -> list[Comparison]:
     """Return every paired comparison with the reference that the finished rows allow."""
     found: list[Comparison] = []
     raw: list[float | None] = []
     for method in methods:
-        for quantity, column in _quantities(done):
-            values, base = (values_by_seed(done, m, column) for m in (method, reference))
+        for quantity, column in _quantities(done, judged):
+            values, base = (values_by_seed(done, m, column) for m in (method, judged.reference))
             pairs = paired_ratio(values, base)
             if pairs is None:
                 continue
@@ -142,8 +146,8 @@ def _corrected(found: Sequence[Comparison], raw: Sequence[float | None]) -> list
     return corrected
 
 
-def _quantities(done: Sequence[Row]) -> list[tuple[str, str]]:
-    """Return what can be compared: loss, and time and energy of the device that was asked for.
+def _quantities(done: Sequence[Row], judged: Yardstick) -> list[tuple[str, str]]:
+    """Return what can be compared: the objective, and time and energy of the device asked for.
 
     Of a device that is the host these are measured seconds and one kind of energy, measured before
     modelled; of another device only modelled ones.
@@ -151,10 +155,10 @@ def _quantities(done: Sequence[Row]) -> list[tuple[str, str]]:
     if _on_another_device(done):
         return [
             ("modelled time", "time_model_s"),
-            ("loss", "total_loss"),
+            (judged.quantity, judged.column),
             ("modelled energy", "energy_model_j"),
         ]
-    found = [("time", "time_s"), ("loss", "total_loss")]
+    found = [("time", "time_s"), (judged.quantity, judged.column)]
     meters = {_meter(row) for row in done if number(row.get("energy_j")) is not None}
     if len(meters) == 1:
         found.append(("measured energy", "energy_j"))
@@ -171,23 +175,25 @@ def _meter(row: Row) -> tuple[str, ...]:
     return tuple(str(row.get(key) or "") for key in ("energy_meter", "energy_scope", "energy_kind"))
 
 
-def _method_sentence(method: str, own: Sequence[Comparison]) -> str:
+def _method_sentence(method: str, own: Sequence[Comparison], judged: Yardstick) -> str:
     known = {comparison.quantity: comparison for comparison in own}
     parts = []
     for quantity in ("time", "modelled time"):
         if quantity in known:
             entry = known[quantity]
             parts.append(
-                f"took {_times(entry.ratio)} the {quantity} of {REFERENCE}{_detail(entry)}"
+                f"took {_times(entry.ratio)} the {quantity} of {judged.reference}{_detail(entry)}"
             )
     for quantity in ("measured energy", "modelled energy"):
         if quantity in known:
             entry = known[quantity]
             parts.append(f"{_times(entry.ratio)} its {quantity}{_detail(entry)}")
-    loss = known.get("loss")
-    ending = "" if loss is None else f" at {_loss_words(loss)}{_detail(loss, percent=True)}"
+    end = known.get(judged.quantity)
+    words = judged.words
+    ending = "" if end is None else f" at {_change(end, words)}{_detail(end, percent=True)}"
     if not parts:
-        return f"{method} ended{ending or ' without a loss'}, compared with {REFERENCE}."
+        without = f" without a {judged.quantity}"
+        return f"{method} ended{ending or without}, compared with {judged.reference}."
     return f"{method} {' and '.join(parts)}{ending}."
 
 
@@ -200,11 +206,11 @@ def _two(ratio: float) -> str:
     return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.3g}"
 
 
-def _loss_words(loss: Comparison) -> str:
-    percent = 100 * (loss.ratio - 1)
+def _change(end: Comparison, words: str) -> str:
+    percent = 100 * (end.ratio - 1)
     if abs(percent) < 0.05:
-        return "the same total loss to 0.1 %"
-    return f"{abs(percent):.1f} % {'lower' if percent < 0 else 'higher'} total loss"
+        return f"the same {words} to 0.1 %"
+    return f"{abs(percent):.1f} % {'lower' if percent < 0 else 'higher'} {words}"
 
 
 def _detail(comparison: Comparison, percent: bool = False) -> str:

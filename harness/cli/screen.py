@@ -16,6 +16,7 @@ from rich.table import Table
 
 from analysis.core.verdict import cell_sentences
 from devices.time_model import INTERVAL
+from harness.evidence.yardstick import of_workload
 from harness.running.accelerator import CUDA
 from harness.running.environment import system_words
 from harness.running.target import describe_host
@@ -188,7 +189,9 @@ class RunScreen:
                 self._print("\n".join(["", *self._workload.conclusion(summary.path)]))
         if summary.stopped:
             return
-        lines = cell_sentences(summary.done, quick=self._config.quick)
+        lines = cell_sentences(
+            summary.done, of_workload(self._config.workload), quick=self._config.quick
+        )
         self._print("\n" + "\n".join([*lines, *_spoilt(summary)]))
 
     def stopped(self, summary: RunSummary, command: str) -> None:

@@ -17,9 +17,6 @@ SCHEMA_VERSION = 4
 OLDEST_SCHEMA_VERSION = 1
 """Columns are only ever appended, so runs from this version on can be read."""
 
-REFERENCE = "independent"
-"""The method that Δ compares with."""
-
 SHARED = "shared"
 """Flag of a phase that was measured in another cell, whose job this cell asked for too."""
 

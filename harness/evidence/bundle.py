@@ -29,8 +29,10 @@ from harness.evidence.own_files import CELL, own_files
 from harness.evidence.private import Rule, rules, veil
 from harness.evidence.reading import RunFiles
 from harness.evidence.schema_page import page
+from harness.evidence.yardstick import yardstick
 from harness.run_folder.lock import busy, is_running
 from harness.run_folder.results import storage_errors
+from harness.workloads.registry import DEFAULT
 
 FORMAT = 1
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -42,9 +44,16 @@ TEXTS = (
 """Files of a run in which a typed path or an error text may stand."""
 
 AS_THEY_ARE = (
-    "metrics.csv", "phases.csv", "traces/*.csv.gz", "conditions/*.csv", "affinity/*.csv",
+    "metrics.csv", "phases.csv", "work.csv", "components.csv", "traces/*.csv.gz",
+    "conditions/*.csv", "affinity/*.csv",
     "inference/*.csv", "inference/traces/*.csv.gz", "inference/models/exports.json",
 )  # fmt: skip
+OWN_TEXTS = (".csv", ".json", ".txt")
+"""What a workload's own folders of a run hold for readers."""
+
+NOT_PACKED = ("checkpoints", "samples", "report", "inference")
+"""Folders of a run of which nothing is packed, or only what is named above."""
+
 WEIGHTS = ("checkpoints/*/*.safetensors", "inference/models/*/*.onnx")
 FACTS = ("host", "software", "source", "threads", "accelerator", "meter", "meter_reason",
          "energy_model", "time_model", "calibration", "host_timing")  # fmt: skip
@@ -147,8 +156,8 @@ def _copy_run(run: RunFiles, top: Path, wishes: Wishes) -> dict[str, list[str]]:
             place = target / source.relative_to(run.folder)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, place)
-    for name in TEXTS:
-        source = run.folder / name
+    for source in (*(run.folder / name for name in TEXTS), *_own_texts(run.folder)):
+        name = source.relative_to(run.folder).as_posix()
         if source.is_symlink():
             raise DamagedRunError(f"{source}: is a link", "Put the file itself in its place.")
         if source.is_file():
@@ -160,11 +169,25 @@ def _copy_run(run: RunFiles, top: Path, wishes: Wishes) -> dict[str, list[str]]:
     return withheld
 
 
+def _own_texts(folder: Path) -> list[Path]:
+    """Return the files of folders that only runs of one workload have."""
+    known = {*NOT_PACKED, *(pattern.partition("/")[0] for pattern in AS_THEY_ARE)}
+    return [
+        path
+        for top in sorted(folder.iterdir())
+        if top.name not in known and top.is_dir() and not top.is_symlink()
+        for path in sorted(top.rglob("*"))
+        if path.suffix in OWN_TEXTS
+    ]
+
+
 def _packed(judgement: Judgement, run: RunFiles, manifest: dict[str, Any]) -> PackedRun:
     device = run.section("device")
     energies = [r["energy_j"] for r in run.done if r["energy_j"] is not None]
     return PackedRun(
         run_id=run.run_id,
+        workload=str(manifest.get("workload", DEFAULT)),
+        reference=yardstick(manifest).reference,
         device=str(device.get("title") or device.get("name") or ""),
         command=str(manifest.get("command") or ""),
         created=str(manifest.get("created") or ""),

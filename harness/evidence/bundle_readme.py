@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.evidence.paired import INTERVAL_WORDS
+from harness.workloads.registry import DEFAULT
 
 LEVEL_0 = "python -I -m analysis.report data/* --out rebuilt"
-LEVEL_1 = "python -I -m harness.run --quick --meter simulated --out level1"
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,8 @@ class PackedRun:
     """Hold what the README says of one run."""
 
     run_id: str
+    workload: str
+    reference: str
     device: str
     command: str
     created: str
@@ -31,7 +33,7 @@ class PackedRun:
 
 @dataclass(frozen=True)
 class Claim:
-    """Hold one claim: a method's ratio to independent training, its 95 % interval, its pairs."""
+    """Hold one claim: a method's ratio to the reference, its 95 % interval, its pairs."""
 
     run: str
     method: str
@@ -63,28 +65,28 @@ def readme(
     apart: Sequence[str] = (),
 ) -> str:
     """Return the README as Markdown; `apart` says which runs are no one series, and why."""
-    parts = [_head(), _claims(claims), _levels(runs), _runs(runs), *apart, _withheld(withheld),
-             CONTENTS]  # fmt: skip
+    reference = " or ".join(dict.fromkeys(run.reference for run in runs if run.reference))
+    parts = [
+        _head(), _claims(claims, reference or "a reference"), _levels(runs), _runs(runs), *apart,
+        _withheld(withheld), CONTENTS,
+    ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 
 def _head() -> str:
     return (
-        "# Artifact\n\nResults of the MAS edge harness: what it costs, in time and joules, to train"
-        " several federated\ntasks at once, and what accuracy that buys. Nothing here needs the"
-        " hardware that was measured.\n\n`sha256sum -c SHA256SUMS` says whether every file is as it"
-        " was packed."
+        "# Artifact\n\nResults of the MAS edge harness: what training costs in time and joules,"
+        " and what that buys.\nNothing here needs the hardware that was measured.\n\n"
+        "`sha256sum -c SHA256SUMS` says whether every file is as it was packed."
     )
 
 
-def _claims(claims: Sequence[Claim]) -> str:
+def _claims(claims: Sequence[Claim], reference: str) -> str:
     head = "## Claims\n\n"
     if not claims:
-        return (
-            head + "No method was compared with independent training; see the tables in `paper/`."
-        )
+        return head + f"No method was compared with {reference}; see the tables in `paper/`."
     lines = [
-        "Ratios to independent training of the same seed; the tolerance is the",
+        f"Ratios to {reference} of the same seed; the tolerance is the",
         f"{INTERVAL_WORDS}.",
         "",
         "| claim | table, figure | command | expected |",
@@ -92,7 +94,7 @@ def _claims(claims: Sequence[Claim]) -> str:
     ]
     for claim in claims:
         run = f", {claim.run}" if claim.run else ""
-        what = f"{claim.method}: {claim.quantity} over that of independent{run}"
+        what = f"{claim.method}: {claim.quantity} over that of {reference}{run}"
         place = PLACES.get(claim.quantity.split()[-1], ENERGY)
         lines.append(f"| {what} | {place} | level 0 | {claim.expected} |")
     return head + "\n".join(lines)
@@ -116,7 +118,7 @@ def _levels(runs: Sequence[PackedRun]) -> str:
         "**Level 1**, any laptop, minutes: the whole chain on tiny data with a made-up meter.",
         "",
         "```",
-        LEVEL_1,
+        *dict.fromkeys(map(_level_1, runs)),
         "```",
         "",
         "**Level 2**, the device itself: measure again, then `python -m harness.compare` with the"
@@ -129,6 +131,11 @@ def _levels(runs: Sequence[PackedRun]) -> str:
     ]
     lines += [f"| {r.run_id} | {_takes(r)} | `{_cell(r.command)}` |" for r in runs]
     return "\n".join(lines)
+
+
+def _level_1(run: PackedRun) -> str:
+    workload = "" if run.workload == DEFAULT else f" --workload {run.workload}"
+    return f"python -I -m harness.run{workload} --quick --meter simulated --out level1"
 
 
 def _takes(run: PackedRun) -> str:

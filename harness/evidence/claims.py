@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.core.schema import REFERENCE
 from harness.evidence.findings import Finding
 from harness.evidence.reading import RunFiles
+from harness.evidence.yardstick import yardstick
 
 PAIRS_FOR_A_TEST = 6
 """With n pairs no two-sided sign-flip test gets below 2 / 2**n, which is under 5 % from six on."""
@@ -85,10 +85,11 @@ def _seeds(run: RunFiles) -> Iterator[Finding]:
         seeds.setdefault(str(row["method"]), set()).add(int(row["seed"]))
     if not seeds:
         return
-    if REFERENCE not in seeds:
-        text = f"there is no finished {REFERENCE} cell to compare methods with"
-        yield Finding("limit", "no-reference", text, f"Add {REFERENCE} to --methods.")
-    pairs = [len(own & seeds.get(REFERENCE, own)) for own in seeds.values()]
+    reference = yardstick(run.manifest).reference
+    if reference and reference not in seeds:
+        text = f"there is no finished {reference} cell to compare methods with"
+        yield Finding("limit", "no-reference", text, f"Add {reference} to --methods.")
+    pairs = [len(own & seeds.get(reference, own)) for own in seeds.values()]
     fewest = min(pairs)
     if fewest >= PAIRS_FOR_A_TEST:
         return

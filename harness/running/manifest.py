@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from devices.time_model import INTERVAL, METHOD, RATIO_FACTOR, TIME_FACTOR
@@ -10,6 +11,7 @@ from harness.running.accelerator import describe_accelerator
 from harness.running.cell import RunContext
 from harness.running.environment import command_line, environment
 from harness.running.target import Target
+from harness.workloads.registry import find_workload
 
 
 def describe_run(context: RunContext) -> dict[str, Any]:
@@ -19,6 +21,7 @@ def describe_run(context: RunContext) -> dict[str, Any]:
     return {
         "command": command_line(module="harness.fleet" if context.devices else "harness.run"),
         "workload": asked.workload,
+        "objective": _objective(asked.workload),
         "quick": asked.quick,
         "device": {"name": target.profile.name, "title": target.profile.title},
         **environment(target),
@@ -32,6 +35,12 @@ def describe_run(context: RunContext) -> dict[str, Any]:
         "config": asked.as_dict(),
         "config_digest": asked.digest(),
     }
+
+
+def _objective(name: str) -> dict[str, str]:
+    """Return what methods are judged by and compared with, so that no reader needs the workload."""
+    workload = find_workload(name)
+    return {**asdict(workload.objective), "reference": workload.reference}
 
 
 def models_used(accountant: Accountant, target: Target) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from dataclasses import fields
 import pytest
 
 from harness.cli.options import Parser, add_config_options, config_from, option_name, read_options
-from harness.config import parse_seeds
-from harness.core.errors import HarnessError, UsageError
+from harness.config import RunConfig, make_config, parse_seeds
+from harness.core.errors import HarnessError, UnknownNameError, UsageError
 from harness.workloads.multitask.config import (
     QUICK,
     MultitaskConfig,
@@ -165,3 +165,9 @@ def test_no_home_folder_is_in_what_is_kept(monkeypatch, tmp_path) -> None:
 
     assert (kept["out"], kept["cache"], kept["data"]) == ("~/runs", "~/cache", "scenes")
     assert config.cache_folder == tmp_path / "cache"
+
+
+def test_an_unknown_workload_is_told_once() -> None:
+    """None of its methods can be right, and none of them is to blame."""
+    with pytest.raises(UnknownNameError, match="workload"):
+        make_config(RunConfig, {"workload": "multitusk", "methods": ("mas", "tag", "hoa")})

@@ -1,4 +1,4 @@
-"""The same methods over several devices, each relative to independent training on that device."""
+"""The same methods over several devices, each relative to the reference on that device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from analysis.core.pooling import series_names
 from analysis.core.style import even_columns, keep_limits
 from analysis.core.verdict import run_comparisons
 from analysis.core.words import is_wide, origin_words, wide_words
-from harness.core.schema import REFERENCE
 from harness.evidence.paired import INTERVAL_WORDS
 
 TITLE = "Comparison of devices"
@@ -33,8 +32,9 @@ def drawings(runs: Sequence[Run]) -> list[Outcome]:
     alike = [run for run in runs if _workload(run) == _workload(runs[0])]
     others = [run.run_id for run in runs if run not in alike]
     drawn = prepare(alike)
+    reference = runs[0].manifest.yardstick.reference
     if drawn["device"].nunique() < 2:
-        return [NotDrawn(TITLE, f"fewer than two devices share workload and {REFERENCE} cells")]
+        return [NotDrawn(TITLE, f"fewer than two devices share workload and {reference} cells")]
     left_out = f" Left out, another workload or data: {', '.join(others)}." if others else ""
     notes = dict.fromkeys(part for run in alike for part in origin_words(run).split("; ") if part)
     lines = sum(own["device"].nunique() for _, own in drawn.groupby("quantity"))
@@ -44,20 +44,20 @@ def drawings(runs: Sequence[Run]) -> list[Outcome]:
         Drawing(
             stem="devices",
             title=TITLE,
-            caption=f"Each method relative to {REFERENCE} training of the same seed on the same "
+            caption=f"Each method relative to {reference} training of the same seed on the same "
             f"device; left of 1 is less. Whiskers: {INTERVAL_WORDS}, n = "
             f"{_span(drawn['n'])}. Measured and modelled numbers and different meters have panels "
             f"of their own.{left_out}{wide_words(drawn['n'])}",
             note="; ".join(notes),
             aspect=0.2 + drawn["quantity"].nunique() * 0.2 + lines * (0.04 + 0.017 * methods),
             drawn=drawn,
-            paint=partial(paint_panels, drawn=drawn),
+            paint=partial(paint_panels, drawn=drawn, reference=reference),
         )
     ]
 
 
 def prepare(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return every comparison with independent of every run; losses are no matter of the device.
+    """Return every comparison of every run but of the objective, which is no matter of the device.
 
     Returns:
         Columns quantity, device, method, ratio, low, high (empty for one seed), n.
@@ -66,7 +66,7 @@ def prepare(runs: Sequence[Run]) -> pd.DataFrame:
     rows = []
     for run in runs:
         for found in run_comparisons(run):
-            if found.quantity == "loss":
+            if found.quantity == run.manifest.yardstick.quantity:
                 continue
             low, high = (found.interval.low, found.interval.high) if found.interval else (None,) * 2
             quantity = _quantity(run, found.quantity)
@@ -79,7 +79,7 @@ def prepare(runs: Sequence[Run]) -> pd.DataFrame:
     )
 
 
-def paint_panels(figure: Figure, width_in: float, drawn: pd.DataFrame) -> None:
+def paint_panels(figure: Figure, width_in: float, drawn: pd.DataFrame, reference: str) -> None:
     """Put one panel per quantity above the other, with one legend of methods."""
     quantities = list(dict.fromkeys(drawn["quantity"]))
     heights = [drawn.loc[drawn["quantity"] == q, "device"].nunique() for q in quantities]
@@ -88,14 +88,14 @@ def paint_panels(figure: Figure, width_in: float, drawn: pd.DataFrame) -> None:
     )[:, 0]
     handles: dict[str, Artist] = {}
     for ax, quantity in zip(panels, quantities, strict=True):
-        draw(ax, drawn[drawn["quantity"] == quantity])
+        draw(ax, drawn[drawn["quantity"] == quantity], reference)
         handles.update(dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True)))
     letters = max(len(name) for name in handles) + 7
     columns = even_columns(len(handles), int(width_in * 16.5 / letters))
     figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=columns)
 
 
-def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
+def draw(ax: Axes, drawn: pd.DataFrame, reference: str) -> Axes:
     """Draw one line per device with a mark per method, and a guide at 1."""
     devices = list(dict.fromkeys(drawn["device"]))
     methods = list(dict.fromkeys(drawn["method"]))
@@ -122,7 +122,7 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     with keep_limits(ax):
         for bars in wide:
             _draw_bars(ax, bars)
-    ax.set_xlabel(f"{drawn['quantity'].iloc[0]}\n{REFERENCE} = 1")
+    ax.set_xlabel(f"{drawn['quantity'].iloc[0]}\n{reference} = 1")
     return ax
 
 

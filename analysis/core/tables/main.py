@@ -22,7 +22,7 @@ from analysis.core.tables.fields import (
 )
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import spread_words
-from harness.core.schema import REFERENCE
+from harness.evidence.yardstick import LOSS
 
 
 def main_table(runs: Sequence[Run]) -> Table | None:
@@ -41,9 +41,10 @@ def main_table(runs: Sequence[Run]) -> Table | None:
     ]
     words = [f"Cost and loss of each method. {spread_words(runs)}", *partial_energy_words(runs)]
     if target:
+        reference = runs[0].manifest.yardstick.reference
         words.append(
             f"To target: {target.heading.title.removesuffix(' to target').lower()} spent when the "
-            f"total test loss first reached what {REFERENCE} of the same seed ended with."
+            f"total test loss first reached what {reference} of the same seed ended with."
         )
     elif len(runs) > 1:
         words.append("No cost to target: the runs share no one kind of energy.")
@@ -53,13 +54,12 @@ def main_table(runs: Sequence[Run]) -> Table | None:
 def _judged_column(runs: Sequence[Run]) -> Column:
     """Return the column that methods are judged by: total loss, or the workload's own objective."""
     done = [run.done for run in runs]
-    if any("total_loss" in rows and rows["total_loss"].notna().any() for rows in done):
-        heading = Heading("total_loss", "Total loss", "", "low")
+    if any(LOSS in rows and rows[LOSS].notna().any() for rows in done):
+        heading = Heading(LOSS, "Total loss", "", "low")
         return cell_column(heading, why_empty="No total loss")
-    known = [rows for rows in done if "objective" in rows and len(rows)]
-    name = str(known[0]["objective"].iloc[0]) if known else "objective"
-    higher = bool(known) and str(known[0]["objective_better"].iloc[0]) == "higher"
-    heading = Heading("objective_value", name.capitalize(), "", "high" if higher else "low")
+    judged = runs[0].manifest.yardstick
+    words = (judged.words or "objective").capitalize()
+    heading = Heading("objective_value", words, "", "high" if judged.better == "higher" else "low")
     return cell_column(heading, why_empty="None")
 
 
@@ -85,16 +85,20 @@ def _target_column(runs: Sequence[Run]) -> Column | None:
     @cache
     def reached(run_id: str) -> pd.DataFrame:
         run = next(run for run in runs if run.run_id == run_id)
-        return cost_to_target(cell_curves(run, bases[run_id]))
+        curves = cell_curves(run, bases[run_id])
+        return cost_to_target(curves, run.manifest.yardstick.reference)
 
-    return Column(heading, lambda run, method: target_content(reached(run.run_id), method))
+    def content(run: Run, method: str) -> Content:
+        return target_content(reached(run.run_id), method, run.manifest.yardstick.reference)
+
+    return Column(heading, content)
 
 
-def target_content(reached: pd.DataFrame, method: str) -> Content:
+def target_content(reached: pd.DataFrame, method: str, reference: str) -> Content:
     """Return the mean cost to target; none if a seed missed it, for the rest would look cheap."""
     own = reached[reached["method"] == method]
     if own.empty:
-        return Absent(f"No {REFERENCE} cell of the same seeds sets a target.")
+        return Absent(f"No {reference} cell of the same seeds sets a target.")
     hits = int(own["cost"].notna().sum())
     if hits < len(own):
         return Absent(f"Target reached by {hits} of {len(own)} seeds.")

@@ -1,4 +1,4 @@
-"""Table 5: every method against independent training, paired by seed."""
+"""Table 5: every method against the reference, paired by seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from analysis.core.statistics import MIN_PAIRS_FOR_TEST, least_p
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.verdict import Comparison, run_comparisons
 from analysis.core.words import provenance
-from harness.core.schema import REFERENCE
 from harness.evidence.paired import INTERVAL_WORDS
 
 ONE_PAIR = Absent("One pair of seeds has no interval.")
@@ -28,9 +27,10 @@ def pair_table(runs: Sequence[Run]) -> Table | None:
         return None
     keys = [Heading("run", "Run")] if len(runs) > 1 else []
     keys += [Heading("method", "Method"), Heading("quantity", "Quantity")]
+    reference = runs[0].manifest.yardstick.reference
     return Table(
         name="pairs",
-        caption=f"Each method relative to {REFERENCE} training of the same seed: geometric mean of "
+        caption=f"Each method relative to {reference} training of the same seed: geometric mean of "
         f"the ratio, its {INTERVAL_WORDS}, number of pairs, and p of the two-sided "
         "sign-flip test, raw and corrected by Holm's method over the methods. Not shown "
         "to differ does not mean equal.",

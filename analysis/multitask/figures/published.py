@@ -18,7 +18,7 @@ from analysis.core.method_styles import method_style
 from analysis.core.numbers import per_seed
 from analysis.core.style import keep_limits, log_axis, paint_axes, spans_decade
 from analysis.core.words import is_wide, origin_words, wide_words
-from harness.core.schema import REFERENCE
+from analysis.multitask import REFERENCE
 from harness.evidence.paired import INTERVAL_WORDS, PairedRatio, paired_ratio
 
 TITLE = "Beside the published points"

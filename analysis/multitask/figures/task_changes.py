@@ -14,7 +14,7 @@ from analysis.core.method_styles import method_style
 from analysis.core.numbers import last_task_losses, summarise
 from analysis.core.style import keep_limits, paint_axes
 from analysis.core.words import is_wide, origin_words, wide_words
-from harness.core.schema import REFERENCE
+from analysis.multitask import REFERENCE
 
 TITLE = "Change of each task"
 BAR_IN = 0.1

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from harness.core.schema import REFERENCE
 from harness.evidence.derived import Claim, Contradiction, contradiction, total
 from harness.evidence.intact import weight_bytes
 from harness.evidence.reading import Row, RunFiles
+from harness.workloads.multitask.workload import WORKLOAD
 from models.multitask.measures import MEASURES as TASK_MEASURES
 
 Model = tuple[str, int]
@@ -59,7 +59,7 @@ def _losses(row: Row, own: Standing) -> Iterator[Claim]:
 
 
 def _gains(row: Row, standings: Mapping[str, Standing], done: Iterable[Row]) -> Iterator[Claim]:
-    """Yield the gains over independent training of the same seed and repeat.
+    """Yield the gains over the reference of the same seed and repeat.
 
     Of several reference cells (parameters of it) the one that agrees best counts.
     """
@@ -67,7 +67,7 @@ def _gains(row: Row, standings: Mapping[str, Standing], done: Iterable[Row]) -> 
     references = [
         standings[str(other["cell"])]
         for other in done
-        if str(other["method"]).split(":")[0] == REFERENCE
+        if str(other["method"]).split(":")[0] == WORKLOAD.reference
         and (other["seed"], other["repeat"]) == (row["seed"], row["repeat"])
     ]
     for column, gain in (("delta_mtl", _loss_gain), ("delta_metric", _measure_gain)):

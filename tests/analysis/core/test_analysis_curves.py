@@ -78,7 +78,8 @@ def test_target_is_the_first_round_at_or_below_it():
     rows += [("a", 0, n, float(n), loss) for n, loss in ((1, 5.0), (2, 3.0), (3, 2.0))]
     rows += [("b", 0, 1, 1.0, 3.5), ("c", 1, 1, 1.0, 0.0)]
     columns = ["method", "seed", "round", "cost", "total_test_loss"]
-    found = cost_to_target(pd.DataFrame(rows, columns=columns)).set_index("method")["cost"]
+    found = cost_to_target(pd.DataFrame(rows, columns=columns), "independent")
+    found = found.set_index("method")["cost"]
     assert found["a"] == 2.0
     assert found["independent"] == 18.0
     assert pd.isna(found["b"])

@@ -160,7 +160,7 @@ def test_devices_have_a_panel_per_kind_of_number(make_run):
     assert ratios.tolist() == pytest.approx([0.45] * 4)
     (drawing,) = devices.drawings(runs)
     assert "n = 2" in drawing.caption
-    devices.draw(axes(), drawn[drawn["quantity"] == "Time"])
+    devices.draw(axes(), drawn[drawn["quantity"] == "Time"], "independent")
 
 
 def test_devices_with_another_workload_are_left_out_aloud(make_run):

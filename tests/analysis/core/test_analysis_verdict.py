@@ -6,6 +6,14 @@ import pytest
 
 from analysis.core.loading import load_run
 from analysis.core.verdict import cell_sentences, comparisons, sentences
+from harness.evidence.yardstick import Yardstick
+
+LOSS = Yardstick("total_loss", "lower", "independent")
+
+
+def said(data, quick=False):
+    """The sentences on rows of a run of several tasks."""
+    return cell_sentences(data, LOSS, quick)
 
 
 def rows(seeds=1, mas_time=0.49, mas_loss=0.985, **changes):
@@ -24,7 +32,7 @@ def rows(seeds=1, mas_time=0.49, mas_loss=0.985, **changes):
 
 def test_one_seed_in_plain_words():
     """Ratio and loss are said; for one seed there is no range but a hedge."""
-    words = cell_sentences(rows())
+    words = said(rows())
     assert words[0] == (
         "mas:splits=2 took 0.49× the time of independent at 1.5 % lower total loss."
     )
@@ -37,12 +45,12 @@ def test_text_rows_are_understood():
     plain = [
         {key: "" if value is None else str(value) for key, value in row.items()} for row in rows()
     ]
-    assert cell_sentences(plain) == cell_sentences(rows())
+    assert said(plain) == said(rows())
 
 
 def test_three_seeds_claim_no_significance():
     """Three pairs give a range, a t interval on the logarithms, and no claim."""
-    words = cell_sentences(rows(seeds=3))
+    words = said(rows(seeds=3))
     assert "(0.49–0.49)" in words[0]
     assert "(−1.5 to −1.5 %)" in words[0]
     assert any("fewer than 6 paired seeds" in sentence for sentence in words)
@@ -51,7 +59,7 @@ def test_three_seeds_claim_no_significance():
 
 def test_six_seeds_are_tested():
     """Six pairs that all point one way reach p = 2 / 64, and it is printed."""
-    words = cell_sentences(rows(seeds=6))
+    words = said(rows(seeds=6))
     assert "p = 0.031" in words[0]
     assert "not shown to differ" not in words[0]
 
@@ -62,28 +70,28 @@ def test_a_difference_of_both_signs_is_not_shown_to_differ():
     for row in data:
         if row["method"] != "independent":
             row["time_s"] *= 1.1 if row["seed"] % 2 else 1 / 1.1
-    assert "not shown to differ" in cell_sentences(data)[0]
+    assert "not shown to differ" in said(data)[0]
 
 
 def test_p_values_are_corrected_for_the_number_of_methods():
     """With two methods the smaller p doubles: 2 × 2 / 64."""
     data = rows(seeds=6)
     data += [{**row, "method": "all-in-one"} for row in data if row["method"] != "independent"]
-    found = comparisons(data, ["mas:splits=2", "all-in-one"])
+    found = comparisons(data, ["mas:splits=2", "all-in-one"], LOSS)
     assert [c.p_value for c in found if c.quantity == "time"] == pytest.approx([0.0625, 0.0625])
 
 
 def test_measured_energy_names_its_meter():
     """Measured energy is called measured, with meter, scope and kind."""
     meter = {"energy_j": 5.0, "energy_meter": "rapl", "energy_scope": "package"}
-    words = cell_sentences(rows(**meter, energy_kind="counter"))
+    words = said(rows(**meter, energy_kind="counter"))
     assert "1.00× its measured energy" in words[0]
     assert "Energy was measured by rapl (package, counter)." in words
 
 
 def test_modelled_energy_is_called_modelled():
     """Modelled energy never appears without the word, and only if nothing was measured."""
-    words = cell_sentences(rows(energy_model_j=3.0))
+    words = said(rows(energy_model_j=3.0))
     assert "1.00× its modelled energy" in words[0]
     assert "Energy is modelled from the device profile, not measured." in words
 
@@ -92,7 +100,7 @@ def test_two_meters_are_not_compared():
     """Joules of two meters make no ratio."""
     data = rows(energy_j=5.0, energy_meter="rapl")
     data[1]["energy_meter"] = "plug"
-    words = cell_sentences(data)
+    words = said(data)
     assert "energy" not in words[0]
     assert any("different meters (plug, rapl)" in sentence for sentence in words)
 
@@ -100,14 +108,14 @@ def test_two_meters_are_not_compared():
 @pytest.mark.parametrize("flag", [False, "false", "False"])
 def test_a_foreign_host_is_said(flag):
     """Time of another host is not the device's."""
-    words = cell_sentences(rows(host_matches_device=flag))
+    words = said(rows(host_matches_device=flag))
     assert any("host that is not jetson-nano" in sentence for sentence in words)
 
 
 def test_quick_and_unfinished_are_said():
     """A quick run and cells that failed limit what may be quoted."""
     data = [*rows(), {"method": "tag", "seed": 0, "status": "failed"}]
-    words = cell_sentences(data, quick=True)
+    words = said(data, quick=True)
     assert "1 of 3 cells are not finished and are left out." in words
     assert "This was a quick run: it is not for publication." in words
 
@@ -115,17 +123,17 @@ def test_quick_and_unfinished_are_said():
 def test_nothing_to_compare():
     """No baseline, no cell, or only the baseline: said, not invented."""
     only_mas = [row for row in rows() if row["method"] != "independent"]
-    assert cell_sentences(only_mas)[0].startswith("There is no finished independent cell")
-    assert cell_sentences([])[0].startswith("No cell is finished")
+    assert said(only_mas)[0].startswith("There is no finished independent cell")
+    assert said([])[0].startswith("No cell is finished")
     only_base = [row for row in rows() if row["method"] == "independent"]
-    assert cell_sentences(only_base)[0].startswith("Only independent was run")
+    assert said(only_base)[0].startswith("Only independent was run")
 
 
 def test_no_common_seed():
     """Methods of different seeds are not pairs."""
     data = rows()
     data[1]["seed"] = 7
-    assert cell_sentences(data)[0] == (
+    assert said(data)[0] == (
         "mas:splits=2 shares no seed with independent, so it cannot be compared."
     )
 
@@ -149,13 +157,35 @@ def four_methods(seeds):
 
 def test_too_few_seeds_for_so_many_methods_are_named():
     """Four methods: 4 × 2 / 2**6 = 0.125 is the least p of six seeds; 4 × 2 / 2**8 is below 5 %."""
-    words = cell_sentences(four_methods(6))
+    words = said(four_methods(6))
     assert "p = 0.12, the least possible" in words[0]
     assert "not shown to differ" not in words[0]
     assert (
         "With 6 paired seeds and 4 methods compared no p can be below 0.12, however large the "
         "difference; 8 seeds would do."
     ) in words
-    enough = cell_sentences(four_methods(8))
+    enough = said(four_methods(8))
     assert "p = 0.031" in enough[0]
     assert not any("would do" in sentence for sentence in enough)
+
+
+def test_another_objective_has_its_own_name_and_direction():
+    """Two workloads differ in what they are judged by and compared with, not in the sentences."""
+    accuracy = Yardstick("test_accuracy", "higher", "local")
+    data = [
+        {"method": method, "seed": 0, "status": "done", "host_matches_device": True,
+         "time_s": time, "objective_value": value}
+        for method, time, value in (("local", 100.0, 0.5), ("fedavg", 200.0, 0.6))
+    ]  # fmt: skip
+    assert cell_sentences(data, accuracy)[0] == (
+        "fedavg took 2.00× the time of local at 20.0 % higher test accuracy."
+    )
+    assert cell_sentences(data[1:], accuracy)[0].startswith("There is no finished local cell")
+
+
+def test_a_run_without_a_reference_is_not_told_to_have_lost_it():
+    """Measured commands are compared with nothing."""
+    data = [{"method": "sleep 1", "seed": 0, "status": "done", "time_s": 1.0}]
+    words = " ".join(cell_sentences(data, Yardstick()))
+    assert "finished  cell" not in words
+    assert "compared" not in words

@@ -125,6 +125,8 @@ def test_it_is_judged_compared_packed_and_reported(finished, capsys):
     assert pack([str(finished), "--out", str(finished.parent / "bundle")]) == 0
     assert report([str(finished)]) == 0
     page = (finished / "report" / "index.html").read_text()
+    assert "of plain" in page
+    assert "independent" not in page
     assert "Error" in page
     assert "total loss" not in page
 
