@@ -207,6 +207,20 @@ WORK = (
     Column("unit", "str", "", "Unit of the amount."),
 )  # fmt: skip
 
+COMPONENTS = (
+    Column("run_id", "str", "", "Run folder this row belongs to."),
+    Column("cell", "str", "", "Cell the row belongs to."),
+    Column("job", "str", "", "Federated job; empty for other workloads."),
+    Column("phase", "str", "", "Phase; empty for the whole cell."),
+    Column("component", "str", "", "What the meter covers, as processor or wall."),
+    Column("meter", "str", "", "Meter that was read."),
+    Column("rail", "str", "", "Channel of the meter, by its own name."),
+    Column("role", "str", "", "total: added up; part: inside one; witness: a meter beside."),
+    Column("energy_j", "float", "J", "Measured joules; empty without a valid measurement."),
+    Column("energy_error_j", "float", "J", "Bound on the error of energy_j."),
+    Column("reason", "str", "", "Why energy_j is empty."),
+)  # fmt: skip
+
 METRICS = (
     Column("run_id", "str", "", "Run folder this row belongs to."),
     Column("cell", "str", "", "Cell the value belongs to."),
@@ -377,6 +391,7 @@ FILES: dict[str, tuple[Column, ...]] = {
     "metrics.csv": METRICS,
     "phases.csv": PHASE_ROWS,
     "work.csv": WORK,
+    "components.csv": COMPONENTS,
     "devices.csv": DEVICES,
     "traces/<cell>.csv.gz": TRACE,
     "conditions/<cell>.csv": CONDITIONS,

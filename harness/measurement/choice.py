@@ -9,7 +9,7 @@ from pathlib import Path
 from devices.errors import DeviceError
 from devices.host import Host, detect
 from devices.meters.base import Availability
-from devices.meters.registry import choose_meter, try_meter
+from devices.meters.registry import METERS, choose_meter, try_meter
 from devices.power_model import PowerModel
 from devices.profile import Profile, find_profile
 from harness.core.errors import (
@@ -22,11 +22,42 @@ from harness.core.errors import (
 )
 from harness.measurement.scopes import check_name, split_meters
 
-MADE_UP = ("simulated", "replay")
+MADE_UP = tuple(name for name, meter in METERS.items() if meter.made_up)
 """Meters whose figures nobody measured here: they never satisfy a demand for a meter."""
 
 PROCESSOR_METERS = ("rapl", "rapl-perf", "pyrapl")
 """Meters of the processor alone, beside which a GPU's own is added."""
+
+
+@dataclass(frozen=True)
+class FoundMeters:
+    """Hold meters to add up, as typed.
+
+    `reason` is why there is none, or why those that the host prefers were passed over; `fix` is
+    what would make one work.
+    """
+
+    totals: tuple[str, ...] = ()
+    reason: str = ""
+    fix: str = ""
+
+    def require(self) -> None:
+        """Do nothing if joules will be measured.
+
+        Raises:
+            MeterMissingError: if they will not.
+        """
+        made_up = [name for text in self.totals if (name := text.partition(":")[0]) in MADE_UP]
+        if made_up:
+            raise MeterMissingError(
+                f"energy is not measured: the figures of meter {made_up[0]} are made up",
+                "Leave out --require-meter, or name a sensor.",
+            )
+        if not self.totals:
+            raise MeterMissingError(
+                f"energy cannot be measured here: {self.reason}",
+                self.fix or "Leave out --require-meter, or attach a meter that is listed.",
+            )
 
 
 @dataclass(frozen=True)
@@ -70,12 +101,12 @@ def choose_meters(
     host = detect(root)
     profile = own_profile(host)
     problems = Problems()
-    totals, reason = _totals(asked, profile, root, problems)
+    found = find_meters(asked, profile, root, problems)
     beside = [text for text in witnesses if problems.attempt(lambda t=text: _usable(t, root))]  # type: ignore[misc]
     if require and not problems.found:
-        problems.attempt(lambda: _require(totals, reason))
+        problems.attempt(found.require)
     raise_all(problems.found)
-    return ChosenMeters(host, profile, tuple(totals), tuple(beside), reason)
+    return ChosenMeters(host, profile, found.totals, tuple(beside), found.reason)
 
 
 def own_profile(host: Host) -> Profile | None:
@@ -86,34 +117,45 @@ def own_profile(host: Host) -> Profile | None:
         return None
 
 
-def _totals(
-    asked: str, profile: Profile | None, root: Path, problems: Problems
-) -> tuple[list[str], str]:
+def find_meters(
+    asked: str, profile: Profile | None, root: Path, problems: Problems, *, several: bool = True
+) -> FoundMeters:
+    """Find what can be added up: what is asked for, or what a profile prefers.
+
+    Args:
+        asked: `auto`, `none`, or names, joined by +.
+        profile: what is known of the host.
+        root: root of the file system in which sensors are looked for.
+        problems: takes what is wrong with the names.
+        several: whether more than one meter may be named, and a GPU's own stands beside a
+            processor's.
+    """
     if asked == "none":
-        return [], "no meter was asked for (--meter none)"
+        return FoundMeters(reason="no meter was asked for (--meter none)")
     if asked == "auto":
-        return _automatic(profile, root)
+        return _automatic(profile, root, several=several)
     parts = problems.attempt(lambda: split_meters(asked)) or []
-    if len(parts) > 1 and {"auto", "none"} & set(parts):
-        problems.found.append(
-            UsageError(f"--meter {asked}: auto and none stand alone", "Name the meters to add up.")
-        )
-        return [], ""
-    return [t for t in parts if problems.attempt(lambda t=t: _usable(t, root))], ""  # type: ignore[misc]
+    if len(parts) > 1 and (not several or {"auto", "none"} & set(parts)):
+        why = "auto and none stand alone" if several else "one meter measures a run"
+        how = "Name the meters to add up." if several else "harness.measure adds up several."
+        problems.found.append(UsageError(f"--meter {asked}: {why}", how))
+        return FoundMeters()
+    usable = [t for t in parts if problems.attempt(lambda t=t: _usable(t, root))]  # type: ignore[misc]
+    return FoundMeters(tuple(usable))
 
 
-def _automatic(profile: Profile | None, root: Path) -> tuple[list[str], str]:
+def _automatic(profile: Profile | None, root: Path, *, several: bool) -> FoundMeters:
     """Return the profile's first meter that works, and the GPU's beside a processor's."""
     if profile is None:
-        return [], "no profile fits this host"
+        return FoundMeters(reason="no profile fits this host")
     choice = choose_meter(profile, root)
+    fix = next((answer.fix for answer in choice.answers if answer.fix), "")
     if choice.spec is None:
-        said = "; ".join(f"{a.meter}: {a.reason}" for a in choice.answers)
-        return [], said or "no meter is known for this host"
+        return FoundMeters((), choice.passed_over or "no meter is known for this host", fix)
     found = [choice.spec.text()]
-    if choice.spec.name in PROCESSOR_METERS and try_meter("nvml", root).usable:
+    if several and choice.spec.name in PROCESSOR_METERS and try_meter("nvml", root).usable:
         found.append("nvml")
-    return found, ""
+    return FoundMeters(tuple(found), choice.passed_over, fix)
 
 
 def _usable(text: str, root: Path) -> bool:
@@ -137,15 +179,3 @@ def _usable(text: str, root: Path) -> bool:
 def _refused(text: str, answer: Availability) -> HarnessError:
     kind = UsageError if answer.reason_code == "bad-option" else MeterMissingError
     return kind(f"meter {text}: {answer.reason}", answer.fix)
-
-
-def _require(totals: Sequence[str], reason: str) -> bool:
-    made_up = [text for text in totals if text.partition(":")[0] in MADE_UP]
-    if made_up:
-        raise MeterMissingError(
-            f"energy is not measured: the figures of meter {made_up[0]} are made up",
-            "Leave out --require-meter, or name a sensor.",
-        )
-    if not totals:
-        raise MeterMissingError(f"energy cannot be measured here: {reason}")
-    return True

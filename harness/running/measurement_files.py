@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from harness.core.errors import StorageError
-from harness.core.schema import CELLS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE, Column
+from harness.core.schema import CELLS, COMPONENTS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE
 from harness.measurement.choice import ChosenMeters
 from harness.measurement.figures import Costing, PhaseCost
 from harness.measurement.idle import IdlePower, net_energy
@@ -29,20 +29,6 @@ from harness.running.environment import command_line, environment
 from harness.running.target import Target
 
 WORKLOAD = "measure"
-
-COMPONENTS = (
-    Column("run_id", "str", "", "Run folder this row belongs to."),
-    Column("cell", "str", "", "Cell the row belongs to."),
-    Column("job", "str", "", "Federated job; empty for other workloads."),
-    Column("phase", "str", "", "Phase; empty for the whole cell."),
-    Column("component", "str", "", "What the meter covers, as processor or wall."),
-    Column("meter", "str", "", "Meter that was read."),
-    Column("rail", "str", "", "Channel of the meter, by its own name."),
-    Column("role", "str", "", "total: added up; part: inside one; witness: a meter beside."),
-    Column("energy_j", "float", "J", "Measured joules; empty without a valid measurement."),
-    Column("energy_error_j", "float", "J", "Bound on the error of energy_j."),
-    Column("reason", "str", "", "Why energy_j is empty."),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,17 @@ from pathlib import Path
 from devices.control_groups import quota_cores
 from devices.errors import DeviceError
 from devices.host import Host, detect
-from devices.meters.registry import METERS, MeterChoice, MeterSpec, choose_meter, try_meter
 from devices.power_model import PowerModel
 from devices.profile import Profile, find_profile, load_profiles, matches
 from harness.config import RunConfig
 from harness.core.errors import (
     DeviceMissingError,
-    HarnessError,
-    MeterMissingError,
+    Problems,
     UsageError,
     raise_all,
     unknown,
 )
+from harness.measurement.choice import FoundMeters, find_meters, own_profile
 from harness.running.accelerator import CPU, CUDA, choose_accelerator
 
 
@@ -52,38 +51,37 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
             problems at once.
     """
     host = detect(root)
-    problems: list[HarnessError] = []
-    profile = _profile(config.device, host, problems)
+    problems = Problems()
+    profile = problems.attempt(lambda: _profile(config.device, host))
     fits = profile is not None and matches(host, profile)
-    accelerator = CPU if profile is None else _accelerator(config, profile, fits, problems)
-    choice = _meter(config.meter, _preferred(host, accelerator), root, problems)
+    accelerator = CPU
+    if profile is not None:
+        accelerator = (
+            problems.attempt(lambda: choose_accelerator(config.accelerator, profile, fits=fits))
+            or CPU
+        )
+    found = find_meters(config.meter, _preferred(host, accelerator), root, problems, several=False)
     if profile is None:
-        raise_all(problems)
+        raise_all(problems.found)
         raise AssertionError("unreachable: a missing profile is a problem")
     if config.require_device and not fits:
-        problems.append(
+        problems.found.append(
             DeviceMissingError(
                 f"this host ({describe_host(host)}) is not a {profile.title}",
                 "Run on that device, or leave out --require-device to have its time and energy"
                 " modelled.",
             )
         )
-    reason = _why_no_meter(choice, config.meter)
-    if config.require_meter and choice.spec is None:
-        problems.append(
-            MeterMissingError(f"energy cannot be measured here: {reason}", _fix(choice))
-        )
-    if config.require_meter and choice.spec and METERS[choice.spec.name].made_up:
-        made_up = f"energy is not measured: the figures of meter {choice.spec.name} are made up"
-        problems.append(MeterMissingError(made_up, "Leave out --require-meter, or name a sensor."))
+    if config.require_meter and found != FoundMeters():  # else its name is the problem
+        problems.attempt(found.require)
     cores = host.cores_usable if fits else min(host.cores_usable, profile.cores)
     if config.threads > cores:
         message = f"--threads {config.threads}: there are {cores} cores to train on"
-        problems.append(UsageError(message, _quota(root)))
-    raise_all(problems)
+        problems.found.append(UsageError(message, _quota(root)))
+    raise_all(problems.found)
     threads = config.threads or cores
-    meter = choice.spec.text() if choice.spec else None
-    return Target(profile, host, fits, cores, threads, meter, reason, accelerator)
+    meter = next(iter(found.totals), None)
+    return Target(profile, host, fits, cores, threads, meter, found.reason, accelerator)
 
 
 def _quota(root: Path) -> str:
@@ -97,26 +95,14 @@ def _quota(root: Path) -> str:
     )
 
 
-def _profile(name: str, host: Host, problems: list[HarnessError]) -> Profile | None:
+def _profile(name: str, host: Host) -> Profile:
     try:
         known = [word for p in load_profiles() for word in (p.name, *p.aliases)]
         if name != "auto" and name not in known:
-            problems.append(unknown("device", name, ["auto", *(p.name for p in load_profiles())]))
-            return None
+            raise unknown("device", name, ["auto", *(p.name for p in load_profiles())])
         return find_profile(name, host)
     except DeviceError as error:
-        problems.append(DeviceMissingError(error.message, error.remedy))
-        return None
-
-
-def _accelerator(
-    config: RunConfig, profile: Profile, fits: bool, problems: list[HarnessError]
-) -> str:
-    try:
-        return choose_accelerator(config.accelerator, profile, fits=fits)
-    except HarnessError as error:
-        problems.append(error)
-        return CPU
+        raise DeviceMissingError(error.message, error.remedy) from error
 
 
 def _preferred(host: Host, accelerator: str) -> Profile | None:
@@ -124,47 +110,9 @@ def _preferred(host: Host, accelerator: str) -> Profile | None:
 
     Where a GPU trains, the GPU's own meter comes first.
     """
-    try:
-        own = find_profile("auto", host)
-    except DeviceError:
-        return None
+    own = own_profile(host)
     first = ("nvml",) if accelerator == CUDA else ()
-    return replace(own, meters=(*first, *own.meters))
-
-
-def _meter(
-    asked: str, own: Profile | None, root: Path, problems: list[HarnessError]
-) -> MeterChoice:
-    if asked == "none":
-        return MeterChoice(None, ())
-    if asked == "auto":
-        return choose_meter(own, root) if own else MeterChoice(None, ())
-    try:
-        spec = MeterSpec.parse(asked)
-        if spec.name not in METERS:
-            problems.append(unknown("meter", spec.name, ["auto", "none", *METERS]))
-            return MeterChoice(None, ())
-        answer = try_meter(asked, root)
-    except DeviceError as error:
-        problems.append(UsageError(error.message, error.remedy))
-        return MeterChoice(None, ())
-    if answer.reason_code == "bad-option":
-        problems.append(UsageError(f"meter {asked}: {answer.reason}", answer.fix))
-    elif not answer.usable:
-        problems.append(MeterMissingError(f"meter {asked}: {answer.reason}", answer.fix))
-    return MeterChoice(spec if answer.usable else None, (answer,))
-
-
-def _why_no_meter(choice: MeterChoice, asked: str) -> str:
-    if asked == "none":
-        return "no meter was asked for (--meter none)"
-    unknown_host = "" if choice.spec else "no meter is known for this host"
-    return choice.passed_over or unknown_host
-
-
-def _fix(choice: MeterChoice) -> str:
-    fixes = [answer.fix for answer in choice.answers if answer.fix]
-    return fixes[0] if fixes else "Leave out --require-meter, or attach a meter that is listed."
+    return None if own is None else replace(own, meters=(*first, *own.meters))
 
 
 def describe_host(host: Host) -> str:
