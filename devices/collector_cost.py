@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
@@ -66,6 +65,8 @@ class CostLog:
         ]
         if last <= first or not reads:
             return None
+        import statistics  # noqa: PLC0415 - the process that reads the meter does without it
+
         window_s = self._looks_s[last] - self._looks_s[first]
         spent_s = self._cpu_s[last] - self._cpu_s[first]
         return CollectorCost(window_s, spent_s / window_s, statistics.median(reads), len(reads))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,7 +185,7 @@ def added(parts: Sequence[Joules]) -> Joules:
 
 
 @contextlib.contextmanager
-def running_meters(
+def launched_meters(
     totals: Sequence[str],
     witnesses: Sequence[str],
     folder: Path,
@@ -194,8 +193,11 @@ def running_meters(
     rate_hz: float | None = None,
     reason: str = "",
     root: Path = Path("/"),
-) -> Iterator[MeterSet]:
-    """Run meters as long as the context is open; their raw samples go to files in a folder.
+) -> Iterator[Callable[[], MeterSet]]:
+    """Start meters, which run as long as the context is open; raw samples go to files in a folder.
+
+    Yields what waits until all of them were read and returns them: until then their processes come
+    up beside whatever else there is to do.
 
     Raises:
         MeterMissingError: if one cannot be started.
@@ -210,27 +212,42 @@ def running_meters(
     except DeviceError as error:
         raise UsageError(error.message, error.remedy) from error
     try:
-        _start(running)
-        meters = MeterSet(running, reason)
-        why = overlap([Covered(m.name, m.streams().info.scope) for m in meters.totals])
-        if why:
-            raise UsageError(why, "Give one of them to --witness, which records without adding.")
-        yield meters
+        for meter in running:
+            meter.collector.launch()
+        yield lambda: _ready(running, reason)
     finally:
+        for meter in running:
+            meter.collector.end()
         for meter in running:
             meter.collector.stop()
 
 
-def _start(running: Sequence[RunningMeter]) -> None:
-    """Start all collectors at once, so that several take no longer than the slowest."""
-    if not running:
-        return
+@contextlib.contextmanager
+def running_meters(
+    totals: Sequence[str],
+    witnesses: Sequence[str],
+    folder: Path,
+    *,
+    rate_hz: float | None = None,
+    reason: str = "",
+    root: Path = Path("/"),
+) -> Iterator[MeterSet]:
+    """Run meters as long as the context is open; `launched_meters` says how."""
+    with launched_meters(
+        totals, witnesses, folder, rate_hz=rate_hz, reason=reason, root=root
+    ) as ready:
+        yield ready()
+
+
+def _ready(running: Sequence[RunningMeter], reason: str) -> MeterSet:
+    """Wait for the first reading of every meter, and see that those of the sum may be added."""
     try:
-        if len(running) == 1:
-            running[0].collector.start()
-            return
-        with ThreadPoolExecutor(len(running)) as pool:
-            for started in [pool.submit(meter.collector.start) for meter in running]:
-                started.result()
+        for meter in running:
+            meter.collector.wait_for_first()
     except DeviceError as error:
         raise MeterMissingError(error.message, error.remedy) from error
+    meters = MeterSet(running, reason)
+    why = overlap([Covered(m.name, m.streams().info.scope) for m in meters.totals])
+    if why:
+        raise UsageError(why, "Give one of them to --witness, which records without adding.")
+    return meters

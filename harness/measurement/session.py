@@ -262,7 +262,7 @@ class _Settings:
         from tempfile import TemporaryDirectory  # noqa: PLC0415
 
         from harness.measurement.choice import choose_meters  # noqa: PLC0415 - import is light
-        from harness.measurement.meters import running_meters  # noqa: PLC0415
+        from harness.measurement.meters import launched_meters  # noqa: PLC0415
 
         chosen = choose_meters(
             self.meter, self.witnesses, require=self.require_meter, root=self.root
@@ -276,12 +276,15 @@ class _Settings:
             if writer is None
             else writer.samples
         )
-        meters = opened.enter_context(
-            running_meters(
+        ready = opened.enter_context(
+            launched_meters(
                 chosen.totals, chosen.witnesses, folder, rate_hz=self.rate_hz,
                 reason=chosen.reason, root=self.root,
             )
         )  # fmt: skip
+        if writer is not None:
+            writer.look_around()  # while the meters' processes come up
+        meters = ready()
         path = None if writer is None else writer.path
         return _State(chosen, meters, _edge(), writer, path)
 

@@ -7,13 +7,16 @@ import datetime as dt
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
+from devices.host import Host
+from harness.core.clean_text import without_home
 from harness.core.errors import StorageError
 from harness.core.schema import CELLS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE, Column
 from harness.measurement.choice import ChosenMeters
@@ -25,8 +28,6 @@ from harness.measurement.spans import Span, windows
 from harness.run_folder.lock import run_lock
 from harness.run_folder.results import RunFolder, csv_text
 from harness.run_folder.sessions import this_boot
-from harness.running.environment import command_line, environment
-from harness.running.target import Target
 
 WORKLOAD = "measure"
 
@@ -86,6 +87,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         self._cells: list[tuple[MeasuredCell, dict[str, object]]] = []
         self._components: list[Mapping[str, object]] = []
         self._idle = IdlePower()
+        self._surroundings: Mapping[str, Any] = {}
         self._zero_s = 0.0
         self._open = ExitStack()
         self.run_id = folder.path.name
@@ -125,7 +127,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             "status": "running",
             "reason": "",
             "created": now.isoformat(timespec="seconds"),
-            "command": command_line(module=module) if module else "",
+            "command": _command_line(module) if module else "",
             "config": config,
             "config_digest": digest,
             "charged_phases": ["command" if module else "total"],
@@ -151,15 +153,23 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
                 why = "stopped by the user" if kind is KeyboardInterrupt else str(error or "")
                 self.end("interrupted" if kind is KeyboardInterrupt else "failed", why)
 
+    def look_around(self) -> None:
+        """Ask the host, its programs and the source for what the manifest says of them.
+
+        That takes some time, and is done before anything is measured.
+        """
+        from harness.running.environment import environment  # noqa: PLC0415 - it takes time, too
+
+        self._surroundings = environment(HostOnly(self._chosen.host))
+
     def begin(self, meters: MeterSet, zero_s: float) -> None:
         """Say what measures, once the meters run; `zero_s` is where the run's time is 0."""
         self._zero_s = zero_s
         described = meters.describe()
         chosen = self._chosen
         model = chosen.power_model()
-        asked = cast(Target, _HostOnly(chosen.host))
         self._manifest |= {
-            **environment(asked),
+            **self._surroundings,
             "meter": described[0] if described else None,
             "meters": described,
             "meter_reason": meters.reason,
@@ -177,7 +187,8 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         """Take the idle power, from which joules above idle follow."""
         self._idle = power
         self._manifest["idle"] = power.as_dict()
-        self._write_cells()
+        if power.mean_w is not None:
+            self._write_cells()
 
     def cell(self, cell: MeasuredCell, meters: MeterSet, cost: Costing) -> None:
         """Write all that is known of a cell that is over."""
@@ -327,8 +338,12 @@ def _whole_number(value: object) -> int | None:
 
 
 @dataclass(frozen=True)
-class _HostOnly:
-    """Stand for a target whose host is all that is asked of it."""
+class HostOnly:
+    """Stand for a target that is the host itself."""
 
-    host: Any
+    host: Host
     matches: bool = True
+
+
+def _command_line(module: str) -> str:
+    return without_home(" ".join([f"python -m {module}", *sys.argv[1:]]))
