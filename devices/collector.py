@@ -36,6 +36,9 @@ READ_SOON = signal.SIGUSR1
 """Asks the process for a reading before its turn."""
 
 SLOW_PERIODS = 3.0
+AT_ONCE = 4096
+"""Records that are read at a time: hours of them at once would take a lot of memory."""
+
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -205,13 +208,16 @@ class Collector:
 
     def _update(self) -> None:
         """Add new records to the streams."""
-        records = self._reader.read_new()
-        if self._reader.info is None:
-            return
-        if self._streams is None:
-            self._streams = StreamSet(self._reader.info, self._reader.period_s)
-        for record in records:
-            self._take(self._streams, record)
+        while True:
+            records = self._reader.read_new(AT_ONCE)
+            if self._reader.info is None:
+                return
+            if self._streams is None:
+                self._streams = StreamSet(self._reader.info, self._reader.period_s)
+            for record in records:
+                self._take(self._streams, record)
+            if len(records) < AT_ONCE:
+                return
 
     def _take(self, streams: StreamSet, record: Record) -> None:
         self.cost.take(record)

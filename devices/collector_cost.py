@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
@@ -25,6 +26,10 @@ class CollectorCost:
     reads: int
 
 
+def _numbers() -> array[float]:
+    return array("d")
+
+
 @dataclass
 class CostLog:
     """Keep what the records say of the collector's own cost.
@@ -34,10 +39,10 @@ class CostLog:
     """
 
     cpu_s: float | None = None
-    _looks_s: list[float] = field(default_factory=list)
-    _cpu_s: list[float] = field(default_factory=list)
-    _starts_s: list[float] = field(default_factory=list)
-    _took_s: list[float] = field(default_factory=list)
+    _looks_s: array[float] = field(default_factory=_numbers)
+    _cpu_s: array[float] = field(default_factory=_numbers)
+    _starts_s: array[float] = field(default_factory=_numbers)
+    _took_s: array[float] = field(default_factory=_numbers)
 
     def take(self, record: Record) -> None:
         """Add one record of any kind."""

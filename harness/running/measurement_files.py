@@ -8,9 +8,10 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,6 +31,7 @@ from harness.run_folder.results import RunFolder, csv_text
 from harness.run_folder.sessions import this_boot
 
 WORKLOAD = "measure"
+ROWS_AT_ONCE = 1000
 
 COMPONENTS = (
     Column("run_id", "str", "", "Run folder this row belongs to."),
@@ -195,7 +197,9 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         row = self._cell_row(cell, meters)
         self._cells.append((cell, row))
         self._write_cells()
-        self._folder.append("phases", PHASE_ROWS, self._phase_rows(cell, cost))
+        rows = self._phase_rows(cell, cost)
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            self._folder.append("phases", PHASE_ROWS, some)
         self._folder.append("metrics", METRICS, self._metric_rows(cell))
         covered = windows([cell.whole])
         self._take_components(cell.name, "", meters.components(covered))
@@ -226,6 +230,8 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
     ) -> None:
         """Write a session of one cell, and its end."""
         self.begin(meters, whole.start.time_s)
+        self._idle = cost.idle
+        self._manifest["idle"] = cost.idle.as_dict()
         stopped = isinstance(failed, KeyboardInterrupt)
         status = "interrupted" if stopped else "failed" if failed is not None else "done"
         reason = "" if failed is None else f"{type(failed).__name__}: {failed}".rstrip(": ")
@@ -267,11 +273,10 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             rows.append({**row, "energy_net_j": net_j, "energy_net_error_j": net_error_j})
         self._folder.text("cells.csv", csv_text(CELLS, rows))
 
-    def _phase_rows(self, cell: MeasuredCell, cost: Costing) -> list[dict[str, object]]:
-        rows: list[dict[str, object]] = []
+    def _phase_rows(self, cell: MeasuredCell, cost: Costing) -> Iterator[dict[str, object]]:
         for span in (cell.whole, *cell.spans):
             found = cell.cost if span is cell.whole else cost.phase(span.name, [span])
-            rows.append({
+            yield {
                 "run_id": self.run_id,
                 "cell": cell.name,
                 "job": str(span.fields.get("job", "")),
@@ -286,8 +291,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
                 "energy_error_j": found.error_j,
                 "energy_model_j": found.model_j,
                 "flags": "+".join(found.flags),
-            })  # fmt: skip
-        return rows
+            }
 
     def _metric_rows(self, cell: MeasuredCell) -> list[dict[str, object]]:
         known = dict(cell.measures or {})
