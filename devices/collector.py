@@ -8,17 +8,17 @@ gone. All times are `time.monotonic()`, which on Linux is CLOCK_MONOTONIC for ev
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
-import random
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
 from devices.collector_cost import CostLog
 from devices.errors import DeviceError
@@ -27,9 +27,18 @@ from devices.records import Record, RecordKind, RecordReader, RecordWriter
 from devices.sampling import SamplingLoop
 from devices.stream import StreamSet
 
+if TYPE_CHECKING:
+    import subprocess
+
 EXIT_DEVICE = 3
 POLL_S = 0.005
+READ_SOON = signal.SIGUSR1
+"""Asks the process for a reading before its turn."""
+
 SLOW_PERIODS = 3.0
+AT_ONCE = 4096
+"""Records that are read at a time: hours of them at once would take a lot of memory."""
+
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -90,6 +99,17 @@ class Collector:
         Raises:
             DeviceError: The meter cannot be opened, gives no sample in time, or already runs.
         """
+        self.launch()
+        self.wait_for_first()
+
+    def launch(self) -> None:
+        """Start the process, whose first samples `wait_for_first` waits for.
+
+        Raises:
+            DeviceError: It was already started.
+        """
+        import subprocess  # noqa: PLC0415 - the process itself starts none
+
         if self._process is not None:
             raise DeviceError("this collector was already started")
         self.record_path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +123,13 @@ class Collector:
                 env=self._environment(),
                 start_new_session=True,
             )
+
+    def wait_for_first(self) -> None:
+        """Wait for the first sample of every rail of the total; end the process if none comes.
+
+        Raises:
+            DeviceError: The meter cannot be opened, or gives no sample in time.
+        """
         try:
             self._wait(self._has_first_samples, self.start_timeout_s, "gave no sample")
         except DeviceError:
@@ -181,13 +208,16 @@ class Collector:
 
     def _update(self) -> None:
         """Add new records to the streams."""
-        records = self._reader.read_new()
-        if self._reader.info is None:
-            return
-        if self._streams is None:
-            self._streams = StreamSet(self._reader.info, self._reader.period_s)
-        for record in records:
-            self._take(self._streams, record)
+        while True:
+            records = self._reader.read_new(AT_ONCE)
+            if self._reader.info is None:
+                return
+            if self._streams is None:
+                self._streams = StreamSet(self._reader.info, self._reader.period_s)
+            for record in records:
+                self._take(self._streams, record)
+            if len(records) < AT_ONCE:
+                return
 
     def _take(self, streams: StreamSet, record: Record) -> None:
         self.cost.take(record)
@@ -211,6 +241,7 @@ class Collector:
         """
         timeout_s = max(timeout_s, SLOW_PERIODS * self._reader.period_s)
         deadline_s = time.monotonic() + timeout_s
+        asked_s = float("-inf")
         while self._recorded_s < time_s:
             alive = self.alive()
             self._update()
@@ -218,20 +249,52 @@ class Collector:
                 return True
             if not alive or time.monotonic() > deadline_s:
                 return False
+            if asked_s < time_s <= (asked_s := time.monotonic()):
+                self._ask_for_reading()
             time.sleep(POLL_S)
         return True
+
+    def _ask_for_reading(self) -> None:
+        """Have the meter read soon, and not only when its period is over."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(READ_SOON)
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """End the process and keep its records; harmless if it has ended."""
         if self._process is None:
             return
-        if self.alive():
-            self._process.terminate()
-        try:
-            self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
+        self.end()
+        if not self._ends_within(timeout_s):
             self._process.kill()
-            self._process.wait()
+        self._process.wait()
+
+    def end(self) -> None:
+        """Tell the process to end, without waiting for it."""
+        if self._process is not None and self.alive():
+            self._process.terminate()
+
+    def _ends_within(self, timeout_s: float) -> bool:
+        """Wait for the end as the kernel tells it: `Popen.wait` looks only 20 times a second."""
+        assert self._process is not None
+        if not self.alive():
+            return True
+        try:
+            handle = os.pidfd_open(self._process.pid)
+        except (AttributeError, OSError):  # before Linux 5.3
+            return self._looked_up(timeout_s)
+        try:
+            return bool(select.select([handle], [], [], timeout_s)[0])
+        finally:
+            os.close(handle)
+
+    def _looked_up(self, timeout_s: float) -> bool:
+        deadline_s = time.monotonic() + timeout_s
+        while self.alive():
+            if time.monotonic() > deadline_s:
+                return False
+            time.sleep(POLL_S)
+        return True
 
 
 def collect(arguments: argparse.Namespace) -> None:
@@ -241,14 +304,19 @@ def collect(arguments: argparse.Namespace) -> None:
         DeviceError: The meter or the record file cannot be opened.
     """
     stopped: list[int] = []
+    asked: list[int] = []
 
     def note_signal(number: int, _frame: FrameType | None) -> None:
-        stopped.append(number)
+        (asked if number == READ_SOON else stopped).append(number)
+
+    def wanted() -> bool:
+        return bool(asked and asked.pop())
 
     def keep_going() -> bool:
         return not stopped and (not arguments.parent or os.getppid() == arguments.parent)
 
     signal.signal(signal.SIGTERM, note_signal)
+    signal.signal(READ_SOON, note_signal)
     meter = make_meter(arguments.meter, arguments.root)
     meter.open()
     try:
@@ -258,7 +326,10 @@ def collect(arguments: argparse.Namespace) -> None:
         try:
             sleep = _sleep_until_signal()
             loop = SamplingLoop(meter, writer, 1.0 / rate_hz, keep_going, sleep=sleep)
+            loop.wanted = wanted
             if info.kind == "sampled":
+                import random  # noqa: PLC0415 - counters do without
+
                 loop.offset = random.Random().random
             loop.run()
         finally:
@@ -274,7 +345,8 @@ def _sleep_until_signal() -> Callable[[float], None]:
     signal.set_wakeup_fd(comes, warn_on_full_buffer=False)
 
     def sleep(seconds: float) -> None:
-        select.select([came], [], [], seconds)
+        if select.select([came], [], [], seconds)[0]:
+            os.read(came, 64)
 
     return sleep
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
@@ -26,6 +26,10 @@ class CollectorCost:
     reads: int
 
 
+def _numbers() -> array[float]:
+    return array("d")
+
+
 @dataclass
 class CostLog:
     """Keep what the records say of the collector's own cost.
@@ -35,10 +39,10 @@ class CostLog:
     """
 
     cpu_s: float | None = None
-    _looks_s: list[float] = field(default_factory=list)
-    _cpu_s: list[float] = field(default_factory=list)
-    _starts_s: list[float] = field(default_factory=list)
-    _took_s: list[float] = field(default_factory=list)
+    _looks_s: array[float] = field(default_factory=_numbers)
+    _cpu_s: array[float] = field(default_factory=_numbers)
+    _starts_s: array[float] = field(default_factory=_numbers)
+    _took_s: array[float] = field(default_factory=_numbers)
 
     def take(self, record: Record) -> None:
         """Add one record of any kind."""
@@ -66,6 +70,8 @@ class CostLog:
         ]
         if last <= first or not reads:
             return None
+        import statistics  # noqa: PLC0415 - the process that reads the meter does without it
+
         window_s = self._looks_s[last] - self._looks_s[first]
         spent_s = self._cpu_s[last] - self._cpu_s[first]
         return CollectorCost(window_s, spent_s / window_s, statistics.median(reads), len(reads))

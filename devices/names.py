@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 ALIKE = 0.5
@@ -19,6 +18,8 @@ def nearest(word: str, names: Iterable[str], alike: float = ALIKE) -> list[str]:
     """Return the nearest name, and up to two more that are about as near; none if none is."""
     if len(word) > MOST_LETTERS:
         return []
+    import difflib  # noqa: PLC0415 - needed only where a name is wrong
+
     near = difflib.get_close_matches(word, list(names), 3, alike)
     ratios = [difflib.SequenceMatcher(None, name, word).ratio() for name in near]
     return [name for name, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - ABOUT]

@@ -105,8 +105,8 @@ class RecordReader:
         self.period_s = 0.0
         self._offset = 0
 
-    def read_new(self) -> list[Record]:
-        """Return the whole records added since the last call.
+    def read_new(self, most: int = -1) -> list[Record]:
+        """Return the whole records added since the last call, no more than `most` if it is given.
 
         Raises:
             DeviceError: The file is not a record file.
@@ -114,14 +114,17 @@ class RecordReader:
         try:
             with self.path.open("rb") as file:
                 file.seek(self._offset)
-                data = file.read()
+                data = (
+                    file.read() if self.info is None or most < 0 else file.read(most * RECORD_BYTES)
+                )
         except FileNotFoundError:
             return []
         if self.info is None:
             data = data[self._read_header(data) :]
             if self.info is None:
                 return []
-        usable = len(data) - len(data) % RECORD_BYTES
+        whole = len(data) // RECORD_BYTES
+        usable = RECORD_BYTES * (whole if most < 0 else min(whole, most))
         self._offset += usable
         return [self._record(fields) for fields in _RECORD.iter_unpack(data[:usable])]
 

@@ -37,6 +37,8 @@ class SamplingLoop:
         cpu_clock: Processor seconds of this process.
         sleep: Waits for some seconds.
         offset: Draws u, from 0 to below 1.
+        wanted: Says once that somebody waits for a reading: the next one then comes before its
+            turn, sampled power still at a random moment, and no other reading moves.
     """
 
     meter: Meter
@@ -47,6 +49,7 @@ class SamplingLoop:
     cpu_clock: Clock = time.process_time
     sleep: Callable[[float], None] = time.sleep
     offset: Callable[[], float] = float
+    wanted: Callable[[], bool] = bool
 
     def run(self) -> None:
         """Sample until `keep_going` says no, then write the END record."""
@@ -66,16 +69,31 @@ class SamplingLoop:
             self.writer.write(records)
             tick = due
             deadline_s = start_s + (tick + self.offset()) * self.period_s
-            self._sleep_until(max(deadline_s, now_s + CLOSEST_READS * self.period_s))
+            if self._sleep_until(deadline_s, now_s):
+                tick -= 1  # this reading came before its turn, which is still to come
         now_s = self.clock()
         self.writer.write([self._cpu_record(now_s), Record(RecordKind.END, 0, now_s, now_s, 0.0)])
 
     def _cpu_record(self, now_s: float) -> Record:
         return Record(RecordKind.CPU_SECONDS, 0, now_s, now_s, self.cpu_clock())
 
-    def _sleep_until(self, deadline_s: float) -> None:
+    def _sleep_until(self, deadline_s: float, read_s: float) -> bool:
+        """Sleep until the deadline or until a reading is wanted before it; True for the latter.
+
+        Args:
+            deadline_s: The next regular reading.
+            read_s: The last reading, from which every other keeps its distance.
+        """
+        closest_s = CLOSEST_READS * self.period_s
+        deadline_s = max(deadline_s, read_s + closest_s)
+        early = False
         while self.keep_going():
+            if not early and self.wanted():
+                soon_s = max(self.clock(), read_s + closest_s) + self.offset() * closest_s
+                early = soon_s < deadline_s
+                deadline_s = min(deadline_s, soon_s)
             left_s = deadline_s - self.clock()
             if left_s <= 0.0:
-                return
+                return early
             self.sleep(min(left_s, LONGEST_SLEEP_S))
+        return early

@@ -16,6 +16,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from harness.core.clean_text import without_home
 from harness.core.errors import HarnessError, UsageError, raise_all, unknown
 from harness.measurement.cooling import parse_cool_down
 from harness.workloads.registry import DEFAULT, find_workload
@@ -169,12 +170,6 @@ Config = TypeVar("Config", bound=RunConfig)
 
 PATHS = ("out", "cache", "data")
 """Fields that may hold a path."""
-
-
-def without_home(text: str) -> str:
-    """Return a text with the home folder as `~`."""
-    home = str(Path.home())
-    return text.replace(home, "~") if len(home) > 1 else text
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

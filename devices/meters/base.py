@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from devices.errors import DeviceError
-from devices.host import find_virtualisation
+from devices.virtual import find_virtualisation
 
 Kind = Literal["counter", "sampled"]
 Role = Literal["total", "witness"]

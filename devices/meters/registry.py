@@ -4,43 +4,71 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Meter
-from devices.meters.battery import BatteryMeter
-from devices.meters.hwmon import HwmonMeter
-from devices.meters.ina3221 import Ina3221Meter
-from devices.meters.jtop import JtopMeter
-from devices.meters.nvml import NvmlMeter
-from devices.meters.plug import PlugMeter
-from devices.meters.pmic import PmicMeter
-from devices.meters.pyrapl import PyRaplMeter
-from devices.meters.rapl import RaplMeter
-from devices.meters.rapl_perf import RaplPerfMeter
-from devices.meters.replay import ReplayMeter
-from devices.meters.simulated import SimulatedMeter
-from devices.meters.tegrastats import TegrastatsMeter
-from devices.meters.usability import Sleep, try_out, without_total
 from devices.names import did_you_mean
-from devices.profile import Profile
 
-METERS: dict[str, type[Meter]] = {
-    "rapl": RaplMeter,
-    "rapl-perf": RaplPerfMeter,
-    "pyrapl": PyRaplMeter,
-    "nvml": NvmlMeter,
-    "battery": BatteryMeter,
-    "ina3221": Ina3221Meter,
-    "tegrastats": TegrastatsMeter,
-    "pmic": PmicMeter,
-    "hwmon": HwmonMeter,
-    "jtop": JtopMeter,
-    "plug": PlugMeter,
-    "simulated": SimulatedMeter,
-    "replay": ReplayMeter,
-}
+if TYPE_CHECKING:
+    from devices.meters.usability import Sleep
+    from devices.profile import Profile
+
+
+class MeterClasses(MutableMapping[str, type[Meter]]):
+    """Find the classes of meters by name; the module of each is imported when it is asked for.
+
+    A collector needs one meter, and some of the others bring whole libraries: for HTTP, statistics.
+    """
+
+    def __init__(self, homes: Mapping[str, str]) -> None:
+        """Take `module:class` of every meter, the module below `devices.meters`."""
+        self._known: dict[str, str | type[Meter]] = dict(homes)
+
+    def __getitem__(self, name: str) -> type[Meter]:
+        found = self._known[name]
+        if isinstance(found, str):
+            module, _, kind = found.partition(":")
+            found = getattr(import_module(f"devices.meters.{module}"), kind)
+            assert isinstance(found, type)
+            self._known[name] = found
+        return found
+
+    def __setitem__(self, name: str, kind: type[Meter]) -> None:
+        self._known[name] = kind
+
+    def __delitem__(self, name: str) -> None:
+        del self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known
+
+
+METERS = MeterClasses({
+    "rapl": "rapl:RaplMeter",
+    "rapl-perf": "rapl_perf:RaplPerfMeter",
+    "pyrapl": "pyrapl:PyRaplMeter",
+    "nvml": "nvml:NvmlMeter",
+    "battery": "battery:BatteryMeter",
+    "ina3221": "ina3221:Ina3221Meter",
+    "tegrastats": "tegrastats:TegrastatsMeter",
+    "pmic": "pmic:PmicMeter",
+    "hwmon": "hwmon:HwmonMeter",
+    "jtop": "jtop:JtopMeter",
+    "plug": "plug:PlugMeter",
+    "simulated": "simulated:SimulatedMeter",
+    "replay": "replay:ReplayMeter",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -133,6 +161,8 @@ def try_meter(
     answer = probe_meter(text, root)
     if not answer.usable:
         return answer
+    from devices.meters.usability import try_out, without_total  # noqa: PLC0415 - a trial is rare
+
     meter = make_meter(text, root, clock)
     try:
         meter.open()

@@ -190,8 +190,7 @@ def _check_file(path: Path) -> None:
 
 
 def _carry_out(plan: CommandPlan, wanted: _Wanted, chosen: ChosenMeters, root: Path) -> int:
-    from harness.measurement.command_session import CommandSession  # noqa: PLC0415
-    from harness.measurement.meters import running_meters  # noqa: PLC0415
+    from harness.measurement.meters import launched_meters  # noqa: PLC0415
 
     with ExitStack() as opened:
         files = None if wanted.out is None else _files(plan, wanted, chosen, opened)
@@ -201,13 +200,19 @@ def _carry_out(plan: CommandPlan, wanted: _Wanted, chosen: ChosenMeters, root: P
             else files.samples
         )
         folder.mkdir(exist_ok=True)
-        meters = opened.enter_context(
-            running_meters(
+        ready = opened.enter_context(
+            launched_meters(
                 chosen.totals, chosen.witnesses, folder, rate_hz=wanted.rate_hz,
                 reason=chosen.reason, root=root,
             )
         )  # fmt: skip
-        session = CommandSession(plan, meters, chosen.power_model(), folder)
+        # while the processes of the meters come up
+        from harness.cli import measure_report  # noqa: F401, PLC0415 - what comes after the command
+        from harness.measurement.command_session import CommandSession  # noqa: PLC0415
+
+        if files is not None:
+            files.look_around()
+        session = CommandSession(plan, ready(), chosen.power_model(), folder)
         if files is not None:
             session.report = partial(_keep, files, session)
         try:

@@ -12,6 +12,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TextIO
 
 INSTEAD = {
@@ -46,6 +47,12 @@ def clean(text: str, keep: str = "") -> str:
 def spreadsheet_safe(text: str) -> str:
     """Return text that a spreadsheet does not take for a formula."""
     return f"'{text}" if text.startswith(FORMULA) or text.lstrip().startswith(FORMULA) else text
+
+
+def without_home(text: str) -> str:
+    """Return a text with the home folder as `~`."""
+    home = str(Path.home())
+    return text.replace(home, "~") if len(home) > 1 else text
 
 
 def say(text: str, file: TextIO | None = None) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from harness.core.errors import UsageError
 from harness.measurement.command import CommandResult, Surroundings, run_command
 from harness.measurement.conditions import Conditions
 from harness.measurement.figures import Costing, PhaseCost
-from harness.measurement.idle import IdlePower
-from harness.measurement.marks import VARIABLE, announce, read_marks
+from harness.measurement.idle import IdlePower, rest
+from harness.measurement.marks import VARIABLE, announce, new_mark_file, read_marks
 from harness.measurement.meters import ComponentJoules, MeterSet
 from harness.measurement.spans import Edge, Span, windows
 
@@ -117,22 +116,10 @@ class CommandSession:
     @property
     def costing(self) -> Costing:
         """Return how stretches of time are costed."""
-        return Costing(self.meters.joules, self.model)
+        return Costing(self.meters.joules, self.model, self.idle)
 
     def _rest(self, when: str) -> None:
-        if self.plan.idle_s <= 0.0 or not self.meters.totals:
-            return
-        start_s = time.monotonic()
-        self.sleep(self.plan.idle_s)
-        end_s = time.monotonic()
-        self.meters.wait_past(end_s)
-        joules = self.meters.joules([(start_s, end_s)])
-        if joules.energy_j is not None and joules.error_j is not None:
-            known = {
-                f"{when}_w": joules.energy_j / (end_s - start_s),
-                f"{when}_error_w": joules.error_j / (end_s - start_s),
-            }
-            self.idle = IdlePower(**{**vars(self.idle), **known})
+        self.idle = rest(self.idle, when, self.plan.idle_s, self.meters, self.sleep)
 
     def _prepare(self) -> None:
         if not self.plan.prepare:
@@ -153,18 +140,19 @@ class CommandSession:
     def _measured(self, number: int, repeat: int) -> CommandRun:
         conditions = Conditions(self.meters.processes)
         path = self.folder / f"marks-{number}-{repeat}.jsonl"
-        with _mark_file(path) as descriptor:
-            environment = {**os.environ, VARIABLE: announce(descriptor, path)}
+        with new_mark_file(path) as marks:
+            environment = {**os.environ, VARIABLE: announce(marks.descriptor, path)}
+            inherits = (marks.descriptor,)
             result = run_command(
                 self.plan.commands[number],
-                Surroundings(environment, (descriptor,), self.plan.output, self.meters.processes),
+                Surroundings(environment, inherits, self.plan.output, self.meters.processes),
             )
         self.meters.wait_past(result.end_s)
         flags = conditions.at_end().flags
         if result.left:
             flags = (*flags, "left-running")
         with path.open(encoding="utf-8", errors="replace") as lines:
-            spans = read_marks(iter(lines), result.end_s)
+            spans = read_marks(lines, result.end_s)
         return self._costed(number, repeat, result, spans, flags)
 
     def _costed(
@@ -186,17 +174,6 @@ class CommandSession:
             number, repeat, result, whole, cost, spans, self.meters.peak_w(covered),
             self.meters.components(covered) if result.started else (), flags,
         )  # fmt: skip
-
-
-@contextmanager
-def _mark_file(path: Path) -> Iterator[int]:
-    """Open a new file for a program's marks."""
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True)

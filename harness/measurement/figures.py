@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from devices.power_model import PowerModel
+from harness.measurement.idle import IdlePower, net_energy
 from harness.measurement.meters import Joules, MeterSet
 from harness.measurement.spans import Span, Window, cpu_s, windows
 
@@ -27,6 +28,8 @@ class PhaseCost:
         reason: why there are no measured joules.
         flags: what spoils or limits them.
         samples: samples the program said it worked on; None if it did not say.
+        net_j: joules above idle; None without idle power.
+        net_error_j: bound on their error; None without idle power before and after.
     """
 
     name: str
@@ -39,6 +42,8 @@ class PhaseCost:
     reason: str
     flags: tuple[str, ...]
     samples: float | None = None
+    net_j: float | None = None
+    net_error_j: float | None = None
 
     @property
     def energy_per_sample_j(self) -> float | None:
@@ -61,6 +66,8 @@ class PhaseCost:
             "cpu_s": self.cpu_s,
             "energy_j": self.energy_j,
             "energy_error_j": self.error_j,
+            "energy_net_j": self.net_j,
+            "energy_net_error_j": self.net_error_j,
             "energy_model_j": self.model_j,
             "energy_reason": self.reason,
             "flags": "+".join(self.flags),
@@ -75,6 +82,7 @@ class Costing:
 
     joules: Callable[[Sequence[Window]], Joules]
     model: PowerModel | None
+    idle: IdlePower = field(default_factory=IdlePower)
 
     def phase(self, name: str, spans: Sequence[Span]) -> PhaseCost:
         """Return the cost of the spans of one phase."""
@@ -83,6 +91,7 @@ class Costing:
         time_s = math.fsum(end_s - start_s for start_s, end_s in covered)
         spent_s = cpu_s(spans)
         told = [span.samples for span in spans if span.samples is not None]
+        net = net_energy(joules.energy_j, joules.error_j, {1: time_s}, {1: self.idle})
         flags = (*joules.flags, *(("cut",) if any(span.cut for span in spans) else ()))
         return PhaseCost(
             name,
@@ -95,6 +104,7 @@ class Costing:
             joules.reason,
             flags,
             math.fsum(told) if told else None,
+            *net,
         )
 
     def phases(self, spans: Iterable[Span]) -> Mapping[str, PhaseCost]:
@@ -110,6 +120,6 @@ class Costing:
         return self.model.energy_on_host_j(time_s, spent_s)
 
 
-def costing(meters: MeterSet, model: PowerModel | None) -> Costing:
+def costing(meters: MeterSet, model: PowerModel | None, idle: IdlePower | None = None) -> Costing:
     """Return how to cost spans by some meters."""
-    return Costing(meters.joules, model)
+    return Costing(meters.joules, model, idle or IdlePower())

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devices.energy import Reading
 from harness.measurement.instruments import idle_power_w
+
+if TYPE_CHECKING:
+    from harness.measurement.meters import MeterSet
+
+Sleep = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,32 @@ class IdlePower:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return dict(vars(self))
+
+
+def rest(
+    known: IdlePower, when: str, seconds: float, meters: MeterSet, sleep: Sleep = time.sleep
+) -> IdlePower:
+    """Do nothing for a while and return what is known with the power of that window.
+
+    Args:
+        known: What is known so far.
+        when: `before` or `after`.
+        seconds: How long; nothing is done for 0, and without a meter.
+        meters: What measures.
+        sleep: Waits for some seconds.
+    """
+    if seconds <= 0.0 or not meters.totals:
+        return known
+    start_s = time.monotonic()
+    sleep(seconds)
+    end_s = time.monotonic()
+    meters.wait_past(end_s)
+    joules = meters.joules([(start_s, end_s)])
+    if joules.energy_j is None or joules.error_j is None:
+        return known
+    passed_s = end_s - start_s
+    found = {f"{when}_w": joules.energy_j / passed_s, f"{when}_error_w": joules.error_j / passed_s}
+    return IdlePower(**{**vars(known), **found})
 
 
 def read_idle(plain: object) -> IdlePower:

@@ -13,15 +13,18 @@ import contextlib
 import itertools
 import json
 import os
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from harness.measurement.spans import Edge, Span
 
 VARIABLE = "HARNESS_MARKS"
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _numbers = itertools.count(1)
 
 
@@ -54,6 +57,17 @@ class MarkFile:
         line = {**values, "t_s": self.clock(), "cpu_s": self.cpu_clock(), "pid": os.getpid()}
         with contextlib.suppress(OSError):  # a program must not fail because nobody measures
             os.write(self.descriptor, (json.dumps(line, default=str) + "\n").encode())
+
+
+@contextlib.contextmanager
+def new_mark_file(path: Path) -> Iterator[MarkFile]:
+    """Make a file for marks, open as long as the context is."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        yield MarkFile(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def announce(descriptor: int, path: Path) -> str:
@@ -90,10 +104,13 @@ def _is(descriptor: int, identity: tuple[int, int]) -> bool:
     return (status.st_dev, status.st_ino) == identity
 
 
-def read_marks(lines: Iterator[str], end_s: float) -> list[Span]:
+def read_marks(
+    lines: Iterable[str], end_s: float, cpu_s: Mapping[int, float] = MappingProxyType({})
+) -> list[Span]:
     """Return the phases that a program marked; what it left open ends at `end_s`.
 
     Lines that are no marks, a torn last one for example, are left out.
+    `cpu_s` holds processor seconds at that moment by process, as far as they are known.
     """
     opened: dict[str, dict[str, Any]] = {}
     found: list[Span] = []
@@ -110,7 +127,8 @@ def read_marks(lines: Iterator[str], end_s: float) -> list[Span]:
         elif (begun := opened.pop(str(mark.get("end")), None)) is not None:
             found.append(_span(begun, _edge(mark), mark.get("samples"), cut=False))
     left = [
-        _span(begun, Edge(end_s), None, cut="step" not in begun) for begun in opened.values()
+        _span(begun, Edge(end_s, cpu_s.get(begun.get("pid", 0))), None, cut="step" not in begun)
+        for begun in opened.values()
     ]  # a script's last step ends with the script
     return sorted([*found, *left], key=lambda span: span.start.time_s)
 
@@ -135,11 +153,11 @@ def _span(begun: Mapping[str, Any], end: Edge, samples: object, *, cut: bool) ->
     if end.time_s < start.time_s:
         end = Edge(start.time_s, None)
     return Span(
-        str(begun["begin"]),
+        sys.intern(str(begun["begin"])),
         start,
         end,
         int(begun.get("pid", 0)),
-        fields if isinstance(fields, dict) else {},
+        fields if isinstance(fields, dict) else _NOTHING,
         float(samples) if isinstance(samples, (int, float)) else None,
         cut,
     )

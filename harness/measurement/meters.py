@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ class MeterSet:
         """Return the sum of the meters over some windows; one without a figure leaves none."""
         if not self.totals:
             return Joules(None, None, self.reason or "there is no meter")
-        return added([measured(meter.streams(), windows) for meter in self.totals])
+        return added(measured(meter.streams(), windows) for meter in self.totals)
 
     def components(self, windows: Sequence[Window]) -> list[ComponentJoules]:
         """Return the joules of every rail of every meter, witnesses too."""
@@ -108,7 +108,7 @@ class MeterSet:
                 if meter.role == "total" and role == "witness":
                     role = "part"
                 joules = _over(
-                    [rail_energy(streams, stream.rail.name, *window) for window in windows],
+                    (rail_energy(streams, stream.rail.name, *window) for window in windows),
                     streams.period_s,
                 )
                 what = component(streams.info.scope)
@@ -155,38 +155,42 @@ class MeterSet:
 
 def measured(streams: StreamSet, windows: Sequence[Window]) -> Joules:
     """Return one meter's joules over some windows."""
-    return _over([energy(streams, *window) for window in windows], streams.period_s)
+    return _over((energy(streams, *window) for window in windows), streams.period_s)
 
 
-def _over(readings: Sequence[Reading], period_s: float) -> Joules:
+def _over(readings: Iterable[Reading], period_s: float) -> Joules:
     """Add up windows. Sampled power says nothing of a window that no reading fell into."""
-    parts = []
-    for reading in readings:
-        if reading.energy_j is not None and reading.kind == "sampled" and not reading.samples:
-            length_s = reading.end_s - reading.start_s
-            why = f"{length_s:.3g} s are too short: power was read every {period_s:.3g} s"
-            parts.append(Joules(None, None, why, reading.flags))
+    return added(_judged(reading, period_s) for reading in readings)
+
+
+def _judged(reading: Reading, period_s: float) -> Joules:
+    if reading.energy_j is not None and reading.kind == "sampled" and not reading.samples:
+        length_s = reading.end_s - reading.start_s
+        why = f"{length_s:.3g} s are too short: power was read every {period_s:.3g} s"
+        return Joules(None, None, why, reading.flags)
+    return Joules(reading.energy_j, reading.error_j, reading.reason, reading.flags)
+
+
+def added(parts: Iterable[Joules]) -> Joules:
+    """Return a sum; it has no figure if one of its parts has none. No part is kept."""
+    energies_j, errors_j = array("d"), array("d")
+    seen: set[str] = set()
+    reasons: dict[str, None] = {}
+    for part in parts:
+        seen.update(part.flags)
+        if part.energy_j is None:
+            reasons[part.reason] = None
         else:
-            parts.append(Joules(reading.energy_j, reading.error_j, reading.reason, reading.flags))
-    return added(parts)
-
-
-def added(parts: Sequence[Joules]) -> Joules:
-    """Return a sum; it has no figure if one of its parts has none."""
-    flags = tuple(flag for flag in FLAGS if any(flag in part.flags for part in parts))
-    reasons = dict.fromkeys(part.reason for part in parts if part.energy_j is None)
-    if reasons or not parts:
+            energies_j.append(part.energy_j)
+            errors_j.append(part.error_j or 0.0)
+    flags = tuple(flag for flag in FLAGS if flag in seen)
+    if reasons or not energies_j:
         return Joules(None, None, "; ".join(reasons) or "nothing was measured", flags)
-    return Joules(
-        math.fsum(part.energy_j or 0.0 for part in parts),
-        math.fsum(part.error_j or 0.0 for part in parts),
-        "",
-        flags,
-    )
+    return Joules(math.fsum(energies_j), math.fsum(errors_j), "", flags)
 
 
 @contextlib.contextmanager
-def running_meters(
+def launched_meters(
     totals: Sequence[str],
     witnesses: Sequence[str],
     folder: Path,
@@ -194,8 +198,11 @@ def running_meters(
     rate_hz: float | None = None,
     reason: str = "",
     root: Path = Path("/"),
-) -> Iterator[MeterSet]:
-    """Run meters as long as the context is open; their raw samples go to files in a folder.
+) -> Iterator[Callable[[], MeterSet]]:
+    """Start meters, which run as long as the context is open; raw samples go to files in a folder.
+
+    Yields what waits until all of them were read and returns them: until then their processes come
+    up beside whatever else there is to do.
 
     Raises:
         MeterMissingError: if one cannot be started.
@@ -210,27 +217,42 @@ def running_meters(
     except DeviceError as error:
         raise UsageError(error.message, error.remedy) from error
     try:
-        _start(running)
-        meters = MeterSet(running, reason)
-        why = overlap([Covered(m.name, m.streams().info.scope) for m in meters.totals])
-        if why:
-            raise UsageError(why, "Give one of them to --witness, which records without adding.")
-        yield meters
+        for meter in running:
+            meter.collector.launch()
+        yield lambda: _ready(running, reason)
     finally:
+        for meter in running:
+            meter.collector.end()
         for meter in running:
             meter.collector.stop()
 
 
-def _start(running: Sequence[RunningMeter]) -> None:
-    """Start all collectors at once, so that several take no longer than the slowest."""
-    if not running:
-        return
+@contextlib.contextmanager
+def running_meters(
+    totals: Sequence[str],
+    witnesses: Sequence[str],
+    folder: Path,
+    *,
+    rate_hz: float | None = None,
+    reason: str = "",
+    root: Path = Path("/"),
+) -> Iterator[MeterSet]:
+    """Run meters as long as the context is open; `launched_meters` says how."""
+    with launched_meters(
+        totals, witnesses, folder, rate_hz=rate_hz, reason=reason, root=root
+    ) as ready:
+        yield ready()
+
+
+def _ready(running: Sequence[RunningMeter], reason: str) -> MeterSet:
+    """Wait for the first reading of every meter, and see that those of the sum may be added."""
     try:
-        if len(running) == 1:
-            running[0].collector.start()
-            return
-        with ThreadPoolExecutor(len(running)) as pool:
-            for started in [pool.submit(meter.collector.start) for meter in running]:
-                started.result()
+        for meter in running:
+            meter.collector.wait_for_first()
     except DeviceError as error:
         raise MeterMissingError(error.message, error.remedy) from error
+    meters = MeterSet(running, reason)
+    why = overlap([Covered(m.name, m.streams().info.scope) for m in meters.totals])
+    if why:
+        raise UsageError(why, "Give one of them to --witness, which records without adding.")
+    return meters

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from harness.core.errors import MissingPackageError, UsageError
-from harness.measurement.marks import MarkFile, inherited
+from harness.measurement.marks import MarkFile, inherited, new_mark_file, read_marks
 from harness.measurement.spans import Edge, Span
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from harness.measurement.choice import ChosenMeters
     from harness.measurement.figures import Costing, PhaseCost
+    from harness.measurement.idle import IdlePower
     from harness.measurement.meters import MeterSet
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -94,6 +95,8 @@ class Measurement:
         rate_hz: Readings per second; None takes the most that each meter can give.
         label: What this is a measurement of.
         require_meter: Refuse to go on without measured joules.
+        idle_s: Seconds of rest before and after, for joules above idle; with them each phase has
+            `net_j`, and the session `idle`.
         root: Root of the file system in which sensors are looked for.
 
     Raises:
@@ -101,7 +104,7 @@ class Measurement:
             not be added up, or a folder that cannot be written.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a session's options, each given by its name
         self,
         meter: str = "auto",
         out: str | Path | None = None,
@@ -110,18 +113,18 @@ class Measurement:
         rate_hz: float | None = None,
         label: str = "python",
         require_meter: bool = False,
+        idle_s: float = 0.0,
         root: Path = Path("/"),
     ) -> None:
         self._settings = _Settings(
             meter, None if out is None else Path(out), tuple(witnesses), rate_hz, label,
-            require_meter, root,
+            require_meter, idle_s, root,
         )  # fmt: skip
         self.process = os.getpid()
         self._open = ExitStack()
         self._lock = threading.Lock()
-        self._spans: list[Span] = []
-        self._running: dict[int, tuple[str, Edge, Mapping[str, Any]]] = {}
-        self._entries = 0
+        self._marks: MarkFile | None = None
+        self.idle: IdlePower | None = None
         self._state: _State | None = None
         self._result: _Result | None = None
 
@@ -130,6 +133,7 @@ class Measurement:
             raise UsageError("this measurement was already started", "Make a new Measurement.")
         with ExitStack() as opened:
             self._state = self._settings.start(opened)
+            self._marks = self._state.marks
             self._open = opened.pop_all()
         _active.append(self)
         return self
@@ -141,6 +145,8 @@ class Measurement:
         trace: TracebackType | None,
     ) -> None:
         assert self._state is not None  # as the context is open
+        if self._result is not None:
+            return  # it was ended before
         wait_for_gpu()
         end = _edge()
         with contextlib.suppress(ValueError):
@@ -187,34 +193,32 @@ class Measurement:
             ) from error
         return pd.DataFrame([cost.as_dict() for cost in self.phases.values()])
 
-    def _begin(self, name: str, fields: Mapping[str, Any]) -> int:
-        with self._lock:
-            self._entries += 1
-            self._running[self._entries] = name, _edge(), dict(fields)
-            return self._entries
+    def _begin(self, name: str, fields: Mapping[str, Any]) -> str:
+        with self._lock:  # the file must not be closed meanwhile
+            return "" if self._marks is None else self._marks.begin(name, fields)
 
-    def _finish(self, number: int, samples: float | None) -> None:
-        end = _edge()
+    def _finish(self, word: str, samples: float | None) -> None:
         with self._lock:
-            if (begun := self._running.pop(number, None)) is not None:
-                name, start, fields = begun
-                self._spans.append(Span(name, start, end, os.getpid(), fields, samples))
+            if self._marks is not None:
+                self._marks.end(word, samples)
 
     def _settle(self, end: Edge, failed: BaseException | None) -> None:
         """Take the figures while the meters still run, then write the files."""
         from harness.measurement.figures import costing  # noqa: PLC0415
+        from harness.measurement.idle import rest  # noqa: PLC0415
 
         state = self._state
         assert state is not None
         with self._lock:
-            left = [
-                Span(name, start, end, os.getpid(), fields, None, cut=True)
-                for name, start, fields in self._running.values()
-            ]
-            self._running.clear()
-            spans = [*self._spans, *left]
+            self._marks = None
+        process = os.getpid()
+        with state.marks_path.open(encoding="utf-8") as lines:
+            spans = read_marks(lines, end.time_s, {process: end.cpu_s or 0.0})
         state.meters.wait_past(end.time_s)
-        cost: Costing = costing(state.meters, state.chosen.power_model())
+        self.idle = state.idle
+        if failed is None:
+            self.idle = rest(self.idle, "after", self._settings.idle_s, state.meters)
+        cost: Costing = costing(state.meters, state.chosen.power_model(), self.idle)
         whole = Span(WHOLE, state.start, end, os.getpid())
         self._result = _Result(cost.phase(WHOLE, [whole]), cost.phases(spans))
         if state.writer is not None:
@@ -240,7 +244,10 @@ class _State:
 
     chosen: ChosenMeters
     meters: MeterSet
+    idle: IdlePower
     start: Edge
+    marks: MarkFile
+    marks_path: Path
     writer: Any = None
     path: Path | None = None
 
@@ -255,6 +262,7 @@ class _Settings:
     rate_hz: float | None
     label: str
     require_meter: bool
+    idle_s: float
     root: Path
 
     def start(self, opened: ExitStack) -> _State:
@@ -262,7 +270,8 @@ class _Settings:
         from tempfile import TemporaryDirectory  # noqa: PLC0415
 
         from harness.measurement.choice import choose_meters  # noqa: PLC0415 - import is light
-        from harness.measurement.meters import running_meters  # noqa: PLC0415
+        from harness.measurement.idle import IdlePower, rest  # noqa: PLC0415
+        from harness.measurement.meters import launched_meters  # noqa: PLC0415
 
         chosen = choose_meters(
             self.meter, self.witnesses, require=self.require_meter, root=self.root
@@ -276,14 +285,20 @@ class _Settings:
             if writer is None
             else writer.samples
         )
-        meters = opened.enter_context(
-            running_meters(
+        ready = opened.enter_context(
+            launched_meters(
                 chosen.totals, chosen.witnesses, folder, rate_hz=self.rate_hz,
                 reason=chosen.reason, root=self.root,
             )
         )  # fmt: skip
+        if writer is not None:
+            writer.look_around()  # while the meters' processes come up
+        meters = ready()
+        marks_path = folder / "marks.jsonl"
+        marks = opened.enter_context(new_mark_file(marks_path))
         path = None if writer is None else writer.path
-        return _State(chosen, meters, _edge(), writer, path)
+        idle = rest(IdlePower(), "before", self.idle_s, meters)
+        return _State(chosen, meters, idle, _edge(), marks, marks_path, writer, path)
 
 
 _active: list[Measurement] = []

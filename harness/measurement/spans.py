@@ -16,7 +16,7 @@ Window = tuple[float, float]
 """Start and end on the monotonic clock, in seconds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Edge:
     """Hold one end of a span: the moment, and the processor seconds of its process so far."""
 
@@ -24,7 +24,7 @@ class Edge:
     cpu_s: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """Hold one stretch of a phase.
 

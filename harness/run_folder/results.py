@@ -59,12 +59,17 @@ class RunFolder:
             for litter in parent.glob(f"{UNNAMED}*"):
                 shutil.rmtree(litter)
             unnamed.mkdir()
+
+        def new_file(name: str, text: str) -> None:
+            write_atomically(unnamed / name, text.encode(), names_too=False)
+
         for name, columns in TABLES.items():
-            write_atomically(unnamed / f"{name}.csv", csv_text(columns, []).encode())
-        write_atomically(unnamed / "events.jsonl", b"")
+            new_file(f"{name}.csv", csv_text(columns, []))
+        new_file("events.jsonl", "")
         if manifest is not None:
-            cls(unnamed).manifest(manifest)
+            new_file("manifest.json", json_text(manifest, 2) + "\n")
         with storage_errors(path):
+            sync_folder(unnamed)
             if path.exists():
                 shutil.rmtree(unnamed)
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

@@ -10,22 +10,36 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from devices.board_clocks import read_clock_limits, read_fan
 from devices.board_state import PowerMode, read_board_state, read_power_mode
-from devices.host import SERIAL_FILES, read_text
+from devices.host import SERIAL_FILES, Host, read_text
 from devices.programs import Programs
-from harness.config import without_home
+from harness.core.clean_text import without_home
 from harness.running.allocator import describe_allocator
-from harness.running.target import Target, describe_host
+from harness.running.target import describe_host
 
 _PACKAGES = ("torch", "numpy", "safetensors", "pandas", "matplotlib")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
+class AskedHost(Protocol):
+    """Be a target of a run, as far as its host matters."""
+
+    @property
+    def host(self) -> Host:
+        """Return the host at hand."""
+        ...
+
+    @property
+    def matches(self) -> bool:
+        """Say whether it is the device that a run answers for."""
+        ...
+
+
 def environment(
-    target: Target, root: Path = Path("/"), packages: Sequence[str] = ()
+    target: AskedHost, root: Path = Path("/"), packages: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return host, software and source version for the manifest.
 
@@ -126,23 +140,35 @@ def _version(package: str) -> str | None:
 def source_version(checkout: Path = _CHECKOUT) -> dict[str, Any]:
     """Return the commit, and whether and by what tracked files differ; empty outside a checkout."""
     try:
-        commit = _git(checkout, "rev-parse", "HEAD")
-        diff = _git(checkout, "diff", "HEAD")
-        dirty = bool(_git(checkout, "status", "--porcelain", "--untracked-files=no"))
-    except (OSError, subprocess.SubprocessError):
+        asked = [_git(checkout, *words) for words in (("rev-parse", "HEAD"), ("diff", "HEAD"))]
+    except OSError:
+        return {}
+    commit, diff = map(_answer, asked)
+    if commit is None or diff is None:
         return {}
     return {
         "commit": commit,
-        "dirty": dirty,
-        "diff_sha256": hashlib.sha256(diff.encode()).hexdigest() if dirty else None,
+        "dirty": bool(diff),
+        "diff_sha256": hashlib.sha256(diff.encode()).hexdigest() if diff else None,
     }
 
 
-def _git(checkout: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(checkout), *words], capture_output=True, text=True, check=True, timeout=5
-    )
-    return done.stdout.strip()
+def _git(checkout: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["git", "-C", str(checkout), *words], text=True, errors="replace",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _answer(asked: subprocess.Popen[str]) -> str | None:
+    """Return what a program printed; None if it fails or takes too long."""
+    with asked:
+        try:
+            text, _ = asked.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            asked.kill()
+            return None
+    return text.strip() if asked.returncode == 0 else None
 
 
 def command_line(words: list[str] | None = None, module: str = "harness.run") -> str:

@@ -7,13 +7,17 @@ import datetime as dt
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
+from devices.host import Host
+from harness.core.clean_text import without_home
 from harness.core.errors import StorageError
 from harness.core.schema import CELLS, COMPONENTS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE
 from harness.measurement.choice import ChosenMeters
@@ -25,10 +29,9 @@ from harness.measurement.spans import Span, windows
 from harness.run_folder.lock import run_lock
 from harness.run_folder.results import RunFolder, csv_text
 from harness.run_folder.sessions import this_boot
-from harness.running.environment import command_line, environment
-from harness.running.target import Target
 
 WORKLOAD = "measure"
+ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         self._cells: list[tuple[MeasuredCell, dict[str, object]]] = []
         self._components: list[Mapping[str, object]] = []
         self._idle = IdlePower()
+        self._surroundings: Mapping[str, Any] = {}
         self._zero_s = 0.0
         self._open = ExitStack()
         self.run_id = folder.path.name
@@ -111,7 +115,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             "status": "running",
             "reason": "",
             "created": now.isoformat(timespec="seconds"),
-            "command": command_line(module=module) if module else "",
+            "command": _command_line(module) if module else "",
             "config": config,
             "config_digest": digest,
             "charged_phases": ["command" if module else "total"],
@@ -137,15 +141,23 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
                 why = "stopped by the user" if kind is KeyboardInterrupt else str(error or "")
                 self.end("interrupted" if kind is KeyboardInterrupt else "failed", why)
 
+    def look_around(self) -> None:
+        """Ask the host, its programs and the source for what the manifest says of them.
+
+        That takes some time, and is done before anything is measured.
+        """
+        from harness.running.environment import environment  # noqa: PLC0415 - it takes time, too
+
+        self._surroundings = environment(HostOnly(self._chosen.host))
+
     def begin(self, meters: MeterSet, zero_s: float) -> None:
         """Say what measures, once the meters run; `zero_s` is where the run's time is 0."""
         self._zero_s = zero_s
         described = meters.describe()
         chosen = self._chosen
         model = chosen.power_model()
-        asked = cast(Target, _HostOnly(chosen.host))
         self._manifest |= {
-            **environment(asked),
+            **self._surroundings,
             "meter": described[0] if described else None,
             "meters": described,
             "meter_reason": meters.reason,
@@ -163,14 +175,17 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         """Take the idle power, from which joules above idle follow."""
         self._idle = power
         self._manifest["idle"] = power.as_dict()
-        self._write_cells()
+        if power.mean_w is not None:
+            self._write_cells()
 
     def cell(self, cell: MeasuredCell, meters: MeterSet, cost: Costing) -> None:
         """Write all that is known of a cell that is over."""
         row = self._cell_row(cell, meters)
         self._cells.append((cell, row))
         self._write_cells()
-        self._folder.append("phases", PHASE_ROWS, self._phase_rows(cell, cost))
+        rows = self._phase_rows(cell, cost)
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            self._folder.append("phases", PHASE_ROWS, some)
         self._folder.append("metrics", METRICS, self._metric_rows(cell))
         covered = windows([cell.whole])
         self._take_components(cell.name, "", meters.components(covered))
@@ -201,6 +216,8 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
     ) -> None:
         """Write a session of one cell, and its end."""
         self.begin(meters, whole.start.time_s)
+        self._idle = cost.idle
+        self._manifest["idle"] = cost.idle.as_dict()
         stopped = isinstance(failed, KeyboardInterrupt)
         status = "interrupted" if stopped else "failed" if failed is not None else "done"
         reason = "" if failed is None else f"{type(failed).__name__}: {failed}".rstrip(": ")
@@ -242,11 +259,10 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             rows.append({**row, "energy_net_j": net_j, "energy_net_error_j": net_error_j})
         self._folder.text("cells.csv", csv_text(CELLS, rows))
 
-    def _phase_rows(self, cell: MeasuredCell, cost: Costing) -> list[dict[str, object]]:
-        rows: list[dict[str, object]] = []
+    def _phase_rows(self, cell: MeasuredCell, cost: Costing) -> Iterator[dict[str, object]]:
         for span in (cell.whole, *cell.spans):
             found = cell.cost if span is cell.whole else cost.phase(span.name, [span])
-            rows.append({
+            yield {
                 "run_id": self.run_id,
                 "cell": cell.name,
                 "job": str(span.fields.get("job", "")),
@@ -261,8 +277,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
                 "energy_error_j": found.error_j,
                 "energy_model_j": found.model_j,
                 "flags": "+".join(found.flags),
-            })  # fmt: skip
-        return rows
+            }
 
     def _metric_rows(self, cell: MeasuredCell) -> list[dict[str, object]]:
         known = dict(cell.measures or {})
@@ -313,8 +328,12 @@ def _whole_number(value: object) -> int | None:
 
 
 @dataclass(frozen=True)
-class _HostOnly:
-    """Stand for a target whose host is all that is asked of it."""
+class HostOnly:
+    """Stand for a target that is the host itself."""
 
-    host: Any
+    host: Host
     matches: bool = True
+
+
+def _command_line(module: str) -> str:
+    return without_home(" ".join([f"python -m {module}", *sys.argv[1:]]))

@@ -11,7 +11,7 @@ from harness.core.python_version import NEEDED, refuse_old_python
 REPOSITORY = Path(__file__).parents[2]
 FIRST_FILES = (
     "__init__.py", "core/__init__.py", "core/python_version.py", "run.py", "doctor.py", "list.py",
-    "split.py", "data.py",
+    "split.py", "data.py", "measure.py", "watch.py", "mark.py",
 )  # fmt: skip
 
 

@@ -1,7 +1,9 @@
 """A session's joules are those of known power, however phases lie in it."""
 
 import asyncio
+import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -207,6 +209,104 @@ def test_witnesses_are_recorded_and_not_added(tmp_path):
     )
     rows = (session.path / "components.csv").read_text().splitlines()
     assert [row.split(",")[7] for row in rows[1:]] == ["total", "witness"]
+
+
+def constant(folder: Path, power_w: float) -> Path:
+    """Write a recording of constant power, long enough for any test."""
+    path = folder / f"{power_w:g}.csv"
+    rows = "".join(f"{n / 50},all,{power_w}\n" for n in range(1500))
+    path.write_text(f"t_s,rail,power_w\n{rows}")
+    return path
+
+
+@pytest.fixture
+def processor_and_gpu(tmp_path):
+    """Return two meters of different parts, of 5 W and 7 W, joined by +."""
+    parts = zip((constant(tmp_path, 5.0), constant(tmp_path, 7.0)), ("package", "gpu"), strict=True)
+    return "+".join(f"replay:path={path},scope={scope}" for path, scope in parts)
+
+
+def test_two_running_meters_add_up(processor_and_gpu, tmp_path):
+    """5 W of one part and 7 W of the other, over phases and the whole."""
+    with (
+        Measurement(meter=processor_and_gpu, rate_hz=50, out=tmp_path / "results") as session,
+        session.phase("work"),
+    ):
+        time.sleep(0.3)
+    for cost in (session.total, session.phases["work"]):
+        assert cost.energy_j == pytest.approx(12.0 * cost.time_s, rel=1e-6)
+    rows = [
+        row.split(",") for row in (session.path / "components.csv").read_text().splitlines()[1:]
+    ]
+    whole = {row[4]: float(row[8]) for row in rows if not row[3]}
+    assert set(whole) == {"processor", "gpu"}
+    assert whole["processor"] == pytest.approx(5.0 * session.total.time_s, rel=1e-6)
+    assert sum(whole.values()) == pytest.approx(session.total.energy_j)
+
+
+def test_a_meter_that_dies_empties_the_sum_and_itself_only(processor_and_gpu, tmp_path):
+    """The other component keeps its joules: never a smaller sum."""
+    texts = processor_and_gpu.split("+")
+    with running_meters(texts, [], tmp_path / "samples", rate_hz=50) as meters:
+        begun = time.monotonic()
+        os.kill(meters.running[1].collector.process_id, signal.SIGKILL)
+        time.sleep(0.3)
+        window = [(begun, time.monotonic())]
+        meters.wait_past(window[0][1])
+        whole, parts = meters.joules(window), meters.components(window)
+    assert whole.energy_j is None
+    assert "died" in whole.reason
+    assert parts[0].joules.energy_j == pytest.approx(5.0 * (window[0][1] - begun), rel=1e-6)
+    assert parts[1].joules.energy_j is None
+
+
+def test_phases_take_no_memory(tmp_path):
+    """As many as an hour of five a second; none is lost."""
+    code = (
+        "import re, sys; from harness.measurement import Measurement\n"
+        "def size():\n"
+        "    return int(re.search(r'VmRSS:\\s*(\\d+)', open('/proc/self/status').read())[1])\n"
+        "with Measurement(meter='none') as session:\n"
+        "    for number in range(18200):\n"
+        "        with session.phase('train', round=number, samples=3): pass\n"
+        "        if number == 200: before = size()\n"
+        "    grown = size() - before\n"
+        "print(grown, session.phases['train'].entries, session.phases['train'].samples)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    grown_kb, entries, samples = map(float, done.stdout.split())
+    assert (entries, samples) == (18200, 3 * 18200)
+    assert grown_kb < 500
+
+
+def test_joules_above_idle_with_their_bound():
+    """10 W at rest and at work: nothing is above idle."""
+    with (
+        Measurement(meter="simulated:high_w=10", rate_hz=50, idle_s=0.15) as session,
+        session.phase("work"),
+    ):
+        time.sleep(0.2)
+    assert session.idle.mean_w == pytest.approx(10.0, rel=1e-6)
+    for cost in (session.total, session.phases["work"]):
+        assert cost.net_j == pytest.approx(0.0, abs=1e-5)
+        assert cost.net_error_j >= cost.error_j
+    assert session.total.time_s < 0.3  # the rest is not in it
+
+
+def test_without_rest_nothing_is_above_idle(ten_watts):
+    ten_watts.__exit__(None, None, None)
+    assert ten_watts.total.net_j is None
+
+
+def test_a_late_phase_of_a_thread_is_no_write_to_another_file(tmp_path):
+    """Its session is over; the descriptor may be another file by then."""
+    with Measurement(meter="none") as session:
+        late = session.phase("late")
+        late.__enter__()
+    with (tmp_path / "other").open("w"):
+        late.__exit__(None, None, None)
+    assert (tmp_path / "other").read_text() == ""
+    assert session.phases["late"].flags == ("cut",)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):

@@ -1,6 +1,5 @@
 """What docs/measure.md shows runs as it stands there."""
 
-import ast
 import os
 import re
 import subprocess
@@ -46,23 +45,3 @@ def test_the_first_command_and_the_script_run(tmp_path, environment):
             check=True,
         )  # fmt: skip
     assert all(name in done.stderr for name in ("load", "train", "evaluate"))
-
-
-@pytest.mark.parametrize("name", ["measure", "watch", "mark"])
-def test_first_files_parse_on_python_3_6(name):
-    text = (ROOT / f"harness/{name}.py").read_text(encoding="utf-8")
-    ast.parse(text, feature_version=(3, 6))
-
-
-@pytest.mark.parametrize("name", ["measure", "watch", "mark"])
-def test_help_imports_nothing_heavy(name):
-    code = (
-        f"import sys; from harness.cli.{name} import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "print([m for m in ('torch', 'numpy', 'pandas') if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "[]"

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from devices.board_counters import read_counters
-from harness.config import without_home
+from harness.core.clean_text import without_home
 from harness.core.errors import StorageError, UsageError
 from harness.run_folder.results import json_text, write_atomically
 from harness.running.accelerator import CUDA
