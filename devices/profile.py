@@ -7,7 +7,6 @@ that names file, line and key instead of a setting that is silently ignored.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,12 +15,7 @@ from pathlib import Path
 from devices.errors import DeviceError
 from devices.host import Host, HostMatch, match_strength
 from devices.names import nearest, offer
-from devices.profile_reader import TableReader
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from devices.toml_tables import TableReader, load_toml
 
 PROFILE_FOLDER = Path(__file__).parent / "profiles"
 
@@ -230,15 +224,8 @@ def load_profile(path: Path) -> Profile:
     Raises:
         DeviceError: The file cannot be read, is not TOML, or has unknown, missing or wrong keys.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DeviceError(f"profile {path} cannot be read: {error}") from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DeviceError(f"{path}: {error}") from error
-    profile = TableReader(path, text, _problem).table(Profile, data, "")
+    data, text = load_toml(path)
+    profile = TableReader(path, text, _problem).table(Profile, data)
     if profile.name != path.stem:
         raise DeviceError(f"{path}: the profile is called {profile.name!r}, its file is not")
     return profile

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, asdict, dataclass, field, fields
+from dataclasses import Field, asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from devices.errors import DeviceError
+from devices.toml_tables import TableReader, load_toml
 from harness.core.clean_text import without_home
 from harness.core.errors import HarnessError, UsageError, raise_all, unknown
 from harness.measurement.cooling import parse_cool_down
@@ -232,65 +233,36 @@ def split_list(text: str) -> list[str]:
     return found
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        UsageError: if it cannot be read.
-    """
-    if sys.version_info >= (3, 11):
-        import tomllib  # noqa: PLC0415 - only where a file is given
-    else:
-        import tomli as tomllib  # noqa: PLC0415
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read configuration {path}: {error}") from None
-
-
 def read_file(path: Path, kind: type[RunConfig]) -> dict[str, Any]:
     """Read a TOML file of fields; those of the workload may stand in a table of its name.
 
     Raises:
         UsageError: if the file cannot be read, or a key is unknown or of another type.
     """
-    return check_values(read_toml(path), str(path), kind)
+    try:
+        values, text = load_toml(path)
+    except DeviceError as error:
+        raise UsageError(f"configuration {error.message}") from None
+    return check_values(values, str(path), kind, text)
 
 
-def check_values(values: Mapping[str, Any], where: str, kind: type[RunConfig]) -> dict[str, Any]:
-    """Check the names and types of values that `where` gives to fields.
+def check_values(
+    values: Mapping[str, Any], where: str, kind: type[RunConfig], text: str = ""
+) -> dict[str, Any]:
+    """Check the names and types of values that `where` gives to fields; `text` is the file's.
 
     Raises:
-        UsageError: if a key is unknown or its value of another type.
+        UsageError: if a key is unknown or its value of another type; all problems at once.
     """
-    known = {f.name: f for f in fields(kind)}
-    problems: list[HarnessError] = []
-    read: dict[str, Any] = {}
     own = values.get(kind.workload)  # the workload's options may stand in a table of its name
     flat = {k: v for k, v in values.items() if k != kind.workload or not isinstance(own, dict)}
-    for key, value in {**flat, **(own if isinstance(own, dict) else {})}.items():
-        if key not in known:
-            problems.append(unknown(f"key in {where}:", key, known))
-            continue
-        try:
-            read[key] = _from_toml(known[key], value)
-        except UsageError as error:
-            problems.append(UsageError(f"{where}: {error.message}"))
-    raise_all(problems)
+    reader = TableReader(where, text, above_zero=False)
+    read, problems = reader.values(kind, flat)
+    if isinstance(own, dict):
+        of_table, more = reader.values(kind, own, f"{kind.workload}.")
+        read, problems = {**read, **of_table}, problems + more
+    raise_all([UsageError(error.message, error.remedy) for error in problems])
     return read
-
-
-def _from_toml(option: Field[Any], value: object) -> Any:  # noqa: ANN401
-    kind = type(option.default)
-    if kind is tuple and isinstance(value, list):
-        inner = int if option.name == "seeds" else str
-        if all(type(item) is inner for item in value):
-            return tuple(value)
-    elif kind is float and type(value) is int:
-        return float(value)
-    elif type(value) is kind:
-        return value
-    raise UsageError(f"key '{option.name}' has the value {value!r}, expected {option.type}")
 
 
 def make_config(

@@ -165,10 +165,10 @@ def asked_workload(words: Sequence[str]) -> Workload:
 
 def _told_workload(path: Path) -> object:
     """Return the workload that a file names; what is wrong with it is said when it is read."""
-    from harness.config import read_toml  # noqa: PLC0415 - only where a file is given
+    from devices.toml_tables import load_toml  # noqa: PLC0415 - only where a file is given
 
-    with contextlib.suppress(HarnessError):
-        return read_toml(path).get("workload")
+    with contextlib.suppress(DeviceError):
+        return load_toml(path)[0].get("workload")
     return None
 
 

@@ -158,7 +158,7 @@ def test_wrong_profiles_are_refused(tmp_path, old, new, words):
 
 def test_missing_file_and_shared_name(tmp_path):
     """An absent file, and two profiles with one name, are errors."""
-    with pytest.raises(DeviceError, match="cannot be read"):
+    with pytest.raises(DeviceError, match="is missing"):
         load_profile(tmp_path / "none.toml")
     (tmp_path / "raspberry-pi-4.toml").write_text(PI_4, encoding="utf-8")
     other = PI_4.replace('name = "raspberry-pi-4"', 'name = "other"')

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from devices.errors import DeviceError
+from devices.toml_tables import TableReader, load_toml
 from harness.core.errors import DataError
 from harness.workloads.multitask.data.catalogue import DATA_SETS
 from models.multitask.tasks import SEMANTIC_CLASSES, TASKS
 
 FILE = "dataset.toml"
-
-_KEYS = {
-    "name": str, "tasks": str, "size": int, "classes": list, "depth_unit_m": float,
-    "normalisation": dict, "invalid": dict,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,63 +54,50 @@ def read_settings(path: Path) -> FolderSettings:
     Raises:
         DataError: naming the key that is missing, unknown or impossible.
     """
-    if sys.version_info >= (3, 11):
-        import tomllib  # noqa: PLC0415 - only where a folder is imported
-    else:
-        import tomli as tomllib  # noqa: PLC0415
-    if not path.is_file():
-        raise DataError(f"{path} is missing.", "docs/data.md shows what must be in it.")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        settings = _settings(values)
-    except (ValueError, TypeError, OSError) as error:
-        raise DataError(f"{path}: {error}.", "docs/data.md shows what must be in it.") from error
-    return settings
+        values, text = load_toml(path)
+        return TableReader(path, text, _problem).table(FolderSettings, values)
+    except DeviceError as error:
+        remedy = " ".join(filter(None, [error.remedy, "docs/data.md shows what must be in it."]))
+        raise DataError(error.message, remedy) from error
 
 
-def _settings(values: Mapping[str, Any]) -> FolderSettings:
-    for key, value in values.items():
-        kind = _KEYS.get(key)
-        if kind is None:
-            raise ValueError(f"unknown key '{key}', expected one of {', '.join(_KEYS)}")
-        allowed = (int, float) if kind is float else kind
-        if not isinstance(value, allowed) or isinstance(value, bool):
-            raise ValueError(f"{key} = {value!r}, expected a {kind.__name__}")
-    for key in ("name", "tasks", "size"):
-        if key not in values:
-            raise ValueError(f"key '{key}' is missing")
-    settings = FolderSettings(
-        values["name"], values["tasks"], values["size"],
-        tuple(map(str, values.get("classes", ()))), float(values.get("depth_unit_m", 0.0)),
-        {task: _pair(task, pair) for task, pair in values.get("normalisation", {}).items()},
-        {task: float(value) for task, value in values.get("invalid", {}).items()},
-    )  # fmt: skip
-    if "/" in settings.name or not settings.name.strip(". "):
-        raise ValueError(f"name = '{settings.name}' cannot name a folder")
-    if settings.name in DATA_SETS:
-        raise ValueError(f"name = '{settings.name}' is taken: choose another")
-    _check(settings)
-    return settings
+def _problem(settings: object) -> tuple[str, str] | None:
+    """Return the key and the fault of a value that parses but cannot be meant."""
+    assert isinstance(settings, FolderSettings)
+    return _wrong_name(settings.name) or _wrong_data(settings) or _wrong_task(settings)
 
 
-def _pair(task: str, pair: Sequence[float]) -> tuple[float, float]:
-    if len(pair) != 2 or not float(pair[1]):
-        raise ValueError(f"normalisation of {task} is {pair}, expected [offset, scale]")
-    return float(pair[0]), float(pair[1])
+def _wrong_name(name: str) -> tuple[str, str] | None:
+    if "/" in name or not name.strip(". "):
+        return "name", f"is '{name}', which cannot name a folder"
+    if name in DATA_SETS:
+        return "name", f"is '{name}', but '{name}' is taken: choose another"
+    return None
 
 
-def _check(settings: FolderSettings) -> None:
+def _wrong_data(settings: FolderSettings) -> tuple[str, str] | None:
     tasks = settings.tasks
     if not tasks or len(set(tasks)) != len(tasks) or any(task not in TASKS for task in tasks):
-        raise ValueError(f"tasks = '{tasks}', expected letters of {''.join(TASKS)}, each once")
+        return "tasks", f"is '{tasks}', expected letters of {''.join(TASKS)}, each once"
     if settings.size % 8 or not 16 <= settings.size <= 1024:
-        raise ValueError(f"size = {settings.size}, expected a multiple of 8 from 16 to 1024")
+        return "size", f"is {settings.size}, expected a multiple of 8 from 16 to 1024"
     if "s" in tasks and not 2 <= len(settings.classes) <= SEMANTIC_CLASSES:
-        count = f"{len(settings.classes)} classes, expected 2 to {SEMANTIC_CLASSES}"
-        raise ValueError(f"{count} with the ignored one first, as task s is among the tasks")
+        return "classes", (
+            f"has {len(settings.classes)} names, expected 2 to {SEMANTIC_CLASSES}"
+            " with the ignored one first, as task s is among the tasks"
+        )
     if "d" in tasks and settings.depth_unit_m <= 0:
-        raise ValueError("depth_unit_m is missing or not above 0, as task d is among the tasks")
+        return "depth_unit_m", "is missing, as task d is among the tasks"
+    return None
+
+
+def _wrong_task(settings: FolderSettings) -> tuple[str, str] | None:
+    for task, pair in settings.normalisation.items():
+        if len(pair) != 2 or not pair[1]:
+            return f"normalisation.{task}", f"is {list(pair)}, expected [offset, scale]"
     for key, named in (("normalisation", settings.normalisation), ("invalid", settings.invalid)):
         for task in named:
             if task not in settings.labels or (task == "s" and key == "invalid"):
-                raise ValueError(f"{key}.{task} stands for no task whose labels it could be")
+                return f"{key}.{task}", "stands for no task whose labels it could be"
+    return None
