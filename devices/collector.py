@@ -41,7 +41,6 @@ AT_ONCE = 4096
 """Records that are read at a time: hours of them at once would take a lot of memory."""
 
 
-
 class Collector:
     """Run a collector process and read what it recorded.
 

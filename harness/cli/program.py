@@ -41,7 +41,8 @@ def help_text() -> str:
     lines = [f"  {name:<{width}}  {title}" for name, title in TITLES.items()]
     return "\n".join(
         [f"usage: {program} COMMAND ...", "", *lines, "",
-         f"Options of each: {program} COMMAND --help. The release: {program} --version."]
+         f"Options of each:  {program} COMMAND --help",
+         f"The release:      {program} --version"]
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ TITLES = {
     "measure": "joules, seconds and memory of any command",
     "watch": "what every meter of this host reads now",
     "doctor": "what this host is, what can measure it, and how to mend the rest",
-    "list": "devices, meters, workloads, methods, models, datasets, tasks, runs",
+    "list": "devices, meters, workloads, methods, models, datasets, runs …",
     "check": "is a run complete, valid and stable enough for a paper",
     "compare": "ratio of two runs with its interval, or why there is none",
     "report": "tables, figures and one page of one or more runs",
