@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import sys
+import warnings
 from collections.abc import Sequence
 
 from harness.cli.options import report
@@ -50,7 +51,9 @@ def parser_of(command: str) -> Parser:
     """Return the parser of a command, or of one within a command as in `fleet server`."""
     first, *rest = command.split()
     try:
-        start(first, [*rest, PARSER_WORD])
+        with warnings.catch_warnings():  # a module that was imported before is run all the same
+            warnings.filterwarnings("ignore", ".*found in sys.modules", RuntimeWarning)
+            start(first, [*rest, PARSER_WORD])
     except ParserAsked as asked:
         return asked.parser
     raise AssertionError(f"{command} parses no options")
