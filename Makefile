@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 ARGS ?=
 
-.PHONY: run test test-all test-fleet lint bench bench-tools bench-rivals reference reference-report test-arm64 clean
+.PHONY: run test test-all test-installed test-fleet lint bench bench-tools bench-rivals reference reference-report test-arm64 clean
 
 run: $(VENV)/ready
 	$(BIN)/python -m harness.run $(ARGS)
@@ -20,8 +20,12 @@ test: $(VENV)/ready-dev lint
 	$(PYTEST) -n auto --dist loadfile $(ARGS)
 
 # What `test` leaves out, and nothing of what it runs.
-test-all: $(VENV)/ready-dev
+test-all: $(VENV)/ready-dev test-installed
 	$(PYTEST) -n auto --dist loadfile -m "whole and not fleet" $(ARGS)
+
+# Wheel and sdist, built twice to the same bytes; then the suite against the installed wheel.
+test-installed: $(VENV)/ready-dev
+	PYTHON=$(CURDIR)/$(BIN)/python tests/installed/run -n auto --dist loadfile
 
 # Whole fleets with Flower and faults in real processes; as root also the loss of a network.
 test-fleet: $(VENV)/ready-dev

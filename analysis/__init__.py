@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.core import own_packages  # noqa: F401 - ours win over folders of the same names
+
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from analysis.core.errors import EXIT_OK, EXIT_USAGE, AnalysisError
 from analysis.core.venues import VENUE_WIDTHS_IN
 from harness.core.clean_text import leave_pipe, prepare_terminal, say
-from harness.core.errors import UsageError
+from harness.core.errors import HarnessError, UsageError
+from harness.core.parser import Parser, read_options
 from harness.evidence import reading as evidence
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, 2 for a wrong command, 7 for results it cannot read."""
     prepare_terminal()
     try:
-        options = _parser().parse_args(arguments)
+        options = read_options(_parser(), sys.argv[1:] if arguments is None else arguments)
         folders = [find_run(Path(text)) for text in options.runs]
         paths = write_report(folders, options.out, options.venue, options.allow_damaged)
         say("\n".join(map(str, paths.all())))
@@ -46,19 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AnalysisError as error:
         say(f"error: {error}", sys.stderr)
         return error.exit_code
+    except HarnessError as error:
+        say(f"error: {error.shown()}", sys.stderr)
+        return error.exit_status
     except BrokenPipeError:
         return leave_pipe()
     for entry in paths.not_drawn:
         say(f"not drawn: {entry.title}: {entry.reason}", sys.stderr)
     return EXIT_OK
-
-
-class _Parser(argparse.ArgumentParser):
-    """Parse without exiting, so that a wrong word ends as every other error does."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of exiting."""
-        raise AnalysisError(message, f"See {self.prog} --help.", EXIT_USAGE)
 
 
 def find_run(folder: Path) -> Path:
@@ -73,8 +68,8 @@ def find_run(folder: Path) -> Path:
         raise AnalysisError(f"{error.message}.", error.remedy, EXIT_USAGE) from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m analysis.report",
         description="Write tables (CSV, Markdown, LaTeX), LaTeX macros of every number, figures "
         "(PDF, PNG, CSV) and one HTML page.",

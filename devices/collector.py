@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from devices.collector_cost import CostLog
 from devices.errors import DeviceError
 from devices.meters.registry import MeterSpec, make_meter, meter_class
+from devices.own_modules import module_words, own_environment
 from devices.records import Record, RecordKind, RecordReader, RecordWriter
 from devices.sampling import SamplingLoop
 from devices.stream import StreamSet
@@ -38,8 +39,6 @@ READ_SOON = signal.SIGUSR1
 SLOW_PERIODS = 3.0
 AT_ONCE = 4096
 """Records that are read at a time: hours of them at once would take a lot of memory."""
-
-_PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 
 class Collector:
@@ -120,7 +119,7 @@ class Collector:
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
-                env=self._environment(),
+                env=own_environment(),
                 start_new_session=True,
             )
 
@@ -137,17 +136,12 @@ class Collector:
             raise
 
     def _command(self) -> list[str]:
-        command = [sys.executable, "-m", "devices.collector", self.meter]
+        command = [*module_words("devices.collector"), self.meter]
         command += ["--root", str(self.root), "--record", str(self.record_path.resolve())]
         command += ["--parent", str(os.getpid())]
         if self.rate_hz is not None:
             command += ["--rate", str(self.rate_hz)]
         return command
-
-    def _environment(self) -> dict[str, str]:
-        """Let the child find this package wherever the parent was started."""
-        paths = [str(_PACKAGE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
 
     def _has_first_samples(self) -> bool:
         self._update()

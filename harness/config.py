@@ -28,46 +28,76 @@ ACCELERATORS = ("auto", "cpu", "cuda")
 ORDERS = ("random", "interleaved", "fixed")
 
 
-def option(default: Any, meaning: str, *, metavar: str = "N") -> Any:  # noqa: ANN401
-    """Declare a field with the help its command-line option shows."""
-    return field(default=default, metadata={"help": meaning, "metavar": metavar})
+WHAT = "what to run"
+WHERE = "where"
+HOW_LONG = "how long"
+MEASURING = "measuring"
+OUTPUT = "output"
+EXPERT = "expert"
+GROUPS = (WHAT, WHERE, HOW_LONG, MEASURING, OUTPUT, EXPERT)
+"""Groups of options in the help of a run, in its order."""
+
+
+def option(
+    default: Any,  # noqa: ANN401
+    meaning: str,
+    *,
+    metavar: str = "N",
+    group: str = EXPERT,
+) -> Any:  # noqa: ANN401
+    """Declare a field with the help its command-line option shows, and the group it stands in."""
+    return field(default=default, metadata={"help": meaning, "metavar": metavar, "group": group})
 
 
 @dataclass(frozen=True)
 class MeasuringOptions:
     """Say on which device a run answers, what measures it, and how long for."""
 
-    device: str = option("auto", "device to answer for; auto is this host", metavar="NAME")
-    require_device: bool = option(False, "stop unless this host is that device")
-    meter: str = option("auto", "meter to use, auto or none", metavar="NAME")
-    require_meter: bool = option(False, "stop unless energy can be measured")
-    threads: int = option(0, "processor threads; 0 is all that device and host have")
-    accelerator: str = option("auto", "what trains: " + ", ".join(ACCELERATORS), metavar="NAME")
-    idle_s: float = option(3.0, "seconds of idle power before and after, if a meter is there")
-    rate_hz: float = option(10.0, "samples per second asked of the meter")
-    cool_down: str = option("auto", "pause between cells: auto, off or seconds", metavar="TIME")
+    device: str = option(
+        "auto", "device to answer for; auto is this host", metavar="NAME", group=WHERE
+    )
+    require_device: bool = option(False, "stop unless this host is that device", group=WHERE)
+    meter: str = option("auto", "meter to use, auto or none", metavar="NAME", group=MEASURING)
+    require_meter: bool = option(False, "stop unless energy can be measured", group=MEASURING)
+    threads: int = option(0, "processor threads; 0 is all that device and host have", group=WHERE)
+    accelerator: str = option(
+        "auto", "what trains: " + ", ".join(ACCELERATORS), metavar="NAME", group=WHERE
+    )
+    idle_s: float = option(
+        3.0, "seconds of idle power before and after, if a meter is there", group=MEASURING
+    )
+    rate_hz: float = option(10.0, "samples per second asked of the meter", group=MEASURING)
+    cool_down: str = option(
+        "auto", "pause between cells: auto, off or seconds", metavar="TIME", group=MEASURING
+    )
 
 
 @dataclass(frozen=True)
 class MatrixOptions:
     """Say which cells a run has, and in which order they run."""
 
-    workload: str = option(DEFAULT, "what is trained (harness.list workloads)", metavar="NAME")
-    methods: tuple[str, ...] = option((), "methods to compare", metavar="LIST")
-    seeds: tuple[int, ...] = option((0,), "learning seeds, as in 0-4 or 0,2,7", metavar="LIST")
-    repeats: int = option(1, "measurements of every seed")
+    workload: str = option(
+        DEFAULT, "what is trained (harness.list workloads)", metavar="NAME", group=WHAT
+    )
+    methods: tuple[str, ...] = option((), "methods to compare", metavar="LIST", group=WHAT)
+    seeds: tuple[int, ...] = option(
+        (0,), "learning seeds, as in 0-4 or 0,2,7", metavar="LIST", group=WHAT
+    )
+    repeats: int = option(1, "measurements of every seed", group=WHAT)
     order: str = option(
         "random", "order of the methods in a seed: " + ", ".join(ORDERS), metavar="NAME"
     )
-    quick: bool = option(False, "tiny run to see that all works; not for publication")
+    quick: bool = option(False, "tiny run to see that all works; not for publication", group=WHAT)
 
 
 @dataclass(frozen=True)
 class OutputOptions:
     """Say where results and data are kept."""
 
-    out: str = option("results", "folder that run folders are made in", metavar="DIR")
-    cache: str = option("", "folder of generated data; default ~/.cache", metavar="DIR")
+    out: str = option("results", "folder that run folders are made in", metavar="DIR", group=OUTPUT)
+    cache: str = option(
+        "", "folder of generated data; default ~/.cache", metavar="DIR", group=OUTPUT
+    )
 
 
 @dataclass(frozen=True)

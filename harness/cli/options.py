@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from devices.errors import DeviceError
 from harness.core.clean_text import leave_pipe, prepare_terminal, say
@@ -18,26 +18,17 @@ from harness.core.errors import (
     HarnessError,
     MissingPackageError,
     Problems,
-    UsageError,
     raise_all,
-    unknown,
 )
+from harness.core.own_packages import OWN
+from harness.core.parser import Parser, read_options
 from harness.workloads.base import Workload
 from harness.workloads.registry import DEFAULT, find_workload
 
+__all__ = ["Parser", "read_options"]  # what every command needs, beside what is here
+
 if TYPE_CHECKING:
     from harness.config import Config, RunConfig
-
-OWN = ("harness", "devices", "models", "analysis")
-"""The packages of this program: one of their modules missing is a fault of it."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Parse without exiting: what is wrong is raised, with the nearest right option."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of exiting."""
-        raise UsageError(message, f"See {self.prog} --help.")
 
 
 def option_name(field: Field[Any]) -> str:
@@ -46,11 +37,15 @@ def option_name(field: Field[Any]) -> str:
 
 
 def add_config_options(parser: argparse.ArgumentParser, kind: type[RunConfig]) -> None:
-    """Add one option for every field of a class of configurations, and --config."""
-    for field in fields(kind):
+    """Add one option for every field of a class of configurations, and --config, in groups."""
+    from harness.config import GROUPS, WHAT  # noqa: PLC0415 - other commands do without it
+
+    groups = {title: parser.add_argument_group(title) for title in GROUPS}
+    for field in sorted(fields(kind), key=lambda f: GROUPS.index(f.metadata["group"])):
+        group = groups[field.metadata["group"]]
         text = field.metadata["help"]
         if isinstance(field.default, bool):
-            parser.add_argument(
+            group.add_argument(
                 option_name(field), action="store_true", default=None, help=text, dest=field.name
             )
             continue
@@ -62,30 +57,22 @@ def add_config_options(parser: argparse.ArgumentParser, kind: type[RunConfig]) -
             names.append("--method")
         if field.name == "data":
             names.append("--dataset")
-        parser.add_argument(
+        group.add_argument(
             *names, dest=field.name, metavar=field.metadata["metavar"], help=text.replace("%", "%%")
         )
-    parser.add_argument("--config", metavar="FILE", help="TOML file of the same names")
+    groups[WHAT].add_argument("--config", metavar="FILE", help="TOML file of the same names")
+
+
+def group_of(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
+    """Return the group of options with a title, made at the end if there is none."""
+    found = (group for group in parser._action_groups if group.title == title)
+    return next(found, None) or parser.add_argument_group(title)
 
 
 def _default_text(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value)
-
-
-def read_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
-    """Parse the words.
-
-    Raises:
-        UsageError: for an unknown option, naming the nearest right one, or one without a value.
-    """
-    parsed, rest = parser.parse_known_args(list(words))
-    if rest:
-        known = [s for action in parser._actions for s in action.option_strings if s != "-h"]
-        words = [word.split("=")[0] for word in rest if word.startswith("-")] or rest[:1]
-        raise_all([unknown("option", word, known) for word in words])
-    return parsed
 
 
 def run_command(

@@ -17,10 +17,11 @@ from harness.cli.options import (
     add_config_options,
     asked_workload,
     config_from,
+    group_of,
     report,
     run_command,
 )
-from harness.config import PATHS, RunConfig, check_values
+from harness.config import EXPERT, HOW_LONG, OUTPUT, PATHS, WHAT, RunConfig, check_values
 from harness.core.clean_text import say
 from harness.core.errors import (
     EXIT_BUDGET,
@@ -35,6 +36,7 @@ from harness.core.errors import (
     UsageError,
     raise_all,
 )
+from harness.core.launching import typed_name
 from harness.evidence.claims import PAIRS_FOR_A_TEST
 from harness.evidence.reading import read_run
 from harness.run_folder.resume import Start, read_manifest, unfinished, unreported
@@ -60,6 +62,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return report(error)
     parser = Parser(
         prog="python -m harness.run",
+        usage="%(prog)s [options]",
         description="Train here, measure what each method costs and compare them. These are the"
         f" options of the workload {workload.name}: {workload.title}.",
         epilog=EPILOG,
@@ -83,22 +86,17 @@ class _RunOptions:
 
 
 def _add_own_options(parser: Parser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="show plan and estimate, then stop")
-    parser.add_argument("--no-report", action="store_true", help="write results without the report")
-    parser.add_argument(
+    what, long, output = (
+        group_of(parser, title).add_argument for title in (WHAT, HOW_LONG, OUTPUT)
+    )
+    what("--dry-run", action="store_true", help="show plan and estimate, then stop")
+    what("--fresh", action="store_true", help="start a new run even if one could go on")
+    what("--resume", metavar="RUN", help="go on with this run; its own options are taken")
+    long("--max-time", metavar="TIME", help="stop at a round's end after 30m, 90s, 1h30m")
+    long("--max-energy", metavar="ENERGY", help="stop at a round's end after 5kJ, 500J, 1.5Wh")
+    output("--no-report", action="store_true", help="write results without the report")
+    group_of(parser, EXPERT).add_argument(
         "--calibrate", action="store_true", help="measure anew which way of --step auto is fastest"
-    )
-    parser.add_argument(
-        "--fresh", action="store_true", help="start a new run even if one could go on"
-    )
-    parser.add_argument(
-        "--resume", metavar="RUN", help="go on with this run; its own options are taken"
-    )
-    parser.add_argument(
-        "--max-time", metavar="TIME", help="stop at a round's end after 30m, 90s, 1h30m"
-    )
-    parser.add_argument(
-        "--max-energy", metavar="ENERGY", help="stop at a round's end after 5kJ, 500J, 1.5Wh"
     )
 
 
@@ -265,14 +263,14 @@ def _same_command(argv: Sequence[str]) -> str:
 def _command(argv: Sequence[str]) -> str:
     if "MAKELEVEL" in os.environ:
         return f'make run ARGS="{shlex.join(argv)}"' if argv else "make run"
-    return " ".join(["python -m harness.run", shlex.join(argv)]).strip()
+    return f"{typed_name('run')} {shlex.join(argv)}".strip()
 
 
 def _next_command(config: RunConfig, argv: Sequence[str]) -> str:
     """Return what to type next: the same run for publication, with enough seeds, or a report."""
     kept = [word for word in argv if word != "--quick"]
     if not config.quick and len(config.seeds) >= PAIRS_FOR_A_TEST:
-        return f"python -m analysis.report RUN RUN … --out DIR, over runs in {config.out}"
+        return f"{typed_name('report')} RUN RUN … --out DIR, over runs in {config.out}"
     if not config.quick:
         if "--seeds" in kept:
             at = kept.index("--seeds")

@@ -21,6 +21,7 @@ from typing import Any
 
 from harness.core.errors import DamagedRunError, HarnessError, StorageError, UsageError
 from harness.core.schema import FILES, SCHEMA_VERSION
+from harness.core.version import ROOT, shipped_file, version
 from harness.evidence.bundle_readme import Claim, PackedRun, readme
 from harness.evidence.comparable import apart_words
 from harness.evidence.findings import exit_status, verdict
@@ -35,7 +36,6 @@ from harness.run_folder.results import storage_errors
 from harness.workloads.registry import DEFAULT
 
 FORMAT = 1
-CHECKOUT = Path(__file__).resolve().parents[2]
 FROM_CHECKOUT = ("LICENSE", "CITATION.cff")
 TEXTS = (
     "manifest.json", "cells.csv", "devices.csv", "events.jsonl", "inference.csv",
@@ -132,7 +132,7 @@ def _fill(top: Path, judgements: Sequence[tuple[Judgement, RunFiles]], wishes: W
     claims = read_claims(top / "paper" / "tables" / "pairs.csv")
     document = {
         "format": FORMAT,
-        "tool": {"name": "mas-edge-harness", "version": tool_version(CHECKOUT)},
+        "tool": {"name": "mas-edge-harness", "version": version()},
         "schema_version": SCHEMA_VERSION,
         "runs": [asdict(run) for run in packed],
         "claims": [asdict(claim) for claim in claims],
@@ -223,10 +223,10 @@ def _number(text: str) -> float | None:
 def _from_checkout(top: Path) -> None:
     (top / "env").mkdir(exist_ok=True)
     for name, place in [*((n, n) for n in FROM_CHECKOUT), ("constraints.txt", "env")]:
-        source = CHECKOUT / name
+        source = shipped_file(name)
         if not source.is_file():
             raise StorageError(
-                f"{source} is missing", "Pack from a checkout of the repository, not a wheel."
+                f"{source} is missing", "Install the package again, or pack from a checkout."
             )
         shutil.copyfile(source, top / place / name if place == "env" else top / place)
 
@@ -235,7 +235,7 @@ def _report(top: Path) -> None:
     """Make tables and figures as the README says, in a process that sees the bundle only."""
     names = sorted(path.name for path in (top / "data").iterdir())
     words = [*REPORT, *(f"data/{name}" for name in names), "--out", "rebuilt"]
-    paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
     done = subprocess.run(
         [sys.executable, *words], cwd=top, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"},
@@ -255,19 +255,6 @@ def _columns() -> dict[str, object]:
         "schema_version": SCHEMA_VERSION,
         "files": {name: [asdict(column) for column in columns] for name, columns in FILES.items()},
     }
-
-
-def tool_version(checkout: Path) -> str:
-    """Return the version that pyproject.toml of a checkout names.
-
-    Raises:
-        StorageError: if there is none.
-    """
-    path = checkout / "pyproject.toml"
-    found = path.is_file() and re.search(r'^version = "(.+)"$', path.read_text("utf-8"), re.M)
-    if not found:
-        raise StorageError(f"{path}: names no version", "Pack from a checkout of the repository.")
-    return found[1]
 
 
 def checksums(top: Path) -> str:

@@ -7,16 +7,8 @@ from collections.abc import Callable, Sequence
 
 from harness.core.clean_text import leave_pipe, prepare_terminal
 from harness.core.errors import EXIT_INTERRUPTED, HarnessError, unknown
-
-HELP = """usage: python -m harness.fleet COMMAND ...
-
-  server   run the matrix of methods over devices; on the machine that keeps the results
-  node     be one device; on every board
-  demo     a server and three nodes on this machine, to see how it works
-  status   where the run of a server on this machine stands
-  keys     make the keys and certificates of a fleet
-
-Options of each: python -m harness.fleet COMMAND --help. The manual: docs/fleet.md"""
+from harness.core.launching import PARTS, typed_name
+from harness.core.version import version_text
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -24,8 +16,11 @@ def main(words: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     prepare_terminal()
     if not words or words[0] in ("-h", "--help"):
-        print(HELP)
+        print(help_text())
         return 0 if words else 2
+    if words[0] == "--version":
+        print(version_text())
+        return 0
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         "server": _server, "node": _node, "demo": _demo, "status": _status, "keys": _keys,
     }  # fmt: skip
@@ -42,6 +37,16 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def help_text() -> str:
+    """Return the list of the parts."""
+    lines = [f"  {name:<8} {title}" for name, title in PARTS["fleet"].items()]
+    program = typed_name("fleet")
+    return "\n".join(
+        [f"usage: {program} COMMAND ...", "", *lines, "",
+         f"Options of each: {program} COMMAND --help. The manual: docs/fleet.md"]
+    )  # fmt: skip
 
 
 def _server(words: Sequence[str]) -> int:

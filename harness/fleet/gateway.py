@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devices.own_modules import module_words
 from harness.core.errors import FleetError, UsageError
 from harness.fleet.keys import SERVER, ServerKeys
 from harness.fleet.programs import Programs, SuperLink, Tls
@@ -83,9 +83,7 @@ class Gateway:
         options, keys = self._run_options, self._keys
         scheme = "http" if keys is None else "https"
         words = [
-            sys.executable,
-            "-m",
-            "harness.fleet.reverse_proxy",
+            *module_words("harness.fleet.reverse_proxy"),
             "--host",
             options.host,
             "--port",

@@ -22,6 +22,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+from devices.own_modules import module_words
 from harness.core.errors import FleetError
 from harness.fleet.reach import direct_hosts
 
@@ -80,7 +81,7 @@ def _own_programs(home: Path) -> Path:
     folder = home / "bin"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     script = folder / "flower-superexec"
-    words = shlex.join([sys.executable, "-m", "harness.fleet.app.superexec"])
+    words = shlex.join(module_words("harness.fleet.app.superexec"))
     text = f'#!/bin/sh\nexec {words} "$@"\n'
     if not script.exists() or script.read_text() != text:
         script.write_text(text)

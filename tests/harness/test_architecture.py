@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources import SOURCES
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
 TREES = ("harness", "devices", "models", "analysis")
 MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    ".".join(path.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__"): path
     for tree in TREES
-    for path in sorted((ROOT / tree).rglob("*.py"))
+    for path in sorted((SOURCES / tree).rglob("*.py"))
 }
-WORKLOADS = {path.parent.name for path in (ROOT / "harness" / "workloads").glob("*/__init__.py")}
+WORKLOADS = {path.parent.name for path in (SOURCES / "harness" / "workloads").glob("*/__init__.py")}
 NAMING = re.compile(rf"(?<![^\W_])({'|'.join(sorted(WORKLOADS))})(?![^\W_])")
 
 

@@ -6,11 +6,12 @@ finds sees the others' work too: the joules of a demo say nothing about a device
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from devices.own_modules import module_words
+from harness.core.parser import Parser
 from harness.fleet.commands import server
 from harness.fleet.programs import Programs, free_port, require_flower
 
@@ -50,9 +51,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _own_options(words: list[str]):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    import argparse  # noqa: PLC0415
-
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m harness.fleet demo", description=__doc__, allow_abbrev=False,
         epilog="All other options are those of harness.fleet server.",
     )  # fmt: skip
@@ -65,7 +64,7 @@ def _own_options(words: list[str]):  # type: ignore[no-untyped-def]  # noqa: ANN
 def _node_words(index: int, port: int, own, rest: Sequence[str], state: Path) -> list[str]:  # type: ignore[no-untyped-def]  # noqa: ANN001
     cache = [word for word in rest if word.startswith("--cache=")]
     return [
-        sys.executable, "-m", "harness.fleet", "node", "--server", f"127.0.0.1:{port}",
+        *module_words("harness.fleet"), "node", "--server", f"127.0.0.1:{port}",
         "--insecure", f"--partition={index}", f"--name=demo-{index}", f"--meter={own.meter}",
         "--threads=1", f"--state={state}", *cache,
     ]  # fmt: skip

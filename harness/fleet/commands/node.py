@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from devices.own_modules import module_words
 from harness.cli.options import Parser, read_options
 from harness.core.errors import BusyError, FleetError, StorageError
 from harness.core.locks import held
@@ -157,7 +157,7 @@ def _start_worker(parsed: argparse.Namespace, programs: Programs, socket: Path) 
     }  # fmt: skip
     words = [f"--{key}={value}" for key, value in options.items() if value != ""]
     socket.unlink(missing_ok=True)
-    programs.start("worker", [sys.executable, "-m", "harness.fleet.worker", *words])
+    programs.start("worker", [*module_words("harness.fleet.worker"), *words])
     end_s = time.monotonic() + WORKER_S
     while not socket.exists():
         if programs.ended("worker") is not None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.config import RunConfig, make_config, option, read_file
+from harness.config import HOW_LONG, WHAT, RunConfig, make_config, option, read_file
 from harness.core.errors import DataError, HarnessError, UsageError, unknown
 from harness.workloads.multitask.data.catalogue import (
     DATA_SETS,
@@ -46,22 +46,30 @@ class MultitaskConfig(RunConfig):
         ("independent", "all-in-one", "mas:splits=2", "mas:splits=3"),
         "methods to compare, with parameters as in mas:splits=3,merge_rounds=30",
         metavar="LIST",
+        group=WHAT,
     )
-    tasks: str = option("sdnkt", "task letters, as in sdnkt or erckt", metavar="LETTERS")
+    tasks: str = option(
+        "sdnkt", "task letters, as in sdnkt or erckt", metavar="LETTERS", group=WHAT
+    )
     data: str = option(
-        SCENES, "data set: " + ", ".join(DATA_SETS) + ", or the folder of a store", metavar="NAME"
+        SCENES,
+        "data set: " + ", ".join(DATA_SETS) + ", or the folder of a store",
+        metavar="NAME",
+        group=WHAT,
     )
-    model: str = option("small", "network: " + ", ".join(MODELS), metavar="NAME")
+    model: str = option("small", "network: " + ", ".join(MODELS), metavar="NAME", group=WHAT)
     size: int = option(64, "image side in pixels")
-    clients: int = option(16, "clients, one building each")
-    images: int = option(96, "images per client; the last eighth tests, as many more validate")
+    clients: int = option(16, "clients, one building each", group=HOW_LONG)
+    images: int = option(
+        96, "images per client; the last eighth tests, as many more validate", group=HOW_LONG
+    )
     unseen_buildings: int = option(4, "test buildings that no client owns")
     unseen_images: int = option(16, "images per unseen building")
     data_seed: int = option(1, "seed of the data; the same for all learning seeds")
     skew: float = option(1.0, "0 gives alike clients, 1 buildings with a style of their own")
-    clients_per_round: int = option(4, "clients that train in a round")
-    rounds: int = option(14, "rounds every task is trained for")
-    epochs: int = option(1, "local epochs per round")
+    clients_per_round: int = option(4, "clients that train in a round", group=HOW_LONG)
+    rounds: int = option(14, "rounds every task is trained for", group=HOW_LONG)
+    epochs: int = option(1, "local epochs per round", group=HOW_LONG)
     batch_size: int = option(8, "images per training step")
     protocol: str = option("repaired", "training protocol: " + ", ".join(PROTOCOLS), metavar="NAME")
     loss: str = option("auto", "loss: " + ", ".join(LOSSES), metavar="NAME")

@@ -15,12 +15,14 @@ import pytest
 
 from harness.cli.pack import main
 from harness.core.errors import BusyError, DamagedRunError
+from harness.core.version import told_version
 from harness.evidence import bundle
-from harness.evidence.bundle import Wishes, pack, tool_version
+from harness.evidence.bundle import Wishes, pack
 from harness.evidence.bundle_readme import LEVEL_0, Claim
 from harness.evidence.private import rules, veil
 from harness.evidence.reading import read_run
 from harness.run_folder.lock import run_lock
+from tests.sources import SOURCES
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "fixtures" / "runs" / "schema1"
@@ -207,7 +209,7 @@ def test_wrong_use_ends_with_2(words, said, planted, tmp_path, capsys) -> None:
 @pytest.mark.parametrize("name", ["check", "compare", "infer", "pack"])
 def test_the_starts_parse_on_python_3_6(name: str) -> None:
     """So that an old Python can print what to do instead of a syntax error."""
-    ast.parse((ROOT / "harness" / f"{name}.py").read_text("utf-8"), feature_version=(3, 6))
+    ast.parse((SOURCES / "harness" / f"{name}.py").read_text("utf-8"), feature_version=(3, 6))
 
 
 def test_the_citation_has_version_and_licence_of_the_package() -> None:
@@ -215,7 +217,7 @@ def test_the_citation_has_version_and_licence_of_the_package() -> None:
     citation = (ROOT / "CITATION.cff").read_text()
     (version,) = re.findall(r"^version: (.+)$", citation, re.M)
     (licence,) = re.findall(r"^license: (.+)$", citation, re.M)
-    assert version == tool_version(ROOT)
+    assert version == told_version(ROOT)
     assert f'license = "{licence}"' in (ROOT / "pyproject.toml").read_text()
 
 

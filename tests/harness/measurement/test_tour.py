@@ -21,7 +21,9 @@ def blocks(language: str) -> list[str]:
 def environment(tmp_path):
     """Let `python` be this interpreter."""
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/python").symlink_to(sys.executable)
+    script = tmp_path / "bin/python"  # a link would leave the virtual environment
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    script.chmod(0o755)
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
 

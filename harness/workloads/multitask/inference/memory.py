@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from devices.own_modules import module_words, own_environment
 from harness.measurement.memory import PeakMemory
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ class Peak:
 def peak_memory(probe: MemoryProbe) -> Peak | None:
     """Return the peak of a process that does what the probe says; None if the kernel hides it."""
     done = subprocess.run(
-        [sys.executable, "-m", __spec__.name, json.dumps(asdict(probe))],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=TIMEOUT_S,
+        [*module_words(__spec__.name), json.dumps(asdict(probe))],
+        env=own_environment(), cwd=ROOT, capture_output=True, text=True, check=False,
+        timeout=TIMEOUT_S,
     )  # fmt: skip
     if done.returncode:
         return None

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness.workloads.multitask.commands import split
+from tests.sources import SOURCES
 
 REPOSITORY = Path(__file__).parents[5]
 
@@ -180,4 +181,4 @@ def test_no_torch_is_imported_and_the_first_file_parses_on_python_3_6(tmp_path):
         assert done.stdout.splitlines()[:2] == ["s d", "n k"]
         if words[0] == "-c":
             assert done.stdout.splitlines()[-1] == "[]"
-    ast.parse((REPOSITORY / "harness/split.py").read_text(), feature_version=(3, 6))
+    ast.parse((SOURCES / "harness/split.py").read_text(), feature_version=(3, 6))
