@@ -82,7 +82,18 @@ def parse_stat(text: str) -> tuple[float | None, float | None]:
     guest_nice, in clock ticks; guest time is already inside user time.
     """
     line = re.search(r"^cpu +([0-9 ]+)$", text, re.MULTILINE)
-    ticks = _counts(line.group(1)) if line else []
+    return _busy_and_stolen_s(line.group(1)) if line else (None, None)
+
+
+def parse_cores_busy_s(text: str) -> dict[int, float]:
+    """Return busy processor seconds of /proc/stat core by core, counted as `parse_stat` does."""
+    lines = re.findall(r"^cpu([0-9]{1,5}) ([0-9 ]+)$", text, re.MULTILINE)
+    found = {int(core): _busy_and_stolen_s(ticks)[0] for core, ticks in lines}
+    return {core: busy_s for core, busy_s in found.items() if busy_s is not None}
+
+
+def _busy_and_stolen_s(line: str) -> tuple[float | None, float | None]:
+    ticks = _counts(line)
     if len(ticks) < 4:
         return None, None
     ticks += [0] * (8 - len(ticks))

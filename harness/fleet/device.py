@@ -6,6 +6,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from harness.measurement.phases import PhaseLog
 from harness.measurement.recorder import CellRecorder
 from harness.records.phases import Label
 from harness.run_folder.results import csv_text
+from harness.running.core_sharing import sharing_cores
 from harness.running.prepare import prepare_torch
 from harness.running.target import Target, confine, describe_host, power_model
 from harness.workloads.base import Participant, Workload
@@ -64,6 +66,7 @@ class Device:
         self._workload: Workload | None = None
         self._accountant = Accountant(power_model(target), None)
         self._memory = PeakMemory()
+        self._sharing = ExitStack()
         self.session = uuid.uuid4().hex
         """Names this worker from its start to its end: entries of another one never come again."""
 
@@ -145,6 +148,10 @@ class Device:
             self._accountant = Accountant(power_model(self._target), self._prepared.device_model())
             self._prepared.warm_up()
             confine(self._target)
+            self._sharing.close()
+            self._sharing.enter_context(
+                sharing_cores(self._target.threads, self._target.accelerator)
+            )
         prepared = self._prepared
         self._outbox.spent(Label("start-up"), time.monotonic())
         return Frame(

@@ -18,6 +18,7 @@ from devices.host import SERIAL_FILES, Host, read_text
 from devices.programs import Programs
 from harness.core.clean_text import without_home
 from harness.running.allocator import describe_allocator
+from harness.running.core_sharing import describe_waiting
 from harness.running.target import describe_host
 
 _PACKAGES = ("torch", "numpy", "safetensors", "pandas", "matplotlib")
@@ -58,6 +59,7 @@ def environment(
             "cores": host.cores_usable,
             "memory_bytes": host.memory_bytes,
             "allocator": describe_allocator(),
+            "waiting": describe_waiting(target.threads),
             "kernel": host.kernel,
             "virtual": host.virtual,
             "governor": host.state.governor,

@@ -40,6 +40,7 @@ from harness.run_folder.sessions import (
 )
 from harness.running.accelerator import settled_clock
 from harness.running.cell import CellRecord, RunContext, run_cell
+from harness.running.core_sharing import sharing_cores
 from harness.running.identity import identity
 from harness.running.limits import STOPPED_BY_USER, Budget, BudgetReachedError, Limits, Spent
 from harness.running.manifest import describe_run
@@ -152,7 +153,8 @@ def run(
         with meter_of_run as meter:
             confine(target)
             context = RunContext(study, target, log, meter, accountant, session.zero_s, devices)
-            return _Run(context, claimed, past, session, screen, limits).carry_out()
+            with sharing_cores(target.threads, target.accelerator):
+                return _Run(context, claimed, past, session, screen, limits).carry_out()
 
 
 def _past(claimed: ClaimedFolder, target: Target) -> RunPast:

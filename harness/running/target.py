@@ -22,6 +22,7 @@ from harness.core.errors import (
 )
 from harness.measurement.choice import FoundMeters, find_meters, own_profile
 from harness.running.accelerator import CPU, CUDA, choose_accelerator
+from harness.running.core_sharing import stay_on_cores
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def describe_host(host: Host) -> str:
 
 
 def confine(target: Target) -> None:
-    """Keep this process within the device's cores and memory, if the host is another device.
+    """Keep this process, with all threads it has, within another device's cores and memory.
 
     Memory is limited by RLIMIT_DATA (private writable memory), so that work which does not fit the
     device fails here too instead of being reported as possible.
@@ -130,7 +131,7 @@ def confine(target: Target) -> None:
     if target.matches:
         return
     allowed = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, allowed[: target.cores])
+    stay_on_cores(allowed[: target.cores])
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = target.profile.memory_bytes
     if hard not in (resource.RLIM_INFINITY, -1):

@@ -21,6 +21,11 @@ from models.multitask.step import accumulate_gradients
 
 def training_step(accelerator: str = CPU) -> Callable[[], None]:
     """Return one step of the merged model of the default run, on random images of its size."""
+    return model_and_step(accelerator)[1]
+
+
+def model_and_step(accelerator: str = CPU) -> tuple[torch.nn.Module, Callable[[], None]]:
+    """Return the merged model of the default run and its step."""
     config, device = MultitaskConfig(), torch_device(accelerator)
     net = build(architecture(config.model), config.tasks, 0).train().to(device)
     images, targets = random_batch(config.tasks, config.batch_size, config.size)
@@ -32,7 +37,7 @@ def training_step(accelerator: str = CPU) -> Callable[[], None]:
         accumulate_gradients(net, images, targets)
         optimizer.step()
 
-    return step
+    return net, step
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -8,6 +8,7 @@ from importlib import import_module
 BENCHMARKS = {
     "efficiency": "seconds in forward, backward and optimizer over the seconds of the train phase",
     "steps": "training steps as executed here over the plain fp32 loop, and what memory they take",
+    "beside": "training beside a busy program and alone, with cores shared and not",
     "allocator": "steps and page faults with freed memory kept and handed back",
     "parts": "what merging saves: decoders beside the encoder, merged steps beside single ones",
     "modelled": "ratios of methods as modelled from another host's timing over the measured ones",

@@ -17,6 +17,7 @@ from harness.federated.trainers import Trainers
 from harness.measurement.cost import DeviceModel
 from harness.measurement.memory import memory_errors
 from harness.records.cells import CellReport, CellResult
+from harness.running.core_sharing import sharing_cores
 from harness.running.prepare import prepare_torch
 from harness.running.target import Target
 from harness.workloads.base import DataScreen, Expectation, PlanScreen, Settling
@@ -251,7 +252,7 @@ def draft(
     """
     network = architecture(config.model)
     prepare_torch(target.threads, target.accelerator)
-    with memory_errors():
+    with memory_errors(), sharing_cores(target.threads, target.accelerator):
         step = _settled(config, target, network, manifest, settling, screen)
         prepare_torch(step.threads)
         timing = recorded_timing(manifest) or _timed(config, target, network, step)

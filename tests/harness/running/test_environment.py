@@ -37,7 +37,7 @@ def jetson(tmp_path):
 
 
 def test_power_mode_governor_and_clocks_are_recorded(jetson) -> None:
-    target = SimpleNamespace(host=detect(jetson), matches=True)
+    target = SimpleNamespace(host=detect(jetson), matches=True, threads=2)
     host = environment(target, jetson)["host"]
     assert host["power_mode"] == "MODE_15W (2)"
     assert power_mode(jetson) == "MODE_15W (2)"
@@ -63,7 +63,9 @@ def test_the_first_screen_says_how_the_host_is_set_up(jetson, tmp_path) -> None:
 
 def test_a_host_that_shows_nothing_has_nothing_recorded(tmp_path) -> None:
     """None, never a made-up value."""
-    host = environment(SimpleNamespace(host=detect(tmp_path), matches=True), tmp_path)["host"]
+    host = environment(SimpleNamespace(host=detect(tmp_path), matches=True, threads=2), tmp_path)[
+        "host"
+    ]
     assert host["power_mode"] is host["clocks_pinned"] is host["board_hash"] is None
     assert power_mode(tmp_path) is None
     assert host["clock_limits_hz"] == {}
