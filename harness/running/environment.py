@@ -38,6 +38,11 @@ class AskedHost(Protocol):
         """Say whether it is the device that a run answers for."""
         ...
 
+    @property
+    def threads(self) -> int:
+        """Return the threads that training uses; 0 where nothing is trained."""
+        ...
+
 
 def environment(
     target: AskedHost, root: Path = Path("/"), packages: Sequence[str] = ()
@@ -59,7 +64,7 @@ def environment(
             "cores": host.cores_usable,
             "memory_bytes": host.memory_bytes,
             "allocator": describe_allocator(),
-            "waiting": describe_waiting(target.threads),
+            **({"waiting": describe_waiting(target.threads)} if target.threads else {}),
             "kernel": host.kernel,
             "virtual": host.virtual,
             "governor": host.state.governor,

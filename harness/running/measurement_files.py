@@ -333,6 +333,7 @@ class HostOnly:
 
     host: Host
     matches: bool = True
+    threads: int = 0
 
 
 def _command_line(module: str) -> str:
