@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devices.power_model import PowerModel
 from harness.core.errors import UsageError
 from harness.measurement.command import CommandResult, Surroundings, run_command
 from harness.measurement.conditions import Conditions
-from harness.measurement.figures import Costing, PhaseCost
-from harness.measurement.idle import IdlePower, rest
+from harness.measurement.figures import PhaseCost
 from harness.measurement.marks import VARIABLE, announce, new_mark_file, read_marks
+from harness.measurement.measuring import MeasuringSession
 from harness.measurement.meters import ComponentJoules, MeterSet
 from harness.measurement.spans import Edge, Span, windows
 
@@ -80,13 +79,11 @@ class CommandSession:
     """
 
     plan: CommandPlan
-    meters: MeterSet
-    model: PowerModel | None
+    measuring: MeasuringSession
     folder: Path
     report: Callable[[CommandRun], None] = lambda _: None
     sleep: Callable[[float], None] = time.sleep
     runs: list[CommandRun] = field(default_factory=list)
-    idle: IdlePower = field(default_factory=IdlePower)
     stopped: bool = False
 
     def carry_out(self) -> None:
@@ -95,7 +92,7 @@ class CommandSession:
         Raises:
             UsageError: if the command of --prepare ends with another status than 0.
         """
-        self._rest("before")
+        self.measuring.look("before", self.plan.idle_s, self.sleep)
         for _ in range(self.plan.warmups):
             for argv in self.plan.commands:
                 self._prepare()
@@ -111,15 +108,12 @@ class CommandSession:
                 if run.result.interrupted is not None:
                     self.stopped = True
                     return
-        self._rest("after")
+        self.measuring.look("after", self.plan.idle_s, self.sleep)
 
     @property
-    def costing(self) -> Costing:
-        """Return how stretches of time are costed."""
-        return Costing(self.meters.joules, self.model, self.idle)
-
-    def _rest(self, when: str) -> None:
-        self.idle = rest(self.idle, when, self.plan.idle_s, self.meters, self.sleep)
+    def meters(self) -> MeterSet:
+        """Return what measures."""
+        return self.measuring.meters
 
     def _prepare(self) -> None:
         if not self.plan.prepare:
@@ -166,7 +160,7 @@ class CommandSession:
         none = None if result.cpu_s is None else 0.0
         whole = Span(COMMAND, Edge(result.start_s, none), Edge(result.end_s, result.cpu_s))
         covered = windows([whole])
-        cost = self.costing.phase(COMMAND, [whole])
+        cost = self.measuring.costing.phase(COMMAND, [whole])
         if not result.started:
             nothing = dict.fromkeys(("energy_j", "error_j", "model_j"))
             cost = PhaseCost(**{**vars(cost), **nothing, "reason": result.reason})
