@@ -171,7 +171,7 @@ class CommandSession:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Spread:
     """Hold the mean, and the spread over repeats, of one figure; None where a run lacks it."""
 
     mean: float | None
@@ -180,13 +180,13 @@ class Summary:
     most: float | None
 
 
-def summary(values: Sequence[float | None]) -> Summary:
+def summary(values: Sequence[float | None]) -> Spread:
     """Return mean, sample standard deviation, least and most; all None if a value is missing."""
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
-        return Summary(None, None, None, None)
+        return Spread(None, None, None, None)
     mean = math.fsum(known) / len(known)
     spread = None
     if len(known) > 1:
         spread = math.sqrt(math.fsum((v - mean) ** 2 for v in known) / (len(known) - 1))
-    return Summary(mean, spread, min(known), max(known))
+    return Spread(mean, spread, min(known), max(known))

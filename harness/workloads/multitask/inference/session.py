@@ -110,7 +110,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Summary:
+class InferenceSummary:
     """Hold what came of it: all rows of the table, what failed, and whether the user stopped it."""
 
     rows: Sequence[dict[str, Any]]
@@ -119,7 +119,7 @@ class Summary:
     stopped: bool = False
 
 
-def infer(asked: Asked, screen: InferenceDisplay) -> Summary:
+def infer(asked: Asked, screen: InferenceDisplay) -> InferenceSummary:
     """Measure all that is asked for and is not there yet.
 
     Raises:
@@ -230,7 +230,7 @@ class _Session:
         self._manifest = self._describe(identity)
         self._save("running")
 
-    def carry_out(self) -> Summary:
+    def carry_out(self) -> InferenceSummary:
         """Measure, and say in the manifest how that ended."""
         stopped = False
         try:
@@ -246,7 +246,7 @@ class _Session:
                 self._finish_files()
                 self._save("failed", str(error).splitlines()[0] if str(error) else "")
             raise
-        return Summary(self._rows, self._failures, len(self._own), stopped)
+        return InferenceSummary(self._rows, self._failures, len(self._own), stopped)
 
     def _all_seeds(self) -> None:
         deployments = list(self._deployments())
