@@ -70,32 +70,39 @@ class Asked:
     stream: int
 
 
-def scenarios(asked: Asked, data: Interactions, seed: int) -> list[Scenario]:
-    """Return the scenarios of one seed.
+def scenarios(asked: Asked, data: Interactions, seed: int, board: int = 0) -> list[Scenario]:
+    """Return the scenarios of one seed; each board of a fleet takes the users after the last's.
 
     Raises:
         DataUsageError: if a request of the file cannot be meant, or nobody would be left to judge.
     """
-    groups = _from_file(asked, data) if asked.who not in KINDS else _chosen(asked, data, seed)
-    found = [Scenario(name, _numbered(name, requests)) for name, requests in groups]
+    groups = (
+        _from_file(asked, data) if asked.who not in KINDS else _chosen(asked, data, seed, board)
+    )
+    found = [Scenario(name, _numbered(name, requests, data.names)) for name, requests in groups]
     for scenario in found:
         _check_left(scenario, data)
     return found
 
 
 def _chosen(
-    asked: Asked, data: Interactions, seed: int
+    asked: Asked, data: Interactions, seed: int, board: int
 ) -> Iterator[tuple[str, Sequence[tuple[int, ...]]]]:
     order = ordered(asked.who, data, seed)
     if asked.batch:
         size = batch_size(asked.share, data.user_count)
-        yield BATCH, [tuple(sorted(order[:size]))]
+        yield BATCH, [tuple(sorted(_part(order, size, board)))]
     if asked.stream:
         if asked.stream > len(order):
             raise DataUsageError(
                 f"--requests {asked.stream}: there are {len(order)} users", "Ask for fewer."
             )
-        yield STREAM, [(user,) for user in order[: asked.stream]]
+        yield STREAM, [(user,) for user in _part(order, asked.stream, board)]
+
+
+def _part(order: Sequence[int], size: int, board: int) -> list[int]:
+    first = board * size
+    return [order[(first + n) % len(order)] for n in range(size)]
 
 
 def batch_size(share: float, users: int) -> int:
@@ -157,14 +164,16 @@ def _request(where: str, line: str, known: Mapping[str, int]) -> tuple[int, ...]
     return tuple(sorted(known[name] for name in names))
 
 
-def _numbered(name: str, requests: Sequence[tuple[int, ...]]) -> list[Request]:
+def _numbered(
+    name: str, requests: Sequence[tuple[int, ...]], names: Sequence[str]
+) -> list[Request]:
     """Number requests; one that names somebody who is gone by then is refused."""
     gone: set[int] = set()
     found = []
     for number, users in enumerate(requests):
         twice = sorted(gone & set(users))
         if twice:
-            refusal = f"already forgotten: user {', '.join(map(str, twice))}"
+            refusal = f"user {', '.join(names[user] for user in twice)} is already forgotten"
             found.append(Request(name, number, users, refusal))
             continue
         gone |= set(users)

@@ -155,9 +155,9 @@ def sniff(line: str, path: Path) -> Form:
             columns = f"{len(names)} columns ({mark.strip() or 'tab'} between them)"
             return Form(kind, columns, _between(mark, places, len(names)), header=True)
         if names[0] in USER_NAMES or names[0].endswith("id"):
+            lacks = "item" if names[0] in USER_NAMES else "user"
             raise DataError(
-                f"{path}, line 1: the header names no {'item' if names[0] in USER_NAMES else 'user'}"
-                f" column ({', '.join(names)})",
+                f"{path}, line 1: the header names no {lacks} column ({', '.join(names)})",
                 f"Known: {', '.join((*USER_NAMES, *ITEM_NAMES))}.",
             )
         if mark == "\t" and len(parts) >= 3:

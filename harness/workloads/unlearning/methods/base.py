@@ -59,6 +59,7 @@ class Job:
         request: number of the request it answers, from 0; None if it prepares for requests.
         users: who is forgotten.
         judge: judges the state afterwards.
+        window_s: seconds that a request is to be repeated for, so that a meter sees it.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Job:
     request: int | None = None
     users: tuple[int, ...] = ()
     judge: Callable[[State], Judged] | None = field(default=None, compare=False, repr=False)
+    window_s: float = field(default=0.0, compare=False)
     units: tuple[str, ...] = ("model",)
     first_round: int = 0
     last_round: int = 1
