@@ -79,13 +79,14 @@ def batch_loss(
     """
     user, liked, drawn = batch
     p = embedding(user, factors.users)
-    q, n = embedding(torch.cat([liked, drawn]), factors.items).split(len(user))
+    q, n = embedding(torch.cat([liked, drawn]), factors.items).chunk(2)
     if model == "wmf":
         fit = softplus(-(p * q).sum(1)) + softplus((p * n).sum(1))
     else:
         fit = -logsigmoid((p * (q - n)).sum(1))
     if plain is not None:
         p = embedding(user, plain.users)
-        q, n = embedding(torch.cat([liked, drawn]), plain.items).split(len(user))
+        q, n = embedding(torch.cat([liked, drawn]), plain.items).chunk(2)
     size = p.square().sum() + q.square().sum() + n.square().sum()
-    return fit.mean() + (decay / len(user)) * size
+    loss: Tensor = fit.mean() + (decay / len(user)) * size
+    return loss

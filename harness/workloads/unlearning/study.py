@@ -145,7 +145,7 @@ class UnlearningStudy(SimpleStudy):
             work = Cellwork(world, method, Judge(world, method, References()), asked)
             work.carry_out(JobsEngine(world, SilentObserver()))
 
-    def engine(  # type: ignore[override]
+    def engine(
         self, seed: int, observer: Observer, keeper: Keeper, trainers: Trainers | None
     ) -> Any:  # noqa: ANN401 - of this device, or of a fleet
         """Return what carries out the jobs of one cell."""

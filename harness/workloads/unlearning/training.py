@@ -84,11 +84,11 @@ def descend(
     if len(pairs):
         optimizer = torch.optim.Adam([users, items], lr=training.learning_rate, fused=True)
         for _ in range(epochs):
-            batches = shuffled(pairs, random).split(training.batch_size, dim=1)
+            batches = torch.split(shuffled(pairs, random), training.batch_size, dim=1)
             for batch in batches:
                 loss = _loss(training, plain, adjacency, batch)
                 optimizer.zero_grad()
-                loss.backward()
+                torch.autograd.backward(loss)
                 optimizer.step()
             steps += len(batches)
             _check_finite(loss)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from harness.federated.random_streams import random_stream
-from harness.workloads.unlearning.data.interactions import Interactions, Pairs, split
+from harness.workloads.unlearning.data.interactions import Interactions, Ints, Pairs, split
 
 VERSION = 1
 """Changes whenever the same settings give other data."""
@@ -67,9 +67,10 @@ class Generated:
         unit: np.ndarray = found / np.linalg.norm(found, axis=1, keepdims=True)
         return unit
 
-    def _activity(self, random: np.random.Generator) -> np.ndarray:
+    def _activity(self, random: np.random.Generator) -> Ints:
         """Return how many items each user likes: log-normal, with the mean asked for."""
         log = np.log(self.mean) - ACTIVITY_SPREAD**2 / 2
         drawn = np.exp(log + ACTIVITY_SPREAD * random.normal(size=self.users))
         most = max(LEAST_ITEMS, int(MOST_SHARE * self.items))
-        return np.clip(drawn, min(LEAST_ITEMS, self.items - 1), most).astype(np.int64)
+        counts: Ints = np.clip(drawn, min(LEAST_ITEMS, self.items - 1), most).astype(np.int64)
+        return counts

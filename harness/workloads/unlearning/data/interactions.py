@@ -59,7 +59,8 @@ class Pairs:
         """Say of each pair whether it is one of these."""
         wanted = user * self.item_count + item
         at = np.searchsorted(self._keys, wanted)
-        return self._keys[np.minimum(at, len(self._keys) - 1)] == wanted
+        found: Bools = self._keys[np.minimum(at, len(self._keys) - 1)] == wanted
+        return found
 
     def only(self, users: Ints) -> Pairs:
         """Return the pairs of these users; the rows of all others are blank."""

@@ -38,7 +38,7 @@ def combine(pairs: Pairs, shards: Sequence[Factors], seed: int) -> tuple[Weights
     optimizer = torch.optim.Adam(list(weights.values()), lr=RATE)
     steps = 0
     for _ in range(ROUNDS if len(pairs) else 0):
-        for user, liked, drawn in shuffled(pairs, random).split(BATCH, dim=1):
+        for user, liked, drawn in torch.split(shuffled(pairs, random), BATCH, dim=1):
             own = merged(users[user], weights, "user")
             difference = merged(items[liked], weights, "item") - merged(
                 items[drawn], weights, "item"
@@ -46,7 +46,7 @@ def combine(pairs: Pairs, shards: Sequence[Factors], seed: int) -> tuple[Weights
             loss = -logsigmoid((own * difference).sum(1)).mean()
             loss = loss + DECAY * weights["map"].square().sum()
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             steps += 1
     found = {name: tensor.detach() for name, tensor in weights.items()}
