@@ -18,7 +18,7 @@ from harness.workloads.unlearning.comparison import (
 )
 from harness.workloads.unlearning.config import BATCH, GENERATED, UnlearningConfig
 from harness.workloads.unlearning.methods.registry import METHODS
-from harness.workloads.unlearning.tables import FILES, SUMMARY, SUMMARY_FILE
+from harness.workloads.unlearning.tables import SUMMARY, SUMMARY_FILE
 
 Row = Mapping[str, Any]
 
@@ -100,16 +100,6 @@ def _asked(config: UnlearningConfig) -> str:
     if config.stream:
         parts.append(f"a stream of {config.stream} request{'' if config.stream == 1 else 's'}")
     return f"{config.who} users: {' and '.join(parts)}, each from the model as prepared"
-
-
-def columns_page() -> str:
-    """Return the columns of the workload's own tables, as the page of result files has them."""
-    parts = []
-    for name, columns in FILES.items():
-        parts += [f"### `{name}`", "", "| column | type | unit | meaning |", "|---|---|---|---|"]
-        parts += [f"| `{c.name}` | {c.type} | {c.unit} | {c.meaning} |" for c in columns]
-        parts.append("")
-    return "\n".join(parts)
 
 
 def read_summary(folder: Path) -> list[Row]:

@@ -57,12 +57,6 @@ class Unlearning(SimpleWorkload):
         extra = {"sisa": 1, "ultrare": 2, "receraser": 3}.get(spec.name, 0)
         return spec.shards + extra + config.batch + config.stream
 
-    def columns_page(self) -> str:
-        """Return the columns of its own tables."""
-        from harness.workloads.unlearning.listing import columns_page  # noqa: PLC0415
-
-        return columns_page()
-
     def findings(self, run: RunFiles) -> Iterable[Finding]:
         """Return what a run of it cannot be quoted for."""
         from harness.workloads.unlearning.evidence import findings  # noqa: PLC0415
