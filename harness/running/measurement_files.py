@@ -27,7 +27,7 @@ from harness.measurement.instruments import trace_rows
 from harness.measurement.meters import ComponentJoules, MeterSet
 from harness.measurement.spans import Span, windows
 from harness.run_folder.lock import run_lock
-from harness.run_folder.results import RunFolder, csv_text
+from harness.run_folder.results import Row, RunFolder, csv_text
 from harness.run_folder.sessions import this_boot
 
 WORKLOAD = "measure"
@@ -73,7 +73,9 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         self._chosen = chosen
         self._manifest = manifest
         self._cells: list[tuple[MeasuredCell, dict[str, object]]] = []
-        self._components: list[Mapping[str, object]] = []
+        self._components: list[Row] = []
+        self._plain: list[Row] = []
+        self._tables: dict[str, list[Row]] = {}
         self._idle = IdlePower()
         self._surroundings: Mapping[str, Any] = {}
         self._zero_s = 0.0
@@ -197,6 +199,20 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         self._trace(cell, meters)
         self._folder.event(event="cell done", cell=cell.name, status=cell.status)
 
+    def plain_cell(
+        self, row: Mapping[str, object], measures: Mapping[str, tuple[float | None, str]]
+    ) -> None:
+        """Write a cell whose figures come from elsewhere: a row of cells.csv, more for metrics."""
+        self._plain.append(row)
+        self._write_cells()
+        self._folder.append("metrics", METRICS, self._measures(str(row["cell"]), measures))
+
+    def table(self, name: str, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+        """Append to a table that not every run has; the first rows make it."""
+        kept = self._tables.setdefault(name, [])
+        kept += rows
+        self._folder.text(f"{name}.csv", csv_text(columns, kept))
+
     def end(self, status: str, reason: str = "") -> None:
         """Say how the session ended; raw samples are kept only if it did not end well."""
         self._manifest |= {"status": status, "reason": reason}
@@ -253,7 +269,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         }
 
     def _write_cells(self) -> None:
-        rows = []
+        rows = list(self._plain)
         for cell, row in self._cells:
             net_j, net_error_j = net_of(cell.cost, self._idle)
             rows.append({**row, "energy_net_j": net_j, "energy_net_error_j": net_error_j})
@@ -279,15 +295,17 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
                 "flags": "+".join(found.flags),
             }
 
-    def _metric_rows(self, cell: MeasuredCell) -> list[dict[str, object]]:
-        known = dict(cell.measures or {})
-        known["cpu_s"] = cell.cost.cpu_s, "s"
-        rows: list[dict[str, object]] = [
-            {"run_id": self.run_id, "cell": cell.name, "metric": name, "value": value, "unit": unit}
+    def _metric_rows(self, cell: MeasuredCell) -> list[Row]:
+        return self._measures(cell.name, {**(cell.measures or {}), "cpu_s": (cell.cost.cpu_s, "s")})
+
+    def _measures(
+        self, cell: str, known: Mapping[str, tuple[float | None, str]]
+    ) -> list[Row]:
+        return [
+            {"run_id": self.run_id, "cell": cell, "metric": name, "value": value, "unit": unit}
             for name, (value, unit) in known.items()
             if value is not None
         ]
-        return rows
 
     def _take_components(self, cell: str, phase: str, found: Sequence[ComponentJoules]) -> None:
         self._components += [
