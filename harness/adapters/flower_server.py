@@ -26,9 +26,7 @@ NUMBERS = ("time_s", "cpu_s", "energy_j", "energy_error_j", "energy_model_j")
 TEXTS = ("energy_meter", "energy_scope", "energy_kind", "energy_reason", "flags")
 
 
-def measured_strategy(
-    strategy: Wrapped, out: str | Path = "results", label: str = ""
-) -> Wrapped:
+def measured_strategy(strategy: Wrapped, out: str | Path = "results", label: str = "") -> Wrapped:
     """Let a strategy write a run folder of what `EnergyMod` tells; it is returned itself.
 
     Every start of it makes a folder of its own: `devices.csv` has a row per client, round and
@@ -90,9 +88,7 @@ class _Keeper:
         """Note the replies of a round of training and pass them on."""
         return self._aggregate_train(server_round, self._noted(server_round, "train", replies))
 
-    def aggregate_evaluate(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> Any:  # noqa: ANN401
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> Any:  # noqa: ANN401
         """Note the replies of a round of evaluation and pass them on."""
         noted = self._noted(server_round, "evaluate", replies)
         return self._aggregate_evaluate(server_round, noted)
@@ -147,7 +143,7 @@ class _Keeper:
 def _told(message: Message, round_number: int, phase: str) -> dict[str, Any]:
     """Return what a reply tells; of a client that failed or does not measure only that."""
     content = message.content if message.has_content() else {}
-    record: Mapping[str, Any] = content[RECORD] if RECORD in content else {}
+    record: Mapping[str, Any] = content.get(RECORD, {})
     why = "" if record else "the client does not measure itself"
     if not message.has_content():
         why = f"the client failed: {message.error.reason}"
@@ -202,4 +198,3 @@ def summed(told: Sequence[Mapping[str, Any]]) -> Joules:
         )
         for one in told
     )
-

@@ -19,7 +19,15 @@ from typing import Any
 from devices.host import Host
 from harness.core.clean_text import without_home
 from harness.core.errors import StorageError
-from harness.core.schema import CELLS, COMPONENTS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE
+from harness.core.schema import (
+    CELLS,
+    COMPONENTS,
+    METRICS,
+    PHASE_ROWS,
+    SCHEMA_VERSION,
+    TRACE,
+    Column,
+)
 from harness.measurement.choice import ChosenMeters
 from harness.measurement.figures import Costing, PhaseCost
 from harness.measurement.idle import IdlePower, net_energy
@@ -298,9 +306,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
     def _metric_rows(self, cell: MeasuredCell) -> list[Row]:
         return self._measures(cell.name, {**(cell.measures or {}), "cpu_s": (cell.cost.cpu_s, "s")})
 
-    def _measures(
-        self, cell: str, known: Mapping[str, tuple[float | None, str]]
-    ) -> list[Row]:
+    def _measures(self, cell: str, known: Mapping[str, tuple[float | None, str]]) -> list[Row]:
         return [
             {"run_id": self.run_id, "cell": cell, "metric": name, "value": value, "unit": unit}
             for name, (value, unit) in known.items()
