@@ -66,6 +66,8 @@ METERS = MeterClasses({
     "hwmon": "hwmon:HwmonMeter",
     "jtop": "jtop:JtopMeter",
     "plug": "plug:PlugMeter",
+    "kasa": "kasa:KasaMeter",
+    "joulescope": "joulescope:JoulescopeMeter",
     "simulated": "simulated:SimulatedMeter",
     "replay": "replay:ReplayMeter",
 })  # fmt: skip

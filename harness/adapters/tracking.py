@@ -34,7 +34,7 @@ class Tracker:
             self._own = Measurement(**self._options).__enter__()
             atexit.register(self.close, RuntimeError("the program ended within training"))
 
-    def begin(self, name: str, **fields: object) -> None:
+    def begin(self, name: str, **fields: Any) -> None:  # noqa: ANN401 - what phases.csv holds
         """Begin a phase, unless it has begun."""
         if name not in self._open:
             self._open[name] = (self._own.phase if self._own else phase)(name, **fields)
