@@ -1,6 +1,7 @@
 """TP-Link plugs through python-kasa, which speaks to a plug played on this machine."""
 
 import asyncio
+import gc
 import json
 import struct
 import sys
@@ -50,13 +51,16 @@ class Plug:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
+        gc.collect()  # what is left open is this test's, not the next one's
 
     async def leave(self):
         """Answer nobody any more."""
         self.server.close()
         for writer in self.writers:
+            writer.close()
             writer.transport.abort()
         await asyncio.sleep(0.05)
+        self.writers.clear()
 
     async def _serve(self, reader, writer):
         self.writers.append(writer)
