@@ -99,8 +99,10 @@ class KasaMeter(Meter):
             KASA.check(Path("/"))
             meter.open()
         except DeviceError as error:
-            code = "permission" if error.remedy == LOGIN_FIX else "no-sensor"
-            return cls.refuse(code, error.message.removeprefix("meter kasa: "), error.remedy)
+            reason = error.message.removeprefix("meter kasa: ")
+            if error.remedy == LOGIN_FIX:
+                return cls.refuse("permission", reason, error.remedy)
+            return cls.refuse("no-sensor", reason, error.remedy)
         finally:
             meter.close()
         return Availability(cls.name, True)

@@ -254,6 +254,7 @@ def _keep(files: SessionFiles, session: CommandSession, run: Any) -> None:  # no
         MeasuredCell(
             slug(numbered, run.repeat), name, run.repeat, run.whole, run.cost, run.spans,
             run.status, run.reason, run.flags, run.result.memory.memory_bytes, measures(run),
+            run.use,
         ),
         session.meters,
         session.costing,

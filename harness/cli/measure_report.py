@@ -17,13 +17,15 @@ from harness.running.measurement_files import net_of
 COLUMNS = (
     "command", "repeat", "time_s", "cpu_s", "energy_j", "energy_error_j", "energy_net_j",
     "energy_net_error_j", "energy_model_j", "energy_reason", "power_w", "peak_power_w",
-    "energy_delay_js", "peak_memory_bytes", "peak_memory_of", "exit_status", "status", "reason",
+    "energy_delay_js", "cpu_utilisation", "gpu_utilisation", "received_bytes", "sent_bytes",
+    "peak_memory_bytes", "peak_memory_of", "exit_status", "status", "reason",
     "flags",
 )  # fmt: skip
 RATIOS = (("time_s", "time"), ("energy_j", "energy"), ("energy_model_j", "modelled energy"))
 MEANS = (
     "cpu_s", "energy_j", "energy_error_j", "energy_net_j", "energy_net_error_j", "energy_model_j",
-    "power_w", "peak_power_w", "energy_delay_js",
+    "power_w", "peak_power_w", "energy_delay_js", "cpu_utilisation", "gpu_utilisation",
+    "received_bytes", "sent_bytes",
 )  # fmt: skip
 
 
@@ -45,6 +47,12 @@ def document(session: CommandSession, label: str, path: Path | None) -> dict[str
     }
 
 
+USE = {
+    "cpu_utilisation": "", "gpu_utilisation": "", "received_bytes": "B", "sent_bytes": "B",
+}  # fmt: skip
+"""What the host did meanwhile, and its units."""
+
+
 def measures(run: CommandRun) -> dict[str, tuple[float | None, str]]:
     """Return the figures of a run that metrics.csv holds."""
     return {
@@ -52,6 +60,7 @@ def measures(run: CommandRun) -> dict[str, tuple[float | None, str]]:
         "mean_power_w": (run.cost.power_w, "W"),
         "peak_power_w": (run.peak_w, "W"),
         "energy_delay_js": (_energy_delay(run), "J·s"),
+        **{name: (value, USE[name]) for name, value in vars(run.use).items()},
     }
 
 
@@ -104,6 +113,7 @@ def _run(session: CommandSession, run: CommandRun) -> dict[str, Any]:
         "energy_delay_js": _energy_delay(run),
         "peak_memory_bytes": run.result.memory.memory_bytes,
         "peak_memory_of": run.result.memory.how or run.result.memory.reason,
+        **vars(run.use),
         "exit_status": run.result.exit_status,
         "status": run.status,
         "reason": run.reason,
@@ -197,6 +207,7 @@ def _lines(own: Mapping[str, Any]) -> list[str]:
     rows += [("processor", _number(own["cpu_s"], "s"))]
     rows += _energy_rows(own)
     rows += [("memory", _memory(own))]
+    rows += _use_rows(own)
     rows += [
         (c["component"], f"{_joules(c)}  {c['meter']} {c['rail']}, {c['role']}")
         for c in runs[-1]["components"]
@@ -225,6 +236,18 @@ def _energy_rows(own: Mapping[str, Any]) -> list[tuple[str, str]]:
     most = "" if peak is None else f", at most {peak:.4g} W"
     rows.append(("power", f"{own['power_w']:.4g} W on average{most}"))
     rows.append(("energy-delay", _number(own["energy_delay_js"], "J·s")))
+    return rows
+
+
+def _use_rows(own: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how busy the host was, whoever kept it so."""
+    shares = [("cores", own["cpu_utilisation"]), ("GPU", own["gpu_utilisation"])]
+    busy = [f"{name} {100 * share:.0f} %" for name, share in shares if share is not None]
+    rows = [("host busy", ", ".join(busy))] if busy else []
+    got, sent = own["received_bytes"], own["sent_bytes"]
+    if got or sent:
+        told = f"{(got or 0) / 1e6:.3g} MB received, {(sent or 0) / 1e6:.3g} MB sent"
+        rows.append(("network", f"{told} by this host"))
     return rows
 
 

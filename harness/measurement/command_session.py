@@ -6,9 +6,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from devices.host_use import HostUse, UseWatch
 from devices.power_model import PowerModel
 from harness.core.errors import UsageError
 from harness.measurement.command import CommandResult, Surroundings, run_command
@@ -57,6 +58,7 @@ class CommandRun:
     peak_w: float | None
     components: Sequence[ComponentJoules]
     flags: Sequence[str]
+    use: HostUse = field(default_factory=HostUse)
 
     @property
     def status(self) -> str:
@@ -143,17 +145,20 @@ class CommandSession:
         with new_mark_file(path) as marks:
             environment = {**os.environ, VARIABLE: announce(marks.descriptor, path)}
             inherits = (marks.descriptor,)
+            watch = UseWatch()
             result = run_command(
                 self.plan.commands[number],
                 Surroundings(environment, inherits, self.plan.output, self.meters.processes),
             )
+        use = watch.at_end()
         self.meters.wait_past(result.end_s)
         flags = conditions.at_end().flags
         if result.left:
             flags = (*flags, "left-running")
         with path.open(encoding="utf-8", errors="replace") as lines:
             spans = read_marks(lines, result.end_s)
-        return self._costed(number, repeat, result, spans, flags)
+        run = self._costed(number, repeat, result, spans, flags)
+        return replace(run, use=use) if result.started else run
 
     def _costed(
         self,

@@ -299,6 +299,8 @@ class _Settings:
         marks = opened.enter_context(new_mark_file(marks_path))
         path = None if writer is None else writer.path
         idle = rest(IdlePower(), "before", self.idle_s, meters)
+        if writer is not None:
+            writer.watch()
         return _State(chosen, meters, idle, _edge(), marks, marks_path, writer, path)
 
 

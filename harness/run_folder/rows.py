@@ -49,6 +49,11 @@ def cell_row(facts: RunFacts, result: CellResult, report: CellReport) -> dict[st
         "energy_scope": meter["scope"] if meter else None,
         "energy_kind": meter["kind"] if meter else None,
         "peak_memory_bytes": result.peak_memory_bytes,
+        "energy_delay_js": None if cost.energy_j is None else cost.energy_j * cost.time_s,
+        "cpu_utilisation": result.use.cpu_utilisation,
+        "gpu_utilisation": result.use.gpu_utilisation,
+        "network_received_bytes": result.use.received_bytes,
+        "network_sent_bytes": result.use.sent_bytes,
         "shared_jobs": shared_jobs(result.session_costs),
     }  # fmt: skip
 

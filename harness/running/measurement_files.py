@@ -10,13 +10,14 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from devices.host import Host
+from devices.host_use import HostUse, UseWatch
 from harness.core.clean_text import without_home
 from harness.core.errors import StorageError
 from harness.core.schema import (
@@ -58,6 +59,7 @@ class MeasuredCell:
         flags: what disturbed it.
         peak_memory_bytes: peak memory of what ran; None if not known.
         measures: further figures for metrics.csv: name → value and unit.
+        use: how busy the host was.
     """
 
     name: str
@@ -71,6 +73,7 @@ class MeasuredCell:
     flags: Sequence[str] = ()
     peak_memory_bytes: int | None = None
     measures: Mapping[str, tuple[float | None, str]] | None = None
+    use: HostUse = field(default_factory=HostUse)
 
 
 class SessionFiles(AbstractContextManager["SessionFiles"]):
@@ -85,6 +88,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         self._plain: list[Row] = []
         self._tables: dict[str, list[Row]] = {}
         self._idle = IdlePower()
+        self._watching: UseWatch | None = None
         self._surroundings: Mapping[str, Any] = {}
         self._zero_s = 0.0
         self._open = ExitStack()
@@ -160,6 +164,10 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
 
         self._surroundings = environment(HostOnly(self._chosen.host))
 
+    def watch(self) -> None:
+        """See from now on how busy the host is, for a session of one cell."""
+        self._watching = UseWatch()
+
     def begin(self, meters: MeterSet, zero_s: float) -> None:
         """Say what measures, once the meters run; `zero_s` is where the run's time is 0."""
         self._zero_s = zero_s
@@ -196,7 +204,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         rows = self._phase_rows(cell, cost)
         while some := list(islice(rows, ROWS_AT_ONCE)):
             self._folder.append("phases", PHASE_ROWS, some)
-        self._folder.append("metrics", METRICS, self._metric_rows(cell))
+        self._folder.append("metrics", METRICS, self._metric_rows(cell, cost))
         covered = windows([cell.whole])
         self._take_components(cell.name, "", meters.components(covered))
         for name in dict.fromkeys(span.name for span in cell.spans):
@@ -247,7 +255,8 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         reason = "" if failed is None else f"{type(failed).__name__}: {failed}".rstrip(": ")
         label = str(self._manifest["config"]["label"])
         done = cost.phase(whole.name, [whole])
-        cell = MeasuredCell(slug(label, 0), label, 0, whole, done, spans, status, reason)
+        use = HostUse() if self._watching is None else self._watching.at_end()
+        cell = MeasuredCell(slug(label, 0), label, 0, whole, done, spans, status, reason, use=use)
         self.cell(cell, meters, cost)
         self.end(status, reason)
 
@@ -270,6 +279,12 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             "energy_kind": meters.kind,
             "energy_reason": cell.cost.reason,
             "peak_memory_bytes": cell.peak_memory_bytes,
+            "energy_delay_js": _product(cell.cost.energy_j, cell.cost.time_s),
+            "energy_per_sample_j": cell.cost.energy_per_sample_j,
+            "cpu_utilisation": cell.use.cpu_utilisation,
+            "gpu_utilisation": cell.use.gpu_utilisation,
+            "network_received_bytes": cell.use.received_bytes,
+            "network_sent_bytes": cell.use.sent_bytes,
             "status": cell.status,
             "reason": cell.reason,
             "flags": "+".join(dict.fromkeys([*cell.flags, *cell.cost.flags])),
@@ -303,8 +318,16 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
                 "flags": "+".join(found.flags),
             }
 
-    def _metric_rows(self, cell: MeasuredCell) -> list[Row]:
-        return self._measures(cell.name, {**(cell.measures or {}), "cpu_s": (cell.cost.cpu_s, "s")})
+    def _metric_rows(self, cell: MeasuredCell, cost: Costing) -> list[Row]:
+        measures = {**(cell.measures or {}), "cpu_s": (cell.cost.cpu_s, "s")}
+        rows = list(self._measures(cell.name, measures))
+        for phase in cost.phases(cell.spans).values():
+            told = {
+                "samples": (phase.samples, "samples"),
+                "energy_per_sample_j": (phase.energy_per_sample_j, "J"),
+            }
+            rows += [{**row, "phase": phase.name} for row in self._measures(cell.name, told)]
+        return rows
 
     def _measures(self, cell: str, known: Mapping[str, tuple[float | None, str]]) -> list[Row]:
         return [
@@ -358,6 +381,10 @@ class HostOnly:
     host: Host
     matches: bool = True
     threads: int = 0
+
+
+def _product(energy_j: float | None, time_s: float) -> float | None:
+    return None if energy_j is None else energy_j * time_s
 
 
 def _command_line(module: str) -> str:
