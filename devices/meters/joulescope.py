@@ -16,6 +16,7 @@ from typing import Any
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample
 from devices.meters.packages import Package
+from devices.text_files import read_text
 
 JOULESCOPE = Package("joulescope", "joulescope", 'pip install "mas-edge-harness[joulescope]"')
 
@@ -26,7 +27,16 @@ MOST_W = 150.0
 PATIENCE_S = 2.0
 PLUG_IT = "plug it into USB, close Joulescope's own program, and see that you may open it (udev)"
 
+VENDORS = ("1fc9", "16d0")
+"""USB vendors under whose numbers the JS110 and the JS220 are sold, among other things."""
+
 Scan = Callable[[], list[Any]]
+
+
+def _may_be_there(root: Path) -> bool:
+    """Say whether anything of these vendors is plugged in: the package is slow to import."""
+    found = (root / "sys/bus/usb/devices").glob("*/idVendor")
+    return any(read_text(path) in VENDORS for path in found)
 
 
 class JoulescopeMeter(Meter):
@@ -72,7 +82,10 @@ class JoulescopeMeter(Meter):
         Raises:
             DeviceError: The package is missing, there is none, or it is not clear which is meant.
         """
-        scan = self._scan or JOULESCOPE.load(self.root).scan
+        scan = self._scan
+        if scan is None:
+            JOULESCOPE.check(self.root)
+            scan = JOULESCOPE.load(self.root).scan if _may_be_there(self.root) else list
         found = {str(device): device for device in scan()}
         serial = self.options.get("serial", "")
         chosen = [device for name, device in found.items() if name.endswith(serial)]

@@ -26,6 +26,7 @@ from harness.core.errors import (
 )
 
 if TYPE_CHECKING:
+    from harness.cli.measure_live import MeasureLine
     from harness.measurement.choice import ChosenMeters
     from harness.measurement.command_session import CommandPlan, CommandSession
     from harness.running.measurement_files import SessionFiles
@@ -213,13 +214,31 @@ def _carry_out(plan: CommandPlan, wanted: _Wanted, chosen: ChosenMeters, root: P
         if files is not None:
             files.look_around()
         session = CommandSession(plan, ready(), chosen.power_model(), folder)
+        line = _line(plan, session)
         if files is not None:
             session.report = partial(_keep, files, session)
         try:
             session.carry_out()
         except KeyboardInterrupt:
             session.stopped = True
+        line.clear()
         return _conclude(session, wanted, files)
+
+
+def _line(plan: CommandPlan, session: CommandSession) -> MeasureLine:
+    """Show where the session stands, on a terminal."""
+    from harness.cli.measure_live import MeasureLine  # noqa: PLC0415
+
+    output = sys.stderr if plan.output is not None else sys.stdout
+    line = MeasureLine(
+        sys.stderr,
+        plan.repeats * len(plan.commands),
+        session.meters.now,
+        during=not output.isatty(),
+    )
+    if sys.stderr.isatty():
+        session.begins, session.while_waiting = line.begin, line.waiting
+    return line
 
 
 def _files(

@@ -78,7 +78,8 @@ class CommandRun:
 class CommandSession:
     """Carry out a plan with meters that run.
 
-    `report` is called after every measured run, with the run.
+    `report` is called after every measured run, with the run; `begins` before it, and
+    `while_waiting` some ten times a second until it ends.
     """
 
     plan: CommandPlan
@@ -86,6 +87,8 @@ class CommandSession:
     model: PowerModel | None
     folder: Path
     report: Callable[[CommandRun], None] = lambda _: None
+    begins: Callable[[], None] = lambda: None
+    while_waiting: Callable[[], None] | None = None
     sleep: Callable[[float], None] = time.sleep
     runs: list[CommandRun] = field(default_factory=list)
     idle: IdlePower = field(default_factory=IdlePower)
@@ -140,6 +143,7 @@ class CommandSession:
         return run_command(argv, around)
 
     def _measured(self, number: int, repeat: int) -> CommandRun:
+        self.begins()
         conditions = Conditions(self.meters.processes)
         path = self.folder / f"marks-{number}-{repeat}.jsonl"
         with new_mark_file(path) as marks:
@@ -148,7 +152,13 @@ class CommandSession:
             watch = UseWatch()
             result = run_command(
                 self.plan.commands[number],
-                Surroundings(environment, inherits, self.plan.output, self.meters.processes),
+                Surroundings(
+                    environment,
+                    inherits,
+                    self.plan.output,
+                    self.meters.processes,
+                    self.while_waiting,
+                ),
             )
         use = watch.at_end()
         self.meters.wait_past(result.end_s)

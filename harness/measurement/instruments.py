@@ -7,7 +7,7 @@ import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,25 @@ from devices.stream import Stream, StreamSet
 from harness.core.errors import MeterMissingError
 from harness.measurement.phases import PhaseLog
 from harness.records.phases import Label
+
+
+@dataclass(frozen=True)
+class LivePower:
+    """Hold what is drawn now, None if the last reading is too old, and joules since the start."""
+
+    power_w: float | None
+    energy_j: float
+
+
+def live_power(streams: StreamSet, now_s: float) -> LivePower | None:
+    """Return what a meter's total shows now; None if it shows nothing at all."""
+    totals = [stream for stream in streams.streams if stream.rail.role == "total" and len(stream)]
+    if not totals:
+        return None
+    fresh = all(now_s - stream.times_s[-1] <= streams.gap_limit_s for stream in totals)
+    power_w = math.fsum(stream.power_w[-1] for stream in totals)
+    known = fresh and not math.isnan(power_w)
+    return LivePower(power_w if known else None, math.fsum(stream.curve_j[-1] for stream in totals))
 
 
 class Instruments:
@@ -51,6 +70,12 @@ class Instruments:
         streams = self.streams(segment.end_s)
         self._cost = self._cost or self._collector_cost(segment.start_s, segment.end_s, "idle")
         return energy(streams, segment.start_s, segment.end_s) if streams else None
+
+    def now(self) -> LivePower | None:
+        """Return what the meter shows now; None without one."""
+        if self._collector is None:
+            return None
+        return live_power(self._collector.streams(), time.monotonic())
 
     def power_since(self, start_s: float) -> float | None:
         """Return the mean power of all rails of the total since a moment; None if unknown."""

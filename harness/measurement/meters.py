@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from devices.energy import FLAGS, Reading, energy, rail_energy
 from devices.errors import DeviceError
 from devices.stream import StreamSet
 from harness.core.errors import MeterMissingError, UsageError
+from harness.measurement.instruments import LivePower, live_power
 from harness.measurement.scopes import Covered, component, overlap
 from harness.measurement.spans import Window
 
@@ -131,6 +133,19 @@ class MeterSet:
             if start_s <= times_s <= end_s
         ]  # fmt: skip
         return max((p for p in power if not math.isnan(p)), default=None)
+
+    def now(self) -> LivePower | None:
+        """Return the sum of what is drawn now and was taken so far; None if a meter shows none."""
+        now_s = time.monotonic()
+        found = [live_power(meter.streams(), now_s) for meter in self.totals]
+        known = [live for live in found if live is not None]
+        if not known or len(known) < len(found):
+            return None
+        powers = [live.power_w for live in known if live.power_w is not None]
+        return LivePower(
+            math.fsum(powers) if len(powers) == len(known) else None,
+            math.fsum(live.energy_j for live in known),
+        )
 
     def describe(self) -> list[dict[str, Any]]:
         """Return what a manifest says of the meters."""

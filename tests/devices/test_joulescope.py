@@ -107,9 +107,11 @@ def test_an_instrument_that_falls_silent_gives_no_value(monkeypatch):
     meter.close()
 
 
-def test_the_package_finds_none_here():
-    """As its own scan says on a machine without one."""
+@pytest.mark.parametrize("vendor", [True, False])
+def test_the_package_finds_none_here(monkeypatch, vendor):
+    """As its own scan says on a machine without one; unless USB shows its vendor it is not asked."""
     logging.getLogger("joulescope").setLevel(logging.CRITICAL)
+    monkeypatch.setattr("devices.meters.joulescope._may_be_there", lambda root: vendor)
     answer = JoulescopeMeter.probe()
     assert not answer.usable
     assert "no Joulescope is plugged in" in answer.reason

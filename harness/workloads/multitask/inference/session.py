@@ -26,7 +26,7 @@ from harness.core.schema import TRACE
 from harness.evidence.reading import Row, RunFiles
 from harness.measurement.cost import Accountant
 from harness.measurement.idle import IdlePower, net_energy
-from harness.measurement.instruments import Instruments, instruments
+from harness.measurement.instruments import Instruments, LivePower, instruments
 from harness.measurement.memory import memory_errors
 from harness.measurement.phases import PhaseLog
 from harness.records.phases import Label
@@ -88,7 +88,7 @@ class InferenceDisplay(Protocol):
         """Show what cannot be measured, and why."""
         ...
 
-    def measuring(self, number: int, total: int, what: str) -> None:
+    def measuring(self, number: int, total: int, what: str, live: LivePower | None = None) -> None:
         """Show which measurement begins."""
         ...
 
@@ -336,7 +336,8 @@ class _Session:
         random.Random(seed).shuffle(pairs)
         for number, (made, task) in enumerate(pairs, 1):
             what = f"{made.deployment.method}, {_words(task)}"
-            self._screen.measuring(number, len(pairs), what)
+            live = self._bench.meter.now()
+            self._screen.measuring(number, len(pairs), what, live)
             self._one(made, task)
 
     def _one(self, made: Ready, task: WindowTask) -> None:
