@@ -109,7 +109,7 @@ def test_an_instrument_that_falls_silent_gives_no_value(monkeypatch):
 
 @pytest.mark.parametrize("vendor", [True, False])
 def test_the_package_finds_none_here(monkeypatch, vendor):
-    """As its own scan says on a machine without one; unless USB shows its vendor it is not asked."""
+    """As its scan says where there is none; unless USB shows its vendor it is not asked."""
     logging.getLogger("joulescope").setLevel(logging.CRITICAL)
     monkeypatch.setattr("devices.meters.joulescope._may_be_there", lambda root: vendor)
     answer = JoulescopeMeter.probe()
