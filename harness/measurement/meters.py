@@ -7,7 +7,7 @@ import math
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from devices.errors import DeviceError
 from devices.stream import StreamSet
 from harness.core.errors import MeterMissingError, UsageError
 from harness.measurement.instruments import LivePower, live_power
-from harness.measurement.scopes import Covered, component, overlap
+from harness.measurement.scopes import Covered, component, overlap, rail_component, rail_role
 from harness.measurement.spans import Window
 
 
@@ -102,20 +102,11 @@ class MeterSet:
 
     def components(self, windows: Sequence[Window]) -> list[ComponentJoules]:
         """Return the joules of every rail of every meter, witnesses too."""
-        found = []
-        for meter in self.running:
-            streams = meter.streams()
-            for stream in streams.streams:
-                role = "total" if stream.rail.role == meter.role == "total" else "witness"
-                if meter.role == "total" and role == "witness":
-                    role = "part"
-                joules = _over(
-                    (rail_energy(streams, stream.rail.name, *window) for window in windows),
-                    streams.period_s,
-                )
-                what = component(streams.info.scope)
-                found.append(ComponentJoules(what, meter.name, stream.rail.name, role, joules))
-        return found
+        return [
+            found
+            for meter in self.running
+            for found in rail_joules(meter.streams(), windows, meter.name, meter.role)
+        ]
 
     def peak_w(self, windows: Sequence[Window]) -> float | None:
         """Return the highest sum of the mean powers between readings; None for several meters.
@@ -171,6 +162,44 @@ class MeterSet:
 def measured(streams: StreamSet, windows: Sequence[Window]) -> Joules:
     """Return one meter's joules over some windows."""
     return _over((energy(streams, *window) for window in windows), streams.period_s)
+
+
+def rail_joules(
+    streams: StreamSet, windows: Sequence[Window], meter: str, role: str = "total"
+) -> list[ComponentJoules]:
+    """Return the joules of every rail of one meter over some windows.
+
+    A rail beside the total is a part of it, unless it contains it (`psys` beside `package`). Parts
+    that add up to more than their total, beyond what the bounds allow, say so.
+    """
+    found = []
+    for stream in streams.streams:
+        name = stream.rail.name
+        readings = (rail_energy(streams, name, *window) for window in windows)
+        joules = _over(readings, streams.period_s)
+        scope = streams.info.scope
+        own = rail_role(name, scope, stream.rail.role) if role == "total" else role
+        what = rail_component(name) or ("other" if own == "part" else component(scope))
+        found.append(ComponentJoules(what, meter, name, own, joules))
+    return _with_excess(found)
+
+
+def _with_excess(found: Sequence[ComponentJoules]) -> list[ComponentJoules]:
+    """Return the rails; parts that cannot all be within their total carry a reason."""
+    whole = added(rail.joules for rail in found if rail.role == "total")
+    known = [r.joules for r in found if r.role == "part" and r.joules.energy_j is not None]
+    if whole.energy_j is None or not known:
+        return list(found)
+    parts = added(known)
+    bound_j = (whole.error_j or 0.0) + (parts.error_j or 0.0)
+    excess_j = (parts.energy_j or 0.0) - whole.energy_j
+    if excess_j <= bound_j:
+        return list(found)
+    why = f"the parts add up to {excess_j:.3g} J more than their total, beyond {bound_j:.2g} J"
+    return [
+        replace(rail, joules=replace(rail.joules, reason=why)) if rail.role == "part" else rail
+        for rail in found
+    ]
 
 
 def _over(readings: Iterable[Reading], period_s: float) -> Joules:
