@@ -20,6 +20,8 @@ from harness.measurement.instruments import LivePower, live_power
 from harness.measurement.scopes import Covered, component, overlap, rail_component, rail_role
 from harness.measurement.spans import Window
 
+MOST_REASONS = 3
+
 
 @dataclass(frozen=True)
 class Joules:
@@ -229,8 +231,14 @@ def added(parts: Iterable[Joules]) -> Joules:
             errors_j.append(part.error_j or 0.0)
     flags = tuple(flag for flag in FLAGS if flag in seen)
     if reasons or not energies_j:
-        return Joules(None, None, "; ".join(reasons) or "nothing was measured", flags)
+        return Joules(None, None, _told(list(reasons)) or "nothing was measured", flags)
     return Joules(math.fsum(energies_j), math.fsum(errors_j), "", flags)
+
+
+def _told(reasons: Sequence[str]) -> str:
+    """Return the first reasons, and how many more there are: each window may have its own."""
+    more = len(reasons) - MOST_REASONS
+    return "; ".join([*reasons[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])])
 
 
 @contextlib.contextmanager
