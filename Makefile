@@ -85,7 +85,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis,dev,fleet]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis,dev,fleet,unlearning]"
 	touch $@
 
 clean:

@@ -38,7 +38,7 @@ class PowerMode:
 
 
 @dataclass(frozen=True)
-class Clocks:
+class ClockPinning:
     """Say whether the clocks stand still, and what shows it."""
 
     pinned: bool
@@ -64,7 +64,7 @@ class BoardState:
     l4t: str
     jetpack: str
     power_mode: PowerMode | None
-    clocks: Clocks | None
+    clocks: ClockPinning | None
     throttled_now: tuple[str, ...]
     throttled_before: tuple[str, ...]
     host: HostState
@@ -150,7 +150,7 @@ def read_power_mode(root: Path, programs: Programs) -> PowerMode | None:
     return told
 
 
-def parse_jetson_clocks(text: str) -> Clocks | None:
+def parse_jetson_clocks(text: str) -> ClockPinning | None:
     """Say whether `jetson_clocks --show` shows pinned clocks; None if it shows no online core.
 
     Pinned: on every online core the least frequency is the greatest and no idle state is allowed,
@@ -161,7 +161,7 @@ def parse_jetson_clocks(text: str) -> Clocks | None:
         return None
     memory = re.search(r"^EMC .*FreqOverride=([0-9])", text, re.MULTILINE)
     pinned = all(map(_core_is_pinned, cores)) and (memory is None or memory.group(1) == "1")
-    return Clocks(pinned, "jetson_clocks --show")
+    return ClockPinning(pinned, "jetson_clocks --show")
 
 
 def _core_is_pinned(line: str) -> bool:
@@ -171,7 +171,7 @@ def _core_is_pinned(line: str) -> bool:
     return bool(least and greatest and least.group(1) == greatest.group(1) and still)
 
 
-def read_cpufreq(root: Path) -> Clocks | None:
+def read_cpufreq(root: Path) -> ClockPinning | None:
     """Say whether every clock is fixed: cores by limits or governor, a board's GPU by limits."""
     folders = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq"))
     fixed = []
@@ -180,7 +180,7 @@ def read_cpufreq(root: Path) -> Clocks | None:
         governor = read_text(folder / "scaling_governor")
         if (least and greatest) or governor:
             fixed.append((least != "" and least == greatest) or governor == "performance")
-    return Clocks(all([*fixed, *_fixed_gpus(root)]), "cpufreq") if fixed else None
+    return ClockPinning(all([*fixed, *_fixed_gpus(root)]), "cpufreq") if fixed else None
 
 
 def _fixed_gpus(root: Path) -> list[bool]:

@@ -80,7 +80,7 @@ class PowerModes:
 
 
 @dataclass(frozen=True)
-class Settings:
+class BoardSetup:
     """Recommend how the board is set up for a measurement that others can repeat.
 
     Attributes:
@@ -132,7 +132,7 @@ class Profile:
     meters: tuple[str, ...] = ()
     rails: Mapping[str, RailRule] = dataclasses.field(default_factory=dict)
     limits: tuple[str, ...] = ()
-    settings: Settings = dataclasses.field(default_factory=Settings)
+    settings: BoardSetup = dataclasses.field(default_factory=BoardSetup)
     power_modes: PowerModes | None = None
     isa: str = ""
 

@@ -199,7 +199,7 @@ class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
 
 Config = TypeVar("Config", bound=RunConfig)
 
-PATHS = ("out", "cache", "data")
+PATHS = ("out", "cache", "data", "who")
 """Fields that may hold a path."""
 
 

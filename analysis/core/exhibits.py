@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from analysis.core.tables.table import Table
 
 GROUP = "edge_harness.exhibits"
-OWN: Mapping[str, str] = {"multitask": "analysis.multitask.exhibits:EXHIBITS"}
+OWN: Mapping[str, str] = {
+    "multitask": "analysis.multitask.exhibits:EXHIBITS",
+    "unlearning": "analysis.unlearning.exhibits:EXHIBITS",
+}
 
 
 class Series(Protocol):

@@ -68,6 +68,10 @@ PHASE_COLOURS: Mapping[str, str] = {
     "stitch": "#88CCEE",
     "tune": "#882255",
     "match": "#DDCC77",
+    "partition": "#AA4499",
+    "learn": "#332288",
+    "unlearn": "#661100",
+    "repeat": "#DDDDDD",
 }
 PHASE_HATCHES: Mapping[str, str] = {
     "train": "",
@@ -85,6 +89,10 @@ PHASE_HATCHES: Mapping[str, str] = {
     "stitch": "///",
     "tune": "xx",
     "match": "++",
+    "partition": "oo",
+    "learn": "",
+    "unlearn": "\\\\",
+    "repeat": "--",
 }
 
 Line = str | tuple[int, tuple[int, ...]]

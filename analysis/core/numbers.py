@@ -23,7 +23,7 @@ SeedValues = dict[int, float]
 
 
 @dataclass(frozen=True)
-class Value:
+class Estimate:
     """Hold a mean over seeds, its 95 % half-width (None for one seed) and the number of seeds."""
 
     mean: float
@@ -42,14 +42,16 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Ratio(Value):
+class RatioEstimate(Estimate):
     """Hold a ratio with an interval that need not be symmetric; `half_width` is half of it."""
 
     lower: float | None = None
     upper: float | None = None
 
     @classmethod
-    def between(cls, ratio: float, lower: float | None, upper: float | None, n: int) -> Ratio:
+    def between(
+        cls, ratio: float, lower: float | None, upper: float | None, n: int
+    ) -> RatioEstimate:
         """Return a ratio with the bounds of its interval, None for one pair."""
         half = None if lower is None or upper is None else (upper - lower) / 2
         return cls(ratio, half, n, lower, upper)
@@ -65,13 +67,13 @@ class Ratio(Value):
         return self.mean if self.upper is None else self.upper
 
 
-def summarise(values: Iterable[float], scale: float = 1.0) -> Value | None:
+def summarise(values: Iterable[float], scale: float = 1.0) -> Estimate | None:
     """Return mean and 95 % half-width of the finite values times `scale`; None without any."""
     array = finite(list(values)) * scale
     if not len(array):
         return None
     numbers = array.tolist()
-    return Value(math.fsum(numbers) / len(numbers), t_half_width(numbers), len(numbers))
+    return Estimate(math.fsum(numbers) / len(numbers), t_half_width(numbers), len(numbers))
 
 
 def per_seed(cells: pd.DataFrame, method: str, column: str) -> SeedValues:
@@ -83,7 +85,9 @@ def per_seed(cells: pd.DataFrame, method: str, column: str) -> SeedValues:
     return values_by_seed(plain, method, column)
 
 
-def method_value(cells: pd.DataFrame, method: str, column: str, scale: float = 1.0) -> Value | None:
+def method_value(
+    cells: pd.DataFrame, method: str, column: str, scale: float = 1.0
+) -> Estimate | None:
     """Return the mean over seeds of a column of one method."""
     return summarise(per_seed(cells, method, column).values(), scale)
 

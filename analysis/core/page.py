@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.core.loading import Run
-from analysis.core.numbers import Value, energy_sources, source_words
-from analysis.core.tables.table import Content, Field, Table, display_rows, footnote_letter
+from analysis.core.numbers import Estimate, energy_sources, source_words
+from analysis.core.tables.table import Content, Shown, Table, display_rows, footnote_letter
 from analysis.core.words import data_words, no_energy_words, origin_words, summary_words
 
 FOLDED = {
@@ -222,8 +222,8 @@ def _table(entry: PageTable) -> str:
     )
 
 
-def _field(content: Content, field: Field, numeric: bool) -> str:
-    value = repr(content.mean) if isinstance(content, Value) else field.text
+def _field(content: Content, field: Shown, numeric: bool) -> str:
+    value = repr(content.mean) if isinstance(content, Estimate) else field.text
     mark = f"<sup>{field.mark}</sup>" if field.mark else ""
     text = {0: "{}", 1: "<strong>{}</strong>", 2: "<u>{}</u>"}[field.rank].format(
         _text(field.plain)

@@ -213,7 +213,7 @@ def _carry_out(plan: CommandPlan, wanted: _Wanted, chosen: ChosenMeters, root: P
 
         if files is not None:
             files.look_around()
-        session = CommandSession(plan, ready(), chosen.power_model(), folder)
+        session = CommandSession(plan, chosen.session(ready()), folder)
         line = _line(plan, session)
         if files is not None:
             session.report = partial(_keep, files, session)
@@ -276,7 +276,7 @@ def _keep(files: SessionFiles, session: CommandSession, run: Any) -> None:  # no
             run.use,
         ),
         session.meters,
-        session.costing,
+        session.measuring.costing,
     )  # fmt: skip
 
 
@@ -285,7 +285,7 @@ def _conclude(session: CommandSession, wanted: _Wanted, files: SessionFiles | No
 
     failed = [run.result.exit_status for run in session.runs if run.result.exit_status]
     if files is not None:
-        files.idle(session.idle)
+        files.idle(session.measuring.idle)
         if session.stopped:
             files.end("interrupted", "stopped by the user")
         else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from harness.cli.live import TimeLeft, left_words, power_words
 
 if TYPE_CHECKING:
-    from harness.measurement.instruments import LivePower
+    from harness.measurement.live import LivePower
 
 EVERY_S = 1.0
 ERASE = "\r\x1b[2K"

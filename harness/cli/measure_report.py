@@ -96,8 +96,8 @@ def _command(session: CommandSession, number: int) -> dict[str, Any]:
 
 
 def _run(session: CommandSession, run: CommandRun) -> dict[str, Any]:
-    net_j, net_error_j = net_of(run.cost, session.idle)
-    phases = session.costing.phases(run.spans)
+    net_j, net_error_j = net_of(run.cost, session.measuring.idle)
+    phases = session.measuring.costing.phases(run.spans)
     return {
         "repeat": run.repeat,
         "time_s": run.cost.time_s if run.result.started else None,

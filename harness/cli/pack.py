@@ -31,11 +31,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _pack(parsed: Namespace) -> int:
-    from harness.evidence.bundle import Wishes, pack  # noqa: PLC0415 - help answers without it
+    from harness.evidence.bundle import Packing, pack  # noqa: PLC0415 - help answers without it
     from harness.evidence.reading import find_run  # noqa: PLC0415
 
     runs = [find_run(text) for text in parsed.runs]
-    out = pack(runs, Path(parsed.out), Wishes(weights=parsed.weights))
+    out = pack(runs, Path(parsed.out), Packing(weights=parsed.weights))
     files = [path for path in out.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     print(f"{out}: {len(files)} files, {size / 1e6:.1f} MB")

@@ -62,14 +62,14 @@ REPORT = ("-m", "analysis.report")
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Packing:
     """Say what goes in and what names are taken out."""
 
     weights: bool = False
     private: Sequence[Rule] = field(default_factory=lambda: rules(Path.home()))
 
 
-def pack(folders: Sequence[Path], out: Path, wishes: Wishes) -> Path:
+def pack(folders: Sequence[Path], out: Path, packing: Packing) -> Path:
     """Write the bundle of some runs into a new folder and return it.
 
     Raises:
@@ -87,7 +87,7 @@ def pack(folders: Sequence[Path], out: Path, wishes: Wishes) -> Path:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         try:
-            _fill(staging, judgements, wishes)
+            _fill(staging, judgements, packing)
             if out.exists():
                 out.rmdir()
             staging.rename(out)
@@ -117,11 +117,11 @@ def _judged(folders: Sequence[Path]) -> list[tuple[Judgement, RunFiles]]:
     return [found[name] for name in sorted(found)]
 
 
-def _fill(top: Path, judgements: Sequence[tuple[Judgement, RunFiles]], wishes: Wishes) -> None:
+def _fill(top: Path, judgements: Sequence[tuple[Judgement, RunFiles]], packing: Packing) -> None:
     withheld: dict[str, list[str]] = {}
     packed = []
     for judgement, run in judgements:
-        withheld |= _copy_run(run, top, wishes)
+        withheld |= _copy_run(run, top, packing)
         manifest = json.loads((top / "data" / run.run_id / "manifest.json").read_bytes())
         _write(top / "env" / f"{run.run_id}.json", _json({k: manifest.get(k) for k in FACTS}))
         packed.append(_packed(judgement, run, manifest))
@@ -136,7 +136,7 @@ def _fill(top: Path, judgements: Sequence[tuple[Judgement, RunFiles]], wishes: W
         "schema_version": SCHEMA_VERSION,
         "runs": [asdict(run) for run in packed],
         "claims": [asdict(claim) for claim in claims],
-        "weights": wishes.weights,
+        "weights": packing.weights,
         "withheld": withheld,
     }
     _write(top / "manifest.json", _json(document))
@@ -145,12 +145,12 @@ def _fill(top: Path, judgements: Sequence[tuple[Judgement, RunFiles]], wishes: W
     _write(top / "SHA256SUMS", checksums(top))
 
 
-def _copy_run(run: RunFiles, top: Path, wishes: Wishes) -> dict[str, list[str]]:
+def _copy_run(run: RunFiles, top: Path, packing: Packing) -> dict[str, list[str]]:
     """Copy a run's files, never what a link leads to; return what was taken out of which."""
     target = top / "data" / run.run_id
     withheld: dict[str, list[str]] = {}
     own = (name.replace(CELL, "*") for name in own_files(run))
-    patterns = (*AS_THEY_ARE, *own, *(WEIGHTS if wishes.weights else ()))
+    patterns = (*AS_THEY_ARE, *own, *(WEIGHTS if packing.weights else ()))
     for source in sorted(path for pattern in patterns for path in run.folder.glob(pattern)):
         if source.is_file() and not source.is_symlink():
             place = target / source.relative_to(run.folder)
@@ -162,7 +162,7 @@ def _copy_run(run: RunFiles, top: Path, wishes: Wishes) -> dict[str, list[str]]:
             raise DamagedRunError(f"{source}: is a link", "Put the file itself in its place.")
         if source.is_file():
             # A power cut may have torn the last line of the event log within a character.
-            text, found = veil(source.read_bytes().decode(errors="replace"), wishes.private)
+            text, found = veil(source.read_bytes().decode(errors="replace"), packing.private)
             _write(target / name, text)
             if found:
                 withheld[f"data/{run.run_id}/{name}"] = found

@@ -33,7 +33,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """Hold one table: its rows, whether its last line is torn, columns that the schema lacks."""
 
     rows: Sequence[Row]
@@ -47,7 +47,7 @@ class RunFiles:
 
     folder: Path
     manifest: Mapping[str, Any]
-    tables: Mapping[str, Table]
+    tables: Mapping[str, CsvTable]
 
     @property
     def run_id(self) -> str:
@@ -103,11 +103,11 @@ def read_run(folder: Path) -> RunFiles:
     guard(folder)
     manifest = _read_manifest(folder / "manifest.json")
     version = int(manifest["schema_version"])
-    tables: dict[str, Table] = {}
+    tables: dict[str, CsvTable] = {}
     problems: list[HarnessError] = []
     for name, columns in TABLES.items():
         found = _table_or_error(folder / name, columns, version)
-        if isinstance(found, Table):
+        if isinstance(found, CsvTable):
             tables[name] = found
         else:
             problems.append(found)
@@ -129,14 +129,16 @@ def _check_names(path: Path, cells: Sequence[Row]) -> None:
             )
 
 
-def _table_or_error(path: Path, columns: Sequence[Column], version: int) -> Table | DamagedRunError:
+def _table_or_error(
+    path: Path, columns: Sequence[Column], version: int
+) -> CsvTable | DamagedRunError:
     try:
         return read_table(path, columns, version)
     except DamagedRunError as error:
         return error
 
 
-def read_table(path: Path, columns: Sequence[Column], version: int) -> Table:
+def read_table(path: Path, columns: Sequence[Column], version: int) -> CsvTable:
     """Read a CSV file by the schema of its version; a last line that does not end is left out.
 
     Raises:
@@ -145,7 +147,7 @@ def read_table(path: Path, columns: Sequence[Column], version: int) -> Table:
     return parse_table(path, read_bytes(path), columns, version)
 
 
-def parse_table(path: Path, content: bytes, columns: Sequence[Column], version: int) -> Table:
+def parse_table(path: Path, content: bytes, columns: Sequence[Column], version: int) -> CsvTable:
     """Read the content of a CSV file; `path` is what errors call it.
 
     Raises:
@@ -163,7 +165,7 @@ def parse_table(path: Path, content: bytes, columns: Sequence[Column], version: 
     rows = [_row(path, n, header, r, columns) for n, r in enumerate(records[1:], 2)]
     known = {column.name for column in columns}
     unknown = [clean(name[:40]) for name in header if name not in known]
-    return Table(rows, whole < len(content), unknown)
+    return CsvTable(rows, whole < len(content), unknown)
 
 
 def _row(

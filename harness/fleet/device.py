@@ -23,7 +23,8 @@ from harness.fleet.outbox import Outbox
 from harness.fleet.versions import versions
 from harness.fleet.wire import Frame
 from harness.measurement.cost import Accountant
-from harness.measurement.instruments import Instruments
+from harness.measurement.idle import idle_power_w
+from harness.measurement.measuring import MeasuringSession
 from harness.measurement.memory import PeakMemory, memory_errors
 from harness.measurement.phases import PhaseLog
 from harness.measurement.recorder import CellRecorder
@@ -52,19 +53,17 @@ class Device:
         self,
         identity: NodeIdentity,
         target: Target,
-        instruments: Instruments,
-        log: PhaseLog,
+        measuring: MeasuringSession,
         outbox: Outbox,
     ) -> None:
         self._identity = identity
         self._target = target
-        self._instruments = instruments
-        self._log = log
+        self._measuring = measuring
+        self._measuring.accountant = Accountant(power_model(target), None)
         self._outbox = outbox
         self._prepared: Participant | None = None
         self._digest = ""
         self._workload: Workload | None = None
-        self._accountant = Accountant(power_model(target), None)
         self._memory = PeakMemory()
         self._sharing = ExitStack()
         self.session = uuid.uuid4().hex
@@ -105,8 +104,8 @@ class Device:
             "device": self._identity.name,
             "session": self.session,
             "began_wall_s": began_wall_s,
-            "entries": self._outbox.report(self._accountant, self._instruments.streams),
-            "no_meter": self._instruments.reason,
+            "entries": self._outbox.report(self._measuring),
+            "no_meter": self._measuring.reason,
             "peak_memory_bytes": self._memory.read_bytes(),
             "temperature_c": read_state(Path("/")).temperature_c,
             "monotonic_s": time.monotonic(),
@@ -127,8 +126,8 @@ class Device:
                 "threads": target.threads,
                 "profile_threads": target.profile.training.threads,
                 "profile_batch": target.profile.training.batch,
-                "meter": self._instruments.describe(),
-                "meter_reason": self._instruments.reason,
+                "meter": self._measuring.describe(),
+                "meter_reason": self._measuring.reason,
                 "versions": versions(),
                 "clock": clock_state(),
                 "machine": machine(),
@@ -145,7 +144,8 @@ class Device:
             self._prepared, self._workload = workload.participant(config, self._target), workload
             self._digest = config.digest()
             self._check_partition(self._prepared)
-            self._accountant = Accountant(power_model(self._target), self._prepared.device_model())
+            model = self._prepared.device_model()
+            self._measuring.accountant = Accountant(power_model(self._target), model)
             self._prepared.warm_up()
             confine(self._target)
             self._sharing.close()
@@ -168,18 +168,16 @@ class Device:
         since_s = request.header.get("since_s")
         if not isinstance(since_s, float):
             return Frame({"kind": "reported"})
-        rows = self._instruments.trace(since_s, time.monotonic(), 0.0)
+        rows = self._measuring.trace(since_s, time.monotonic(), 0.0)
         return Frame({"kind": "reported"}, csv_text(TRACE, rows).encode() if rows else b"")
 
     def _idle_w(self, seconds: float) -> float | None:
         """Return the power of this device while it does nothing; None if it was not measured."""
-        before = len(self._log.segments)
-        reading = self._instruments.idle(seconds)
-        for segment in self._log.segments[before:]:
+        before = len(self._measuring.log.segments)
+        reading = self._measuring.rest(seconds)
+        for segment in self._measuring.log.segments[before:]:
             self._outbox.add(segment)
-        if reading is None or reading.energy_j is None:
-            return None
-        return reading.energy_j / (reading.end_s - reading.start_s)
+        return idle_power_w(reading)
 
     def _check_partition(self, prepared: Participant) -> None:
         wrong = [c for c in self._identity.partition if c >= prepared.clients]
@@ -204,12 +202,12 @@ class Device:
             batch = self._target.profile.training.batch
             wanted = replace(wanted, settings=wire.with_batch(wanted.settings, batch))
         label = header.get("label") or {}
-        recorder = _RequestRecorder(str(label.get("cell", "")), self._log, wanted.job)
+        recorder = _RequestRecorder(str(label.get("cell", "")), self._measuring.log, wanted.job)
         work = self._prepared.work(wanted, recorder)
         weights = Checkpoint(decode_tensors(request.body, work.received(client)))
         self._memory.reset()
         self._outbox.spent(Label("communicate"), time.monotonic())
-        before = len(self._log.segments)
+        before = len(self._measuring.log.segments)
         try:
             with (
                 memory_errors(),
@@ -218,7 +216,7 @@ class Device:
             ):
                 update = work.train(weights, wanted, client, wanted.order(client))
         finally:
-            for segment in self._log.segments[before:]:
+            for segment in self._measuring.log.segments[before:]:
                 self._outbox.add(segment, str(header.get("attempt", "")))
         return Frame(
             {"kind": "update", "client": client, **encode_result(update, wire)},

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from devices.own_modules import module_words
 from harness.core.errors import FleetError, UsageError
 from harness.fleet.keys import SERVER, ServerKeys
-from harness.fleet.programs import Programs, SuperLink, Tls
+from harness.fleet.programs import ChildPrograms, SuperLink, Tls
 from harness.fleet.relay_link import RelayLink
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Gateway:
     ) -> None:
         self._run_options = options
         self._note = note
-        self._programs = Programs(folder)
+        self._programs = ChildPrograms(folder)
         self._keys = None if options.insecure else ServerKeys((options.keys / SERVER).resolve())
         tls = None
         if self._keys is not None:

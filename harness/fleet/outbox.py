@@ -7,19 +7,14 @@ acknowledged them, so that a lost answer loses no joules.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from devices.stream import StreamSet
 from harness.fleet.codec import encode_reading
-from harness.measurement.cost import Accountant
+from harness.measurement.measuring import MeasuringSession
 from harness.records.phases import Label, Segment
 from harness.records.work import Work
 from harness.run_folder.codec import encode_segment
-
-Streams = Callable[[float], StreamSet | None]
-"""Give the samples up to a moment that is over; None without a meter."""
 
 AROUND = ("idle", "communicate")
 """Phases that a worker cannot label when they begin: they belong to the next request."""
@@ -73,23 +68,17 @@ class Outbox:
         """Forget the entries that the server has."""
         self._entries = [entry for entry in self._entries if entry.number > number]
 
-    def report(self, accountant: Accountant | None, streams: Streams) -> list[dict[str, Any]]:
+    def report(self, session: MeasuringSession) -> list[dict[str, Any]]:
         """Return all entries not yet acknowledged, with what they took."""
-        samples = streams(self._until_s) if self._entries else None
-        found = []
-        for entry in self._entries:
-            plain: dict[str, Any] = {
+        costs = session.costs([entry.segment for entry in self._entries])
+        return [
+            {
                 "number": entry.number,
                 "attempt": entry.attempt,
                 "segment": encode_segment(entry.segment),
-                "reading": None,
-                "time_model_s": None,
-                "energy_model_j": None,
+                "reading": encode_reading(cost.reading) if cost.reading else None,
+                "time_model_s": cost.time_model_s,
+                "energy_model_j": cost.energy_model_j,
             }
-            if accountant is not None:
-                figures = accountant.figures(entry.segment, samples)
-                plain["reading"] = encode_reading(figures.reading) if figures.reading else None
-                plain["time_model_s"] = figures.time_model_s
-                plain["energy_model_j"] = figures.energy_model_j
-            found.append(plain)
-        return found
+            for entry, cost in zip(self._entries, costs, strict=True)
+        ]

@@ -104,7 +104,7 @@ def _leashed(words: Sequence[str]) -> list[str]:
 
 
 @dataclass
-class Programs:
+class ChildPrograms:
     """Own child processes, each in a session of its own with a log file; ended together."""
 
     folder: Path
@@ -190,7 +190,7 @@ class SuperLink:
 
     NAME = "superlink"
 
-    def __init__(self, programs: Programs, tls: Tls | None, port: int | None = None) -> None:
+    def __init__(self, programs: ChildPrograms, tls: Tls | None, port: int | None = None) -> None:
         self._programs = programs
         self._tls = tls
         self.port = port or free_port()

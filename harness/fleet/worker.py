@@ -31,7 +31,7 @@ from harness.fleet.wire import (
     receive_frame,
     send_frame,
 )
-from harness.measurement.instruments import instruments
+from harness.measurement.measuring import measuring
 from harness.measurement.phases import PhaseLog
 from harness.records.phases import Label
 from harness.running.accelerator import settled_clock
@@ -94,13 +94,13 @@ def _serve(options: argparse.Namespace, began_s: float) -> int:
         threads = str(min(target.profile.training.threads, target.cores))
         target = resolve_target(replace(config, threads=int(threads)))
     log = PhaseLog(settled_clock(target.accelerator))
-    with instruments(target.meter, target.meter_reason, options.rate_hz, log) as meter:
+    with measuring(target.meter, target.meter_reason, options.rate_hz, log) as session:
         from harness.fleet.device import Device, NodeIdentity  # noqa: PLC0415 - imports torch
         from harness.fleet.outbox import Outbox  # noqa: PLC0415
 
         outbox = Outbox(began_s)
         name = options.name or f"{target.profile.name}-{options.partition}"
-        device = Device(NodeIdentity(name, partition, options.cache), target, meter, log, outbox)
+        device = Device(NodeIdentity(name, partition, options.cache), target, session, outbox)
         with listen_privately(Path(options.socket)) as listener:
             outbox.spent(Label("start-up"), time.monotonic())
             print(f"ready {name}", flush=True)

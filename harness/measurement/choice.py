@@ -20,6 +20,9 @@ from harness.core.errors import (
     raise_all,
     unknown,
 )
+from harness.measurement.cost import Accountant
+from harness.measurement.measuring import MeasuringSession
+from harness.measurement.meters import MeterSet
 from harness.measurement.scopes import check_name, split_meters
 
 MADE_UP = tuple(name for name, meter in METERS.items() if meter.made_up)
@@ -83,6 +86,12 @@ class ChosenMeters:
         if self.profile is None:
             return None
         return PowerModel.from_profile(self.profile, self.host.cores_usable)
+
+    def session(self, meters: MeterSet) -> MeasuringSession:
+        """Return what measures with the chosen meters, which run by now."""
+        model = self.power_model()
+        accountant = None if model is None else Accountant(model, None)
+        return MeasuringSession(meters, accountant=accountant)
 
 
 def choose_meters(

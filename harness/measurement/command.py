@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.measurement.process_tree import (
     MemoryWatch,
-    PeakMemory,
+    ProgramMemory,
     children_of_this,
     left_cpu_s,
 )
@@ -51,7 +51,7 @@ class CommandResult:
     end_s: float
     exit_status: int
     cpu_s: float | None
-    memory: PeakMemory
+    memory: ProgramMemory
     reason: str = ""
     interrupted: int | None = None
     left: int = 0
@@ -126,7 +126,7 @@ def _not_started(argv: Sequence[str], error: OSError, start_s: float) -> Command
     status = NOT_EXECUTABLE if found else NOT_FOUND
     what = f"cannot be started: {os.strerror(error.errno or 0)}" if found else "was not found"
     reason = f"{argv[0]} {what}"
-    memory = PeakMemory(None, "", reason)
+    memory = ProgramMemory(None, "", reason)
     return CommandResult(start_s, start_s, status, None, memory, reason)
 
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from devices.host_use import HostUse, UseWatch
-from devices.power_model import PowerModel
 from harness.core.errors import UsageError
 from harness.measurement.command import CommandResult, Surroundings, run_command
 from harness.measurement.conditions import Conditions
-from harness.measurement.figures import Costing, PhaseCost
-from harness.measurement.idle import IdlePower, rest
+from harness.measurement.figures import PhaseCost
 from harness.measurement.marks import VARIABLE, announce, new_mark_file, read_marks
+from harness.measurement.measuring import MeasuringSession
 from harness.measurement.meters import ComponentJoules, MeterSet
 from harness.measurement.spans import Edge, Span, windows
 
@@ -83,15 +82,13 @@ class CommandSession:
     """
 
     plan: CommandPlan
-    meters: MeterSet
-    model: PowerModel | None
+    measuring: MeasuringSession
     folder: Path
     report: Callable[[CommandRun], None] = lambda _: None
     begins: Callable[[], None] = lambda: None
     while_waiting: Callable[[], None] | None = None
     sleep: Callable[[float], None] = time.sleep
     runs: list[CommandRun] = field(default_factory=list)
-    idle: IdlePower = field(default_factory=IdlePower)
     stopped: bool = False
 
     def carry_out(self) -> None:
@@ -100,7 +97,7 @@ class CommandSession:
         Raises:
             UsageError: if the command of --prepare ends with another status than 0.
         """
-        self._rest("before")
+        self.measuring.look("before", self.plan.idle_s, self.sleep)
         for _ in range(self.plan.warmups):
             for argv in self.plan.commands:
                 self._prepare()
@@ -116,15 +113,12 @@ class CommandSession:
                 if run.result.interrupted is not None:
                     self.stopped = True
                     return
-        self._rest("after")
+        self.measuring.look("after", self.plan.idle_s, self.sleep)
 
     @property
-    def costing(self) -> Costing:
-        """Return how stretches of time are costed."""
-        return Costing(self.meters.joules, self.model, self.idle)
-
-    def _rest(self, when: str) -> None:
-        self.idle = rest(self.idle, when, self.plan.idle_s, self.meters, self.sleep)
+    def meters(self) -> MeterSet:
+        """Return what measures."""
+        return self.measuring.meters
 
     def _prepare(self) -> None:
         if not self.plan.prepare:
@@ -181,7 +175,7 @@ class CommandSession:
         none = None if result.cpu_s is None else 0.0
         whole = Span(COMMAND, Edge(result.start_s, none), Edge(result.end_s, result.cpu_s))
         covered = windows([whole])
-        cost = self.costing.phase(COMMAND, [whole])
+        cost = self.measuring.costing.phase(COMMAND, [whole])
         if not result.started:
             nothing = dict.fromkeys(("energy_j", "error_j", "model_j"))
             cost = PhaseCost(**{**vars(cost), **nothing, "reason": result.reason})
@@ -192,7 +186,7 @@ class CommandSession:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Spread:
     """Hold the mean, and the spread over repeats, of one figure; None where a run lacks it."""
 
     mean: float | None
@@ -201,13 +195,13 @@ class Summary:
     most: float | None
 
 
-def summary(values: Sequence[float | None]) -> Summary:
+def summary(values: Sequence[float | None]) -> Spread:
     """Return mean, sample standard deviation, least and most; all None if a value is missing."""
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
-        return Summary(None, None, None, None)
+        return Spread(None, None, None, None)
     mean = math.fsum(known) / len(known)
     spread = None
     if len(known) > 1:
         spread = math.sqrt(math.fsum((v - mean) ** 2 for v in known) / (len(known) - 1))
-    return Summary(mean, spread, min(known), max(known))
+    return Spread(mean, spread, min(known), max(known))

@@ -9,7 +9,7 @@ from typing import Any
 
 from devices.power_model import PowerModel
 from harness.measurement.idle import IdlePower, net_energy
-from harness.measurement.meters import Joules, MeterSet
+from harness.measurement.meters import Joules
 from harness.measurement.spans import Span, Window, cpu_s, windows
 
 
@@ -118,8 +118,3 @@ class Costing:
         if self.model is None or spent_s is None:
             return None
         return self.model.energy_on_host_j(time_s, spent_s)
-
-
-def costing(meters: MeterSet, model: PowerModel | None, idle: IdlePower | None = None) -> Costing:
-    """Return how to cost spans by some meters."""
-    return Costing(meters.joules, model, idle or IdlePower())

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from devices.energy import Reading
-from harness.measurement.instruments import idle_power_w
-
-if TYPE_CHECKING:
-    from harness.measurement.meters import MeterSet
-
-Sleep = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -51,35 +44,25 @@ class IdlePower:
             known[f"{when}_error_w"] = reading.error_j / (reading.end_s - reading.start_s)
         return IdlePower(**known)
 
+    def with_joules(
+        self, when: str, energy_j: float | None, error_j: float | None, time_s: float
+    ) -> IdlePower:
+        """Return it with the window `before` or `after`, of several meters together."""
+        if energy_j is None or error_j is None or time_s <= 0.0:
+            return self
+        found = {f"{when}_w": energy_j / time_s, f"{when}_error_w": error_j / time_s}
+        return IdlePower(**{**vars(self), **found})
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return dict(vars(self))
 
 
-def rest(
-    known: IdlePower, when: str, seconds: float, meters: MeterSet, sleep: Sleep = time.sleep
-) -> IdlePower:
-    """Do nothing for a while and return what is known with the power of that window.
-
-    Args:
-        known: What is known so far.
-        when: `before` or `after`.
-        seconds: How long; nothing is done for 0, and without a meter.
-        meters: What measures.
-        sleep: Waits for some seconds.
-    """
-    if seconds <= 0.0 or not meters.totals:
-        return known
-    start_s = time.monotonic()
-    sleep(seconds)
-    end_s = time.monotonic()
-    meters.wait_past(end_s)
-    joules = meters.joules([(start_s, end_s)])
-    if joules.energy_j is None or joules.error_j is None:
-        return known
-    passed_s = end_s - start_s
-    found = {f"{when}_w": joules.energy_j / passed_s, f"{when}_error_w": joules.error_j / passed_s}
-    return IdlePower(**{**vars(known), **found})
+def idle_power_w(reading: Reading | None) -> float | None:
+    """Return the mean power of an idle window; None if it was not measured."""
+    if reading is None or reading.energy_j is None or reading.end_s <= reading.start_s:
+        return None
+    return reading.energy_j / (reading.end_s - reading.start_s)
 
 
 def read_idle(plain: object) -> IdlePower:

@@ -7,7 +7,7 @@ import math
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from devices.energy import FLAGS, Reading, energy, rail_energy
 from devices.errors import DeviceError
 from devices.stream import StreamSet
 from harness.core.errors import MeterMissingError, UsageError
-from harness.measurement.instruments import LivePower, live_power
+from harness.measurement.live import LivePower, live_power
 from harness.measurement.scopes import Covered, component, overlap, rail_component, rail_role
 from harness.measurement.spans import Window
+from harness.measurement.traces import trace_rows
 
 MOST_REASONS = 3
 
@@ -51,6 +52,29 @@ class RunningMeter:
     text: str
     role: str
     collector: Collector
+    cost: dict[str, Any] | None = None
+    """What its process costs, of the first window in which the host was at rest."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a manifest says of it."""
+        streams = self.streams()
+        return {
+            **streams.info.to_dict(),
+            "name": self.text,
+            "rate_hz": 1.0 / streams.period_s,
+            "late": self.collector.late,
+            "collector_cpu_s": self.collector.cost.cpu_s,
+            "collector_cost": self.cost or self._cost(0.0, time.monotonic(), "run"),
+        }
+
+    def at_rest(self, start_s: float, end_s: float) -> None:
+        """Take what the process cost in a window; the first one stays."""
+        self.cost = self.cost or self._cost(start_s, end_s, "idle")
+
+    def _cost(self, start_s: float, end_s: float, during: str) -> dict[str, Any] | None:
+        """Return its share of one core and the time of one reading; None if unknown."""
+        cost = self.collector.cost.over(start_s, end_s)
+        return {"during": during, **asdict(cost)} if cost else None
 
     def streams(self) -> StreamSet:
         """Return all samples so far."""
@@ -142,17 +166,24 @@ class MeterSet:
 
     def describe(self) -> list[dict[str, Any]]:
         """Return what a manifest says of the meters."""
-        return [
-            {
-                **meter.streams().info.to_dict(),
-                "name": meter.text,
-                "role": meter.role,
-                "rate_hz": 1.0 / meter.streams().period_s,
-                "late": meter.collector.late,
-                "collector_cpu_s": meter.collector.cost.cpu_s,
-            }
-            for meter in self.running
-        ]
+        return [{**meter.describe(), "role": meter.role} for meter in self.running]
+
+    def trace(self, start_s: float, end_s: float, zero_s: float) -> list[dict[str, object]]:
+        """Return the samples of a window as rows of the trace file.
+
+        Rails bear the names of their meters if there are several.
+        """
+        rows: list[dict[str, object]] = []
+        for meter in self.running:
+            prefix = f"{meter.name}/" if len(self.running) > 1 else ""
+            own = trace_rows(meter.streams(), start_s, end_s, zero_s)
+            rows += [{**row, "rail": f"{prefix}{row['rail']}"} for row in own]
+        return rows
+
+    def at_rest(self, start_s: float, end_s: float) -> None:
+        """Take what the meters' processes cost in a window in which the host was at rest."""
+        for meter in self.running:
+            meter.at_rest(start_s, end_s)
 
     @property
     def processes(self) -> list[int]:
@@ -268,6 +299,13 @@ def launched_meters(
         ]
     except DeviceError as error:
         raise UsageError(error.message, error.remedy) from error
+    with started(running, reason) as ready:
+        yield ready
+
+
+@contextlib.contextmanager
+def started(running: Sequence[RunningMeter], reason: str) -> Iterator[Callable[[], MeterSet]]:
+    """Start meters, which run as long as the context is open; as `launched_meters` says."""
     try:
         for meter in running:
             meter.collector.launch()

@@ -23,7 +23,7 @@ LARGEST = "largest process"
 
 
 @dataclass(frozen=True)
-class PeakMemory:
+class ProgramMemory:
     """Hold the peak memory of a program; `how` says what it is the peak of.
 
     `tree` is the highest of many looks at the proportional set size of all processes together, in
@@ -98,7 +98,7 @@ class MemoryWatch:
         self._pause_s = min(2.0 * self._pause_s, USUAL_PAUSE_S)  # short programs are seen too
         self.next_s = began_s + max(self._pause_s, took_s / SHARE)
 
-    def peak(self, largest_bytes: int, floor_bytes: int) -> PeakMemory:
+    def peak(self, largest_bytes: int, floor_bytes: int) -> ProgramMemory:
         """Return the peak.
 
         Args:
@@ -108,10 +108,10 @@ class MemoryWatch:
         """
         kernel_bytes = largest_bytes if largest_bytes > floor_bytes else 0
         if not self._peak and not kernel_bytes:
-            return PeakMemory(None, "", "the command ended before its memory could be looked at")
+            return ProgramMemory(None, "", "the command ended before its memory could be looked at")
         if kernel_bytes > (self._peak or 0):
-            return PeakMemory(kernel_bytes, LARGEST)
-        return PeakMemory(self._peak, TREE)
+            return ProgramMemory(kernel_bytes, LARGEST)
+        return ProgramMemory(self._peak, TREE)
 
 
 def children_of_this() -> list[int]:

@@ -24,10 +24,9 @@ from harness.measurement.spans import Edge, Span
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.measurement.choice import ChosenMeters
-    from harness.measurement.figures import Costing, PhaseCost
+    from harness.measurement.figures import PhaseCost
     from harness.measurement.idle import IdlePower
-    from harness.measurement.meters import MeterSet
+    from harness.measurement.measuring import MeasuringSession
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -204,9 +203,6 @@ class Measurement:
 
     def _settle(self, end: Edge, failed: BaseException | None) -> None:
         """Take the figures while the meters still run, then write the files."""
-        from harness.measurement.figures import costing  # noqa: PLC0415
-        from harness.measurement.idle import rest  # noqa: PLC0415
-
         state = self._state
         assert state is not None
         with self._lock:
@@ -214,15 +210,15 @@ class Measurement:
         process = os.getpid()
         with state.marks_path.open(encoding="utf-8") as lines:
             spans = read_marks(lines, end.time_s, {process: end.cpu_s or 0.0})
-        state.meters.wait_past(end.time_s)
-        self.idle = state.idle
+        state.session.meters.wait_past(end.time_s)
         if failed is None:
-            self.idle = rest(self.idle, "after", self._settings.idle_s, state.meters)
-        cost: Costing = costing(state.meters, state.chosen.power_model(), self.idle)
+            state.session.look("after", self._settings.idle_s)
+        self.idle = state.session.idle
+        cost = state.session.costing
         whole = Span(WHOLE, state.start, end, os.getpid())
         self._result = _Result(cost.phase(WHOLE, [whole]), cost.phases(spans))
         if state.writer is not None:
-            state.writer.finish(whole, spans, state.meters, cost, failed)
+            state.writer.finish(whole, spans, state.session.meters, cost, failed)
 
     def _over(self) -> _Result:
         if self._result is None:
@@ -242,9 +238,7 @@ class _Result:
 class _State:
     """Hold what is open while a session goes on."""
 
-    chosen: ChosenMeters
-    meters: MeterSet
-    idle: IdlePower
+    session: MeasuringSession
     start: Edge
     marks: MarkFile
     marks_path: Path
@@ -270,7 +264,6 @@ class _Settings:
         from tempfile import TemporaryDirectory  # noqa: PLC0415
 
         from harness.measurement.choice import choose_meters  # noqa: PLC0415 - import is light
-        from harness.measurement.idle import IdlePower, rest  # noqa: PLC0415
         from harness.measurement.meters import launched_meters  # noqa: PLC0415
 
         chosen = choose_meters(
@@ -293,15 +286,15 @@ class _Settings:
         )  # fmt: skip
         if writer is not None:
             writer.look_around()  # while the meters' processes come up
-        meters = ready()
+        session = chosen.session(ready())
         folder.mkdir(exist_ok=True)
         marks_path = folder / "marks.jsonl"
         marks = opened.enter_context(new_mark_file(marks_path))
         path = None if writer is None else writer.path
-        idle = rest(IdlePower(), "before", self.idle_s, meters)
+        session.look("before", self.idle_s)
         if writer is not None:
             writer.watch()
-        return _State(chosen, meters, idle, _edge(), marks, marks_path, writer, path)
+        return _State(session, _edge(), marks, marks_path, writer, path)
 
 
 _active: list[Measurement] = []

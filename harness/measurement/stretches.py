@@ -14,7 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness.measurement.choice import ChosenMeters, choose_meters
-from harness.measurement.figures import Costing, PhaseCost, costing
+from harness.measurement.figures import PhaseCost
+from harness.measurement.measuring import MeasuringSession
 from harness.measurement.meters import MeterSet, running_meters
 from harness.measurement.spans import Edge, Span
 
@@ -33,8 +34,7 @@ class _Running:
 
     process: int
     chosen: ChosenMeters
-    meters: MeterSet
-    cost: Costing
+    session: MeasuringSession
 
 
 class Stretches:
@@ -74,13 +74,13 @@ class Stretches:
             end = Edge(time.monotonic(), time.process_time())
             stretch.span = Span(name, start, end, os.getpid())
             with self._lock:  # reading what was recorded is for one thread at a time
-                running.meters.wait_past(end.time_s)
-                stretch.cost = running.cost.phase(name, [stretch.span])
+                running.session.meters.wait_past(end.time_s)
+                stretch.cost = running.session.costing.phase(name, [stretch.span])
 
     @property
     def meters(self) -> MeterSet:
         """Return the meters, started if they are not."""
-        return self._now().meters
+        return self._now().session.meters
 
     @property
     def chosen(self) -> ChosenMeters:
@@ -113,4 +113,4 @@ class Stretches:
                 root=self._root,
             )
         )  # fmt: skip
-        return _Running(os.getpid(), chosen, meters, costing(meters, chosen.power_model()))
+        return _Running(os.getpid(), chosen, chosen.session(meters))

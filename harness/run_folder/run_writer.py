@@ -17,7 +17,7 @@ from harness.core.schema import (
     WORK,
 )
 from harness.measurement.idle import IdlePower, net_energy
-from harness.measurement.instruments import trace_rows
+from harness.measurement.traces import trace_rows
 from harness.records.cells import Cell, CellReport, CellResult
 from harness.records.cost import SegmentCost, SessionCost
 from harness.run_folder.recovery import CellPast, lost_rows

@@ -12,9 +12,8 @@ from harness.federated.job import FederatedJob
 from harness.federated.keeping import JobState
 from harness.measurement.conditions import RESUMED, Conditions
 from harness.measurement.cost import Accountant
-from harness.measurement.instruments import Instruments
+from harness.measurement.measuring import MeasuringSession
 from harness.measurement.memory import PeakMemory, memory_errors
-from harness.measurement.phases import PhaseLog
 from harness.measurement.recorder import CellRecorder
 from harness.records.cells import Cell, CellResult, RemoteResult
 from harness.records.conditions import ConditionSample
@@ -36,11 +35,15 @@ class RunContext:
 
     study: Study
     target: Target
-    log: PhaseLog
-    instruments: Instruments
-    accountant: Accountant
+    session: MeasuringSession
     zero_s: float
     devices: RemoteClients | None = None
+
+    @property
+    def accountant(self) -> Accountant:
+        """Return what costs stretches of time; a run always has it."""
+        assert self.session.accountant is not None
+        return self.session.accountant
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,14 @@ class _RunningCell:
         self._context = context
         self._cell = cell
         self._record = record
-        self._recorder = CellRecorder(cell.name, context.log, record.on_round)
+        self._recorder = CellRecorder(cell.name, context.session.log, record.on_round)
         self._memory = PeakMemory()
         give_back()  # else the peak would be that of the cell before
         self._memory.reset()
-        self._conditions = Conditions(context.instruments.processes, zero_s=context.zero_s)
+        self._conditions = Conditions(context.session.processes, zero_s=context.zero_s)
         self._samples: list[ConditionSample] = [*record.past.looks, self._conditions.first]
         self._keeper = CellKeeper(
-            record.checkpoints, record.past.saved, self._recorder, context.log,
+            record.checkpoints, record.past.saved, self._recorder, context.session.log,
             context.study.codec, note=self._note, library=record.library,
         )  # fmt: skip
         self._use = UseWatch()
@@ -164,15 +167,15 @@ class _RunningCell:
         """Return what every session measured, this one last; nothing of it if stopped at once."""
         context, taken = self._context, self._keeper.taken
         found = [*self._record.past.session_costs, *(c for s in taken for c in s.session_costs)]
-        segments = context.log.segments[self._recorder.first_segment :]
+        segments = context.session.log.segments[self._recorder.first_segment :]
         if segments:
-            streams = context.instruments.streams(segments[-1].end_s)
-            figures = [context.accountant.figures(segment, streams) for segment in segments]
+            figures = context.session.costs(segments)
+            streams = context.session.streams(segments[-1].end_s)
             found.append(SessionCost(self._record.session, context.zero_s, figures, streams))
         return found
 
     def _cost(self, measured: list[SessionCost]) -> Cost:
-        costs = [part.cost(self._context.instruments.reason) for part in measured]
+        costs = [part.cost(self._context.session.reason) for part in measured]
         return total_cost(costs) if costs else cell_cost((), None, "")
 
     def _peak(self, remote: RemoteResult | None) -> int | None:

@@ -32,7 +32,6 @@ from harness.core.schema import (
 from harness.measurement.choice import ChosenMeters
 from harness.measurement.figures import Costing, PhaseCost
 from harness.measurement.idle import IdlePower, net_energy
-from harness.measurement.instruments import trace_rows
 from harness.measurement.meters import ComponentJoules, MeterSet
 from harness.measurement.spans import Span, windows
 from harness.run_folder.lock import run_lock
@@ -348,12 +347,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
 
     def _trace(self, cell: MeasuredCell, meters: MeterSet) -> None:
         window = cell.whole.start.time_s, cell.whole.end.time_s
-        several = len(meters.running) > 1
-        rows: list[dict[str, object]] = []
-        for meter in meters.running:
-            own = trace_rows(meter.streams(), *window, self._zero_s)
-            prefix = f"{meter.name}/" if several else ""
-            rows += [{**row, "rail": f"{prefix}{row['rail']}"} for row in own]
+        rows = meters.trace(*window, self._zero_s)
         if rows:
             self._folder.compressed(f"traces/{cell.name}.csv.gz", csv_text(TRACE, rows))
 

@@ -18,7 +18,7 @@ from harness.measurement.conditions import WARM_START
 from harness.measurement.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
 from harness.measurement.cost import Accountant
 from harness.measurement.idle import IdlePower, read_idle
-from harness.measurement.instruments import instruments
+from harness.measurement.measuring import measuring
 from harness.measurement.phases import PhaseLog
 from harness.records.cells import Cell, CellReport, CellResult
 from harness.records.cost import SegmentCost
@@ -141,18 +141,17 @@ def run(
     who = identity(config, target, opened.facts())
     with claim(Path(config.out), who, config.as_dict(), start) as claimed:
         study = opened.study(claimed.manifest)
-        accountant = Accountant(power_model(target), study.device_model())
         target = replace(target, threads=study.threads)
         past = _past(claimed, target)
         boot = this_boot()
         session = next_session(past.sessions, past.last_moment_s(), boot, time.monotonic())
         samples = claimed.folder.path / session.samples
-        meter_of_run = instruments(
+        with measuring(
             target.meter, target.meter_reason, config.rate_hz, log, record=samples
-        )
-        with meter_of_run as meter:
+        ) as measurement:
+            measurement.accountant = Accountant(power_model(target), study.device_model())
             confine(target)
-            context = RunContext(study, target, log, meter, accountant, session.zero_s, devices)
+            context = RunContext(study, target, measurement, session.zero_s, devices)
             with sharing_cores(target.threads, target.accelerator):
                 return _Run(context, claimed, past, session, screen, limits).carry_out()
 
@@ -200,7 +199,7 @@ class _Run:
         workload = find_workload(self._config.workload)
         facts = RunFacts(
             str(self._manifest["run_id"]), context.target.profile.name, context.target.matches,
-            workload.name, workload.objective, context.instruments.describe,
+            workload.name, workload.objective, context.session.describe,
         )  # fmt: skip
         self._segments = 0
         writing = Writing(facts, context.study, workload.reference, self._between)
@@ -246,7 +245,7 @@ class _Run:
     def _end(self, status: str, reason: str = "") -> None:
         """Write what is still to be written; only then is a run done."""
         self._manifest |= {"status": status, "reason": reason}
-        self._manifest["meter"] = self._context.instruments.describe()
+        self._manifest["meter"] = self._context.session.describe()
         if self._context.devices is not None:
             self._manifest["fleet"] = self._context.devices.describe()
         if status != "done":
@@ -269,13 +268,12 @@ class _Run:
         """Take the idle baseline, then warm up so that the first cell pays for nothing extra."""
         self._remember_idle("before")
         self._cool_c = temperature_c()
-        with self._context.log.phase(Label("warm-up")):
+        with self._context.session.log.phase(Label("warm-up")):
             self._context.study.warm_up()
 
     def _remember_idle(self, when: Literal["before", "after"]) -> None:
-        reading = self._context.instruments.idle(self._config.idle_s)
-        number = self._session.number
-        self._idle[number] = self._idle[number].with_reading(when, reading)
+        self._context.session.look(when, self._config.idle_s)
+        self._idle[self._session.number] = self._context.session.idle
         self._save_manifest()
 
     def _cells(self) -> None:
@@ -329,7 +327,7 @@ class _Run:
 
     def _round_done(self, progress: Progress) -> None:
         """Show how far the cell is, and what is drawn now."""
-        live = self._context.instruments.now()
+        live = self._context.session.meters.now()
         if live is not None:
             progress = replace(progress, power_w=live.power_w, energy_j=live.energy_j)
         self._screen.round_done(progress)
@@ -337,12 +335,10 @@ class _Run:
     def _between(self) -> list[SegmentCost]:
         """Return the cost of what belongs to no cell and was not asked for yet."""
         context = self._context
-        fresh = [s for s in context.log.segments[self._segments :] if not s.label.cell]
-        self._segments = len(context.log.segments)
-        if not fresh:
-            return []
-        streams = context.instruments.streams(fresh[-1].end_s)
-        return [context.accountant.figures(segment, streams) for segment in fresh]
+        segments = context.session.log.segments
+        fresh = [s for s in segments[self._segments :] if not s.label.cell]
+        self._segments = len(segments)
+        return context.session.costs(fresh)
 
     def _check(self) -> None:
         """Stop the cell at a round's end: the folder is gone, or a limit is reached."""
@@ -356,9 +352,9 @@ class _Run:
         power_w = self._idle[self._session.number].before_w
         baseline = Calm(self._cool_c, power_w)
         gauges = Gauges(
-            temperature_c, self._context.instruments.power_since, time.sleep, time.monotonic
+            temperature_c, self._context.session.power_since, time.sleep, time.monotonic
         )
-        with self._context.log.phase(Label("cool-down")):
+        with self._context.session.log.phase(Label("cool-down")):
             found = cool_down(self._cooling, baseline, self._last_cell_s, gauges)
         self._writer.event(
             "cooled down", waited_s=round(found.waited_s, 3), baseline=asdict(baseline),
@@ -388,11 +384,11 @@ class SpentMeter:
 
     def spent(self) -> Spent:
         """Return joules of all phases so far, idling and tests included."""
-        streams = self._context.instruments.streams(0.0)
+        streams = self._context.session.streams(0.0)
         if streams is not None:
             totals = [s for s in streams.streams if s.rail.role == "total" and len(s)]
             return Spent(math.fsum(s.curve_j[-1] for s in totals), measured=True)
-        fresh = self._context.log.segments[self._segments :]
+        fresh = self._context.session.log.segments[self._segments :]
         self._segments += len(fresh)
         figures = (self._context.accountant.figures(segment, None) for segment in fresh)
         self._modelled_j += math.fsum(f.energy_model_j for f in figures)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 DEFAULT = "multitask"
 GROUP = "edge_harness.workloads"
-OWN: Mapping[str, str] = {DEFAULT: "harness.workloads.multitask.workload:WORKLOAD"}
+OWN: Mapping[str, str] = {
+    DEFAULT: "harness.workloads.multitask.workload:WORKLOAD",
+    "unlearning": "harness.workloads.unlearning.workload:WORKLOAD",
+}
 
 
 def known_workloads() -> dict[str, str]:

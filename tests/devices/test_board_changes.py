@@ -8,7 +8,7 @@ from devices.board_changes import changes
 from devices.board_counters import Counters
 from devices.board_state import (
     BoardState,
-    Clocks,
+    ClockPinning,
     PowerMode,
     read_board_state,
     throttle_words,
@@ -27,7 +27,7 @@ CALM = Counters(
 
 def state(now=(), before=(), **counters):
     return BoardState(
-        "", "", PowerMode("MAXN", 0), Clocks(True, "cpufreq"), now, before,
+        "", "", PowerMode("MAXN", 0), ClockPinning(True, "cpufreq"), now, before,
         HostState("performance", 50.0, {}), replace(CALM, **counters),
     )  # fmt: skip
 
@@ -88,7 +88,7 @@ def test_set_up_that_changed():
     after = replace(
         later(),
         power_mode=PowerMode("15W", 2),
-        clocks=Clocks(False, "cpufreq"),
+        clocks=ClockPinning(False, "cpufreq"),
         host=HostState("ondemand", 50.0, {}),
     )
     assert changes(state(), after) == ["power-mode-changed", "governor-changed", "clocks-changed"]

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.board_state import (
-    Clocks,
+    ClockPinning,
     PowerMode,
     jetpack_of,
     parse_jetson_clocks,
@@ -95,7 +95,7 @@ def test_power_mode_from_state_file(tmp_path):
 )
 def test_jetson_clocks(text, pinned):
     """Pinned needs equal limits, no idle state on online cores and an overridden memory clock."""
-    assert parse_jetson_clocks(text) == Clocks(pinned, "jetson_clocks --show")
+    assert parse_jetson_clocks(text) == ClockPinning(pinned, "jetson_clocks --show")
 
 
 def test_jetson_clocks_without_permission():
@@ -112,9 +112,9 @@ def test_cpufreq(tmp_path):
         (folder / "scaling_min_freq").write_text(low)
         (folder / "scaling_max_freq").write_text("1500")
         (folder / "scaling_governor").write_text(governor)
-    assert read_cpufreq(tmp_path) == Clocks(True, "cpufreq")
+    assert read_cpufreq(tmp_path) == ClockPinning(True, "cpufreq")
     (tmp_path / "sys/devices/system/cpu/cpu1/cpufreq/scaling_governor").write_text("ondemand")
-    assert read_cpufreq(tmp_path) == Clocks(False, "cpufreq")
+    assert read_cpufreq(tmp_path) == ClockPinning(False, "cpufreq")
 
 
 def test_throttled():
@@ -157,9 +157,9 @@ def test_gpu_clock_of_a_jetson(tmp_path):
         folder.mkdir(parents=True)
         (folder / "min_freq").write_text(least)
         (folder / "max_freq").write_text("1020")
-    assert read_cpufreq(tmp_path) == Clocks(True, "cpufreq")
+    assert read_cpufreq(tmp_path) == ClockPinning(True, "cpufreq")
     (tmp_path / "sys/class/devfreq/17000000.ga10b/min_freq").write_text("306")
-    assert read_cpufreq(tmp_path) == Clocks(False, "cpufreq")
+    assert read_cpufreq(tmp_path) == ClockPinning(False, "cpufreq")
 
 
 def test_under_voltage_alarm_of_a_pi_without_vcgencmd(tmp_path):

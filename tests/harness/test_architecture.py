@@ -18,7 +18,6 @@ MODULES = {
     for path in sorted((SOURCES / tree).rglob("*.py"))
 }
 WORKLOADS = {path.parent.name for path in (SOURCES / "harness" / "workloads").glob("*/__init__.py")}
-NAMING = re.compile(rf"(?<![^\W_])({'|'.join(sorted(WORKLOADS))})(?![^\W_])")
 
 
 def table(text: str) -> dict[str, set[str]]:
@@ -79,8 +78,9 @@ def forbidden(module: str, tree: ast.AST, rules: dict[str, set[str]]) -> list[st
     ]
 
 
-def names_of_workloads(tree: ast.AST) -> list[str]:
+def names_of(workload: str, tree: ast.AST) -> list[str]:
     """Return where code, imports for types alone included, says the name of a workload."""
+    naming = re.compile(rf"(?<![^\W_]){workload}(?![^\W_])")
     found = []
     for node in ast.walk(tree):
         said: list[str] = []
@@ -90,7 +90,7 @@ def names_of_workloads(tree: ast.AST) -> list[str]:
             said = [node.id if isinstance(node, ast.Name) else node.attr]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             said = [node.value]
-        found += [f"{node.lineno}: {text}" for text in said if NAMING.search(text)]
+        found += [f"{node.lineno}: {text}" for text in said if naming.search(text)]
     return found
 
 
@@ -138,7 +138,7 @@ def test_only_the_registry_and_its_own_commands_know_a_workload(workload: str) -
         and package(module, RULES) not in {*own, *commands}
         and module != "harness.workloads.registry"
     }
-    faults = [f"{m}:{where}" for m, tree in outside.items() for where in names_of_workloads(tree)]
+    faults = [f"{m}:{where}" for m, tree in outside.items() for where in names_of(workload, tree)]
     assert not faults, "\n".join(faults)
 
 

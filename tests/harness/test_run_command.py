@@ -118,6 +118,34 @@ def test_passes_and_bytes_follow_the_method(finished) -> None:
         assert int(rows["all-in-one"][column]) == 3 * 2 * size
 
 
+def test_work_is_listed_by_job_and_kind(finished) -> None:
+    """24 samples a job: a training pass is three forwards, averaging reads two models, writes one.
+
+    In every cell what was trained is what cells.csv counts.
+    """
+    folder, _ = finished
+    found = {(r["cell"], r["job"], r["kind"]): float(r["amount"]) for r in _rows(folder, "work")}
+    rows = {row["cell"]: row for row in _rows(folder, "cells")}
+    samples = 3 * 2 * 4
+    for cell, jobs in (("independent-s0-r0", "sdnkt"), ("all-in-one-s0-r0", ["sdnkt"])):
+        moved = 0.0
+        for job in jobs:
+            expected = {
+                "forward encoder": 3 * samples, **{f"forward {task}": 3 * samples for task in job},
+                "trained encoder": samples, "trained decoders": samples * len(job),
+            }  # fmt: skip
+            own = {kind: n for (c, j, kind), n in found.items() if (c, j) == (cell, job)}
+            moved += own.pop("bytes moved")
+            assert own == expected
+        assert moved == 3 * int(rows[cell]["upload_bytes"])
+    for cell, row in rows.items():
+        for kind, column in (("encoder", "encoder_passes"), ("decoders", "decoder_passes")):
+            trained = [n for (c, _, k), n in found.items() if (c, k) == (cell, f"trained {kind}")]
+            assert math.fsum(trained) == int(row[column])
+    units = {r["unit"] for r in _rows(folder, "work") if r["kind"] != "bytes moved"}
+    assert units == {"samples"}
+
+
 def test_predicted_seconds_price_the_counted_passes(finished) -> None:
     """A training pass is three forwards, look-aheads are counted in forwards; no other work is."""
     folder, _ = finished

@@ -74,12 +74,14 @@ def _pieces(own: pd.DataFrame) -> list[tuple[str, str, float]]:
         totals = rails[rails["role"] == "total"]
         whole_j, parts_j = float(totals["energy_j"].sum()), float(parts["energy_j"].sum())
         divided = len(parts) > 0 and parts_j <= whole_j
-        for row in (parts if divided else totals).itertuples():
-            add(str(row.component), "piece", float(row.energy_j))
+        shown = (parts if divided else totals)[["component", "energy_j"]]
+        for component, energy_j in shown.to_numpy().tolist():
+            add(str(component), "piece", float(energy_j))
         if divided:
             add(REST, "piece", whole_j - parts_j)
-        for row in rails[rails["role"] == "witness"].itertuples():
-            add(f"{row.meter} {row.rail}", "witness", float(row.energy_j))
+        beside = rails[rails["role"] == "witness"][["meter", "rail", "energy_j"]]
+        for meter, rail, energy_j in beside.to_numpy().tolist():
+            add(f"{meter} {rail}", "witness", float(energy_j))
     return [(piece, kind, energy_j) for (piece, kind), energy_j in found.items()]
 
 

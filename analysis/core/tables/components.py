@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis.core.component_data import KEYS, agreements, component_means
 from analysis.core.loading import Run
-from analysis.core.numbers import Value
+from analysis.core.numbers import Estimate
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import provenance
 
@@ -23,12 +23,9 @@ def component_table(runs: Sequence[Run]) -> Table | None:
         if len(means[KEYS].drop_duplicates()) < 2:
             continue
         rows += [
-            [
-                str(row.method), str(row.component), str(row.meter), str(row.rail), str(row.role),
-                _value(row.energy_j, int(row.cells)), _value(row.error_j, int(row.cells)),
-            ]
-            for row in means.itertuples()
-        ]  # fmt: skip
+            [*map(str, names), _value(float(energy_j), cells), _value(float(error_j), cells)]
+            for *names, energy_j, error_j, cells in means.to_numpy().tolist()
+        ]
     if not rows:
         return None
     return Table(
@@ -48,7 +45,7 @@ def component_table(runs: Sequence[Run]) -> Table | None:
 
 
 def _value(number: float, cells: int) -> Content:
-    return NO_FIGURE if number != number else Value(float(number), None, cells)  # noqa: PLR0124
+    return NO_FIGURE if number != number else Estimate(float(number), None, cells)  # noqa: PLR0124
 
 
 def witness_table(runs: Sequence[Run]) -> Table | None:
@@ -62,7 +59,7 @@ def witness_table(runs: Sequence[Run]) -> Table | None:
             low, middle, high = ratios.min(), ratios.median(), ratios.max()
             rows.append([
                 str(witness), str(component), str(len(own)),
-                *(Value(float(ratio), None, len(own)) for ratio in (low, middle, high)),
+                *(Estimate(float(ratio), None, len(own)) for ratio in (low, middle, high)),
                 _rest(str(component), float(own["rest_j"].median())),
             ])  # fmt: skip
     if not rows:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from analysis.core.loading import Run
-from analysis.core.numbers import Value, method_value
+from analysis.core.numbers import Estimate, method_value
 from analysis.core.tables.fields import (
-    Column,
+    MethodColumn,
     cell_column,
     measured_columns,
     method_rows_table,
@@ -49,12 +49,12 @@ def cost_table(runs: Sequence[Run]) -> Table | None:
     )
 
 
-def _thousands(heading: Heading, column: str) -> Column:
+def _thousands(heading: Heading, column: str) -> MethodColumn:
     def read(run: Run, method: str) -> Content:
         value = method_value(run.done, method, column, KILO) if column in run.done else None
         return value or Absent("Not recorded for this method.")
 
-    return _exact(Column(heading, read))
+    return _exact(MethodColumn(heading, read))
 
 
 def _net_words(runs: Sequence[Run]) -> str:
@@ -62,7 +62,7 @@ def _net_words(runs: Sequence[Run]) -> str:
     return " Above idle: measured energy less the idle power over the same time." if known else ""
 
 
-def _shared_jobs() -> Column:
+def _shared_jobs() -> MethodColumn:
     """Return which rounds of which jobs a method shares with others, alike seeds said once."""
 
     def read(run: Run, method: str) -> Content:
@@ -73,7 +73,7 @@ def _shared_jobs() -> Column:
         parts = [_shared_words(part, methods) for text in texts for part in text.split("+") if part]
         return ", ".join(dict.fromkeys(parts)) or Absent("Nothing of it is shared.")
 
-    return Column(Heading("shared_jobs", "Shared, charged to each"), read)
+    return MethodColumn(Heading("shared_jobs", "Shared, charged to each"), read)
 
 
 def _methods_by_cell(run: Run) -> dict[str, str]:
@@ -91,13 +91,13 @@ def _shared_words(part: str, methods: dict[str, str]) -> str:
     return f"{job} {rounds} of {methods.get(cell, cell)}"
 
 
-def _exact(column: Column) -> Column:
+def _exact(column: MethodColumn) -> MethodColumn:
     """Return a column of counts without half-widths where all seeds agree."""
 
     def read(run: Run, method: str) -> Content:
         content = column.read(run, method)
-        if isinstance(content, Value) and (content.half_width or 0.0) <= NOISE * content.mean:
+        if isinstance(content, Estimate) and (content.half_width or 0.0) <= NOISE * content.mean:
             return replace(content, half_width=None)
         return content
 
-    return Column(column.heading, read, column.why_empty)
+    return MethodColumn(column.heading, read, column.why_empty)

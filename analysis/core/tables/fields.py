@@ -24,7 +24,7 @@ Reader = Callable[[Run, str], Content]
 
 
 @dataclass(frozen=True)
-class Column:
+class MethodColumn:
     """Pair a heading with the function that reads its content for one run and method.
 
     Attributes:
@@ -39,7 +39,7 @@ class Column:
 
 
 def method_rows_table(
-    name: str, caption: str, runs: Sequence[Run], columns: Sequence[Column]
+    name: str, caption: str, runs: Sequence[Run], columns: Sequence[MethodColumn]
 ) -> Table | None:
     """Return one row per run and method; columns without any value are left out, with the reason.
 
@@ -47,9 +47,9 @@ def method_rows_table(
         The table, or None if no column has a value.
     """
     names = series_names(runs)
-    keyed = [Column(Heading("method", "Method"), lambda _run, method: method), *columns]
+    keyed = [MethodColumn(Heading("method", "Method"), lambda _run, method: method), *columns]
     if len(runs) > 1:
-        keyed.insert(0, Column(Heading("run", "Run"), lambda run, _method: names[run.run_id]))
+        keyed.insert(0, MethodColumn(Heading("run", "Run"), lambda run, _method: names[run.run_id]))
     keys = len(keyed) - len(columns)
     rows = [
         [column.read(run, method) for column in keyed] for run in runs for method in run.methods
@@ -71,7 +71,7 @@ def method_rows_table(
     )
 
 
-def cell_column(heading: Heading, column: str = "", why_empty: str = "") -> Column:
+def cell_column(heading: Heading, column: str = "", why_empty: str = "") -> MethodColumn:
     """Return a column that averages a column of cells.csv; bytes become megabytes."""
     name = column or heading.key
     scale = MEGA if name.endswith("_bytes") else 1.0
@@ -80,30 +80,30 @@ def cell_column(heading: Heading, column: str = "", why_empty: str = "") -> Colu
         value = method_value(run.done, method, name, scale) if name in run.done else None
         return value or Absent("Not recorded for this method.")
 
-    return Column(heading, read, why_empty)
+    return MethodColumn(heading, read, why_empty)
 
 
-def groups_column() -> Column:
+def groups_column() -> MethodColumn:
     """Return the column with the split of each method."""
-    return Column(
+    return MethodColumn(
         Heading("groups", "Groups"),
         lambda run, method: groups_text(run.done, method) or Absent("The run recorded no groups."),
     )
 
 
-def energy_columns(runs: Sequence[Run]) -> list[Column]:
+def energy_columns(runs: Sequence[Run]) -> list[MethodColumn]:
     """Return one column per meter scope and kind, then the modelled one; they are never mixed."""
     found = measured_columns(runs, "energy_j", "Energy, measured")
     if not found:
         reasons = "; ".join(dict.fromkeys(no_energy_words(run) for run in runs if run.methods))
         heading = Heading("energy_j", "Energy, measured", "J", "low")
         why = f"No measured energy: {reasons or 'no meter'}"
-        found.append(Column(heading, lambda _run, _method: None, why))
+        found.append(MethodColumn(heading, lambda _run, _method: None, why))
     modelled = Heading("energy_model_j", "Energy, modelled", "J", "low")
     return [*found, cell_column(modelled, why_empty="No modelled energy: the profile has no model")]
 
 
-def measured_columns(runs: Sequence[Run], column: str, title: str) -> list[Column]:
+def measured_columns(runs: Sequence[Run], column: str, title: str) -> list[MethodColumn]:
     """Return one column per meter scope and kind of a measured number of joules."""
     sources = list(dict.fromkeys(s for run in runs for s in energy_sources(run.done)))
     words = [source_words(source) for source in sources]
@@ -112,11 +112,11 @@ def measured_columns(runs: Sequence[Run], column: str, title: str) -> list[Colum
         shown = text if words.count(text) == 1 else f"{source[0]}: {text}"
         key = column if len(sources) == 1 else f"{column}_{'_'.join(source)}"
         heading = Heading(key, title, f"J; {shown}", "low")
-        found.append(Column(heading, _measured_reader(source, column)))
+        found.append(MethodColumn(heading, _measured_reader(source, column)))
     return found
 
 
-def time_columns(runs: Sequence[Run]) -> list[Column]:
+def time_columns(runs: Sequence[Run]) -> list[MethodColumn]:
     """Return measured time, and modelled time of a device that is not the host."""
     on_host = any(not run.manifest.host_matches_device for run in runs)
     why = "No modelled time: the profile has no throughput" if on_host else ""

@@ -6,8 +6,8 @@ import csv
 from collections.abc import Sequence
 from io import StringIO
 
-from analysis.core.numbers import Ratio, Value
-from analysis.core.tables.table import Content, Field, Heading, Table, display_rows, footnote_letter
+from analysis.core.numbers import Estimate, RatioEstimate
+from analysis.core.tables.table import Content, Heading, Shown, Table, display_rows, footnote_letter
 from analysis.core.tables.text import (
     comment_safe,
     latex_escape,
@@ -94,14 +94,14 @@ def to_latex(table: Table) -> str:
 
 
 def _ratio_fields(content: Content) -> list[str]:
-    if not isinstance(content, Ratio):
+    if not isinstance(content, RatioEstimate):
         return ["", "", "", ""]
     bounds = ["" if bound is None else repr(bound) for bound in (content.lower, content.upper)]
     return [repr(content.mean), *bounds, str(content.n)]
 
 
 def _csv_fields(content: Content, numeric: bool) -> list[str]:
-    if isinstance(content, Value):
+    if isinstance(content, Estimate):
         half = "" if content.half_width is None else repr(content.half_width)
         return [repr(content.mean), half, str(content.n)]
     text = spreadsheet_safe(content) if isinstance(content, str) else ""
@@ -112,7 +112,7 @@ def _header_text(heading: Heading) -> str:
     return f"{heading.label} ({heading.unit})" if heading.unit else heading.label
 
 
-def _markdown_field(field: Field) -> str:
+def _markdown_field(field: Shown) -> str:
     text = markdown_escape(field.plain)
     mark = f"<sup>{field.mark}</sup>" if field.mark else ""
     return {0: text, 1: f"**{text}**", 2: f"<u>{text}</u>"}[field.rank] + mark
@@ -132,7 +132,7 @@ def _latex_heads(texts: Sequence[str], wide: Sequence[bool]) -> str:
     )
 
 
-def _latex_field(field: Field, wide: bool) -> str:
+def _latex_field(field: Shown, wide: bool) -> str:
     text = latex_escape(field.text)
     if field.mark:
         text += rf"\textsuperscript{{{field.mark}}}"

@@ -12,7 +12,7 @@ from analysis.core.curves import cell_curves, cost_to_target
 from analysis.core.loading import Run
 from analysis.core.numbers import method_value, summarise
 from analysis.core.tables.fields import (
-    Column,
+    MethodColumn,
     cell_column,
     energy_columns,
     groups_column,
@@ -32,7 +32,7 @@ def main_table(runs: Sequence[Run]) -> Table | None:
         groups_column(),
         *time_columns(runs),
         *energy_columns(runs),
-        Column(Heading("power_w", "Mean power, measured", "W"), _mean_power),
+        MethodColumn(Heading("power_w", "Mean power, measured", "W"), _mean_power),
         *([target] if target else []),
         _judged_column(runs),
         cell_column(Heading("delta_mtl", "Δ loss", "%", "high")),
@@ -51,7 +51,7 @@ def main_table(runs: Sequence[Run]) -> Table | None:
     return method_rows_table("main", " ".join(words), runs, columns)
 
 
-def _judged_column(runs: Sequence[Run]) -> Column:
+def _judged_column(runs: Sequence[Run]) -> MethodColumn:
     """Return the column that methods are judged by: total loss, or the workload's own objective."""
     done = [run.done for run in runs]
     if any(LOSS in rows and rows[LOSS].notna().any() for rows in done):
@@ -69,7 +69,7 @@ def _mean_power(run: Run, method: str) -> Content:
     return method_value(cells, method, "power_w") or Absent("No measured energy.")
 
 
-def _target_column(runs: Sequence[Run]) -> Column | None:
+def _target_column(runs: Sequence[Run]) -> MethodColumn | None:
     """Return the cost to target in the one basis all runs share, or None if they share none."""
     bases = {run.run_id: cost_basis(run) for run in runs}
     kinds = {(basis.kind, basis.quantity) for basis in bases.values()}
@@ -91,7 +91,7 @@ def _target_column(runs: Sequence[Run]) -> Column | None:
     def content(run: Run, method: str) -> Content:
         return target_content(reached(run.run_id), method, run.manifest.yardstick.reference)
 
-    return Column(heading, content)
+    return MethodColumn(heading, content)
 
 
 def target_content(reached: pd.DataFrame, method: str, reference: str) -> Content:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.core.loading import Run
 from analysis.core.numbers import energy_sources, measured_by, source_words, summarise
-from analysis.core.tables.fields import Column, method_rows_table
+from analysis.core.tables.fields import MethodColumn, method_rows_table
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import spread_words
 from harness.core.schema import COST_PHASES, SERVER_PHASES
@@ -79,7 +79,7 @@ def _table(
     known = [run for run in runs if len(found[run.run_id])]
     had = {*ALWAYS, *(phase for means in found.values() for phase in means["phase"])}
 
-    def read(phase: str) -> Column:
+    def read(phase: str) -> MethodColumn:
         title = "Evaluate, not charged" if phase == "evaluate" else phase.capitalize()
 
         def content(run: Run, method: str) -> Content:
@@ -89,7 +89,7 @@ def _table(
                 return Absent("The method has no such phase, or it was not measured.")
             return summarise(own["value"])
 
-        return Column(Heading(f"{phase}_{unit.lower()}", title, unit, "low"), content)
+        return MethodColumn(Heading(f"{phase}_{unit.lower()}", title, unit, "low"), content)
 
     columns = [read(phase) for phase in SHOWN if phase in had]
     return method_rows_table(name, f"{words} {spread_words(known)}", known, columns)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.core.numbers import Ratio, Value
+from analysis.core.numbers import Estimate, RatioEstimate
 
 NOISE = 1e-9
 HUGE = 1e9
@@ -22,7 +22,7 @@ class Absent:
     reason: str = NOT_RECORDED
 
 
-Content = str | Value | Absent | None
+Content = str | Estimate | Absent | None
 """None is an absent value without a reason of its own."""
 
 
@@ -79,11 +79,11 @@ class Table:
 
     def is_numeric(self, index: int) -> bool:
         """Tell whether a column holds values."""
-        return any(isinstance(row[index], Value) for row in self.rows)
+        return any(isinstance(row[index], Estimate) for row in self.rows)
 
     def has_bounds(self, index: int) -> bool:
         """Tell whether a column holds ratios with bounds."""
-        return any(isinstance(row[index], Ratio) for row in self.rows)
+        return any(isinstance(row[index], RatioEstimate) for row in self.rows)
 
     def begins_group(self, number: int) -> bool:
         """Tell whether a row is the first of its ranked group or of the references."""
@@ -101,7 +101,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Field:
+class Shown:
     """Hold one content as it is printed.
 
     Attributes:
@@ -130,10 +130,10 @@ def absence(content: Content) -> Absent | None:
     """Return what stands for an absent value, or None if the value is there."""
     if isinstance(content, Absent):
         return content
-    return None if isinstance(content, Value) or content else Absent()
+    return None if isinstance(content, Estimate) or content else Absent()
 
 
-def display_rows(table: Table) -> list[list[Field]]:
+def display_rows(table: Table) -> list[list[Shown]]:
     """Return every content rounded, ranked and with the letter of its footnote."""
     columns = range(len(table.headings))
     decimals = [table.decimals(index) for index in columns]
@@ -158,7 +158,7 @@ def column_decimals(contents: Sequence[Content]) -> int:
     rounding noise does not count. Without half-widths, four digits of the largest mean or three
     of the smallest are kept. A column of whole numbers has no decimals.
     """
-    values = [content for content in contents if isinstance(content, Value)]
+    values = [content for content in contents if isinstance(content, Estimate)]
     if all(value.mean.is_integer() and not value.half_width for value in values):
         return 0
     sizes = [abs(value.mean) for value in values if value.mean] or [1.0]
@@ -175,12 +175,12 @@ def column_ranks(table: Table, index: int) -> dict[int, int]:
     A rank is given only if the column has a better direction, every value rests on two seeds or
     more, and the interval of the ranked value reaches into no other of its group.
     """
-    groups: dict[Content, dict[int, Value]] = {}
+    groups: dict[Content, dict[int, Estimate]] = {}
     keys = [heading.key for heading in table.headings]
     within = keys.index(table.ranked_within) if table.ranked_within else None
     for number, row in enumerate(table.rows[: len(table.rows) - table.reference_rows]):
         content = row[index]
-        if isinstance(content, Value):
+        if isinstance(content, Estimate):
             group = "" if within is None else row[within]
             groups.setdefault(group, {})[number] = content
     found: dict[int, int] = {}
@@ -189,7 +189,7 @@ def column_ranks(table: Table, index: int) -> dict[int, int]:
     return found
 
 
-def _ranks(values: dict[int, Value], better: str) -> dict[int, int]:
+def _ranks(values: dict[int, Estimate], better: str) -> dict[int, int]:
     if not better or len(values) < 2 or any(v.half_width is None for v in values.values()):
         return {}
     sign = 1.0 if better == "low" else -1.0
@@ -200,7 +200,7 @@ def _ranks(values: dict[int, Value], better: str) -> dict[int, int]:
     return {order[0]: 1, order[1]: 2} if second else {order[0]: 1}
 
 
-def _apart(values: dict[int, Value], chosen: int) -> bool:
+def _apart(values: dict[int, Estimate], chosen: int) -> bool:
     """Tell whether the interval of a value overlaps with no other one."""
     own = values[chosen]
     return all(
@@ -209,19 +209,19 @@ def _apart(values: dict[int, Value], chosen: int) -> bool:
     )
 
 
-def _field(content: Content, decimals: int, rank: int, letters: dict[str, str]) -> Field:
-    if isinstance(content, Ratio) and content.half_width is not None:
+def _field(content: Content, decimals: int, rank: int, letters: dict[str, str]) -> Shown:
+    if isinstance(content, RatioEstimate) and content.half_width is not None:
         low, high = (plain_number(bound, decimals) for bound in (content.low, content.high))
         text = plain_number(content.mean, decimals)
-        return Field(text, f"{low}–{high}", rank=rank, bounds=(low, high))
-    if isinstance(content, Value):
+        return Shown(text, f"{low}–{high}", rank=rank, bounds=(low, high))
+    if isinstance(content, Estimate):
         half = content.half_width
         spread = "" if half is None else plain_number(half, decimals)
-        return Field(plain_number(content.mean, decimals), spread, rank=rank)
+        return Shown(plain_number(content.mean, decimals), spread, rank=rank)
     missing = absence(content)
     if missing is not None:
-        return Field("–", mark=letters[missing.reason])
-    return Field(str(content))
+        return Shown("–", mark=letters[missing.reason])
+    return Shown(str(content))
 
 
 def plain_number(number: float, decimals: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from analysis.core.loading import Run
-from analysis.core.numbers import Ratio, Value
+from analysis.core.numbers import Estimate, RatioEstimate
 from analysis.core.pooling import series_names
 from analysis.core.statistics import MIN_PAIRS_FOR_TEST
 from analysis.core.tables.table import Absent, Content, Heading, Table
@@ -142,7 +142,7 @@ def _ratio(found: Comparison | None, missing: Absent) -> Content:
     if found is None:
         return missing
     low, high = (found.interval.low, found.interval.high) if found.interval else (None, None)
-    return Ratio.between(found.ratio, low, high, found.pairs)
+    return RatioEstimate.between(found.ratio, low, high, found.pairs)
 
 
 def _p_value(found: Comparison | None, is_family: bool) -> Content:
@@ -150,7 +150,7 @@ def _p_value(found: Comparison | None, is_family: bool) -> Content:
         return Absent("The method itself." if is_family else "No pair of seeds.")
     if found.p_value is None:
         return Absent(f"No test below {MIN_PAIRS_FOR_TEST} pairs.")
-    return Value(found.p_value, None, found.pairs)
+    return Estimate(found.p_value, None, found.pairs)
 
 
 def _headings(quantities: Sequence[str], reference: str) -> list[Heading]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from devices.own_modules import module_words
 from harness.core.parser import Parser
 from harness.fleet.commands import server
-from harness.fleet.programs import Programs, free_port, require_flower
+from harness.fleet.programs import ChildPrograms, free_port, require_flower
 
 TINY = {
     "clients_per_round": "{nodes}", "images": "32", "unseen_buildings": "1", "unseen_images": "8",
@@ -34,7 +34,7 @@ def main(words: Sequence[str] | None = None) -> int:
         for name, value in TINY.items()
         if f"--{name.replace('_', '-')}" not in given
     ]
-    programs = Programs(state)
+    programs = ChildPrograms(state)
     print(f"A fleet of {nodes} nodes on this machine; logs in {state}", flush=True)
     began_s = time.monotonic()
     try:

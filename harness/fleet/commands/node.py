@@ -17,7 +17,7 @@ from harness.core.errors import BusyError, FleetError, StorageError
 from harness.core.locks import held
 from harness.fleet.keys import NodeKeys
 from harness.fleet.programs import (
-    Programs,
+    ChildPrograms,
     free_port,
     last_words,
     past_proxies,
@@ -58,7 +58,7 @@ def main(words: Sequence[str] | None = None) -> int:
         raise StorageError(f"cannot make {folder}: {error.strerror}", "Choose another --state.") \
             from None  # fmt: skip
     with _alone(folder, name), tempfile.TemporaryDirectory(prefix="fleet-") as private:
-        programs = Programs(folder)
+        programs = ChildPrograms(folder)
         try:
             _run(parsed, programs, Path(private) / "worker.sock", tls)
         except KeyboardInterrupt:
@@ -96,7 +96,7 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
 
 
 def _run(
-    parsed: argparse.Namespace, programs: Programs, socket: Path, tls: tuple[Path, Path] | None
+    parsed: argparse.Namespace, programs: ChildPrograms, socket: Path, tls: tuple[Path, Path] | None
 ) -> None:
     """Keep worker and SuperNode running; each that ends is started anew."""
     host, number = split_address(parsed.server, PORT)
@@ -132,7 +132,7 @@ def _wait_for_certificate(host: str, port: int, tls: tuple[Path, Path] | None) -
         time.sleep(AGAIN_S)
 
 
-def _why_ended(programs: Programs) -> str:
+def _why_ended(programs: ChildPrograms) -> str:
     """Return in words why Flower's node ended."""
     said = last_words(programs.log("supernode"), 30)
     if "code: 2004" in said:
@@ -143,7 +143,7 @@ def _why_ended(programs: Programs) -> str:
     return f"Flower's node ended: {last_words(programs.log('supernode'), 3)}"
 
 
-def _start_worker(parsed: argparse.Namespace, programs: Programs, socket: Path) -> None:
+def _start_worker(parsed: argparse.Namespace, programs: ChildPrograms, socket: Path) -> None:
     """Start the worker and wait until it listens.
 
     Raises:

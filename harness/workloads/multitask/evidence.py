@@ -17,7 +17,7 @@ Model = tuple[str, int]
 
 
 @dataclass
-class Standing:
+class RecomputedStanding:
     """Hold where a cell stands by its metrics: by task the losses and measures of what serves it.
 
     `missing` names tasks that nothing in metrics.csv stands for.
@@ -52,13 +52,15 @@ def _objective(row: Row) -> Iterator[Claim]:
         yield "objective_value", stated, loss, "total_loss is"
 
 
-def _losses(row: Row, own: Standing) -> Iterator[Claim]:
+def _losses(row: Row, own: RecomputedStanding) -> Iterator[Claim]:
     for column, losses in (("total_loss", own.losses), ("unseen_total_loss", own.unseen)):
         if row[column] is not None and losses and losses.keys() == set(str(row["tasks"])):
             yield column, row[column], total(losses.values()), "metrics.csv adds up to"
 
 
-def _gains(row: Row, standings: Mapping[str, Standing], done: Iterable[Row]) -> Iterator[Claim]:
+def _gains(
+    row: Row, standings: Mapping[str, RecomputedStanding], done: Iterable[Row]
+) -> Iterator[Claim]:
     """Yield the gains over the reference of the same seed and repeat.
 
     Of several reference cells (parameters of it) the one that agrees best counts.
@@ -78,7 +80,7 @@ def _gains(row: Row, standings: Mapping[str, Standing], done: Iterable[Row]) -> 
             yield column, stated, best, "metrics.csv gives"
 
 
-def _loss_gain(own: Standing, reference: Standing) -> float | None:
+def _loss_gain(own: RecomputedStanding, reference: RecomputedStanding) -> float | None:
     """Return the mean relative loss reduction over tasks in percent."""
     if not own.losses or own.losses.keys() != reference.losses.keys():
         return None
@@ -88,7 +90,7 @@ def _loss_gain(own: Standing, reference: Standing) -> float | None:
     return 100.0 * (1.0 - total(ratios) / len(ratios))
 
 
-def _measure_gain(own: Standing, reference: Standing) -> float | None:
+def _measure_gain(own: RecomputedStanding, reference: RecomputedStanding) -> float | None:
     """Return the mean over tasks of the mean signed relative gain of their measures in percent."""
     if not own.measures or own.measures.keys() != reference.measures.keys():
         return None
@@ -103,7 +105,7 @@ def _measure_gain(own: Standing, reference: Standing) -> float | None:
     return 100.0 * total(means) / len(means)
 
 
-def _standings(run: RunFiles) -> Mapping[str, Standing]:
+def _standings(run: RunFiles) -> Mapping[str, RecomputedStanding]:
     """Return where every cell stands by the rows of the jobs that serve its tasks in the end."""
     serves: dict[tuple[str, str], list[Model]] = defaultdict(list)
     values: dict[tuple[str, str], dict[Model, dict[str, float]]] = defaultdict(dict)
@@ -116,7 +118,7 @@ def _standings(run: RunFiles) -> Mapping[str, Standing]:
         else:
             own = values[cell, task].setdefault((job, done), {})
             own[str(row["metric"])] = float(row["value"])
-    found: dict[str, Standing] = defaultdict(Standing)
+    found: dict[str, RecomputedStanding] = defaultdict(RecomputedStanding)
     for row in run.done:
         cell = str(row["cell"])
         for task in str(row["tasks"]):
@@ -137,7 +139,7 @@ def _of_split(groups: str, known: Iterable[Model]) -> list[Model]:
     return list(last.values())
 
 
-def _stand(standing: Standing, task: str, of_jobs: list[dict[str, float]]) -> None:
+def _stand(standing: RecomputedStanding, task: str, of_jobs: list[dict[str, float]]) -> None:
     """Add a task with the means over the models that serve it."""
     losses = [own["test_loss"] for own in of_jobs if "test_loss" in own]
     unseen = [own["test_unseen_loss"] for own in of_jobs if "test_unseen_loss" in own]

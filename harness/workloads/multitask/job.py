@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from harness.federated.job import Checkpoint, Traffic
+from harness.federated.job import Checkpoint, Engine, Traffic
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.training.descent import Descent
 from harness.workloads.multitask.training.local_rule import LocalRule
@@ -104,9 +104,4 @@ class Outcome:
     traffic: Traffic = field(default_factory=Traffic)
 
 
-class Engine(Protocol):
-    """Run jobs. Methods cannot tell which engine runs theirs."""
-
-    def run(self, job: Job) -> Outcome:
-        """Train the job's model federatedly and return what came of it."""
-        ...
+MultitaskEngine = Engine[Job, Outcome]

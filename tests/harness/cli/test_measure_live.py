@@ -3,7 +3,7 @@
 import io
 
 from harness.cli.measure_live import ERASE, MeasureLine
-from harness.measurement.instruments import LivePower
+from harness.measurement.live import LivePower
 
 
 class Terminal(io.StringIO):

@@ -17,7 +17,7 @@ from harness.cli.pack import main
 from harness.core.errors import BusyError, DamagedRunError
 from harness.core.version import told_version
 from harness.evidence import bundle
-from harness.evidence.bundle import Wishes, pack
+from harness.evidence.bundle import Packing, pack
 from harness.evidence.bundle_readme import LEVEL_0, Claim
 from harness.evidence.private import rules, veil
 from harness.evidence.reading import read_run
@@ -50,13 +50,13 @@ def planted(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wishes() -> Wishes:
-    return Wishes(private=rules(Path("/home/ada"), "lab-bench-7", Path("/nowhere")))
+def packing() -> Packing:
+    return Packing(private=rules(Path("/home/ada"), "lab-bench-7", Path("/nowhere")))
 
 
 @pytest.fixture(scope="session")
-def packed(planted, wishes, tmp_path_factory) -> Path:
-    return pack([planted], tmp_path_factory.mktemp("bundle") / "bundle", wishes)
+def packed(planted, packing, tmp_path_factory) -> Path:
+    return pack([planted], tmp_path_factory.mktemp("bundle") / "bundle", packing)
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -101,10 +101,10 @@ def test_level_0_makes_the_paper_again_to_the_byte(packed, tmp_path) -> None:
     assert files(tmp_path / "rebuilt") == files(packed / "paper")
 
 
-def test_the_same_run_gives_the_same_bytes(packed, planted, wishes, tmp_path) -> None:
+def test_the_same_run_gives_the_same_bytes(packed, planted, packing, tmp_path) -> None:
     """Also under another name, into a folder that is there already and empty."""
     (tmp_path / "other").mkdir()
-    assert files(pack([planted], tmp_path / "other", wishes)) == files(packed)
+    assert files(pack([planted], tmp_path / "other", packing)) == files(packed)
 
 
 def test_no_name_is_left_in_any_file(packed) -> None:
@@ -135,51 +135,51 @@ def test_a_claim_carries_its_tolerance() -> None:
     assert claim.expected == "0.62× (0.58–0.67), n = 6"
 
 
-def test_weights_come_on_request_and_links_never(planted, wishes, tmp_path) -> None:
+def test_weights_come_on_request_and_links_never(planted, packing, tmp_path) -> None:
     link = planted / "checkpoints" / "c" / "link.safetensors"
     link.symlink_to("/etc/hostname")
     with pytest.raises(DamagedRunError, match="neither a file nor a folder"):
         read_run(planted)
     link.unlink()
-    bundle._copy_run(read_run(planted), tmp_path, Wishes(True, wishes.private))
+    bundle._copy_run(read_run(planted), tmp_path, Packing(True, packing.private))
     weights = [path.name for path in tmp_path.rglob("*.safetensors")]
     assert weights == ["s.safetensors"]
 
 
-def test_a_table_that_is_a_link_is_refused(planted, wishes, tmp_path) -> None:
+def test_a_table_that_is_a_link_is_refused(planted, packing, tmp_path) -> None:
     """A stranger's link could lead to a file of the one who packs."""
     shutil.copytree(planted, tmp_path / "run")
     (tmp_path / "run" / "events.jsonl").unlink()
     (tmp_path / "run" / "events.jsonl").symlink_to(planted / "events.jsonl")
     with pytest.raises(DamagedRunError, match="neither a file nor a folder"):
-        pack([tmp_path / "run"], tmp_path / "out", wishes)
+        pack([tmp_path / "run"], tmp_path / "out", packing)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("damage", ["cells.csv", "manifest.json"])
-def test_damaged_runs_are_refused_and_leave_nothing(damage, planted, wishes, tmp_path) -> None:
+def test_damaged_runs_are_refused_and_leave_nothing(damage, planted, packing, tmp_path) -> None:
     shutil.copytree(planted, tmp_path / "run")
     path = tmp_path / "run" / damage
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DamagedRunError, match=r"harness\.check"):
-        pack([tmp_path / "run"], tmp_path / "out", wishes)
+        pack([tmp_path / "run"], tmp_path / "out", packing)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
 
 
-def test_a_run_that_is_called_like_a_path_is_refused(planted, wishes, tmp_path) -> None:
+def test_a_run_that_is_called_like_a_path_is_refused(planted, packing, tmp_path) -> None:
     """The name becomes a folder of the bundle, so it must not lead out of it."""
     shutil.copytree(planted, tmp_path / "run")
     for name in ("manifest.json", "cells.csv"):
         path = tmp_path / "run" / name
         path.write_text(path.read_text().replace("20261123-224351-x86-6d3b71b8", "../../up"))
     with pytest.raises(DamagedRunError, match="name of a run"):
-        pack([tmp_path / "run"], tmp_path / "deep" / "out", wishes)
+        pack([tmp_path / "run"], tmp_path / "deep" / "out", packing)
 
 
-def test_a_run_that_goes_on_is_refused(planted, wishes, tmp_path) -> None:
+def test_a_run_that_goes_on_is_refused(planted, packing, tmp_path) -> None:
     shutil.copytree(planted, tmp_path / "run")
     with run_lock(tmp_path / "run"), pytest.raises(BusyError):
-        pack([tmp_path / "run"], tmp_path / "out", wishes)
+        pack([tmp_path / "run"], tmp_path / "out", packing)
 
 
 def test_a_report_that_fails_leaves_nothing_and_says_why(

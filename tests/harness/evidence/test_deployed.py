@@ -8,7 +8,7 @@ import pytest
 
 from harness.core.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS
 from harness.evidence import bundle
-from harness.evidence.bundle import Wishes
+from harness.evidence.bundle import Packing
 from harness.evidence.reading import read_run
 from harness.run_folder.results import csv_text
 from harness.workloads.multitask.deployed import deployed
@@ -90,7 +90,7 @@ def test_rows_that_limit_what_may_be_said(inferred) -> None:
 @pytest.mark.parametrize("weights", [False, True])
 def test_a_bundle_holds_the_figures_and_the_graphs_on_request(inferred, tmp_path, weights) -> None:
     run = read_run(inferred())
-    bundle._copy_run(run, tmp_path / "b", Wishes(weights=weights))
+    bundle._copy_run(run, tmp_path / "b", Packing(weights=weights))
     top = tmp_path / "b" / "data" / run.run_id
     for name in ("inference.csv", "inference/metrics.csv", "inference/manifest.json", LIST):
         assert (top / name).is_file(), name

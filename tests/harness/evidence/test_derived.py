@@ -16,7 +16,7 @@ import pytest
 from harness.cli.check import main
 from harness.cli.compare import main as compare
 from harness.core.errors import DamagedRunError
-from harness.evidence.bundle import Wishes, pack
+from harness.evidence.bundle import Packing, pack
 from harness.evidence.derived import derived
 from harness.evidence.judging import judge
 from harness.evidence.reading import read_run
@@ -176,7 +176,7 @@ def test_numbers_beyond_all_floats_are_named_and_survived(run: Path) -> None:
 def test_a_bundle_is_not_made_of_what_contradicts_itself(run: Path, tmp_path: Path) -> None:
     alter(run, "cells.csv", MAS, "total_loss", lambda text: repr(float(text) - 0.5))
     with pytest.raises(DamagedRunError, match="total_loss"):
-        pack([run], tmp_path / "bundle", Wishes(private=()))
+        pack([run], tmp_path / "bundle", Packing(private=()))
 
 
 def test_compare_refuses_it_or_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from devices.power_model import PowerModel
 from harness.core.errors import BusyError, FleetError, UsageError
 from harness.fleet.clock import ClockBounds, clock_state
 from harness.fleet.commands.node import _alone
@@ -11,6 +12,9 @@ from harness.fleet.keys import check_names
 from harness.fleet.outbox import Outbox
 from harness.fleet.roster import Card, Roster, clock_notes, share_a_meter
 from harness.fleet.worker import read_partition
+from harness.measurement.cost import Accountant
+from harness.measurement.measuring import MeasuringSession
+from harness.measurement.meters import MeterSet
 from harness.records.phases import Label, Segment
 from harness.records.work import Work
 from harness.workloads.multitask.config import make_multitask_config
@@ -82,19 +86,21 @@ def test_devices_that_are_one_machine_share_its_meter() -> None:
 
 def test_entries_are_reported_until_they_are_acknowledged() -> None:
     outbox = Outbox(10.0)
+    power = PowerModel(1.0, 2.0, 4, "test")
+    session = MeasuringSession(MeterSet((), "none here"), accountant=Accountant(power, None))
     outbox.spent(Label("start-up"), 12.0)
     outbox.spent(Label("idle"), 15.0)
     outbox.add(Segment(Label("train", "c", "s", 0, 1), 15.0, 16.0, 1.0, Work()))
     outbox.label(Label("", "c", "s", 0))
     for _ in range(2):
-        found = outbox.report(None, lambda _: None)
+        found = outbox.report(session)
         assert [e["number"] for e in found] == [1, 2, 3]
     labels = [e["segment"]["label"] for e in found]
     assert [(label["phase"], label["cell"]) for label in labels] == [
         ("start-up", ""), ("idle", "c"), ("train", "c"),
     ]  # fmt: skip
     outbox.acknowledge(2)
-    assert [e["number"] for e in outbox.report(None, lambda _: None)] == [3]
+    assert [e["number"] for e in outbox.report(session)] == [3]
     assert outbox.until_s == 16.0
 
 

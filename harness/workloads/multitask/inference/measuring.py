@@ -14,9 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from harness.measurement.conditions import Conditions
-from harness.measurement.cost import Accountant
-from harness.measurement.instruments import Instruments
-from harness.measurement.phases import PhaseLog
+from harness.measurement.measuring import MeasuringSession
 from harness.records.cost import SegmentCost
 from harness.records.phases import Label
 from harness.running.target import Target
@@ -130,17 +128,13 @@ class WindowMeter:
     def __init__(
         self,
         target: Target,
-        log: PhaseLog,
-        meter: Instruments,
-        accountant: Accountant,
+        session: MeasuringSession,
         images: NDArray[np.float32],
         lengths: Lengths,
         model_name: str,
     ) -> None:
         self.target = target
-        self.log = log
-        self.meter = meter
-        self.accountant = accountant
+        self.session = session
         self._images = images
         self.lengths = lengths
         self._model_name = model_name
@@ -161,12 +155,12 @@ class WindowMeter:
         predictors = [ready.predictor(m, task.variant, task.threads) for m in models]
         query = self._query(predictors, task.batch_size)
         label = Label("infer", ready.deployment.cell, "" if task.model is None else task.model.job)
-        with self.log.phase(Label("warm-up", label.cell, label.job)):
+        with self.session.log.phase(Label("warm-up", label.cell, label.job)):
             warm_up = StopRule(self.lengths.warm_up_s, WARM_UP_QUERIES)
             single_stream(query, warm_up, self.clock)
-        conditions = Conditions(self.meter.processes)
+        conditions = Conditions(self.session.processes)
         latencies: list[float] = []
-        with self.log.phase(label):
+        with self.session.log.phase(label):
             if task.scenario == SINGLE_STREAM:
                 stop = StopRule(self.lengths.window_s, self.lengths.queries)
                 latencies = single_stream(query, stop, self.clock)
@@ -176,10 +170,10 @@ class WindowMeter:
                     query, StopRule(self.lengths.window_s, FEWEST_BATCHES), self.clock
                 )
             for model in models:
-                self.log.work(evaluating(model.tasks, queries * task.batch_size))
-        segment = self.log.segments[-1]
+                self.session.log.work(evaluating(model.tasks, queries * task.batch_size))
+        segment = self.session.log.segments[-1]
         flags = conditions.at_end().flags
-        figures = self.accountant.figures(segment, self.meter.streams(segment.end_s))
+        (figures,) = self.session.costs([segment])
         return (
             subject(ready.deployment, task)
             | self._cost(figures, task, queries)
@@ -242,7 +236,7 @@ class WindowMeter:
             "energy_meter": reading.meter if reading else None,
             "energy_scope": reading.scope if reading else None,
             "energy_kind": reading.kind if reading else None,
-            "energy_reason": reading.reason if reading else self.meter.reason,
+            "energy_reason": reading.reason if reading else self.session.reason,
             "energy_flags": "+".join(reading.flags) if reading else "",
         }  # fmt: skip
 

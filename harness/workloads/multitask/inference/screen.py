@@ -20,9 +20,9 @@ from harness.workloads.multitask.inference.settings import OFFLINE, SINGLE_STREA
 
 if TYPE_CHECKING:
     from harness.core.errors import HarnessError
-    from harness.measurement.instruments import LivePower
+    from harness.measurement.live import LivePower
     from harness.running.target import Target
-    from harness.workloads.multitask.inference.session import Summary
+    from harness.workloads.multitask.inference.session import InferenceSummary
 
 Row = Mapping[str, Any]
 
@@ -130,7 +130,7 @@ class InferenceScreen:
             self._bar = self._bars.add_task(text, total=total)
         self._bars.update(self._bar, description=text, completed=number - 1, refresh=True)
 
-    def conclude(self, summary: Summary) -> None:
+    def conclude(self, summary: InferenceSummary) -> None:
         """Print the table of complete answers, and what failed."""
         self._drop_bar()
         lines = answers(summary.rows)

@@ -25,8 +25,9 @@ from harness.core.errors import (
 from harness.core.schema import TRACE
 from harness.evidence.reading import Row, RunFiles
 from harness.measurement.cost import Accountant
-from harness.measurement.idle import IdlePower, net_energy
-from harness.measurement.instruments import Instruments, LivePower, instruments
+from harness.measurement.idle import net_energy
+from harness.measurement.live import LivePower
+from harness.measurement.measuring import MeasuringSession, measuring
 from harness.measurement.memory import memory_errors
 from harness.measurement.phases import PhaseLog
 from harness.records.phases import Label
@@ -110,7 +111,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Summary:
+class InferenceSummary:
     """Hold what came of it: all rows of the table, what failed, and whether the user stopped it."""
 
     rows: Sequence[dict[str, Any]]
@@ -119,7 +120,7 @@ class Summary:
     stopped: bool = False
 
 
-def infer(asked: Asked, screen: InferenceDisplay) -> Summary:
+def infer(asked: Asked, screen: InferenceDisplay) -> InferenceSummary:
     """Measure all that is asked for and is not there yet.
 
     Raises:
@@ -128,7 +129,6 @@ def infer(asked: Asked, screen: InferenceDisplay) -> Summary:
         DamagedRunError: if what is there cannot be read.
     """
     folder = asked.run.folder
-    log = PhaseLog()
     timing = recorded_timing(asked.run.manifest)  # the run's own: its figures then agree
     accountant = Accountant(
         power_model(asked.target),
@@ -140,25 +140,26 @@ def infer(asked: Asked, screen: InferenceDisplay) -> Summary:
         files = InferenceFiles(folder)
         if asked.settings.fresh:
             files.clear()
-        meter = stack.enter_context(
-            instruments(asked.target.meter, asked.target.meter_reason, asked.config.rate_hz, log)
+        measured = stack.enter_context(
+            measuring(
+                asked.target.meter, asked.target.meter_reason, asked.config.rate_hz, PhaseLog()
+            )
         )
-        lengths = _lengths(asked.settings, meter)
+        measured.accountant = accountant
+        lengths = _lengths(asked.settings, measured)
         identity = _identity(asked, lengths)
         kept = files.take_up(identity)
         confine(asked.target)
         images = test_images(asked.store, QUERY_IMAGES)
-        bench = WindowMeter(
-            asked.target, log, meter, accountant, images, lengths, asked.config.model
-        )
+        windows = WindowMeter(asked.target, measured, images, lengths, asked.config.model)
         zero_s = time.monotonic() - kept.end_s
-        session = _Session(asked, bench, files, screen, zero_s)
+        session = _Session(asked, windows, files, screen, zero_s)
         session.take_up(kept.rows, kept.starts, identity)
         return session.carry_out()
 
 
-def _lengths(settings: InferenceSettings, meter: Instruments) -> Lengths:
-    info = meter.describe()
+def _lengths(settings: InferenceSettings, session: MeasuringSession) -> Lengths:
+    info = session.describe()
     meter_s = max(float(info["averaging_s"]), 1.0 / float(info["rate_hz"])) if info else 0.0
     length_s = window_s(settings.window_s, meter_s, quick=settings.quick)
     return Lengths(length_s, settings.queries, settings.warm_up_s)
@@ -184,17 +185,17 @@ class _Session:
     def __init__(
         self,
         asked: Asked,
-        bench: WindowMeter,
+        windows: WindowMeter,
         files: InferenceFiles,
         screen: InferenceDisplay,
         zero_s: float,
     ) -> None:
         self._asked = asked
-        self._bench = bench
+        self._windows = windows
+        self._session = windows.session
         self._files = files
         self._screen = screen
         self._zero_s = zero_s
-        self._idle = IdlePower()
         self._rows: list[dict[str, Any]] = []
         self._own: list[dict[str, Any]] = []
         self._failures = 0
@@ -230,7 +231,7 @@ class _Session:
         self._manifest = self._describe(identity)
         self._save("running")
 
-    def carry_out(self) -> Summary:
+    def carry_out(self) -> InferenceSummary:
         """Measure, and say in the manifest how that ended."""
         stopped = False
         try:
@@ -246,7 +247,7 @@ class _Session:
                 self._finish_files()
                 self._save("failed", str(error).splitlines()[0] if str(error) else "")
             raise
-        return Summary(self._rows, self._failures, len(self._own), stopped)
+        return InferenceSummary(self._rows, self._failures, len(self._own), stopped)
 
     def _all_seeds(self) -> None:
         deployments = list(self._deployments())
@@ -287,7 +288,7 @@ class _Session:
             return None
 
     def _plan(self, windows: int, left: int) -> None:
-        lengths = self._bench.lengths
+        lengths = self._windows.lengths
         seconds = left * (lengths.window_s + lengths.warm_up_s)
         self._screen.plan(windows, left, seconds, self._missing)
 
@@ -318,7 +319,7 @@ class _Session:
         """Return a cell's models; None if they cannot be used, which is written down."""
         self._screen.preparing(d.cell)
         try:
-            with self._bench.log.phase(Label("evaluate", d.cell)), memory_errors():
+            with self._session.log.phase(Label("evaluate", d.cell)), memory_errors():
                 ready = make_ready(shop, d, self._variants)
         except (DamagedRunError, InferenceFailedError, MemoryExceededError) as error:
             self._fail_cell({"cell": d.cell, "method": d.method, "seed": d.seed,
@@ -336,7 +337,7 @@ class _Session:
         random.Random(seed).shuffle(pairs)
         for number, (made, task) in enumerate(pairs, 1):
             what = f"{made.deployment.method}, {_words(task)}"
-            live = self._bench.meter.now()
+            live = self._session.meters.now()
             self._screen.measuring(number, len(pairs), what, live)
             self._one(made, task)
 
@@ -348,7 +349,7 @@ class _Session:
             return
         try:
             with memory_errors():
-                row = self._bench.measure(made, task, self._zero_s)
+                row = self._windows.measure(made, task, self._zero_s)
         except (InferenceFailedError, MemoryExceededError) as error:
             self._append_failed(about, error.message)
             return
@@ -382,15 +383,14 @@ class _Session:
     def _net(self, row: dict[str, Any]) -> None:
         """Fill in what idle power decides."""
         net_j, error_j = net_energy(
-            row["energy_j"], row["energy_error_j"], {0: row["time_s"]}, {0: self._idle}
+            row["energy_j"], row["energy_error_j"], {0: row["time_s"]}, {0: self._session.idle}
         )
         each = None if net_j is None else net_j / row["images"]
         row |= {"energy_net_j": net_j, "energy_net_error_j": error_j,
                 "energy_net_per_image_j": each}  # fmt: skip
 
     def _remember_idle(self, when: Literal["before", "after"]) -> None:
-        reading = self._bench.meter.idle(self._asked.config.idle_s)
-        self._idle = self._idle.with_reading(when, reading)
+        self._session.look(when, self._asked.config.idle_s)
 
     def _settle(self) -> None:
         """Fill in net energy with both looks at idle power, and put the rows in order."""
@@ -404,24 +404,24 @@ class _Session:
         self._write_trace()
 
     def _write_phases(self) -> None:
-        fresh = self._bench.log.segments[self._segments :]
+        fresh = self._session.log.segments[self._segments :]
         self._segments += len(fresh)
         if fresh:
-            streams = self._bench.meter.streams(fresh[-1].end_s)
-            figures = [self._bench.accountant.figures(s, streams) for s in fresh]
+            figures = self._session.costs(fresh)
             self._files.phases(phase_rows(self._asked.run.run_id, figures, self._zero_s))
 
     def _write_trace(self) -> None:
-        segments = self._bench.log.segments
+        segments = self._session.log.segments
         if segments:
-            samples = self._bench.meter.trace(segments[0].start_s, segments[-1].end_s, self._zero_s)
+            samples = self._session.trace(segments[0].start_s, segments[-1].end_s, self._zero_s)
             if samples:
                 name = f"inference/traces/{self._starts}.csv.gz"
                 self._files.folder.compressed(name, csv_text(TRACE, samples))
 
     def _describe(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        asked, lengths = self._asked, self._bench.lengths
-        target = asked.target
+        asked, lengths = self._asked, self._windows.lengths
+        target, accountant = asked.target, self._session.accountant
+        assert accountant is not None  # given where the session begins
         return {
             "format": MANIFEST_FORMAT,
             "run_id": asked.run.run_id,
@@ -432,8 +432,8 @@ class _Session:
             "identity": dict(identity),
             "device": {"name": target.profile.name, "title": target.profile.title},
             **environment(target, packages=("onnx", "onnxruntime", "onnxscript")),
-            "meter_reason": self._bench.meter.reason,
-            **models_used(self._bench.accountant, target),
+            "meter_reason": self._session.reason,
+            **models_used(accountant, target),
             "data": {"name": asked.store.name, "checksum": asked.store.checksum},
             "threads": list(self._threads),
             "batches": list(asked.settings.batches),
@@ -449,8 +449,8 @@ class _Session:
             "status": status,
             "reason": reason,
             "failures": self._failures,
-            "meter": self._bench.meter.describe(),
-            "idle": self._idle.as_dict(),
+            "meter": self._session.describe(),
+            "idle": self._session.idle.as_dict(),
         }
         self._files.manifest(self._manifest)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
-from harness.workloads.multitask.job import Engine, Job, Outcome
+from harness.workloads.multitask.job import Job, MultitaskEngine, Outcome
 from harness.workloads.multitask.protocol import REPAIRED, Protocol
 
 
@@ -57,7 +57,7 @@ def measured_throughout(schedule: Schedule) -> Schedule:
         return served
 
 
-def carry_out(schedule: Schedule, engine: Engine) -> Sequence[Served]:
+def carry_out(schedule: Schedule, engine: MultitaskEngine) -> Sequence[Served]:
     """Run a schedule's jobs one after another and return who serves which tasks."""
     try:
         job = next(schedule)

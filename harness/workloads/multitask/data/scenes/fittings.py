@@ -8,7 +8,7 @@ from harness.workloads.multitask.data.scenes.builder import Builder
 from harness.workloads.multitask.data.scenes.classes import Kind
 from harness.workloads.multitask.data.scenes.layout import WALLS, RoomLayout
 from harness.workloads.multitask.data.scenes.materials import Material, plain
-from harness.workloads.multitask.data.scenes.scene import RenderedView, Window
+from harness.workloads.multitask.data.scenes.scene import Opening, RenderedView
 from harness.workloads.multitask.data.scenes.vectors import Point
 
 _SIDES = (-1, 1)
@@ -52,7 +52,7 @@ def add_windows(builder: Builder, layout: RoomLayout, room_type: str) -> None:
         frame = layout.wall_frame(wall, along)
         _add_window(builder, frame, (width / 2, half_height), height * 0.55)
         middle = frame.origin[1] if wall < 2 else frame.origin[0]
-        opening = Window(wall, middle, height * 0.55, width / 2, half_height)
+        opening = Opening(wall, middle, height * 0.55, width / 2, half_height)
         builder.scene.windows.append(opening)
 
 

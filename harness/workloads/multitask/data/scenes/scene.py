@@ -25,7 +25,7 @@ class Light:
 
 
 @dataclass(frozen=True)
-class Window:
+class Opening:
     """Tell the sun where it may come in; metres.
 
     Attributes:
@@ -73,7 +73,7 @@ class Scene:
     shell: tuple[Material, ...]
     primitives: list[Primitive] = field(default_factory=list)
     lights: list[Light] = field(default_factory=list)
-    windows: list[Window] = field(default_factory=list)
+    windows: list[Opening] = field(default_factory=list)
     footprints: list[Footprint] = field(default_factory=list)
     sun: Point | None = None
 

@@ -13,7 +13,7 @@ from harness.workloads.multitask.data.scenes.materials import Material
 from harness.workloads.multitask.data.scenes.noise import cell_noise
 from harness.workloads.multitask.data.scenes.primitives import Primitive
 from harness.workloads.multitask.data.scenes.raycast import ROOM, Hits, hit, offset_from
-from harness.workloads.multitask.data.scenes.scene import Light, Scene, Window
+from harness.workloads.multitask.data.scenes.scene import Light, Opening, Scene
 from harness.workloads.multitask.data.scenes.surface import Surface, box_surface, surface_of
 from harness.workloads.multitask.data.scenes.textures import paint
 from harness.workloads.multitask.data.scenes.vectors import (
@@ -281,7 +281,7 @@ def _sun_patch(scene: Scene, sun: Point, points: Points) -> FloatArray:
     return np.where(patch, strength, np.float32(0))
 
 
-def _through_window(scene: Scene, window: Window, sun: Point, position: Field) -> BoolArray:
+def _through_window(scene: Scene, window: Opening, sun: Point, position: Field) -> BoolArray:
     axis, other = (0, 1) if window.wall < 2 else (1, 0)
     if abs(sun[axis]) < 1e-6:
         return np.zeros(position[0].size, np.bool_)

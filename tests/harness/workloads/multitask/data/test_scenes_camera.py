@@ -14,7 +14,7 @@ from harness.workloads.multitask.data.scenes.materials import plain
 from harness.workloads.multitask.data.scenes.raycast import ROOM, cast, hit, offset_from
 from harness.workloads.multitask.data.scenes.rng import Rng
 from harness.workloads.multitask.data.scenes.room import make_room
-from harness.workloads.multitask.data.scenes.scene import Light, RenderedView, Scene, Window
+from harness.workloads.multitask.data.scenes.scene import Light, Opening, RenderedView, Scene
 from harness.workloads.multitask.data.scenes.shading import (
     _CASTS_NO_SHADOW,
     _occluded,
@@ -176,7 +176,7 @@ def test_lamp_light_follows_distance_and_angle():
 def test_sun_shines_through_the_window_only():
     """A low sun draws the window on the floor, displaced along its rays."""
     scene = empty_room((6.0, 6.0, 3.0))
-    scene.windows.append(Window(wall=0, along=0.0, height=1.5, half_width=0.5, half_height=0.4))
+    scene.windows.append(Opening(wall=0, along=0.0, height=1.5, half_width=0.5, half_height=0.4))
     scene.sun = (-0.8, 0.0, 0.6)
     x, y, z, gain = floor_light(scene)
     floor = z < 1e-3

@@ -10,6 +10,8 @@ from devices.power_model import PowerModel
 from devices.stream import StreamSet
 from devices.time_model import HostTiming, TimeModel
 from harness.measurement.cost import Accountant, DeviceModel
+from harness.measurement.measuring import MeasuringSession
+from harness.measurement.meters import MeterSet
 from harness.measurement.phases import PhaseLog
 from harness.workloads.multitask.inference.accuracy import Verdict
 from harness.workloads.multitask.inference.measuring import (
@@ -44,10 +46,9 @@ class Ticking:
         return self.now_s
 
 
-class FiveWatts:
+class FiveWatts(MeasuringSession):
     """A meter that read 5 W all along."""
 
-    processes = ()
     reason = ""
 
     def streams(self, until_s):
@@ -58,21 +59,13 @@ class FiveWatts:
         return found
 
 
-class NoMeter:
-    processes = ()
-    reason = "no sensor"
-
-    def streams(self, until_s):
-        return None
-
-
-def make_bench(meter=None, device=None, matches=True) -> WindowMeter:
+def make_bench(kind=FiveWatts, device=None, matches=True) -> WindowMeter:
     clock = Ticking()
     log = PhaseLog(clock, lambda: 0.5 * clock.now_s)
     target = SimpleNamespace(matches=matches, threads=1)
     images = np.zeros((4, 3, 8, 8), np.float32)
-    bench = WindowMeter(target, log, meter or FiveWatts(), Accountant(POWER, device), images,
-                  Lengths(1.0, 3, 0.1), "tiny")  # fmt: skip
+    session = kind(MeterSet((), "no sensor"), log, Accountant(POWER, device))
+    bench = WindowMeter(target, session, images, Lengths(1.0, 3, 0.1), "tiny")
     bench.clock = clock
     bench.peak = lambda probe: Peak(1000 + probe.batch_size, 7)
     return bench
@@ -95,7 +88,7 @@ def test_a_complete_answer_goes_through_all_models(ready) -> None:
     bench = make_bench()
     row = bench.measure(ready, WindowTask(EAGER, "single-stream", 1, 1), zero_s=-2.0)
 
-    segment = bench.log.segments[-1]
+    segment = bench.session.log.segments[-1]
     assert segment.label.phase == "infer"
     assert row["energy_j"] == pytest.approx(WATTS * segment.time_s)
     assert row["energy_per_image_j"] == pytest.approx(WATTS * segment.time_s / row["images"])
@@ -127,7 +120,7 @@ def test_a_model_alone_has_its_own_tasks_and_loss(ready) -> None:
 
 def test_without_a_meter_joules_are_modelled_and_measured_ones_empty(ready) -> None:
     """Half a core of two busy: 2 W + 8 W · ½ · ½ = 4 W."""
-    bench = make_bench(NoMeter())
+    bench = make_bench(MeasuringSession)
     row = bench.measure(ready, WindowTask(EAGER, "single-stream", 1, 1), zero_s=0.0)
     assert (row["energy_j"], row["energy_meter"]) == (None, None)
     assert row["energy_reason"] == "no sensor"
@@ -139,7 +132,7 @@ def test_for_another_device_time_and_joules_come_from_its_throughput(ready) -> N
     parts = dict.fromkeys(("encoder", *"sdn"), 1e-3)
     host = HostTiming(parts, dict.fromkeys(parts, 0.5), 1e9, 1e9)
     device = DeviceModel(TimeModel(1e9, 1e9), host)
-    bench = make_bench(NoMeter(), device, matches=False)
+    bench = make_bench(MeasuringSession, device, matches=False)
     row = bench.measure(ready, WindowTask(EAGER, "single-stream", 1, 1), zero_s=0.0)
     assert row["time_model_per_image_s"] == pytest.approx(5e-3)
     assert row["energy_model_per_image_j"] == pytest.approx(50e-3)

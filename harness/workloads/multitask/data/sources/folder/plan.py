@@ -26,7 +26,7 @@ from harness.workloads.multitask.data.sources.folder.reading import (
     MASK_LABEL,
     RGB,
     RGB_FORMAT,
-    Expected,
+    ExpectedImage,
     FolderReader,
     label_file,
     read_label,
@@ -114,7 +114,7 @@ def _client_parts(client: Path, settings: FolderSettings) -> Iterator[Part]:
         yield Part(split, client.name, folder, stems)
 
 
-def _expected(settings: FolderSettings, parts: Sequence[Part]) -> Expected:
+def _expected(settings: FolderSettings, parts: Sequence[Part]) -> ExpectedImage:
     """Take size and types from the first picture; all others must agree with it."""
     first = parts[0]
     stem = first.stems[0]
@@ -134,7 +134,7 @@ def _expected(settings: FolderSettings, parts: Sequence[Part]) -> Expected:
         message = f"{first.folder / RGB}: pictures of {width}×{height} px are below the size"
         raise DataError(f"{message} {settings.size} asked for.", f"Lower size in {FILE}.")
     masked = settings.invalid or any((part.folder / MASK_LABEL).is_dir() for part in parts)
-    return Expected(height, width, labels | ({MASK_LABEL: MASK_FORMAT} if masked else {}))
+    return ExpectedImage(height, width, labels | ({MASK_LABEL: MASK_FORMAT} if masked else {}))
 
 
 def _scaled(jobs: Sequence[FilesJob], settings: FolderSettings) -> list[FilesJob]:
@@ -155,7 +155,7 @@ class FilesJob:
 
     description: Description
     settings: FolderSettings
-    expected: Expected
+    expected: ExpectedImage
     part: Part
 
     @property

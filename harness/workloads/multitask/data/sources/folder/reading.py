@@ -91,7 +91,7 @@ def label_file(part: Path, label: str, stem: str) -> Path:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedImage:
     """Say what all pictures of a data set have in common: size in pixels and label formats."""
 
     height: int
@@ -102,7 +102,7 @@ class Expected:
 class FolderReader:
     """Read the pictures of one client and split."""
 
-    def __init__(self, settings: FolderSettings, expected: Expected, part: Path) -> None:
+    def __init__(self, settings: FolderSettings, expected: ExpectedImage, part: Path) -> None:
         self._settings = settings
         self._expected = expected
         self._part = part

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from harness.core.errors import MeterMissingError
-from harness.measurement.instruments import idle_power_w, instruments
+from harness.measurement.idle import idle_power_w
+from harness.measurement.measuring import measuring
 from harness.measurement.phases import PhaseLog
 
 SIMULATED = "simulated:high_w=12"
@@ -13,9 +14,9 @@ SIMULATED = "simulated:high_w=12"
 
 def test_no_meter_tells_why_and_gives_nothing():
     """Without a meter there is a reason and no figure of any kind."""
-    with instruments(None, "none here", 10.0, PhaseLog()) as own:
+    with measuring(None, "none here", 10.0, PhaseLog()) as own:
         assert own.reason == "none here"
-        assert own.idle(1.0) is None
+        assert own.rest(1.0) is None
         assert own.streams(0.0) is None
         assert own.describe() is None
         assert own.trace(0.0, 1.0, 0.0) == []
@@ -25,15 +26,15 @@ def test_a_meter_that_cannot_start_is_an_error(tmp_path):
     """A meter that looked usable but is not here ends the run before it begins."""
     with (
         pytest.raises(MeterMissingError, match="no RAPL"),
-        instruments("rapl", "", 10.0, PhaseLog(), tmp_path),
+        measuring("rapl", "", 10.0, PhaseLog(), tmp_path),
     ):
         pass
 
 
 def test_the_idle_window_tells_what_the_collector_costs():
     """The manifest holds the collector's share of one core, measured while nothing else ran."""
-    with instruments(SIMULATED, "", 20.0, PhaseLog()) as own:
-        reading = own.idle(1.1)
+    with measuring(SIMULATED, "", 20.0, PhaseLog()) as own:
+        reading = own.rest(1.1)
         told = own.describe()
     assert idle_power_w(reading) == pytest.approx(12.0, rel=1e-3)
     assert (told["name"], told["rate_hz"]) == ("simulated:high_w=12", 20.0)
@@ -48,17 +49,17 @@ def test_the_idle_window_tells_what_the_collector_costs():
 
 def test_the_first_idle_window_stays():
     """A later window, after the training, does not replace what was found at the start."""
-    with instruments(SIMULATED, "", 20.0, PhaseLog()) as own:
-        own.idle(1.1)
+    with measuring(SIMULATED, "", 20.0, PhaseLog()) as own:
+        own.rest(1.1)
         first = own.describe()["collector_cost"]
-        own.idle(1.1)
+        own.rest(1.1)
         assert own.describe()["collector_cost"] == first
 
 
 def test_without_an_idle_window_the_run_tells():
     """Then the cost is that of the whole run so far, and says so."""
-    with instruments(SIMULATED, "", 20.0, PhaseLog()) as own:
-        assert own.idle(0.0) is None
+    with measuring(SIMULATED, "", 20.0, PhaseLog()) as own:
+        assert own.rest(0.0) is None
         time.sleep(1.2)
         own.streams(time.monotonic())
         assert own.describe()["collector_cost"]["during"] == "run"
@@ -66,10 +67,10 @@ def test_without_an_idle_window_the_run_tells():
 
 def test_power_of_a_moment_ago_is_told_for_cooling_down():
     """The mean of a constant 12 W since a moment is 12 W; without a meter nothing is known."""
-    with instruments(SIMULATED, "", 20.0, PhaseLog()) as own:
-        own.idle(0.3)
+    with measuring(SIMULATED, "", 20.0, PhaseLog()) as own:
+        own.rest(0.3)
         began_s = time.monotonic()
         time.sleep(0.4)
         assert own.power_since(began_s) == pytest.approx(12.0, rel=1e-3)
-    with instruments(None, "none here", 10.0, PhaseLog()) as own:
+    with measuring(None, "none here", 10.0, PhaseLog()) as own:
         assert own.power_since(0.0) is None

@@ -1,0 +1,1 @@
+"""Draw what only unlearning runs have."""

@@ -1,0 +1,1 @@
+"""Interactions of users with items: generated, or read from files in their own forms."""

@@ -1,0 +1,1 @@
+"""Judge recommenders: ranking, fairness, what attacks still find."""

@@ -1,0 +1,1 @@
+"""Methods that forget users, each a schedule of jobs."""

@@ -1,0 +1,1 @@
+"""Recommenders whose users may ask to be forgotten: factor models and LightGCN."""
