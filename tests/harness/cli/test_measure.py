@@ -235,3 +235,18 @@ def test_a_dead_collector_leaves_no_joules_and_says_so(tmp_path):
     assert "collector died" in found["energy_reason"]
     assert found["energy_model_j"] > 0
     assert "not measured" in err
+
+
+def test_it_starts_without_what_it_does_not_need(tmp_path):
+    """Libraries of other meters and of packaging take longer to import than a sensor to read."""
+    code = (
+        "import sys; from harness.cli.measure import main\n"
+        "main(['--no-results', '--meter', 'simulated', '--', 'true'])\n"
+        "print([m for m in ('ssl', 'email', 'http.client', 'importlib.metadata',"
+        " 'concurrent.futures', 'devices.meters.plug') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [PYTHON, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]"
