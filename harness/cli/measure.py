@@ -7,6 +7,7 @@ import math
 import os
 import shlex
 import sys
+import time
 from argparse import SUPPRESS, Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -216,6 +217,7 @@ def _carry_out(plan: CommandPlan, wanted: _Wanted, chosen: ChosenMeters, root: P
         session = CommandSession(plan, chosen.session(ready()), folder)
         line = _line(plan, session)
         if files is not None:
+            files.begin(session.meters, time.monotonic())
             session.report = partial(_keep, files, session)
         try:
             session.carry_out()
@@ -265,8 +267,6 @@ def _keep(files: SessionFiles, session: CommandSession, run: Any) -> None:  # no
     from harness.cli.measure_report import measures  # noqa: PLC0415
     from harness.running.measurement_files import MeasuredCell, slug  # noqa: PLC0415
 
-    if len(session.runs) == 1:
-        files.begin(session.meters, run.whole.start.time_s)
     name = shlex.join(session.plan.commands[run.command])
     numbered = f"{run.command}-{name}" if len(session.plan.commands) > 1 else name
     files.cell(

@@ -292,9 +292,12 @@ class _Settings:
         marks = opened.enter_context(new_mark_file(marks_path))
         path = None if writer is None else writer.path
         session.look("before", self.idle_s)
+        start = _edge()
         if writer is not None:
+            writer.begin(session.meters, start.time_s)
             writer.watch()
-        return _State(session, _edge(), marks, marks_path, writer, path)
+            start = _edge()
+        return _State(session, start, marks, marks_path, writer, path)
 
 
 _active: list[Measurement] = []

@@ -88,6 +88,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         self._tables: dict[str, list[Row]] = {}
         self._idle = IdlePower()
         self._watching: UseWatch | None = None
+        self._meters: MeterSet | None = None
         self._surroundings: Mapping[str, Any] = {}
         self._zero_s = 0.0
         self._open = ExitStack()
@@ -168,8 +169,12 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         self._watching = UseWatch()
 
     def begin(self, meters: MeterSet, zero_s: float) -> None:
-        """Say what measures, once the meters run; `zero_s` is where the run's time is 0."""
+        """Say what measures, before anything is measured, so that a kill leaves it known.
+
+        `zero_s` is where the run's time is 0.
+        """
         self._zero_s = zero_s
+        self._meters = meters
         described = meters.describe()
         chosen = self._chosen
         model = chosen.power_model()
@@ -231,6 +236,9 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
     def end(self, status: str, reason: str = "") -> None:
         """Say how the session ended; raw samples are kept only if it did not end well."""
         self._manifest |= {"status": status, "reason": reason}
+        if self._meters is not None:
+            described = self._meters.describe()  # what their processes cost is known by now
+            self._manifest |= {"meter": described[0] if described else None, "meters": described}
         self._folder.event(event=status, reason=reason)
         self._folder.manifest(self._manifest)
         if status == "done":
@@ -246,7 +254,6 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         failed: BaseException | None,
     ) -> None:
         """Write a session of one cell, and its end."""
-        self.begin(meters, whole.start.time_s)
         self._idle = cost.idle
         self._manifest["idle"] = cost.idle.as_dict()
         stopped = isinstance(failed, KeyboardInterrupt)
