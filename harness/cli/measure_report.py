@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ COLUMNS = (
     "peak_memory_bytes", "peak_memory_of", "exit_status", "status", "reason",
     "flags",
 )  # fmt: skip
+COLUMNS_SHOWN = 80
 RATIOS = (("time_s", "time"), ("energy_j", "energy"), ("energy_model_j", "modelled energy"))
 MEANS = (
     "cpu_s", "energy_j", "energy_error_j", "energy_net_j", "energy_net_error_j", "energy_model_j",
@@ -184,8 +186,8 @@ def text(found: Mapping[str, Any]) -> str:
     lines = [""]
     for number, own in enumerate([found, *found["others"]]):
         title = found["label"] if number == 0 else own["command"]
-        lines += [f"measured: {title}", *_lines(own)]
-    lines += [r["verdict"] for r in found["ratios"]]
+        lines += [_filled(f"measured: {' '.join(title.split())}", 2), *_lines(own)]
+    lines += [_filled(r["verdict"], 2) for r in found["ratios"]]
     if found["stopped"]:
         lines.append("stopped before the end: only what was measured until then is counted")
     if found["run_folder"]:
@@ -217,7 +219,17 @@ def _lines(own: Mapping[str, Any]) -> list[str]:
     if own["flags"]:
         rows.append(("disturbed", ", ".join(own["flags"])))
     width = max(len(name) for name, _ in rows)
-    return [f"  {name:<{width}}  {value}" for name, value in rows]
+    return [_filled(f"  {name:<{width}}  {value}", width + 4) for name, value in rows]
+
+
+def _filled(line: str, indent: int) -> str:
+    """Return a line broken at the width of a terminal, what follows below its text."""
+    if len(line) <= COLUMNS_SHOWN:
+        return line
+    return textwrap.fill(
+        line, COLUMNS_SHOWN, subsequent_indent=" " * indent, break_long_words=False,
+        break_on_hyphens=False, drop_whitespace=True, replace_whitespace=False,
+    )  # fmt: skip
 
 
 def _energy_rows(own: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -246,9 +258,16 @@ def _use_rows(own: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [("host busy", ", ".join(busy))] if busy else []
     got, sent = own["received_bytes"], own["sent_bytes"]
     if got or sent:
-        told = f"{(got or 0) / 1e6:.3g} MB received, {(sent or 0) / 1e6:.3g} MB sent"
+        told = f"{_bytes(got or 0)} received, {_bytes(sent or 0)} sent"
         rows.append(("network", f"{told} by this host"))
     return rows
+
+
+def _bytes(count: float) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} B"
 
 
 def _number(value: float | None, unit: str, deviation: float | None = None) -> str:
