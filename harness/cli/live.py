@@ -25,10 +25,10 @@ def left_words(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 90.0:
-        return f"all: {seconds:.0f} s left"
+        return f"all {seconds:.0f} s left"
     if seconds < 5400.0:
-        return f"all: {seconds / 60.0:.0f} min left"
-    return f"all: {seconds / 3600.0:.1f} h left"
+        return f"all {seconds / 60.0:.0f} min left"
+    return f"all {seconds / 3600.0:.1f} h left"
 
 
 class TimeLeft:

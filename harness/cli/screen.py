@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 Row = Mapping[str, object]
 
 
+WIDE = 100
+"""Columns from which on there is room for a bar beside the words."""
+
+
 class RunScreen:
     """Print to a console; a bar is drawn only where the output is a terminal.
 
@@ -48,7 +52,7 @@ class RunScreen:
         self._config = config
         self._bars = Bars(
             TextColumn("{task.description}"),
-            BarColumn(6),
+            *([BarColumn(10)] if console.width >= WIDE else []),
             TextColumn("{task.fields[state]}"),
             console=console,
             transient=True,
@@ -172,7 +176,7 @@ class RunScreen:
             state = progress.job
             if progress.losses:
                 loss = sum(progress.losses.get(task, 0.0) for task in progress.units)
-                state += f" round {progress.rounds_done} train loss {loss:.2f}"
+                state += f" round {progress.rounds_done} loss {loss:.2f}"
             state = "  ".join(filter(None, (state, self._live(progress))))
             self._bars.update(
                 self._bar, completed=progress.task_rounds_done, state=state, refresh=True

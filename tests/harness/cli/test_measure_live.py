@@ -34,7 +34,7 @@ def shown(stream, *, during, runs=3):
 def test_while_a_command_runs_silently_the_line_is_kept_up_to_date():
     lines = shown(Terminal(), during=True).split(ERASE)[1:]
     assert lines[0] == lines[1] == "run 1/3  8.4 W 120 J"
-    assert lines[-2] == "run 2/3  8.4 W 120 J  all: 20 s left"
+    assert lines[-2] == "run 2/3  8.4 W 120 J  all 20 s left"
     assert lines[-1] == ""
     assert len(lines) == 13  # ten looks of twenty, two beginnings, one end
 

@@ -14,7 +14,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from harness.cli.live import TimeLeft, left_words, power_words
-from harness.cli.screen import cell_text, duration, energy_words
+from harness.cli.screen import WIDE, cell_text, duration, energy_words
 from harness.running.target import describe_host
 from harness.workloads.multitask.inference.settings import OFFLINE, SINGLE_STREAM
 
@@ -52,7 +52,7 @@ class InferenceScreen:
         self._console = console
         self._run = run
         self._bars = Bars(
-            TextColumn("{task.description}"), BarColumn(6),
+            TextColumn("{task.description}"), *([BarColumn(10)] if console.width >= WIDE else []),
             console=console, transient=True, disable=not console.is_terminal, auto_refresh=False,
         )  # fmt: skip
         self._bar: TaskID | None = None
