@@ -72,9 +72,9 @@ METERS = MeterClasses({
     "replay": "replay:ReplayMeter",
 })  # fmt: skip
 
-MADE_UP = ("simulated", "replay")
-"""Meters whose figures nobody measured here: they never satisfy a demand for a meter. Their classes
-say so too (`made_up`), but need not be imported for it."""
+MADE_UP = ("simulated",)
+"""Meters whose figures nobody measured: they never satisfy a demand for a meter. Their classes say
+so too (`made_up`), but need not be imported for it."""
 
 
 @dataclass(frozen=True)
