@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from analysis.core.figures import (
     breakdown,
+    components,
     fleet,
     loss_curves,
     loss_over_cost,
@@ -19,6 +20,7 @@ from analysis.core.figures import (
     power,
     stability,
 )
+from analysis.core.tables.components import component_table, witness_table
 from analysis.core.tables.cost import cost_table
 from analysis.core.tables.fleet import fleet_table
 from analysis.core.tables.main import main_table
@@ -68,7 +70,7 @@ class CommonExhibits:
     """Show what all runs have."""
 
     figures: Sequence[Series] = (
-        pareto, loss_over_cost, loss_curves, breakdown, power, stability, fleet,
+        pareto, loss_over_cost, loss_curves, breakdown, components, power, stability, fleet,
     )  # fmt: skip
 
     def tables(self, runs: Sequence[Run]) -> Sequence[Table | None]:
@@ -76,6 +78,8 @@ class CommonExhibits:
         return [
             main_table(runs),
             *phase_tables(runs),
+            component_table(runs),
+            witness_table(runs),
             fleet_table(runs),
             setup_table(runs),
             pair_table(runs),

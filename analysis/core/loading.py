@@ -21,6 +21,7 @@ from harness.core.guarded_folder import guard, is_safe_name
 from harness.core.schema import (
     AFFINITY_ROUNDS,
     CELLS,
+    COMPONENTS,
     CONDITIONS,
     DEVICES,
     METRICS,
@@ -99,6 +100,14 @@ class Run:
         if len(self.members) > 1 or not path.is_file():
             return None
         return read_table(path, DEVICES)[0]
+
+    @cached_property
+    def components(self) -> pd.DataFrame | None:
+        """Return the rows of components.csv; None if the run has none, or several are pooled."""
+        path = self.folder / "components.csv"
+        if len(self.members) > 1 or not path.is_file():
+            return None
+        return read_table(path, COMPONENTS)[0]
 
     def trace(self, cell: str) -> pd.DataFrame | None:
         """Return the power trace of a cell, or None if it has none or an empty one."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from analysis.core.exhibits import Series
 from analysis.core.figures import (
     breakdown,
+    components,
     fleet,
     loss_curves,
     loss_over_cost,
@@ -15,6 +16,7 @@ from analysis.core.figures import (
     power,
     stability,
 )
+from analysis.core.tables.components import component_table, witness_table
 from analysis.core.tables.cost import cost_table
 from analysis.core.tables.fleet import fleet_table
 from analysis.core.tables.main import main_table
@@ -43,7 +45,7 @@ class MultitaskExhibits:
     """Show what multi-task runs have."""
 
     figures: Sequence[Series] = (
-        pareto, loss_over_cost, loss_curves, task_changes, breakdown, power, affinity,
+        pareto, loss_over_cost, loss_curves, task_changes, breakdown, components, power, affinity,
         affinity_rounds, schedule, stability, fleet, published, inference_cost, life_cycle,
     )  # fmt: skip
 
@@ -56,6 +58,8 @@ class MultitaskExhibits:
             all_measures_table(runs),
             *inference_tables(runs),
             *phase_tables(runs),
+            component_table(runs),
+            witness_table(runs),
             fleet_table(runs),
             setup_table(runs),
             pair_table(runs),

@@ -1,12 +1,13 @@
-"""Read a smart plug on the local network: Shelly of the second generation or newer, and Tasmota.
+"""Read a smart plug on the local network: Shelly of any generation, and Tasmota.
 
 A plug sees the wall socket: the device's power supply and everything behind it. Power is sampled;
 the plug's own energy counter is too coarse for short windows (Tasmota steps by 1 Wh = 3.6 kJ as
 delivered), so it is only noted.
 
 A Shelly's meter is a component of its own name: a plug's is Switch, that of the PM Mini, which has
-no relay, is PM1, that of an energy meter EM1. The first generation has no such calls at all; its
-`/shelly` page has a `type` where later ones have `gen`.
+no relay, is PM1, that of an energy meter EM1. The first generation has no such calls at all: its
+`/shelly` page has a `type` where later ones have `gen`, and its meters are `/meter/0` of plugs and
+relays and `/emeter/0` of energy meters.
 """
 
 from __future__ import annotations
@@ -21,7 +22,13 @@ from typing import Any
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample
 from devices.meters.board_rails import find_limits
-from devices.meters.plug_answers import PLUG_LIMIT_W, PlugReading, parse_shelly, parse_tasmota
+from devices.meters.plug_answers import (
+    PLUG_LIMIT_W,
+    PlugReading,
+    parse_first_shelly,
+    parse_shelly,
+    parse_tasmota,
+)
 from devices.meters.plug_http import Fetch, FetchError, StatusError, fetch_url, get_json
 
 EVERYTHING_BEHIND_W = 100.0
@@ -32,7 +39,8 @@ LEAST_W = 0.4
 
 SHELLY_COMPONENTS = ("Switch", "PM1", "EM1")
 NOT_FOUND = 404
-FIRST_GENERATION_FIX = "use a Shelly of generation 2 or newer (Plus, Pro, Gen3), or Tasmota"
+FIRST_GENERATION = {"meter": 60.0, "emeter": 3600.0}
+"""Pages of the first generation's meters, and the joules of one count of their totals."""
 
 REFRESH_S = 1.0
 TYPES = ("shelly", "tasmota")
@@ -120,6 +128,8 @@ class PlugMeter(Meter):
 
     def _ask_shelly(self, base: str) -> PlugReading:
         """Ask the component that holds the meter, which the first answer settles."""
+        if self._component in FIRST_GENERATION:
+            return self._ask_first_generation(base)
         for component in [self._component] if self._component else SHELLY_COMPONENTS:
             path = f"/rpc/{component}.GetStatus?id={self._channel}"
             try:
@@ -130,14 +140,28 @@ class PlugMeter(Meter):
                 continue
             self._component = component
             return parse_shelly(answer)
+        return self._ask_first_generation(base)
+
+    def _ask_first_generation(self, base: str) -> PlugReading:
+        """Ask a Shelly that knows none of the components."""
+        for page in [self._component] if self._component else FIRST_GENERATION:
+            path = f"/{page}/{self._channel}"
+            try:
+                answer = get_json(self._fetch, base, path, self._password, basic=True)
+            except StatusError as error:
+                if error.status != NOT_FOUND or self._component:
+                    raise
+                continue
+            self._component = page
+            return parse_first_shelly(answer, FIRST_GENERATION[page])
         raise self._no_component(base)
 
     def _no_component(self, base: str) -> DeviceError:
         """Say what this Shelly is."""
         model = self._get_page(base, "/shelly")
         if "gen" not in model and isinstance(model.get("type"), str):
-            name = f"the Shelly {_plain(model['type'])} is of the first generation"
-            return DeviceError(f"{name}, which is read in another way", FIRST_GENERATION_FIX)
+            name = f"the Shelly {_plain(model['type'])} of the first generation"
+            return DeviceError(f"{name} has no meter number {self._channel}", "set channel=N")
         name = f"Shelly {_plain(model['model'])}" if "model" in model else "device there"
         tried = ", ".join(SHELLY_COMPONENTS)
         return DeviceError(

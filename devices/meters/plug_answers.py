@@ -16,6 +16,9 @@ JOULES_PER_WATT_HOUR = 3600.0
 SHELLY_STEP_W = 0.1
 """Shelly prints tenths of a watt and drops a trailing zero, so digits cannot be counted there."""
 
+FIRST_SHELLY_STEP_W = 0.01
+"""The first generation prints hundredths, and drops trailing zeros too."""
+
 
 @dataclass(frozen=True)
 class PlugReading:
@@ -52,6 +55,25 @@ def parse_shelly(data: Mapping[str, Any]) -> PlugReading:
     counter = data.get("aenergy")
     total = _number(counter.get("total")) if isinstance(counter, Mapping) else None
     return _reading(power, SHELLY_STEP_W, total, JOULES_PER_WATT_HOUR)
+
+
+def parse_first_shelly(data: Mapping[str, Any], counter_j: float) -> PlugReading:
+    """Read the answer of a first-generation Shelly's `/meter/0` or `/emeter/0`: `power` in W.
+
+    Args:
+        data: The answer.
+        counter_j: Joules of one count of `total`: a plug's counts watt-minutes, an energy meter's
+            watt-hours.
+
+    Raises:
+        DeviceError: No power, or one that the plug itself calls invalid.
+    """
+    if data.get("is_valid") is False:
+        raise DeviceError("the plug says that what its meter shows is not valid")
+    power = _number(data.get("power"))
+    if power is None or abs(power) > PLUG_LIMIT_W:
+        raise DeviceError("the plug's answer holds no power: this model has no meter")
+    return _reading(power, FIRST_SHELLY_STEP_W, _number(data.get("total")), counter_j)
 
 
 def parse_tasmota(data: Mapping[str, Any]) -> PlugReading:

@@ -6,6 +6,7 @@ The standard library's digest handler knows MD5 and SHA-1 only, whereas Shelly p
 
 from __future__ import annotations
 
+import base64
 import errno
 import hashlib
 import http.client
@@ -138,9 +139,18 @@ def _cause(reason: object) -> str:
 
 
 def get_json(
-    fetch: Fetch, base: str, path: str, password: str = "", timeout_s: float = TIMEOUT_S
+    fetch: Fetch,
+    base: str,
+    path: str,
+    password: str = "",
+    timeout_s: float = TIMEOUT_S,
+    *,
+    basic: bool = False,
 ) -> dict[str, Any]:
     """Get a JSON object, answering a digest challenge as user `admin` if there is a password.
+
+    With `basic` a plain challenge is answered too, which shows the password to the network: devices
+    that know nothing better are read no other way.
 
     Raises:
         FetchError: No answer, a refusal, or no JSON object.
@@ -149,13 +159,21 @@ def get_json(
     reply = fetch(base + path, {}, timeout_s)
     if reply.status == 401 and password and reply.challenge:
         client_nonce = secrets.token_hex(16)
-        answer = digest_answer(reply.challenge, ("admin", password), path, client_nonce)
+        answer = (
+            _basic_answer("admin", password)
+            if basic and reply.challenge.lower().startswith("basic")
+            else digest_answer(reply.challenge, ("admin", password), path, client_nonce)
+        )
         reply = fetch(base + path, {"Authorization": answer}, timeout_s)
     if reply.status == 401:
         raise PermissionError("the plug wants a password, or another one")
     if reply.status != 200:
         raise StatusError(reply.status)
     return parse_object(reply.body)
+
+
+def _basic_answer(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def digest_answer(

@@ -66,9 +66,15 @@ METERS = MeterClasses({
     "hwmon": "hwmon:HwmonMeter",
     "jtop": "jtop:JtopMeter",
     "plug": "plug:PlugMeter",
+    "kasa": "kasa:KasaMeter",
+    "joulescope": "joulescope:JoulescopeMeter",
     "simulated": "simulated:SimulatedMeter",
     "replay": "replay:ReplayMeter",
 })  # fmt: skip
+
+MADE_UP = ("simulated",)
+"""Meters whose figures nobody measured: they never satisfy a demand for a meter. Their classes say
+so too (`made_up`), but need not be imported for it."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Kind, Meter, MeterInfo, Rail, RawSample
+from devices.meters.replay_log import EXAMPLE, LogColumns, read_log
+from devices.meters.replay_log import OPTIONS as LOG_OPTIONS
 
 MOST_W = 4000.0
 """More than any recorded device draws: the rating of the largest household plug."""
@@ -127,10 +129,14 @@ class ReplayMeter(Meter):
     Options: `path` (the trace; required), `totals` (names of the rails that make up the figure,
     joined by +; without it a trace of one rail is the total and a trace of several has none),
     `scope` (what the recorded figure covered).
+
+    Instead of `path` for a log that another program wrote: `file`, `time` (its column of times),
+    `power` (its column of watts) or `volts` and `amps`, `unit` (W, mW, uW or kW; of volts and amps
+    that of their product), `time_unit` (s, ms or us).
     """
 
     name = "replay"
-    option_names = ("path", "totals", "scope")
+    option_names = ("path", "totals", "scope", *LOG_OPTIONS)
 
     def __init__(
         self,
@@ -157,6 +163,11 @@ class ReplayMeter(Meter):
             DeviceError: No path, an unreadable trace, mixed kinds, or unknown total rails.
         """
         path = self.options.get("path", "")
+        logged = sorted(set(self.options) & set(LOG_OPTIONS))
+        if logged and path:
+            raise DeviceError(f"path is a trace, {logged[0]} is of another program's log", EXAMPLE)
+        if logged:
+            return self._load_log()
         if not path:
             raise DeviceError("meter replay needs a trace", "give it as replay:path=FILE")
         rails = load_trace(Path(path))
@@ -168,6 +179,14 @@ class ReplayMeter(Meter):
                     f"trace {path} has no rail {name!r}", f"rails: {', '.join(rails)}"
                 )
         return rails
+
+    def _load_log(self) -> dict[str, RailTrace]:
+        file = self.options.get("file", "")
+        if not file:
+            raise DeviceError("meter replay needs the log's name", EXAMPLE)
+        columns = LogColumns.from_options(self.options)
+        log = read_log(Path(file), columns)
+        return {"*".join(columns.values): RailTrace("sampled", log.times_s, log.power_w)}
 
     def _totals(self, rails: Mapping[str, RailTrace]) -> list[str]:
         named = self.options.get("totals", "")
@@ -203,6 +222,7 @@ class ReplayMeter(Meter):
             for name in self._rails
         )
         first = next(iter(self._rails.values()))
+        played = self.options.get("path") or self.options.get("file")
         interval_s = min(trace.usual_interval_s() for trace in self._rails.values())
         return MeterInfo(
             meter=self.name,
@@ -210,5 +230,5 @@ class ReplayMeter(Meter):
             scope=self.options.get("scope", "replay"),
             rails=rails,
             max_rate_hz=1.0 / interval_s if math.isfinite(interval_s) else 1.0,
-            notes=(f"replay of {self.options.get('path', '')}: not measured on this host",),
+            notes=(f"replay of {played}: not measured on this host",),
         )

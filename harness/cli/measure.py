@@ -7,6 +7,7 @@ import math
 import os
 import shlex
 import sys
+import time
 from argparse import SUPPRESS, Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -26,6 +27,7 @@ from harness.core.errors import (
 )
 
 if TYPE_CHECKING:
+    from harness.cli.measure_live import MeasureLine
     from harness.measurement.choice import ChosenMeters
     from harness.measurement.command_session import CommandPlan, CommandSession
     from harness.running.measurement_files import SessionFiles
@@ -213,13 +215,32 @@ def _carry_out(plan: CommandPlan, wanted: _Wanted, chosen: ChosenMeters, root: P
         if files is not None:
             files.look_around()
         session = CommandSession(plan, chosen.session(ready()), folder)
+        line = _line(plan, session)
         if files is not None:
+            files.begin(session.meters, time.monotonic())
             session.report = partial(_keep, files, session)
         try:
             session.carry_out()
         except KeyboardInterrupt:
             session.stopped = True
+        line.clear()
         return _conclude(session, wanted, files)
+
+
+def _line(plan: CommandPlan, session: CommandSession) -> MeasureLine:
+    """Show where the session stands, on a terminal."""
+    from harness.cli.measure_live import MeasureLine  # noqa: PLC0415
+
+    output = sys.stderr if plan.output is not None else sys.stdout
+    line = MeasureLine(
+        sys.stderr,
+        plan.repeats * len(plan.commands),
+        session.meters.now,
+        during=not output.isatty(),
+    )
+    if sys.stderr.isatty():
+        session.begins, session.while_waiting = line.begin, line.waiting
+    return line
 
 
 def _files(
@@ -246,14 +267,13 @@ def _keep(files: SessionFiles, session: CommandSession, run: Any) -> None:  # no
     from harness.cli.measure_report import measures  # noqa: PLC0415
     from harness.running.measurement_files import MeasuredCell, slug  # noqa: PLC0415
 
-    if len(session.runs) == 1:
-        files.begin(session.meters, run.whole.start.time_s)
     name = shlex.join(session.plan.commands[run.command])
     numbered = f"{run.command}-{name}" if len(session.plan.commands) > 1 else name
     files.cell(
         MeasuredCell(
             slug(numbered, run.repeat), name, run.repeat, run.whole, run.cost, run.spans,
             run.status, run.reason, run.flags, run.result.memory.memory_bytes, measures(run),
+            run.use,
         ),
         session.meters,
         session.measuring.costing,

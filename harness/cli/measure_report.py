@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,16 @@ from harness.running.measurement_files import net_of
 COLUMNS = (
     "command", "repeat", "time_s", "cpu_s", "energy_j", "energy_error_j", "energy_net_j",
     "energy_net_error_j", "energy_model_j", "energy_reason", "power_w", "peak_power_w",
-    "energy_delay_js", "peak_memory_bytes", "peak_memory_of", "exit_status", "status", "reason",
+    "energy_delay_js", "cpu_utilisation", "gpu_utilisation", "received_bytes", "sent_bytes",
+    "peak_memory_bytes", "peak_memory_of", "exit_status", "status", "reason",
     "flags",
 )  # fmt: skip
+COLUMNS_SHOWN = 80
 RATIOS = (("time_s", "time"), ("energy_j", "energy"), ("energy_model_j", "modelled energy"))
 MEANS = (
     "cpu_s", "energy_j", "energy_error_j", "energy_net_j", "energy_net_error_j", "energy_model_j",
-    "power_w", "peak_power_w", "energy_delay_js",
+    "power_w", "peak_power_w", "energy_delay_js", "cpu_utilisation", "gpu_utilisation",
+    "received_bytes", "sent_bytes",
 )  # fmt: skip
 
 
@@ -45,6 +49,12 @@ def document(session: CommandSession, label: str, path: Path | None) -> dict[str
     }
 
 
+USE = {
+    "cpu_utilisation": "", "gpu_utilisation": "", "received_bytes": "B", "sent_bytes": "B",
+}  # fmt: skip
+"""What the host did meanwhile, and its units."""
+
+
 def measures(run: CommandRun) -> dict[str, tuple[float | None, str]]:
     """Return the figures of a run that metrics.csv holds."""
     return {
@@ -52,6 +62,7 @@ def measures(run: CommandRun) -> dict[str, tuple[float | None, str]]:
         "mean_power_w": (run.cost.power_w, "W"),
         "peak_power_w": (run.peak_w, "W"),
         "energy_delay_js": (_energy_delay(run), "J·s"),
+        **{name: (value, USE[name]) for name, value in vars(run.use).items()},
     }
 
 
@@ -104,6 +115,7 @@ def _run(session: CommandSession, run: CommandRun) -> dict[str, Any]:
         "energy_delay_js": _energy_delay(run),
         "peak_memory_bytes": run.result.memory.memory_bytes,
         "peak_memory_of": run.result.memory.how or run.result.memory.reason,
+        **vars(run.use),
         "exit_status": run.result.exit_status,
         "status": run.status,
         "reason": run.reason,
@@ -174,8 +186,8 @@ def text(found: Mapping[str, Any]) -> str:
     lines = [""]
     for number, own in enumerate([found, *found["others"]]):
         title = found["label"] if number == 0 else own["command"]
-        lines += [f"measured: {title}", *_lines(own)]
-    lines += [r["verdict"] for r in found["ratios"]]
+        lines += [_filled(f"measured: {' '.join(title.split())}", 2), *_lines(own)]
+    lines += [_filled(r["verdict"], 2) for r in found["ratios"]]
     if found["stopped"]:
         lines.append("stopped before the end: only what was measured until then is counted")
     if found["run_folder"]:
@@ -197,6 +209,7 @@ def _lines(own: Mapping[str, Any]) -> list[str]:
     rows += [("processor", _number(own["cpu_s"], "s"))]
     rows += _energy_rows(own)
     rows += [("memory", _memory(own))]
+    rows += _use_rows(own)
     rows += [
         (c["component"], f"{_joules(c)}  {c['meter']} {c['rail']}, {c['role']}")
         for c in runs[-1]["components"]
@@ -206,7 +219,17 @@ def _lines(own: Mapping[str, Any]) -> list[str]:
     if own["flags"]:
         rows.append(("disturbed", ", ".join(own["flags"])))
     width = max(len(name) for name, _ in rows)
-    return [f"  {name:<{width}}  {value}" for name, value in rows]
+    return [_filled(f"  {name:<{width}}  {value}", width + 4) for name, value in rows]
+
+
+def _filled(line: str, indent: int) -> str:
+    """Return a line broken at the width of a terminal, what follows below its text."""
+    if len(line) <= COLUMNS_SHOWN:
+        return line
+    return textwrap.fill(
+        line, COLUMNS_SHOWN, subsequent_indent=" " * indent, break_long_words=False,
+        break_on_hyphens=False, drop_whitespace=True, replace_whitespace=False,
+    )  # fmt: skip
 
 
 def _energy_rows(own: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -226,6 +249,25 @@ def _energy_rows(own: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows.append(("power", f"{own['power_w']:.4g} W on average{most}"))
     rows.append(("energy-delay", _number(own["energy_delay_js"], "J·s")))
     return rows
+
+
+def _use_rows(own: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how busy the host was, whoever kept it so."""
+    shares = [("cores", own["cpu_utilisation"]), ("GPU", own["gpu_utilisation"])]
+    busy = [f"{name} {100 * share:.0f} %" for name, share in shares if share is not None]
+    rows = [("host busy", ", ".join(busy))] if busy else []
+    got, sent = own["received_bytes"], own["sent_bytes"]
+    if got or sent:
+        told = f"{_bytes(got or 0)} received, {_bytes(sent or 0)} sent"
+        rows.append(("network", f"{told} by this host"))
+    return rows
+
+
+def _bytes(count: float) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} B"
 
 
 def _number(value: float | None, unit: str, deviation: float | None = None) -> str:

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
 from analysis.core.verdict import cell_sentences
 from devices.time_model import INTERVAL
+from harness.cli.live import TimeLeft, left_words, power_words
 from harness.cli.plan_words import duration, energy_words, expectation_words
 from harness.evidence.disturbed import disturbing
 from harness.evidence.yardstick import of_workload
 from harness.running.accelerator import CUDA
 from harness.running.environment import system_words
+from harness.running.matrix import running_order
 from harness.running.target import describe_host
 from harness.workloads.base import Concluding
 
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
 Row = Mapping[str, object]
 
 
+WIDE = 100
+"""Columns from which on there is room for a bar beside the words."""
+
+
 class RunScreen:
     """Print to a console; a bar is drawn only where the output is a terminal.
 
@@ -49,9 +55,8 @@ class RunScreen:
         self._config = config
         self._bars = Bars(
             TextColumn("{task.description}"),
-            BarColumn(16),
+            *([BarColumn(10)] if console.width >= WIDE else []),
             TextColumn("{task.fields[state]}"),
-            TimeRemainingColumn(),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -59,6 +64,7 @@ class RunScreen:
         )
         self._bar: TaskID | None = None
         self._state = self._mark = ""
+        self._left: TimeLeft | None = None
 
     def __enter__(self) -> RunScreen:
         self._bars.start()
@@ -158,9 +164,15 @@ class RunScreen:
     def cell_started(self, cell: Cell, number: int, total: int) -> None:
         """Show which cell begins."""
         steps = self._workload.progress_steps(self._config, cell.spec, cell.seed)
+        self._left = self._left or TimeLeft(self._all_steps())
+        self._left.cell(number)
         name = f"{number}/{total} {escape(cell.spec.text)} seed {cell.seed}"
         self._bar = self._bars.add_task(name, total=steps, state="")
         self._state = self._mark = ""
+
+    def _all_steps(self) -> list[float]:
+        steps = self._workload.progress_steps
+        return [steps(self._config, cell.spec, cell.seed) for cell in running_order(self._config)]
 
     def round_done(self, progress: Progress) -> None:
         """Show how far the cell is."""
@@ -168,8 +180,8 @@ class RunScreen:
             state = progress.job
             if progress.losses:
                 loss = sum(progress.losses.get(task, 0.0) for task in progress.units)
-                state += f" round {progress.rounds_done} train loss {loss:.2f}"
-            self._state = state
+                state += f" round {progress.rounds_done} loss {loss:.2f}"
+            self._state = "  ".join(filter(None, (state, self._live(progress))))
             self._bars.update(
                 self._bar, completed=progress.task_rounds_done, state=self._marked(), refresh=True
             )
@@ -182,6 +194,12 @@ class RunScreen:
 
     def _marked(self) -> str:
         return f"[bold]! {self._mark}[/bold] {self._state}" if self._mark else self._state
+
+    def _live(self, progress: Progress) -> str:
+        """Return what is drawn now, what was taken so far, and how long all still takes."""
+        left = None if self._left is None else self._left.seconds(progress.task_rounds_done)
+        told = power_words(progress.power_w, progress.energy_j), left_words(left)
+        return "  ".join(filter(None, told))
 
     def cell_done(self, result: CellResult, report: CellReport) -> None:
         """Print one line on a finished cell."""

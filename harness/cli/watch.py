@@ -175,8 +175,8 @@ def _names(asked: Sequence[str], root: Path) -> list[str]:
     Raises:
         HarnessError: for an unknown meter, or if none works.
     """
-    from devices.meters.registry import METERS, try_meter  # noqa: PLC0415
-    from harness.measurement.choice import MADE_UP, choose_meters  # noqa: PLC0415
+    from devices.meters.registry import MADE_UP, METERS, try_meter  # noqa: PLC0415
+    from harness.measurement.choice import choose_meters  # noqa: PLC0415
 
     if asked:
         return list(choose_meters("none", asked, root=root).witnesses)

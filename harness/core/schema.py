@@ -196,6 +196,12 @@ CELLS = (
     Column("objective", "str", "", "Name of the value that methods of the workload are judged by.", since=4),
     Column("objective_value", "float", "", "That value.", since=4),
     Column("objective_better", "str", "", "lower or higher: in which direction it is better.", since=4),
+    Column("energy_delay_js", "float", "J·s", "energy_j times time_s: less is better in both.", since=4),
+    Column("energy_per_sample_j", "float", "J", "energy_j over the samples worked on, where what ran said how many.", since=4),
+    Column("cpu_utilisation", "float", "", "Share of all cores' time in which they were busy, by the kernel's ticks, from the cell's start to its end, whoever kept them busy.", since=4),
+    Column("gpu_utilisation", "float", "", "The same of GPUs, mean of what their driver said once a second.", since=4),
+    Column("network_received_bytes", "int", "B", "Bytes that network interfaces received meanwhile, by the kernel's counters, whoever asked for them; upload_bytes and download_bytes are counted, not measured.", since=4),
+    Column("network_sent_bytes", "int", "B", "Bytes that they sent.", since=4),
 )  # fmt: skip
 
 WORK = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib import metadata
 from pathlib import Path
 
 from harness.core.schema import SCHEMA_VERSION
@@ -21,6 +20,8 @@ def version(root: Path = ROOT) -> str:
     told = told_version(root)
     if told is not None:
         return told
+    from importlib import metadata  # noqa: PLC0415 - slow, and mostly not needed
+
     try:
         return metadata.version(PACKAGE)
     except metadata.PackageNotFoundError:

@@ -18,6 +18,8 @@ from harness.evidence.reading import RunFiles
 from harness.run_folder.lock import is_running
 
 MOST_CELLS = 1_000_000
+MEASURED = "measure"
+"""Workload of folders that `harness.measure` and `Measurement` write."""
 
 
 def completeness(run: RunFiles) -> Iterator[Finding]:
@@ -30,7 +32,10 @@ def completeness(run: RunFiles) -> Iterator[Finding]:
 
 
 def go_on(run: RunFiles) -> str:
-    """Return what to type to finish a run."""
+    """Return what to type to finish a run; what was measured for somebody is measured again."""
+    if run.manifest.get("workload") == MEASURED:
+        again = str(run.manifest.get("command") or "run the program that was measured")
+        return f"Measure again: {again}"
     return f"To go on: python -m harness.run --resume {run.folder}"
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +57,14 @@ class FleetScreen(RunScreen):
 
     def round_done(self, progress: Progress) -> None:
         """Show how far the cell is, and every device."""
+        progress = replace(
+            progress, power_w=_sum(self._rows, "watts"), energy_j=_sum(self._rows, "energy_j")
+        )
         super().round_done(progress)
-        self._print(f"  {progress.job} round {progress.rounds_done}")
+        live = self._live(progress)
+        self._print(
+            "  ".join(filter(None, (f"  {progress.job} round {progress.rounds_done}", live)))
+        )
         for line in device_lines(self._rows[:MOST_LINES], time.time()):
             self._print(f"    {line}")
         if len(self._rows) > MOST_LINES:
@@ -102,6 +110,12 @@ def device_lines(rows: Sequence[Mapping[str, Any]], now_s: float) -> list[str]:
         ).rstrip()
         for line in table
     ]
+
+
+def _sum(rows: Sequence[Mapping[str, Any]], key: str) -> float | None:
+    """Return the sum over all devices; None if one of them has no figure."""
+    known = [row[key] for row in rows if row[key] is not None]
+    return math.fsum(known) if known and len(known) == len(rows) else None
 
 
 def _number(value: float | None, form: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devices.errors import DeviceError
 from devices.host import Host, detect
 from devices.meters.base import Availability
-from devices.meters.registry import METERS, choose_meter, try_meter
+from devices.meters.registry import MADE_UP, choose_meter, try_meter
 from devices.power_model import PowerModel
 from devices.profile import Profile, find_profile
 from harness.core.errors import (
@@ -20,13 +21,11 @@ from harness.core.errors import (
     raise_all,
     unknown,
 )
-from harness.measurement.cost import Accountant
-from harness.measurement.measuring import MeasuringSession
-from harness.measurement.meters import MeterSet
 from harness.measurement.scopes import check_name, split_meters
 
-MADE_UP = tuple(name for name, meter in METERS.items() if meter.made_up)
-"""Meters whose figures nobody measured here: they never satisfy a demand for a meter."""
+if TYPE_CHECKING:
+    from harness.measurement.measuring import MeasuringSession
+    from harness.measurement.meters import MeterSet
 
 PROCESSOR_METERS = ("rapl", "rapl-perf", "pyrapl")
 """Meters of the processor alone, beside which a GPU's own is added."""
@@ -89,6 +88,9 @@ class ChosenMeters:
 
     def session(self, meters: MeterSet) -> MeasuringSession:
         """Return what measures with the chosen meters, which run by now."""
+        from harness.measurement.cost import Accountant  # noqa: PLC0415 - not before a meter runs
+        from harness.measurement.measuring import MeasuringSession  # noqa: PLC0415
+
         model = self.power_model()
         accountant = None if model is None else Accountant(model, None)
         return MeasuringSession(meters, accountant=accountant)

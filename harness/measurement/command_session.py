@@ -6,9 +6,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from devices.host_use import HostUse, UseWatch
 from harness.core.errors import UsageError
 from harness.measurement.command import CommandResult, Surroundings, run_command
 from harness.measurement.conditions import Conditions
@@ -56,6 +57,7 @@ class CommandRun:
     peak_w: float | None
     components: Sequence[ComponentJoules]
     flags: Sequence[str]
+    use: HostUse = field(default_factory=HostUse)
 
     @property
     def status(self) -> str:
@@ -75,13 +77,16 @@ class CommandRun:
 class CommandSession:
     """Carry out a plan with meters that run.
 
-    `report` is called after every measured run, with the run.
+    `report` is called after every measured run, with the run; `begins` before it, and
+    `while_waiting` some ten times a second until it ends.
     """
 
     plan: CommandPlan
     measuring: MeasuringSession
     folder: Path
     report: Callable[[CommandRun], None] = lambda _: None
+    begins: Callable[[], None] = lambda: None
+    while_waiting: Callable[[], None] | None = None
     sleep: Callable[[float], None] = time.sleep
     runs: list[CommandRun] = field(default_factory=list)
     stopped: bool = False
@@ -132,22 +137,32 @@ class CommandSession:
         return run_command(argv, around)
 
     def _measured(self, number: int, repeat: int) -> CommandRun:
+        self.begins()
         conditions = Conditions(self.meters.processes)
         path = self.folder / f"marks-{number}-{repeat}.jsonl"
         with new_mark_file(path) as marks:
             environment = {**os.environ, VARIABLE: announce(marks.descriptor, path)}
             inherits = (marks.descriptor,)
+            watch = UseWatch()
             result = run_command(
                 self.plan.commands[number],
-                Surroundings(environment, inherits, self.plan.output, self.meters.processes),
+                Surroundings(
+                    environment,
+                    inherits,
+                    self.plan.output,
+                    self.meters.processes,
+                    self.while_waiting,
+                ),
             )
+        use = watch.at_end()
         self.meters.wait_past(result.end_s)
         flags = conditions.at_end().flags
         if result.left:
             flags = (*flags, "left-running")
         with path.open(encoding="utf-8", errors="replace") as lines:
             spans = read_marks(lines, result.end_s)
-        return self._costed(number, repeat, result, spans, flags)
+        run = self._costed(number, repeat, result, spans, flags)
+        return replace(run, use=use) if result.started else run
 
     def _costed(
         self,

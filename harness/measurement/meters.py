@@ -7,7 +7,7 @@ import math
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from devices.energy import FLAGS, Reading, energy, rail_energy
 from devices.errors import DeviceError
 from devices.stream import StreamSet
 from harness.core.errors import MeterMissingError, UsageError
-from harness.measurement.scopes import Covered, component, overlap
+from harness.measurement.live import LivePower, live_power
+from harness.measurement.scopes import Covered, component, overlap, rail_component, rail_role
 from harness.measurement.spans import Window
 from harness.measurement.traces import trace_rows
+
+MOST_REASONS = 3
 
 
 @dataclass(frozen=True)
@@ -125,20 +128,11 @@ class MeterSet:
 
     def components(self, windows: Sequence[Window]) -> list[ComponentJoules]:
         """Return the joules of every rail of every meter, witnesses too."""
-        found = []
-        for meter in self.running:
-            streams = meter.streams()
-            for stream in streams.streams:
-                role = "total" if stream.rail.role == meter.role == "total" else "witness"
-                if meter.role == "total" and role == "witness":
-                    role = "part"
-                joules = _over(
-                    (rail_energy(streams, stream.rail.name, *window) for window in windows),
-                    streams.period_s,
-                )
-                what = component(streams.info.scope)
-                found.append(ComponentJoules(what, meter.name, stream.rail.name, role, joules))
-        return found
+        return [
+            found
+            for meter in self.running
+            for found in rail_joules(meter.streams(), windows, meter.name, meter.role)
+        ]
 
     def peak_w(self, windows: Sequence[Window]) -> float | None:
         """Return the highest sum of the mean powers between readings; None for several meters.
@@ -156,6 +150,19 @@ class MeterSet:
             if start_s <= times_s <= end_s
         ]  # fmt: skip
         return max((p for p in power if not math.isnan(p)), default=None)
+
+    def now(self) -> LivePower | None:
+        """Return the sum of what is drawn now and was taken so far; None if a meter shows none."""
+        now_s = time.monotonic()
+        found = [live_power(meter.streams(), now_s) for meter in self.totals]
+        known = [live for live in found if live is not None]
+        if not known or len(known) < len(found):
+            return None
+        powers = [live.power_w for live in known if live.power_w is not None]
+        return LivePower(
+            math.fsum(powers) if len(powers) == len(known) else None,
+            math.fsum(live.energy_j for live in known),
+        )
 
     def describe(self) -> list[dict[str, Any]]:
         """Return what a manifest says of the meters."""
@@ -190,6 +197,44 @@ def measured(streams: StreamSet, windows: Sequence[Window]) -> Joules:
     return _over((energy(streams, *window) for window in windows), streams.period_s)
 
 
+def rail_joules(
+    streams: StreamSet, windows: Sequence[Window], meter: str, role: str = "total"
+) -> list[ComponentJoules]:
+    """Return the joules of every rail of one meter over some windows.
+
+    A rail beside the total is a part of it, unless it contains it (`psys` beside `package`). Parts
+    that add up to more than their total, beyond what the bounds allow, say so.
+    """
+    found = []
+    for stream in streams.streams:
+        name = stream.rail.name
+        readings = (rail_energy(streams, name, *window) for window in windows)
+        joules = _over(readings, streams.period_s)
+        scope = streams.info.scope
+        own = rail_role(name, scope, stream.rail.role) if role == "total" else role
+        what = rail_component(name) or ("other" if own == "part" else component(scope))
+        found.append(ComponentJoules(what, meter, name, own, joules))
+    return _with_excess(found)
+
+
+def _with_excess(found: Sequence[ComponentJoules]) -> list[ComponentJoules]:
+    """Return the rails; parts that cannot all be within their total carry a reason."""
+    whole = added(rail.joules for rail in found if rail.role == "total")
+    known = [r.joules for r in found if r.role == "part" and r.joules.energy_j is not None]
+    if whole.energy_j is None or not known:
+        return list(found)
+    parts = added(known)
+    bound_j = (whole.error_j or 0.0) + (parts.error_j or 0.0)
+    excess_j = (parts.energy_j or 0.0) - whole.energy_j
+    if excess_j <= bound_j:
+        return list(found)
+    why = f"the parts add up to {excess_j:.3g} J more than their total, beyond {bound_j:.2g} J"
+    return [
+        replace(rail, joules=replace(rail.joules, reason=why)) if rail.role == "part" else rail
+        for rail in found
+    ]
+
+
 def _over(readings: Iterable[Reading], period_s: float) -> Joules:
     """Add up windows. Sampled power says nothing of a window that no reading fell into."""
     return added(_judged(reading, period_s) for reading in readings)
@@ -217,8 +262,14 @@ def added(parts: Iterable[Joules]) -> Joules:
             errors_j.append(part.error_j or 0.0)
     flags = tuple(flag for flag in FLAGS if flag in seen)
     if reasons or not energies_j:
-        return Joules(None, None, "; ".join(reasons) or "nothing was measured", flags)
+        return Joules(None, None, _told(list(reasons)) or "nothing was measured", flags)
     return Joules(math.fsum(energies_j), math.fsum(errors_j), "", flags)
+
+
+def _told(reasons: Sequence[str]) -> str:
+    """Return the first reasons, and how many more there are: each window may have its own."""
+    more = len(reasons) - MOST_REASONS
+    return "; ".join([*reasons[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])])
 
 
 @contextlib.contextmanager

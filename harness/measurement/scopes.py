@@ -31,6 +31,9 @@ PARTS = {
 }
 """Words of scopes → component of the computer."""
 
+RAIL_WORDS = {"uncore": "processor", "ddr": "memory", "mem": "memory"}
+"""Further words in names of rails."""
+
 SEPARATE = frozenset({"processor", "memory", "gpu"})
 """Components that lie beside each other; every other one contains some of these."""
 
@@ -45,6 +48,24 @@ def components(scope: str) -> frozenset[str]:
 def component(scope: str) -> str:
     """Return a scope's components as one word, joined by +."""
     return "+".join(sorted(components(scope))) or "other"
+
+
+def rail_component(rail: str) -> str:
+    """Return what a rail covers by its name, as dram or VDD_GPU; empty if that says nothing."""
+    words = re.split(r"[^a-z]+", rail.lower())
+    named = {PARTS[word] for word in words if word in PARTS} | {
+        RAIL_WORDS[word] for word in words if word in RAIL_WORDS
+    }
+    return "+".join(sorted(named))
+
+
+def rail_role(rail: str, scope: str, role: str) -> str:
+    """Return what a rail of a total's meter is to it: total, part, or witness if it contains it."""
+    if role == "total":
+        return "total"
+    named = rail_component(rail)
+    contains = bool(named) and not set(named.split("+")) <= SEPARATE
+    return "witness" if contains and components(scope) <= SEPARATE else "part"
 
 
 @dataclass(frozen=True)

@@ -287,11 +287,17 @@ class _Settings:
         if writer is not None:
             writer.look_around()  # while the meters' processes come up
         session = chosen.session(ready())
+        folder.mkdir(exist_ok=True)
         marks_path = folder / "marks.jsonl"
         marks = opened.enter_context(new_mark_file(marks_path))
         path = None if writer is None else writer.path
         session.look("before", self.idle_s)
-        return _State(session, _edge(), marks, marks_path, writer, path)
+        start = _edge()
+        if writer is not None:
+            writer.begin(session.meters, start.time_s)
+            writer.watch()
+            start = _edge()
+        return _State(session, start, marks, marks_path, writer, path)
 
 
 _active: list[Measurement] = []
@@ -303,6 +309,11 @@ _NOBODY = _NoPhase()
 @functools.lru_cache(maxsize=1)
 def _parent() -> MarkFile | None:
     return inherited()
+
+
+def is_measured() -> bool:
+    """Say whether a phase would land in a measurement: an open one, or that of the parent."""
+    return bool(_active and _active[-1].process == os.getpid()) or _parent() is not None
 
 
 def phase(name: str, samples: float | None = None, **fields: object) -> Phase:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from devices.host_use import HostUse
 from harness.records.conditions import ConditionSample
 from harness.records.cost import Cost, SegmentCost, SessionCost
 from harness.records.values import Value
@@ -95,6 +96,7 @@ class CellResult:
         flags: what made its conditions different.
         conditions: what looks at the board showed.
         remote: what devices took, if clients trained there.
+        use: how busy the host was; not known of a cell that was gone on with.
     """
 
     cell: Cell
@@ -109,6 +111,7 @@ class CellResult:
     flags: Sequence[str] = ()
     conditions: Sequence[ConditionSample] = ()
     remote: RemoteResult | None = None
+    use: HostUse = field(default_factory=HostUse)
 
     @property
     def segment_costs(self) -> list[SegmentCost]:

@@ -73,11 +73,11 @@ def _joules(charged: Sequence[SegmentCost], no_meter: str) -> tuple[float | None
 
 
 def _error_j(figures: Sequence[SegmentCost], streams: StreamSet) -> float:
-    bounds = (energy(streams, start, end).error_j for start, end in _stretches(figures))
+    bounds = (energy(streams, start, end).error_j for start, end in charged_stretches(figures))
     return math.fsum(bound for bound in bounds if bound is not None)
 
 
-def _stretches(figures: Iterable[SegmentCost]) -> list[tuple[float, float]]:
+def charged_stretches(figures: Iterable[SegmentCost]) -> list[tuple[float, float]]:
     """Return windows of charged segments between which no other segment lies."""
     found: list[tuple[float, float]] = []
     joined = False

@@ -19,10 +19,16 @@ class Value:
 
 @dataclass(frozen=True)
 class Progress:
-    """Say where a cell stands; a round of five tasks counts as five task-rounds."""
+    """Say where a cell stands; a round of five tasks counts as five task-rounds.
+
+    `power_w` is what the meter shows now, `energy_j` what was taken since it was started, of all
+    cells and between them; None without a meter that works.
+    """
 
     job: str
     units: tuple[str, ...]
     rounds_done: int
     task_rounds_done: int
     losses: dict[str, float]
+    power_w: float | None = None
+    energy_j: float | None = None

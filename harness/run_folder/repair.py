@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import is_safe_name, read_bytes
-from harness.core.schema import CELLS, DEVICES, Column
+from harness.core.schema import CELLS, COMPONENTS, DEVICES, Column
 from harness.run_folder.checkpoints import SUFFIX, CellCheckpoints
 from harness.run_folder.results import TABLES, storage_errors, write_atomically
 
@@ -64,8 +64,9 @@ def repair_tables(folder: Path) -> list[Row]:
     for table in ("phases", "metrics", "work"):
         columns = TABLES[table]
         _keep_rows(folder / f"{table}.csv", columns, names)
-    if (folder / "devices.csv").exists():
-        _keep_rows(folder / "devices.csv", DEVICES, names)
+    for table, columns in (("devices", DEVICES), ("components", COMPONENTS)):
+        if (folder / f"{table}.csv").exists():
+            _keep_rows(folder / f"{table}.csv", columns, names)
     for name in names:
         CellCheckpoints(folder / "checkpoints" / (name + SUFFIX)).remove()
     with storage_errors(folder):

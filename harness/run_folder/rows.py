@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.core.schema import COST_PHASES, SHARED
+from harness.measurement.meters import Joules, added, rail_joules
 from harness.records.cells import CellReport, CellResult
 from harness.records.conditions import ConditionSample
-from harness.records.cost import SegmentCost, SessionCost
+from harness.records.cost import SegmentCost, SessionCost, charged_stretches
 from harness.records.work import Work
 from harness.workloads.base import Objective
 
@@ -49,6 +50,11 @@ def cell_row(facts: RunFacts, result: CellResult, report: CellReport) -> dict[st
         "energy_scope": meter["scope"] if meter else None,
         "energy_kind": meter["kind"] if meter else None,
         "peak_memory_bytes": result.peak_memory_bytes,
+        "energy_delay_js": None if cost.energy_j is None else cost.energy_j * cost.time_s,
+        "cpu_utilisation": result.use.cpu_utilisation,
+        "gpu_utilisation": result.use.gpu_utilisation,
+        "network_received_bytes": result.use.received_bytes,
+        "network_sent_bytes": result.use.sent_bytes,
         "shared_jobs": shared_jobs(result.session_costs),
     }  # fmt: skip
 
@@ -78,6 +84,48 @@ def metric_rows(run_id: str, result: CellResult, report: CellReport) -> list[dic
         }
         for v in (*report.before, *result.values, *report.values)
     ]  # fmt: skip
+
+
+def component_rows(run_id: str, result: CellResult, meter: str) -> list[dict[str, object]]:
+    """Return rows of components.csv: each rail over what the cell is charged for, and by phase.
+
+    A meter of one rail has no rows: what it measured stands in cells.csv and phases.csv. A rail
+    without figures in one session has none for the cell.
+    """
+    found: dict[tuple[str, str], dict[tuple[str, str, str], list[Joules]]] = {}
+    for part in result.session_costs:
+        if part.streams is None or len(part.streams.streams) < 2:
+            return []
+        for key, covered in _windows(part.figures).items():
+            rails = found.setdefault(key, {})
+            for rail in rail_joules(part.streams, covered, meter):
+                rails.setdefault((rail.component, rail.rail, rail.role), []).append(rail.joules)
+    return [
+        _component_row(run_id, result.cell.name, key, (component, meter, rail, role), added(parts))
+        for key, rails in found.items()
+        for (component, rail, role), parts in rails.items()
+    ]
+
+
+def _component_row(
+    run_id: str, cell: str, key: tuple[str, str], rail: tuple[str, str, str, str], joules: Joules
+) -> dict[str, object]:
+    return {
+        "run_id": run_id, "cell": cell, "job": key[0], "phase": key[1], "component": rail[0],
+        "meter": rail[1], "rail": rail[2], "role": rail[3], "energy_j": joules.energy_j,
+        "energy_error_j": joules.error_j, "reason": joules.reason,
+    }  # fmt: skip
+
+
+def _windows(figures: Sequence[SegmentCost]) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """Return the stretches of the whole, and of each job's phases that it is charged for."""
+    found = {("", ""): charged_stretches(figures)}
+    for figure in figures:
+        segment = figure.segment
+        if segment.label.phase in COST_PHASES:
+            key = segment.label.job, segment.label.phase
+            found.setdefault(key, []).append((segment.start_s, segment.end_s))
+    return found
 
 
 def shared_jobs(session_costs: Sequence[SessionCost]) -> str:

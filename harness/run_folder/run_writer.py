@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.core.schema import (
     CELLS,
+    COMPONENTS,
     CONDITIONS,
     DEVICES,
     METRICS,
@@ -24,6 +25,7 @@ from harness.run_folder.results import RunFolder, csv_text
 from harness.run_folder.rows import (
     RunFacts,
     cell_row,
+    component_rows,
     condition_rows,
     metric_rows,
     phase_rows,
@@ -120,6 +122,7 @@ class RunWriter:
         self._write_phases(result, past)
         self.folder.append("work", WORK, work_rows(self._run_id, result))
         self.folder.append("metrics", METRICS, metric_rows(self._run_id, result, report))
+        self._write_components(result)
         self.event(
             "cell done", cell=name, status=result.status, reason=result.reason,
             marked_to_s=_marked_to_s(result), standing=report.standing,
@@ -186,6 +189,17 @@ class RunWriter:
         if samples:
             file = f"traces/{result.cell.name}.csv.gz"
             self.folder.compressed(file, csv_text(TRACE, samples))
+
+    def _write_components(self, result: CellResult) -> None:
+        meter = self._writing.facts.meter()
+        if meter is None or result.remote is not None:
+            return
+        rows = component_rows(self._run_id, result, str(meter["name"]).partition(":")[0])
+        if not rows:
+            return
+        if not (self.folder.path / "components.csv").exists():
+            self.folder.text("components.csv", csv_text(COMPONENTS, []))
+        self.folder.append("components", COMPONENTS, rows)
 
     def _devices(self, result: CellResult) -> list[Row]:
         """Write what devices reported of a cell; return its rows of phases.csv."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from devices.host_use import HostUse, UseWatch
 from harness.core.errors import DamagedRunError, HarnessError, StorageError
 from harness.federated.job import FederatedJob
 from harness.federated.keeping import JobState
@@ -90,6 +91,7 @@ class _RunningCell:
             record.checkpoints, record.past.saved, self._recorder, context.session.log,
             context.study.codec, note=self._note, library=record.library,
         )  # fmt: skip
+        self._use = UseWatch()
         self._trained: list[Any] = []
         self._served: Any = ()
 
@@ -98,6 +100,7 @@ class _RunningCell:
         status, reason = self._train()
         devices = self._context.devices
         remote = devices.conclude() if devices and status == "done" else None
+        use = self._use.at_end()
         measured = self._measured()
         self._samples.append(self._conditions.at_end())
         cost = self._cost(measured)
@@ -106,6 +109,7 @@ class _RunningCell:
             cost if remote is None else with_remote(cost, remote),
             self._served, self._trained, self._peak(remote), status, reason,
             self._flags(remote), self._samples, remote,
+            use if remote is None and len(measured) == 1 else HostUse(),
         )  # fmt: skip
 
     def _train(self) -> tuple[str, str]:

@@ -10,23 +10,32 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from devices.host import Host
+from devices.host_use import HostUse, UseWatch
 from harness.core.clean_text import without_home
 from harness.core.errors import StorageError
-from harness.core.schema import CELLS, COMPONENTS, METRICS, PHASE_ROWS, SCHEMA_VERSION, TRACE
+from harness.core.schema import (
+    CELLS,
+    COMPONENTS,
+    METRICS,
+    PHASE_ROWS,
+    SCHEMA_VERSION,
+    TRACE,
+    Column,
+)
 from harness.measurement.choice import ChosenMeters
 from harness.measurement.figures import Costing, PhaseCost
 from harness.measurement.idle import IdlePower, net_energy
 from harness.measurement.meters import ComponentJoules, MeterSet
 from harness.measurement.spans import Span, windows
 from harness.run_folder.lock import run_lock
-from harness.run_folder.results import RunFolder, csv_text
+from harness.run_folder.results import Row, RunFolder, csv_text
 from harness.run_folder.sessions import this_boot
 
 WORKLOAD = "measure"
@@ -49,6 +58,7 @@ class MeasuredCell:
         flags: what disturbed it.
         peak_memory_bytes: peak memory of what ran; None if not known.
         measures: further figures for metrics.csv: name → value and unit.
+        use: how busy the host was.
     """
 
     name: str
@@ -62,6 +72,7 @@ class MeasuredCell:
     flags: Sequence[str] = ()
     peak_memory_bytes: int | None = None
     measures: Mapping[str, tuple[float | None, str]] | None = None
+    use: HostUse = field(default_factory=HostUse)
 
 
 class SessionFiles(AbstractContextManager["SessionFiles"]):
@@ -72,8 +83,12 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         self._chosen = chosen
         self._manifest = manifest
         self._cells: list[tuple[MeasuredCell, dict[str, object]]] = []
-        self._components: list[Mapping[str, object]] = []
+        self._components: list[Row] = []
+        self._plain: list[Row] = []
+        self._tables: dict[str, list[Row]] = {}
         self._idle = IdlePower()
+        self._watching: UseWatch | None = None
+        self._meters: MeterSet | None = None
         self._surroundings: Mapping[str, Any] = {}
         self._zero_s = 0.0
         self._open = ExitStack()
@@ -149,9 +164,17 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
 
         self._surroundings = environment(HostOnly(self._chosen.host))
 
+    def watch(self) -> None:
+        """See from now on how busy the host is, for a session of one cell."""
+        self._watching = UseWatch()
+
     def begin(self, meters: MeterSet, zero_s: float) -> None:
-        """Say what measures, once the meters run; `zero_s` is where the run's time is 0."""
+        """Say what measures, before anything is measured, so that a kill leaves it known.
+
+        `zero_s` is where the run's time is 0.
+        """
         self._zero_s = zero_s
+        self._meters = meters
         described = meters.describe()
         chosen = self._chosen
         model = chosen.power_model()
@@ -185,7 +208,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         rows = self._phase_rows(cell, cost)
         while some := list(islice(rows, ROWS_AT_ONCE)):
             self._folder.append("phases", PHASE_ROWS, some)
-        self._folder.append("metrics", METRICS, self._metric_rows(cell))
+        self._folder.append("metrics", METRICS, self._metric_rows(cell, cost))
         covered = windows([cell.whole])
         self._take_components(cell.name, "", meters.components(covered))
         for name in dict.fromkeys(span.name for span in cell.spans):
@@ -196,9 +219,26 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         self._trace(cell, meters)
         self._folder.event(event="cell done", cell=cell.name, status=cell.status)
 
+    def plain_cell(
+        self, row: Mapping[str, object], measures: Mapping[str, tuple[float | None, str]]
+    ) -> None:
+        """Write a cell whose figures come from elsewhere: a row of cells.csv, more for metrics."""
+        self._plain.append(row)
+        self._write_cells()
+        self._folder.append("metrics", METRICS, self._measures(str(row["cell"]), measures))
+
+    def table(self, name: str, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+        """Append to a table that not every run has; the first rows make it."""
+        kept = self._tables.setdefault(name, [])
+        kept += rows
+        self._folder.text(f"{name}.csv", csv_text(columns, kept))
+
     def end(self, status: str, reason: str = "") -> None:
         """Say how the session ended; raw samples are kept only if it did not end well."""
         self._manifest |= {"status": status, "reason": reason}
+        if self._meters is not None:
+            described = self._meters.describe()  # what their processes cost is known by now
+            self._manifest |= {"meter": described[0] if described else None, "meters": described}
         self._folder.event(event=status, reason=reason)
         self._folder.manifest(self._manifest)
         if status == "done":
@@ -214,7 +254,6 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         failed: BaseException | None,
     ) -> None:
         """Write a session of one cell, and its end."""
-        self.begin(meters, whole.start.time_s)
         self._idle = cost.idle
         self._manifest["idle"] = cost.idle.as_dict()
         stopped = isinstance(failed, KeyboardInterrupt)
@@ -222,7 +261,8 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         reason = "" if failed is None else f"{type(failed).__name__}: {failed}".rstrip(": ")
         label = str(self._manifest["config"]["label"])
         done = cost.phase(whole.name, [whole])
-        cell = MeasuredCell(slug(label, 0), label, 0, whole, done, spans, status, reason)
+        use = HostUse() if self._watching is None else self._watching.at_end()
+        cell = MeasuredCell(slug(label, 0), label, 0, whole, done, spans, status, reason, use=use)
         self.cell(cell, meters, cost)
         self.end(status, reason)
 
@@ -245,6 +285,12 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             "energy_kind": meters.kind,
             "energy_reason": cell.cost.reason,
             "peak_memory_bytes": cell.peak_memory_bytes,
+            "energy_delay_js": _product(cell.cost.energy_j, cell.cost.time_s),
+            "energy_per_sample_j": cell.cost.energy_per_sample_j,
+            "cpu_utilisation": cell.use.cpu_utilisation,
+            "gpu_utilisation": cell.use.gpu_utilisation,
+            "network_received_bytes": cell.use.received_bytes,
+            "network_sent_bytes": cell.use.sent_bytes,
             "status": cell.status,
             "reason": cell.reason,
             "flags": "+".join(dict.fromkeys([*cell.flags, *cell.cost.flags])),
@@ -252,7 +298,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         }
 
     def _write_cells(self) -> None:
-        rows = []
+        rows = list(self._plain)
         for cell, row in self._cells:
             net_j, net_error_j = net_of(cell.cost, self._idle)
             rows.append({**row, "energy_net_j": net_j, "energy_net_error_j": net_error_j})
@@ -278,15 +324,23 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
                 "flags": "+".join(found.flags),
             }
 
-    def _metric_rows(self, cell: MeasuredCell) -> list[dict[str, object]]:
-        known = dict(cell.measures or {})
-        known["cpu_s"] = cell.cost.cpu_s, "s"
-        rows: list[dict[str, object]] = [
-            {"run_id": self.run_id, "cell": cell.name, "metric": name, "value": value, "unit": unit}
+    def _metric_rows(self, cell: MeasuredCell, cost: Costing) -> list[Row]:
+        measures = {**(cell.measures or {}), "cpu_s": (cell.cost.cpu_s, "s")}
+        rows = list(self._measures(cell.name, measures))
+        for phase in cost.phases(cell.spans).values():
+            told = {
+                "samples": (phase.samples, "samples"),
+                "energy_per_sample_j": (phase.energy_per_sample_j, "J"),
+            }
+            rows += [{**row, "phase": phase.name} for row in self._measures(cell.name, told)]
+        return rows
+
+    def _measures(self, cell: str, known: Mapping[str, tuple[float | None, str]]) -> list[Row]:
+        return [
+            {"run_id": self.run_id, "cell": cell, "metric": name, "value": value, "unit": unit}
             for name, (value, unit) in known.items()
             if value is not None
         ]
-        return rows
 
     def _take_components(self, cell: str, phase: str, found: Sequence[ComponentJoules]) -> None:
         self._components += [
@@ -328,6 +382,10 @@ class HostOnly:
     host: Host
     matches: bool = True
     threads: int = 0
+
+
+def _product(energy_j: float | None, time_s: float) -> float | None:
+    return None if energy_j is None else energy_j * time_s
 
 
 def _command_line(module: str) -> str:

@@ -288,7 +288,7 @@ class _Run:
             past = replace(past, flags=(*past.flags, WARM_START))
         self._writer.event("cell started", cell=cell.name)
         record = CellRecord(
-            checkpoints, past, self._session.number, self._screen.round_done, self._check,
+            checkpoints, past, self._session.number, self._round_done, self._check,
             self._screen.disturbed, self._library,
         )  # fmt: skip
         began_s = time.monotonic()
@@ -303,6 +303,13 @@ class _Run:
             checkpoints.remove()
         self._screen.cell_done(result, report)
         return result
+
+    def _round_done(self, progress: Progress) -> None:
+        """Show how far the cell is, and what is drawn now."""
+        live = self._context.session.meters.now()
+        if live is not None:
+            progress = replace(progress, power_w=live.power_w, energy_j=live.energy_j)
+        self._screen.round_done(progress)
 
     def _between(self) -> list[SegmentCost]:
         """Return the cost of what belongs to no cell and was not asked for yet."""

@@ -11,6 +11,7 @@ from devices.energy import energy, power_trace
 from devices.errors import DeviceError
 from devices.meters.base import MeterInfo, Rail, Rejected
 from devices.meters.registry import (
+    MADE_UP,
     METERS,
     MeterSpec,
     choose_meter,
@@ -181,6 +182,7 @@ def test_any_trace_file_is_survived(tmp_path_factory, data):
 def test_registry_is_explicit():
     """Every meter is known by its own name, and an unknown one gets a suggestion."""
     assert all(meter.name == name for name, meter in METERS.items())
+    assert [name for name, meter in METERS.items() if meter.made_up] == list(MADE_UP)
     assert meter_class("simulated") is SimulatedMeter
     with pytest.raises(DeviceError, match="unknown meter 'rap'") as caught:
         meter_class("rap")

@@ -1,5 +1,6 @@
 """Smart plugs: watts at the wall, passwords unseen, and no number from a doubtful answer."""
 
+import base64
 import contextlib
 import http.server
 import json
@@ -364,11 +365,62 @@ def test_the_meter_of_any_shelly_is_found(clock, component, answer, power_w):
 
 
 @pytest.mark.parametrize(
+    ("page", "answer", "counted_j"),
+    [
+        ("meter", {"power": 31.54, "is_valid": True, "total": 100}, 60.0),
+        ("emeter", {"power": 31.54, "reactive": 0, "is_valid": True, "total": 12.5}, 360.0),
+    ],
+)
+def test_the_first_generation_is_read_from_its_own_pages(clock, page, answer, counted_j):
+    """A plug counts watt-minutes, an energy meter watt-hours; the page is looked for once."""
+    plug = ByPath(**{page: answer})
+    meter = opened(plug, clock, type="shelly")
+    asked = len(plug.asked)
+    assert [meter.read()[0].value for _ in range(2)] == [31.54, 31.54]
+    assert plug.asked[asked:] == [f"/{page}/0"] * 2
+    assert f"steps of {counted_j:g} J" in " ".join(meter.describe().notes)
+
+
+def test_what_the_first_generation_calls_invalid_is_no_value(clock):
+    plug = ByPath(meter={"power": 31.54, "is_valid": True, "total": 100})
+    meter = opened(plug, clock, type="shelly")
+    plug.answers["meter"]["is_valid"] = False
+    assert meter.read()[0].value is None
+
+
+def test_the_first_generation_takes_a_password_as_it_can(clock, password_file):
+    """It knows no digest; later ones never get the password itself."""
+    sent = []
+
+    def fetch(url, headers, timeout_s):
+        if "/rpc/" in url:
+            return Reply(404, b"")
+        sent.append(headers)
+        if "Authorization" not in headers:
+            return Reply(401, b"", 'Basic realm="SHPLG-S"')
+        return Reply(200, json.dumps({"power": 9.0, "is_valid": True, "total": 1}).encode())
+
+    opened(fetch, clock, type="shelly", password_file=str(password_file))
+    assert (
+        sent[1]["Authorization"] == "Basic " + base64.b64encode(f"admin:{SECRET}".encode()).decode()
+    )
+
+    def later(url, headers, timeout_s):
+        sent.append(headers)
+        return Reply(401, b"", 'Basic realm="shellyplus"')
+
+    sent.clear()
+    options = {"host": "192.0.2.7", "type": "shelly", "password_file": str(password_file)}
+    assert not PlugMeter.probe(options=options, fetch=later).usable
+    assert all("Authorization" not in headers for headers in sent)
+
+
+@pytest.mark.parametrize(
     ("page", "words"),
     [
-        ({"type": "SHPLG-S", "mac": "0", "fw": "v1"}, "SHPLG-S is of the first generation"),
+        ({"type": "SHPLG-S", "mac": "0", "fw": "v1"}, "SHPLG-S of the first generation has no"),
         ({"model": "SNSN-0024X", "gen": 2}, "Shelly SNSN-0024X has no meter number 3"),
-        ({"type": "\x1b[31mred", "mac": "0"}, "the Shelly 31mred is of the first"),
+        ({"type": "\x1b[31mred", "mac": "0"}, "the Shelly 31mred of the first"),
         ({}, "the device there has no meter number 3"),
     ],
 )

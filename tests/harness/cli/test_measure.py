@@ -1,5 +1,6 @@
 """`harness.measure` passes a command through and says what it took, or why it cannot."""
 
+import csv
 import json
 import os
 import shlex
@@ -119,6 +120,53 @@ def test_a_killed_measurement_leaves_a_readable_folder(tmp_path):
     assert (folder / "events.jsonl").read_text()
 
 
+KILL_THE_METER = """
+import os, pathlib, signal, time
+for folder in pathlib.Path("/proc").glob("[0-9]*"):
+    try:
+        parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        words = (folder / "cmdline").read_bytes().split(bytes(1))
+        if parent == os.getppid() and b"devices.collector" in words:
+            os.kill(int(folder.name), signal.SIGKILL)
+    except OSError:
+        pass
+time.sleep(0.3)
+"""
+
+
+def test_a_killed_meter_is_said_on_disk_and_the_command_goes_on(tmp_path):
+    """No joules, the reason in cells.csv, and a folder that the other commands read."""
+    status, _, err = measure(*METER, "--", PYTHON, "-c", KILL_THE_METER, cwd=tmp_path)
+    assert status == 0
+    assert "the collector died" in " ".join(err.split())
+    (folder,) = (tmp_path / "results").iterdir()
+    with (folder / "cells.csv").open(newline="") as stream:
+        (cell,) = csv.DictReader(stream)
+    assert (cell["status"], cell["energy_j"]) == ("done", "")
+    assert "the collector died" in cell["energy_reason"]
+    assert float(cell["time_s"]) >= 0.3
+
+
+@pytest.mark.parametrize("victim", ["command", "measurement"])
+def test_what_a_kill_leaves_is_read_by_check(tmp_path, victim):
+    """kill -9 of either: the folder is whole, incomplete, and says which it was."""
+    line = "touch ready; exec sleep 1" if victim == "measurement" else "kill -9 $$"
+    send = signal.SIGKILL if victim == "measurement" else None
+    measure(*METER, "--", "sh", "-c", line, cwd=tmp_path, send=send)
+    (folder,) = (tmp_path / "results").iterdir()
+    done = subprocess.run(
+        [PYTHON, "-m", "harness.check", str(folder)], cwd=tmp_path, text=True, capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert "incomplete" in done.stdout
+    assert ("SIGKILL" if victim == "command" else "broken off") in done.stdout
+    assert "Measure again: python -m harness.measure" in " ".join(done.stdout.split())
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["meter"]["meter"], manifest["host"]["cores"] > 0) == ("simulated", True)
+    assert (folder / "samples").is_dir()  # what the meter told until then
+
+
 def test_without_a_meter_joules_are_modelled(tmp_path):
     _, found, err = measured("--meter", "none", "--", "sleep", "0.1", cwd=tmp_path)
     assert found["energy_j"] is found["energy_error_j"] is None
@@ -235,3 +283,28 @@ def test_a_dead_collector_leaves_no_joules_and_says_so(tmp_path):
     assert "collector died" in found["energy_reason"]
     assert found["energy_model_j"] > 0
     assert "not measured" in err
+
+
+def test_the_report_fits_80_columns(tmp_path):
+    """Reasons, components and verdicts are long; file names cannot be broken."""
+    words = ["--no-results", "--repeat", "2", "--vs", "sh -c 'sleep 0.02; true; true; true; true'"]
+    for meter in ("none", "simulated", "auto"):
+        _, _, err = measure(
+            *words, "--meter", meter, "--", "sh", "-c", ": " + "word " * 30, cwd=tmp_path
+        )
+        assert max(map(len, err.splitlines())) <= 80, err
+
+
+def test_it_starts_without_what_it_does_not_need(tmp_path):
+    """Libraries of other meters and of packaging take longer to import than a sensor to read."""
+    code = (
+        "import sys; from harness.cli.measure import main\n"
+        "main(['--no-results', '--meter', 'simulated', '--', 'true'])\n"
+        "print([m for m in ('ssl', 'email', 'http.client', 'importlib.metadata',"
+        " 'concurrent.futures', 'devices.meters.plug') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [PYTHON, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,6 +1,8 @@
 """A session's joules are those of known power, however phases lie in it."""
 
 import asyncio
+import csv
+import json
 import os
 import random
 import signal
@@ -188,6 +190,86 @@ def test_a_powercap_tree_played_in_real_time(tmp_path):
     for cost in (session.total, session.phases["work"]):
         assert cost.energy_j == pytest.approx(7.0 * cost.time_s, abs=cost.error_j)
     assert session.total.energy_j == pytest.approx(7.0 * session.total.time_s, rel=0.25)
+
+
+class Player:
+    """Play the square wave into a counter, and note how old its value was at most."""
+
+    def __init__(self, counter: Path) -> None:
+        self.begun = time.monotonic()
+        self.stale_s = 0.0
+        self._counter = counter
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._play)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _play(self) -> None:
+        with self._counter.open("r+b", buffering=0) as stream:
+            last_s = self.begun
+            while not self._over.wait(0.001):
+                now_s = time.monotonic()
+                stream.seek(0)
+                stream.write(b"%020d\n" % int(1e6 * square_j(now_s - self.begun)))
+                self.stale_s = max(self.stale_s, time.monotonic() - last_s)
+                last_s = now_s
+
+    def energy_j(self, start_s: float, end_s: float) -> float:
+        return square_j(end_s - self.begun) - square_j(start_s - self.begun)
+
+
+def test_a_thousand_windows_of_a_powercap_tree(tmp_path):
+    """A counter's value is as old as its last write: 11 W for that long at either edge."""
+    counter = powercap(tmp_path)
+    with (
+        Player(counter) as player,
+        running_meters(["rapl"], [], tmp_path / "samples", root=tmp_path) as meters,
+    ):
+        begun = time.monotonic()
+        time.sleep(1.6)
+        ended = time.monotonic()
+        meters.wait_past(ended)
+        draw = random.Random(5)
+        found = 0
+        for _ in range(1000):
+            start = draw.uniform(begun, ended)
+            end = min(ended, start + 10 ** draw.uniform(-4, 0.2))
+            joules = meters.joules([(start, end)])
+            if joules.energy_j is not None:
+                wrong = abs(joules.energy_j - player.energy_j(start, end))
+                assert wrong <= joules.error_j + 2 * 11.0 * player.stale_s + 1e-5
+                found += 1
+    assert found > 500
+
+
+def test_a_thousand_nested_phases_lie_within_their_bound(tmp_path):
+    """Most are far shorter than the 0.02 s between readings; each row of phases.csv is judged."""
+    draw = random.Random(6)
+    with Measurement(meter=f"simulated:{SQUARE}", rate_hz=50, out=tmp_path) as session:
+        for _ in range(500):
+            with session.phase("outer"):
+                time.sleep(draw.uniform(0, 0.001))
+                with session.phase("inner"):
+                    time.sleep(draw.uniform(0, 0.002))
+    manifest = json.loads((session.path / "manifest.json").read_text())
+    zero_s = manifest["sessions"][0]["zero_s"]
+    with (session.path / "phases.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    judged = 0
+    for row in rows:
+        if row["energy_j"]:
+            start, end = (zero_s + float(row[name]) for name in ("start_s", "end_s"))
+            wrong = abs(float(row["energy_j"]) - (square_j(end) - square_j(start)))
+            assert wrong <= float(row["energy_error_j"]) + 1e-5
+            judged += 1
+    assert len(rows) == 1001
+    assert judged > 500
 
 
 def test_a_sum_with_a_silent_part_is_no_smaller_sum(tmp_path):

@@ -3,7 +3,15 @@
 import pytest
 
 from harness.core.errors import UnknownNameError, UsageError
-from harness.measurement.scopes import Covered, check_name, component, overlap, split_meters
+from harness.measurement.scopes import (
+    Covered,
+    check_name,
+    component,
+    overlap,
+    rail_component,
+    rail_role,
+    split_meters,
+)
 
 
 @pytest.mark.parametrize(
@@ -55,3 +63,20 @@ def test_the_nearest_name_is_offered():
 def test_components_are_named():
     assert component("package+dram") == "memory+processor"
     assert component("something else") == "other"
+
+
+@pytest.mark.parametrize(
+    ("rail", "scope", "role", "component", "found"),
+    [
+        ("package-0", "package", "total", "processor", "total"),
+        ("core", "package", "witness", "processor", "part"),
+        ("dram", "package+dram", "total", "memory", "total"),
+        ("psys", "package", "witness", "board", "witness"),
+        ("VDD_GPU_SOC", "module", "witness", "gpu+soc", "part"),
+        ("VDDQ_VDD2_1V8AO", "module", "witness", "", "part"),
+        ("VDD_IN", "module", "total", "", "total"),
+    ],
+)
+def test_rails_are_totals_parts_or_contain_the_total(rail, scope, role, component, found):
+    assert rail_component(rail) == component
+    assert rail_role(rail, scope, role) == found

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from harness.cli.live import TimeLeft, left_words, power_words
 from harness.cli.plan_words import duration, energy_words
-from harness.cli.screen import cell_text
+from harness.cli.screen import WIDE, cell_text
 from harness.evidence.disturbed import disturbed_words, disturbing
 from harness.running.target import describe_host
 from harness.workloads.multitask.inference.settings import OFFLINE, SINGLE_STREAM
@@ -22,6 +23,7 @@ from harness.workloads.multitask.inference.settings import OFFLINE, SINGLE_STREA
 if TYPE_CHECKING:
     from harness.core.errors import HarnessError
     from harness.measurement.host_look import Trouble
+    from harness.measurement.live import LivePower
     from harness.running.target import Target
     from harness.workloads.multitask.inference.session import InferenceSummary
 
@@ -53,11 +55,14 @@ class InferenceScreen:
         self._console = console
         self._run = run
         self._bars = Bars(
-            TextColumn("{task.description}"), BarColumn(12), TimeRemainingColumn(),
+            TextColumn("{task.description}"), *([BarColumn(10)] if console.width >= WIDE else []),
             console=console, transient=True, disable=not console.is_terminal, auto_refresh=False,
         )  # fmt: skip
         self._bar: TaskID | None = None
         self._spoilt: Sequence[str] = ()
+        self._begun = 0
+        self._windows = 0
+        self._time_left: TimeLeft | None = None
 
     def __enter__(self) -> InferenceScreen:
         self._bars.start()
@@ -94,6 +99,7 @@ class InferenceScreen:
 
     def plan(self, windows: int, left: int, seconds: float, missing: Mapping[str, str]) -> None:
         """Print how much will be measured, and which providers are not there."""
+        self._windows = left
         for name, reason in missing.items():
             self._lines("Missing", f"{name}: {reason}")
         if not left:
@@ -118,10 +124,18 @@ class InferenceScreen:
         if error.remedy:
             self._lines("", error.remedy)
 
-    def measuring(self, number: int, total: int, what: str) -> None:
-        """Show which measurement begins."""
-        mark = f"! {', '.join(self._spoilt)} " if self._spoilt else ""
-        text = f"{mark}{number}/{total} {escape(what)}"
+    def measuring(self, number: int, total: int, what: str, live: LivePower | None = None) -> None:
+        """Show which measurement begins, what is drawn now, and how long all of them take."""
+        self._begun += 1
+        self._time_left = self._time_left or TimeLeft([1.0] * max(self._windows, total))
+        self._time_left.cell(self._begun)
+        told = [
+            f"! {', '.join(self._spoilt)}" if self._spoilt else "",
+            f"{number}/{total} {escape(what)}",
+            power_words(live.power_w, live.energy_j) if live else "",
+            left_words(self._time_left.seconds(0.0)),
+        ]
+        text = "  ".join(filter(None, told))
         if self._bar is None:
             self._bar = self._bars.add_task(text, total=total)
         self._bars.update(self._bar, description=text, completed=number - 1, refresh=True)

@@ -23,6 +23,7 @@ from harness.core.schema import TRACE
 from harness.evidence.reading import Row
 from harness.measurement.cost import Accountant
 from harness.measurement.idle import net_energy
+from harness.measurement.live import LivePower
 from harness.measurement.measuring import measuring
 from harness.measurement.memory import memory_errors
 from harness.measurement.phases import PhaseLog
@@ -79,7 +80,7 @@ class InferenceDisplay(Protocol):
         """Show what cannot be measured, and why."""
         ...
 
-    def measuring(self, number: int, total: int, what: str) -> None:
+    def measuring(self, number: int, total: int, what: str, live: LivePower | None = None) -> None:
         """Show which measurement begins."""
         ...
 
@@ -274,7 +275,8 @@ class _Session:
         random.Random(seed).shuffle(pairs)
         for number, (made, task) in enumerate(pairs, 1):
             what = f"{made.deployment.method}, {_words(task)}"
-            self._screen.measuring(number, len(pairs), what)
+            live = self._session.meters.now()
+            self._screen.measuring(number, len(pairs), what, live)
             self._one(made, task)
 
     def _one(self, made: Ready, task: WindowTask) -> None:
