@@ -1,1 +1,1 @@
-"""Fine-tune one language model over many devices with low-rank adapters, and measure what it costs."""
+"""Fine-tune one language model over many devices with low-rank adapters, and measure that."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from devices.profile import Profile, load_profiles
-from harness.core.errors import HarnessError, UsageError, unknown
+from harness.core.errors import HarnessError, Problems, UsageError, unknown
 from harness.workloads.lora.ranks import share_of
 
 BOARDS = ("jetson-orin-nano", "raspberry-pi-4", "raspberry-pi-3")
@@ -29,13 +30,10 @@ def board_problems(names: Sequence[str]) -> list[HarnessError]:
     """Return what is wrong with boards as typed."""
     if not names:
         return [UsageError("--boards is empty", "Name profiles: python -m harness.list devices")]
-    found: list[HarnessError] = []
+    problems = Problems()
     for name in names:
-        try:
-            board(name)
-        except HarnessError as error:
-            found.append(error)
-    return found
+        problems.attempt(partial(board, name))
+    return problems.found
 
 
 def boards_of(names: Sequence[str], clients: int) -> list[Profile]:

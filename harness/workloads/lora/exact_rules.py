@@ -1,4 +1,4 @@
-"""Join updates without an error: stacking (FLoRA), FedIT mended (FedEx-LoRA), dense sums (FlexLoRA)."""
+"""Join updates without an error: stacks (FLoRA), mended means (FedEx-LoRA), dense sums."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ class FineTuningWork:
         return self._rule.expected(client)
 
     def download(self, weights: Checkpoint, client: int) -> int:
-        """Return the bytes that a client gets: what is new to it, or all for a device of a fleet."""
+        """Return the bytes that a client gets: what is new to it; for a device of a fleet all."""
         if self._setting.remote:
             return self._rule.sent(weights, client).bytes
         missed = 0

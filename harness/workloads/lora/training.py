@@ -25,8 +25,8 @@ TOKENS = "tokens"
 class Pruning:
     """Prune ranks as HetLoRA does: a penalty on the last rows and columns, and when they go.
 
-    λ·‖A[γr:]‖·‖B[:, γr:]‖ is added to the loss; if that product is smaller after a round than before
-    it, and was not 0, the rank becomes γr.
+    λ·‖A[γr:]‖·‖B[:, γr:]‖ is added to the loss; if that product is smaller after a round than
+    before it, and was not 0, the rank becomes γr.
     """
 
     keep: float

@@ -1,7 +1,7 @@
 """Hold low-rank adapters by layer, and what they come to; nothing here knows a model.
 
-An adapter of a layer of m outputs and n inputs is A of r×n and B of m×r; with the scale s its update
-of the weight is s·B·A (Hu et al., LoRA, ICLR 2022).
+An adapter of a layer of m outputs and n inputs is A of r×n and B of m×r; with the scale s its
+update of the weight is s·B·A (Hu et al., LoRA, ICLR 2022).
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def cut(adapter: Adapter, rank: int) -> Adapter:
 def norm(adapter: Adapter) -> float:
     """Return ‖B·A‖ (Frobenius, over all layers), from Gram matrices: no product is built."""
     total = 0.0
-    for a, b in adapter.values():
-        a, b = a.double(), b.double()
+    for factors in adapter.values():
+        a, b = factors.a.double(), factors.b.double()
         total += float(((b.T @ b) * (a @ a.T)).sum())
     return math.sqrt(max(0.0, total))
 

@@ -66,7 +66,7 @@ class Stack:
         }
         if missing != 1.0:
             for a, _ in stacked.values():
-                a *= missing
+                a.mul_(missing)
         return self._finish(stacked)
 
 
@@ -109,7 +109,7 @@ class Mean:
         scale = 1.0 / (self._added or 1.0) if self._by_norm else self._total / self._added
         if scale != 1.0:
             for total in self._sums.values():
-                total *= scale
+                total.mul_(scale)
         return self._finish(self._sums)
 
 
@@ -143,7 +143,7 @@ class DenseSum:
         missing = self._total / self._added
         if missing != 1.0:
             for tensor in self._sums.values():
-                tensor *= missing
+                tensor.mul_(missing)
         return self._finish(self._sums)
 
 

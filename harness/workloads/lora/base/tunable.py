@@ -20,7 +20,9 @@ class TunableModel(ABC):
     net: nn.Module
     scale: float
 
-    def __init__(self, net: nn.Module, scale: float, reload: Callable[[], Mapping[str, Tensor]]):
+    def __init__(
+        self, net: nn.Module, scale: float, reload: Callable[[], Mapping[str, Tensor]]
+    ) -> None:
         """Hold the net; `reload` gives the base's weights anew, once all of them were trained."""
         self.net = net
         self.scale = scale
