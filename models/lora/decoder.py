@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import torch
@@ -24,18 +26,19 @@ class DecoderShape:
     heads: int = 4
     context: int = 40
 
-    def as_text(self) -> dict[str, str]:
-        """Return the sizes as metadata of a file."""
-        return {name: str(value) for name, value in asdict(self).items()}
+    def as_metadata(self) -> dict[str, str]:
+        """Return the sizes as metadata of a file: one entry, as several have no fixed order."""
+        return {"shape": json.dumps(asdict(self))}
 
     @classmethod
-    def from_text(cls, text: dict[str, str]) -> DecoderShape:
-        """Read what `as_text` wrote.
+    def from_metadata(cls, metadata: Mapping[str, str]) -> DecoderShape:
+        """Read what `as_metadata` wrote.
 
         Raises:
-            KeyError, ValueError: if it is no such metadata.
+            KeyError, TypeError, ValueError: if it is no such metadata.
         """
-        return cls(**{name: int(text[name]) for name in cls.__dataclass_fields__})
+        told = json.loads(metadata["shape"])
+        return cls(**{name: int(told[name]) for name in cls.__dataclass_fields__})
 
 
 class DecoderBlock(nn.Module):

@@ -59,7 +59,7 @@ def missing_bytes(state: Checkpoint, federation: Federation, missed: int) -> int
     """Return the bytes of the last stack and of those that were missed, or of their dense sum."""
     sizes = state.tensors.get("sizes", torch.zeros(0, dtype=torch.int64)).tolist()
     dense_bytes = NUMBER_BYTES * sum(m * n for m, n in federation.shapes.values())
-    return min(sum(sizes[max(0, len(sizes) - 1 - missed) :]), dense_bytes)
+    return min(int(sum(sizes[max(0, len(sizes) - 1 - missed) :])), dense_bytes)
 
 
 @dataclass(frozen=True)

@@ -139,10 +139,6 @@ class FineTuningWork:
         """Return the state before the first round."""
         return self._rule.begin()
 
-    def round_begins(self, state: JobState) -> None:
-        """Hear of the state that a round starts from."""
-        self._before, self._round = state.weights, state.rounds_done
-
     def clients(self, round_index: int) -> list[int]:
         """Return who trains in a round, alike for every method."""
         everyone = self._setting.corpus.clients
@@ -154,8 +150,9 @@ class FineTuningWork:
         drawn = random.choice(len(everyone), self._setting.per_round, replace=False)
         return [int(client) for client in drawn]
 
-    def request(self, round_index: int) -> RoundRequest:
+    def request(self, round_index: int, weights: Checkpoint) -> RoundRequest:
         """Return who trains in a round, and how."""
+        self._before, self._round = weights, round_index
         job = self._job
         settings = ClientSettings(job.method, training_of(self._setting.training, job, self._rule))
         return RoundRequest(
@@ -177,8 +174,8 @@ class FineTuningWork:
         return fine_tune(self._setting, self._rule, weights, request, client, order, self._observer)
 
     def sent(self, weights: Checkpoint, client: int) -> Checkpoint:
-        """Return what a device that kept nothing is sent."""
-        return self._rule.sent(weights, client)
+        """Return what a device that kept nothing is sent; here the state itself is at hand."""
+        return self._rule.sent(weights, client) if self._setting.remote else weights
 
     def expected(self, client: int) -> Mapping[str, Tensor]:
         """Return tensors like those of a client's answer."""
@@ -199,10 +196,10 @@ class FineTuningWork:
             return Checkpoint(update.tensors).bytes
         return self._rule.upload(update.tensors)
 
-    def aggregator(self, expected_weight: float) -> Aggregator:
+    def aggregator(self, expected_weight: float, weights: Checkpoint) -> Aggregator:
         """Return what joins the answers of the round that has begun."""
         clients = self.clients(self._round)
-        self._watched = _Watched(self._rule.aggregator(self._before, clients, expected_weight))
+        self._watched = _Watched(self._rule.aggregator(weights, clients, expected_weight))
         return self._watched
 
     def measured(self, round_index: int, found: Sequence[Any]) -> tuple[Any, ...]:  # noqa: ARG002
@@ -271,11 +268,10 @@ class FineTuningTask:
 
 
 class FineTuningEngine(RoundsEngine):
-    """Run the rounds, and let the work see the state before and after each."""
+    """Run the rounds, and let the work see what became of each."""
 
     def _round(self, work: JobWork, before: JobState, job: FederatedJob) -> JobState:
         assert isinstance(work, FineTuningWork)
-        work.round_begins(before)
         after = super()._round(work, before, job)
         work.round_ends(after.weights)
         return after

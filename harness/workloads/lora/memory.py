@@ -66,7 +66,9 @@ def forecast(config: LoraConfig, target: Target) -> Forecast:
     def training(rank: int, *, full: bool) -> Training:
         return Training(config.batch_size, tokens, rank, full, config.gradient_checkpointing)
 
-    ranks, notes, boards = list(config.client_ranks), [], ()
+    ranks = list(config.client_ranks)
+    notes: list[str] = []
+    boards: tuple[str, ...] = ()
     if config.by_device:
         own = boards_of(config.boards, config.clients)
         boards = tuple(profile.name for profile in own)

@@ -37,12 +37,11 @@ class LoraClientWork:
 
     setting: Setting
     rule: Rule
-    request: RoundRequest
     observer: Observer
 
-    def received(self) -> Mapping[str, Tensor]:
-        """Return tensors like those that the client is sent."""
-        return self.rule.received(self.request.clients[0])
+    def received(self, client: int) -> Mapping[str, Tensor]:
+        """Return tensors like those that a client is sent."""
+        return self.rule.received(client)
 
     def train(
         self, weights: Checkpoint, request: RoundRequest, client: int, order: np.random.Generator
@@ -91,7 +90,7 @@ class LoraParticipant:
         """Return what trains the client of a request."""
         settings: ClientSettings = request.settings
         rule = self.setting.rule(settings.method, request.seed)
-        return LoraClientWork(self.setting, rule, request, observer)
+        return LoraClientWork(self.setting, rule, observer)
 
 
 def participant(config: LoraConfig, target: Target) -> LoraParticipant:

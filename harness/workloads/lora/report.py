@@ -98,7 +98,7 @@ def _tokens(result: CellResult, job: FineTuning) -> list[Value]:
     trained = sum(segment.work.passes(TOKENS) for segment in training)
     padded = sum(segment.work.passes("padding") for segment in training)
     seconds = sum(segment.time_s for segment in training)
-    found = [("tokens_trained", trained), ("tokens_padded", padded)]
+    found: list[tuple[str, float]] = [("tokens_trained", trained), ("tokens_padded", padded)]
     if seconds > 0.0:
         found.append(("tokens_per_s", trained / seconds))
     return [
@@ -138,7 +138,8 @@ def saved(weights: Checkpoint, study: LoraStudy, result: CellResult) -> bytes:
         worn = rule.served(weights)[0].worn
         kept |= {f"a/{name}": factors.a.contiguous() for name, factors in worn.items()}
     about = {
-        "base": study.opened.checksum, "method": spec.text, "scale": repr(study.config.scale),
-        "ranks": json.dumps(list(study.ranks)),
+        "base": study.opened.checksum, "method": spec.text, "scale": study.config.scale,
+        "ranks": list(study.ranks),
     }  # fmt: skip
-    return safetensors.torch.save(kept, metadata=about)
+    # one entry, as safetensors do not order several: the same run gives the same bytes
+    return safetensors.torch.save(kept, metadata={"about": json.dumps(about, sort_keys=True)})

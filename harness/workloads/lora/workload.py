@@ -16,6 +16,7 @@ from harness.workloads.lora.methods import LoraSpec
 from harness.workloads.lora.ranks import in_words
 
 if TYPE_CHECKING:
+    from harness.core.schema import Column
     from harness.evidence.findings import Finding
     from harness.evidence.reading import RunFiles
     from harness.running.target import Target
@@ -34,6 +35,7 @@ class Lora:
         "nat/token",
     )  # fmt: skip
     reference = "zeropad"
+    files: Mapping[str, Sequence[Column]] = {}
     infer = "harness.workloads.lora.commands.infer:main"
 
     def config_class(self) -> type[LoraConfig]:

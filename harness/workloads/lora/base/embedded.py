@@ -15,14 +15,14 @@ from harness.workloads.lora.data.letters import VOCABULARY
 from models.lora.decoder import DecoderNet, DecoderShape
 
 FILE = Path(__file__).parents[4] / "models" / "lora" / "letters.safetensors"
-SHA256 = "31db4e7b0905f6d1d188e0eb79985a4d2ae7a5ffe0b9a2f40236b871a94ad9ec"
+SHA256 = "b3844d700057146164ef62bc46d42551e239b8ce71156a93e94b9add129b6b47"
 MADE_BY = "python -m harness.workloads.lora.commands.teach --out models/lora/letters.safetensors"
 
 
 def save(net: DecoderNet) -> bytes:
     """Return the weights as safetensors, the sizes in its metadata."""
     tensors = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
-    return safetensors.torch.save(tensors, metadata=net.shape.as_text())
+    return safetensors.torch.save(tensors, metadata=net.shape.as_metadata())
 
 
 def load(file: Path = FILE, sha256: str = SHA256) -> DecoderNet:
@@ -39,9 +39,9 @@ def load(file: Path = FILE, sha256: str = SHA256) -> DecoderNet:
         raise DataError(f"{file} is not the file that was shipped", f"Make it anew: {MADE_BY}")
     try:
         (length,) = struct.unpack("<Q", content[:8])
-        shape = DecoderShape.from_text(json.loads(content[8 : 8 + length])["__metadata__"])
+        shape = DecoderShape.from_metadata(json.loads(content[8 : 8 + length])["__metadata__"])
         tensors = safetensors.torch.load(content)
-    except (safetensors.SafetensorError, KeyError, ValueError, struct.error) as error:
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, struct.error) as error:
         raise DataError(f"{file} holds no decoder: {error}", f"Make it: {MADE_BY}") from None
     if shape.vocabulary != len(VOCABULARY):
         raise DataError(f"{file} knows {shape.vocabulary} words, not {len(VOCABULARY)}")

@@ -215,7 +215,9 @@ def linear_layers(net: nn.Module) -> dict[str, nn.Module]:
 
 
 def _outputs_inputs(module: nn.Module) -> tuple[int, int]:
-    first, second = module.weight.shape  # type: ignore[union-attr,misc]
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    first, second = weight.shape
     swapped = not isinstance(module, nn.Linear)  # GPT-2's Conv1D holds inputs × outputs
     return (int(second), int(first)) if swapped else (int(first), int(second))
 
@@ -293,7 +295,7 @@ class TunableFolder(TunableModel):
     def weight(self, layer: str) -> Tensor:
         """Return a layer's own weight as outputs × inputs."""
         weight = self._own[f"{layer}.weight"].data
-        module = self._modules.get(layer) or self.net.get_submodule(layer)
+        module: Any = self._modules.get(layer) or self.net.get_submodule(layer)
         plain = module.get_base_layer() if hasattr(module, "get_base_layer") else module
         return weight if isinstance(plain, nn.Linear) else weight.T
 
@@ -334,7 +336,8 @@ class TunableFolder(TunableModel):
         self._wrapped.set_adapter(name)
 
     def _swapped(self) -> bool:
-        module = self._modules.get(self._names[0]) or self.net.get_submodule(self._names[0])
+        first = self._names[0]
+        module: Any = self._modules.get(first) or self.net.get_submodule(first)
         plain = module.get_base_layer() if hasattr(module, "get_base_layer") else module
         return not isinstance(plain, nn.Linear)
 
@@ -387,11 +390,10 @@ def open_folder(config: LoraConfig) -> OpenedModel:
         return AutoTokenizer.from_pretrained(place.folder, **place.words)
 
     read = _read(place, "tokenizer", words)
-    tokenizer = Tokenizer(read, int(net.get_input_embeddings().weight.shape[0]), place)
+    tokenizer = Tokenizer(read, _vocabulary(net), place)
     targets = _target_names(net, config.targets)
     if config.gradient_checkpointing:
-        net.gradient_checkpointing_enable()
-        net.enable_input_require_grads()
+        _checkpoint(net)
 
     def anew() -> Mapping[str, Tensor]:
         return {name: p.detach() for name, p in _read(place, "weights", load).named_parameters()}
@@ -399,6 +401,15 @@ def open_folder(config: LoraConfig) -> OpenedModel:
     model = TunableFolder(net, config.scale, targets, tokenizer, anew)
     notes = ["batches are filled with the end of text"] if tokenizer.pads_with_eos else []
     return OpenedModel(model, checksum(place), context_of(config, told), targets, notes)
+
+
+def _vocabulary(net: Any) -> int:  # noqa: ANN401 - theirs
+    return int(net.get_input_embeddings().weight.shape[0])
+
+
+def _checkpoint(net: Any) -> None:  # noqa: ANN401 - theirs
+    net.gradient_checkpointing_enable()
+    net.enable_input_require_grads()
 
 
 def checksum(place: Place) -> str:

@@ -62,8 +62,8 @@ def collate(rows: Sequence[Row], pad: int, *, whole: bool = False) -> Batch:
         first = 1 if whole else max(1, len(row.prompt))
         targets[place, first - 1 : len(ids) - 1] = ids[first:]
     tokens = int(attended.sum())
-    tensors = (torch.from_numpy(array) for array in (inputs, targets, attended))
-    return Batch(*tensors, tokens=tokens)
+    made = torch.from_numpy
+    return Batch(made(inputs), made(targets), made(attended), tokens)
 
 
 def batches(rows: Sequence[Row], size: int, order: np.random.Generator) -> Iterator[Sequence[Row]]:
