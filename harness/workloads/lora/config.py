@@ -178,5 +178,5 @@ class LoraConfig(RunConfig):
         if self.learning_rate and "rate" not in spec.given:
             return self.learning_rate
         if self.embedded or "rate" in spec.given:
-            return spec.rate(equal=self.equal_ranks)
+            return spec.rate
         return FOLDER_FULL_RATE if spec.name == "full" else FOLDER_RATE

@@ -16,13 +16,12 @@ def _methods() -> Iterable[Item]:
     for method in METHODS.values():
         below = [
             f"download {method.down}", f"from {method.source}",
-            f"rate=X  learning rate [{method.rate:g} at equal ranks, {method.unequal_rate:g} at"
-            " unequal ones]",
+            f"rate=X  learning rate [{method.rate:g}]",
         ]  # fmt: skip
         below += [f"{name}=X  [{value:g}]" for name, value in method.parameters.items()]
         facts = {
             "download": method.down, "source": method.source, "rate": method.rate,
-            "unequal_rate": method.unequal_rate, "parameters": dict(method.parameters),
+            "parameters": dict(method.parameters),
         }  # fmt: skip
         yield Item(method.name, True, method.meaning, facts, tuple(below))
 

@@ -19,8 +19,7 @@ class LoraMethod:
         meaning: in one sentence.
         source: where it is described.
         down: bytes that clients are sent in a round, in words.
-        rate: learning rate where ranks are equal, for the embedded model.
-        unequal_rate: the same where they are not.
+        rate: its own learning rate for the embedded model, the best of a grid (docs/lora.md).
         parameters: further ones, with defaults.
     """
 
@@ -29,7 +28,6 @@ class LoraMethod:
     source: str
     down: str
     rate: float
-    unequal_rate: float
     parameters: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -37,42 +35,42 @@ _ALL = (
     LoraMethod(
         "flora", "stack the adapters, add the stack to the base, begin with new ones",
         "FLoRA, Wang et al., NeurIPS 2024", "bDR to each of N, or its dense product",
-        1e-2, 2e-2,
+        1e-2,
     ),
     LoraMethod(
         "fedit", "average A and B apart; equal ranks only", "FedIT, Zhang et al., ICASSP 2024",
-        "bDr to each of K", 1e-2, 1e-2,
+        "bDr to each of K", 1e-2,
     ),
     LoraMethod(
         "zeropad", "average A and B apart, short ones padded with zeros",
         "as the baseline of FLoRA; HetLoRA without its weights", "bDr of its own rank to each",
-        1e-2, 1e-2,
+        1e-2,
     ),
     LoraMethod(
         "hetlora", "zero-padding weighed by norms of updates; clients prune their ranks",
-        "HetLoRA, Cho et al., EMNLP 2024", "bDr of its kept rank to each", 1e-2, 2e-2,
+        "HetLoRA, Cho et al., EMNLP 2024", "bDr of its kept rank to each", 2e-2,
         {"keep": 0.99, "penalty": 1e-3},
     ),
     LoraMethod(
         "ffa-lora", "train and average B alone, A is frozen and common",
-        "FFA-LoRA, Sun et al., ICLR 2024", "bMr of its own rank to each", 2e-2, 2e-2,
+        "FFA-LoRA, Sun et al., ICLR 2024", "bMr of its own rank to each", 4e-2,
     ),
     LoraMethod(
         "flexlora", "sum the products up, send each client the best adapter of its rank",
-        "FlexLoRA, Bai et al., NeurIPS 2024", "bDr of its own rank to each", 1e-2, 2e-2,
+        "FlexLoRA, Bai et al., NeurIPS 2024", "bDr of its own rank to each", 1e-2,
     ),
     LoraMethod(
         "fedex", "FedIT, with the error of its average added to the base",
         "FedEx-LoRA, Singhal et al., ACL 2025", "bDr, and bD(R+r) or the dense product, to each",
-        2e-2, 2e-2,
+        2e-2,
     ),
     LoraMethod(
         "full", "train and average every weight of the base", "FedAvg, McMahan et al., 2017",
-        "bP to each of K", 1e-3, 1e-3,
+        "bP to each of K", 1e-3,
     ),
-    LoraMethod("local", "each client trains alone", "bracket from below", "none", 5e-3, 5e-3),
+    LoraMethod("local", "each client trains alone", "bracket from below", "none", 5e-3),
     LoraMethod(
-        "central", "one place trains on the rows of all", "bracket from above", "none", 5e-3, 5e-3
+        "central", "one place trains on the rows of all", "bracket from above", "none", 5e-3
     ),
 )  # fmt: skip
 
@@ -107,10 +105,10 @@ class LoraSpec:
         """Return a parameter, as given or by default."""
         return self.given.get(name, METHODS[self.name].parameters.get(name, math.nan))
 
-    def rate(self, *, equal: bool) -> float:
+    @property
+    def rate(self) -> float:
         """Return the learning rate for the embedded model, as given or the method's own."""
-        own = METHODS[self.name]
-        return self.given.get("rate", own.rate if equal else own.unequal_rate)
+        return self.given.get("rate", METHODS[self.name].rate)
 
 
 def parse(text: str) -> LoraSpec:
