@@ -15,8 +15,8 @@ from harness.running import limits
 
 OPTIONS = [
     "--workload", "lora", "--meter", "none", "--idle-s", "0", "--cool-down", "off", "--threads",
-    "1", "--rows", "16", "--test-rows", "2", "--batch-size", "8", "--rounds", "2", "--clients", "3", "--ranks", "8,4,2",
-    "--no-report",
+    "1", "--rows", "16", "--test-rows", "2", "--batch-size", "8", "--rounds", "2", "--clients",
+    "3", "--ranks", "8,4,2", "--no-report",
 ]  # fmt: skip
 ALL = "flora,zeropad,hetlora,ffa-lora,flexlora,fedex,full,local,central"
 D = 3 * (4 * 128 + 2 * 320)
