@@ -59,6 +59,7 @@ def run(tmp_path):
             ]  # fmt: skip
     manifest = {
         "schema_version": 4, "run_id": "r", "status": "done", "workload": "lora", "quick": False,
+        "command": "", "created": "2026-01-01T00:00:00+00:00", "host": {},
         "objective": {"name": "mixture_loss", "better": "lower", "reference": "zeropad"},
         "device": {"name": "x86", "title": "x86"}, "config": {"model": "letters"},
         "adapters": {"ranks": list(RANKS), "boards": []}, "data": {"rows": list(ROWS)},
