@@ -54,7 +54,7 @@ class LoraExhibits:
                 "local (each client alone) and central (all rows in one place) are brackets, not"
                 " rivals: nothing is sent there."
             )
-        if run.manifest.raw.get("config", {}).get("model") == "letters":
+        if run.manifest.section("config").get("model") == "letters":
             found.append(
                 "The embedded model compares ways of joining adapters; below a width of about 150"
                 " an adapter's step costs more than a full one, so it is no measure of what"

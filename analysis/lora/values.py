@@ -39,7 +39,8 @@ def clients_of(run: Run) -> pd.DataFrame:
     """
     rows = values_of(run, "rank")
     rows = rows[rows["task"].str.startswith(CLIENT)]
-    boards = run.manifest.raw.get("adapters", {}).get("boards") or []
+    told = run.manifest.section("adapters").get("boards")
+    boards = told if isinstance(told, list) else []
     client = rows["task"].str.removeprefix(CLIENT)
     names = [boards[int(c)] if c.isdigit() and int(c) < len(boards) else "" for c in client]
     found = rows[["cell", "method", "seed"]].assign(

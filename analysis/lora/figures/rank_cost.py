@@ -56,7 +56,7 @@ def prepare(run: Run) -> pd.DataFrame:
     clients = clients_of(run)
     costs = training_cost(run, cost_basis(run))
     rows = clients.merge(costs, on=["cell", "client"]).dropna(subset=["cost"])
-    told = run.manifest.raw.get("data", {}).get("rows")
+    told = run.manifest.section("data").get("rows")
     if rows.empty or not isinstance(told, list):
         return pd.DataFrame(columns=columns)
     mean = sum(told) / len(told)

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.core.basis import CostBasis, cost_basis
 from analysis.core.loading import Run
 from analysis.core.numbers import method_value
-from analysis.core.tables.fields import Column, Reader, cell_column, method_rows_table
+from analysis.core.tables.fields import MethodColumn, Reader, cell_column, method_rows_table
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import spread_words
 from analysis.lora.values import MIXTURE, TEXT, WORLD, by_cell
@@ -64,7 +64,7 @@ def spending_table(runs: Sequence[Run]) -> Table | None:
     return method_rows_table("spending", caption, runs, columns)
 
 
-def _joule_columns(runs: Sequence[Run]) -> list[Column]:
+def _joule_columns(runs: Sequence[Run]) -> list[MethodColumn]:
     kinds = {cost_basis(run).kind for run in runs}
     if kinds == {"time"} or len(kinds) > 1:
         return []
@@ -107,8 +107,8 @@ def _last(metric: str, task: str = "") -> Numbers:
     return lambda run: by_cell(run, metric, task)
 
 
-def _column(heading: Heading, numbers: Numbers) -> Column:
-    return Column(heading, _reader(numbers))
+def _column(heading: Heading, numbers: Numbers) -> MethodColumn:
+    return MethodColumn(heading, _reader(numbers))
 
 
 def _reader(numbers: Numbers) -> Reader:

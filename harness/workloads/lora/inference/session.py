@@ -12,7 +12,7 @@ from harness.core.errors import DataError
 from harness.evidence.reading import Row as TableRow
 from harness.evidence.reading import RunFiles
 from harness.measurement.cost import Accountant
-from harness.measurement.instruments import Instruments, instruments
+from harness.measurement.measuring import MeasuringSession, measuring
 from harness.measurement.phases import PhaseLog
 from harness.records.phases import Label
 from harness.running.accelerator import settled_clock
@@ -83,15 +83,14 @@ class AnsweringSession:
         self, cells: Sequence[TableRow], say: Callable[[Mapping[str, object]], None]
     ) -> list[dict[str, object]]:
         """Return the rows of all cells and forms; `say` hears of each as it is there."""
-        log = PhaseLog(settled_clock(self._target.accelerator))
         rows: list[dict[str, object]] = []
         rate = float(self._run.section("config").get("rate_hz", 10.0))
-        meter = instruments(self._target.meter, self._target.meter_reason, rate, log)
-        with meter as reading:
-            accountant = Accountant(power_model(self._target), None)
+        log = PhaseLog(settled_clock(self._target.accelerator))
+        with measuring(self._target.meter, self._target.meter_reason, rate, log) as session:
+            session.accountant = Accountant(power_model(self._target), None)
             for cell in cells:
                 for form in self._forms(cell):
-                    found = self._one(cell, form, log, reading, accountant)
+                    found = self._one(cell, form, session)
                     rows.append(found)
                     say(found)
         return rows
@@ -121,14 +120,7 @@ class AnsweringSession:
         path = files[0] if files else folder / "adapters.safetensors"
         return read_trained(Path(path), self._opened.checksum, self._opened.model.shapes)
 
-    def _one(
-        self,
-        cell: TableRow,
-        form: _Form,
-        log: PhaseLog,
-        reading: Instruments,
-        accountant: Accountant,
-    ) -> dict[str, object]:
+    def _one(self, cell: TableRow, form: _Form, session: MeasuringSession) -> dict[str, object]:
         common: dict[str, object] = {
             "run_id": self._run.run_id, "cell": cell["cell"], "method": cell["method"],
             "seed": cell["seed"], "form": form.name, "rank": form.rank, "lost_share": form.lost,
@@ -148,12 +140,11 @@ class AnsweringSession:
             answer = partial(_with_onnx, decoder, self._end)
         rows = self._rows(form.client)
         answer_for(answer, rows, self._asked.most_tokens, self._asked.warm_up_s, time.monotonic)
-        with log.phase(Label("infer", str(cell["cell"]))):
+        with session.log.phase(Label("infer", str(cell["cell"]))):
             window = answer_for(
                 answer, rows, self._asked.most_tokens, self._asked.window_s, time.monotonic
             )
-        segment = log.segments[-1]
-        cost = accountant.figures(segment, reading.streams(segment.end_s))
+        (cost,) = session.costs(session.log.segments[-1:])
         measured = cost.reading.energy_j if cost.reading is not None else None
         elsewhere = not self._target.matches
         modelled = None if elsewhere else cost.energy_model_j
@@ -165,7 +156,7 @@ class AnsweringSession:
             "energy_model_j": modelled,
             "energy_per_token_j": _by(measured, window.tokens),
             "energy_model_per_token_j": _by(modelled, window.tokens),
-            "energy_meter": self._target.meter or "", "energy_reason": reading.reason,
+            "energy_meter": self._target.meter or "", "energy_reason": session.reason,
             "exact_match": self._exact(form.client), "model_bytes": size, "status": "done",
             "reason": "",
         }  # fmt: skip
