@@ -38,6 +38,7 @@ GROUP = "edge_harness.exhibits"
 OWN: Mapping[str, str] = {
     "multitask": "analysis.multitask.exhibits:EXHIBITS",
     "unlearning": "analysis.unlearning.exhibits:EXHIBITS",
+    "lora": "analysis.lora.exhibits:EXHIBITS",
 }
 
 

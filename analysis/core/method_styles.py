@@ -23,6 +23,16 @@ METHOD_COLOURS: Mapping[str, str] = {
     "best-split": "#882255",
     "worst-split": "#AA8844",
     "mas-plus": "#6B1D00",
+    "flora": "#D55E00",
+    "fedit": "#0072B2",
+    "zeropad": "#44AA99",
+    "hetlora": "#56B4E9",
+    "ffa-lora": "#CC79A7",
+    "flexlora": "#009E73",
+    "fedex": "#E69F00",
+    "full": "#332288",
+    "local": "#999999",
+    "central": "#000000",
 }
 """Okabe and Ito's palette (2008), then Paul Tol's muted one; safe for common colour blindness."""
 
@@ -43,6 +53,16 @@ METHOD_MARKERS: Mapping[str, str] = {
     "best-split": ">",
     "worst-split": "d",
     "mas-plus": "h",
+    "flora": "8",
+    "fedit": "H",
+    "zeropad": "s",
+    "hetlora": "d",
+    "ffa-lora": "v",
+    "flexlora": "^",
+    "fedex": "X",
+    "full": "*",
+    "local": "<",
+    "central": ">",
 }
 OTHER_MARKERS = ("8", "H")
 HATCHES = (

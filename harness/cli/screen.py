@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -223,9 +224,8 @@ class RunScreen:
                 self._print("\n".join(["", *self._workload.conclusion(summary.path)]))
         if summary.stopped:
             return
-        lines = cell_sentences(
-            summary.done, of_workload(self._config.workload), quick=self._config.quick
-        )
+        judged = replace(of_workload(self._config.workload), reference=self._config.reference)
+        lines = cell_sentences(summary.done, judged, quick=self._config.quick)
         self._print("\n" + "\n".join([*lines, *_spoilt(summary)]))
 
     def stopped(self, summary: RunSummary, command: str) -> None:

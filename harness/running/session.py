@@ -181,7 +181,7 @@ class _Run:
             workload.name, workload.objective, context.session.describe,
         )  # fmt: skip
         self._segments = 0
-        writing = Writing(facts, context.study, workload.reference, self._between)
+        writing = Writing(facts, context.study, self._config.reference, self._between)
         self._writer = RunWriter(self._folder, writing, session, matrix(self._config))
         self._cool_c: float | None = None
         self._last_cell_s = 0.0
