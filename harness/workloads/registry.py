@@ -19,6 +19,7 @@ GROUP = "edge_harness.workloads"
 OWN: Mapping[str, str] = {
     DEFAULT: "harness.workloads.multitask.workload:WORKLOAD",
     "unlearning": "harness.workloads.unlearning.workload:WORKLOAD",
+    "personalized": "harness.workloads.personalized.workload:WORKLOAD",
 }
 
 

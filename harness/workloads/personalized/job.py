@@ -70,11 +70,15 @@ class TeacherRecord:
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """Hold what a round gave beside training: its teachers, and clients that were left out."""
+    """Hold what a round gave beside training.
+
+    Its teachers, clients that were left out and why, and of each client the bytes it got and sent.
+    """
 
     round: int
     teachers: tuple[TeacherRecord, ...] = ()
     left_out: Mapping[int, str] = field(default_factory=dict)
+    sent: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ class ClubCodec:
             "round": found.round,
             "teachers": [asdict(teacher) for teacher in found.teachers],
             "left_out": {str(client): why for client, why in found.left_out.items()},
+            "sent": {str(client): list(sizes) for client, sizes in found.sent.items()},
         }
 
     @staticmethod
@@ -125,4 +130,5 @@ class ClubCodec:
             int(plain["round"]),
             tuple(TeacherRecord(**teacher) for teacher in plain["teachers"]),
             {int(client): str(why) for client, why in plain["left_out"].items()},
+            {int(client): (int(down), int(up)) for client, (down, up) in plain["sent"].items()},
         )

@@ -130,6 +130,7 @@ class ClubWork:
         self._round = job.first_round
         self._record = RoundRecord(-1)
         self._accuracy: dict[int, float] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}
 
     def begin(self) -> Checkpoint:
         """Return every client's network before training, and what the method holds beside."""
@@ -143,7 +144,7 @@ class ClubWork:
 
     def request(self, round_index: int, weights: Checkpoint) -> RoundRequest:
         """Return who trains in a round, and how."""
-        self._round = round_index
+        self._round, self._sizes = round_index, {}
         fed = self._federation
         drawn = fed.drawn(round_index)
         layouts = {client: layout(self.sent(weights, client).tensors) for client in drawn}
@@ -151,9 +152,7 @@ class ClubWork:
         settings = RoundSettings(
             self._job.method, how.epochs, how.batch_size, how.learning_rate, layouts
         )
-        return RoundRequest(
-            self._job.name, self._job.units, round_index, drawn, fed.seed, settings
-        )
+        return RoundRequest(self._job.name, self._job.units, round_index, drawn, fed.seed, settings)
 
     def weight(self, client: int) -> float:
         """Return the number of a client's training images."""
@@ -184,12 +183,16 @@ class ClubWork:
         """Return the bytes that the method sends to a client, public images the first time."""
         found = self._rule.sent_bytes(self._federation, self._sent(weights, client), client)
         new = not int(weights.tensors[of_client(client) + ROUNDS])
-        return found + (self._federation.club.public_bytes if self._rule.public and new else 0)
+        found += self._federation.club.public_bytes if self._rule.public and new else 0
+        self._sizes[client] = found, 0
+        return found
 
     def upload(self, update: Update) -> int:
         """Return the bytes that the method's client sends; its own network only if it does."""
         own = under(update.tensors, of_client(update.client))
-        return self._rule.found_bytes(under(own, MODEL), under(own, FOUND))
+        found = self._rule.found_bytes(under(own, MODEL), under(own, FOUND))
+        self._sizes[update.client] = self._sizes[update.client][0], found
+        return found
 
     def aggregator(self, expected_weight: float, weights: Checkpoint) -> ClubServer:  # noqa: ARG002
         """Return what takes in the updates of a round and lets the server work."""
@@ -207,7 +210,7 @@ class ClubWork:
             random_stream(fed.seed, "server", self._job.name, self._round), self._observer,
         )  # fmt: skip
         changed = rule.serve(side)
-        self._record = RoundRecord(self._round, tuple(side.teachers), side.left_out)
+        self._record = RoundRecord(self._round, tuple(side.teachers), side.left_out, self._sizes)
         state = {name: t for name, t in trained.items() if changed.get(name) is not GONE}
         return Checkpoint(state | {n: t for n, t in changed.items() if t is not GONE})
 

@@ -98,9 +98,7 @@ def _owned(labels: Labels, rest: Index, how: Division, random: np.random.Generat
     return [np.concatenate(own) for own in owned]
 
 
-def _class_shares(
-    how: Division, classes: int, random: np.random.Generator
-) -> NDArray[np.float64]:
+def _class_shares(how: Division, classes: int, random: np.random.Generator) -> NDArray[np.float64]:
     """Return (class, client): each class divided evenly among the clients that have it.
 
     Classes are dealt from a shuffled pack, laid out anew when it is used up, so that all are used

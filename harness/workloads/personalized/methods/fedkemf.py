@@ -68,9 +68,7 @@ class FedKEMF(Rule):
             return batch.cross_entropy() + divergence(batch.logits, logits)
 
         side.fit(loss)
-        side.observer.work(
-            training(self.knowledge, side.training.epochs * len(own.train_labels))
-        )
+        side.observer.work(training(self.knowledge, side.training.epochs * len(own.train_labels)))
         return over(OWN, state_of(small))
 
     def finds(self, federation: Federation, client: int) -> dict[str, Tensor]:  # noqa: ARG002

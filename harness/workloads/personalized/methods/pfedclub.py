@@ -170,9 +170,7 @@ class PFedClub(Rule):
             prefix + PATH: path_of(chain.parts),
         }
 
-    def _used_to(
-        self, side: ServerSide, client: int, own: ChainNet, blocks: GroupedBlocks
-    ) -> dict:  # type: ignore[type-arg]
+    def _used_to(self, side: ServerSide, client: int, own: ChainNet, blocks: GroupedBlocks) -> dict:  # type: ignore[type-arg]
         """Return what each block takes; with averages the client's own are not among them yet."""
         if not self.average:
             return blocks.used_to

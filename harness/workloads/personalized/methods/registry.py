@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import HarnessError, UsageError, unknown
+from models.personalized.families import FAMILIES
 
 if TYPE_CHECKING:
     from harness.workloads.personalized.methods.rule import Rule
 
 _PACKAGE = "harness.workloads.personalized.methods"
-FAMILY_NAMES = ("dense", "tiny", "mobile", "small", "deep", "residual", "wide")
-"""Those of `models.personalized.families`, to be known without them."""
+FAMILY_NAMES = tuple(FAMILIES)
 
 
 @dataclass(frozen=True)

@@ -119,4 +119,3 @@ def grouped(
 def _comparing(blocks: int, images: int) -> Work:
     """Return the memory traffic of all pairs of Gram matrices, of inputs and of outputs."""
     return Work(bytes_moved=2.0 * 8 * blocks * images**2)
-

@@ -59,9 +59,7 @@ def _tune(
             how.epochs, how.rate, random,
         )  # fmt: skip
     else:
-        descend(
-            trained, len(images), contrast(net, images, random), how.epochs, how.rate, random
-        )
+        descend(trained, len(images), contrast(net, images, random), how.epochs, how.rate, random)
     views = 1.0 if how.labels else 2.0
     side.observer.work(through(chain, TRAINING * views * how.epochs * len(images)))
 
