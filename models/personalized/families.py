@@ -1,4 +1,4 @@
-"""Name the families of networks, least arithmetic first, and say which a device gets."""
+"""Name the families of networks, those for weak devices first, and say which a device gets."""
 
 from __future__ import annotations
 

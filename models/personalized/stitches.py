@@ -37,8 +37,9 @@ class Stitch(nn.Module):
     def _rows(self, features: Tensor) -> Tensor:
         """Return features with channels last, at the size wanted."""
         if self._maps:
-            size = self.wanted[1:]
-            if features.shape[2:] != size:
+            _, height, width = self.wanted
+            size = height, width
+            if tuple(features.shape[2:]) != size:
                 features = functional.adaptive_avg_pool2d(features, size)
             return features.movedim(1, -1)
         return features.mean((2, 3)) if features.dim() == 4 else features

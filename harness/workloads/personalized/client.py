@@ -86,7 +86,7 @@ class ClientSide:
         self.net.train()
         total = 0.0
         order = torch.from_numpy(self.random.permutation(len(images)))
-        for chosen in order.split(batch_size or self.training.batch_size):
+        for chosen in torch.split(order, batch_size or self.training.batch_size):
             some = images[chosen]
             embedding = self.net.embed(some)
             batch = Batch(chosen, some, labels[chosen], embedding, self.net.classify(embedding))
@@ -117,14 +117,14 @@ class ClientSide:
 def outputs(net: ChainNet, images: Tensor) -> Tensor:
     """Return the logits of images, in eval mode."""
     net.eval()
-    return torch.cat([net(part) for part in images.split(MOST_FORWARD)])
+    return torch.cat([net(part) for part in torch.split(images, MOST_FORWARD)])
 
 
 @torch.no_grad()
 def embeddings(net: ChainNet, images: Tensor) -> Tensor:
     """Return what the classifier is given of images, in eval mode."""
     net.eval()
-    return torch.cat([net.embed(part) for part in images.split(MOST_FORWARD)])
+    return torch.cat([net.embed(part) for part in torch.split(images, MOST_FORWARD)])
 
 
 def accuracy(net: ChainNet, images: Tensor, labels: Tensor) -> float:

@@ -7,7 +7,7 @@ else a method keeps of a client or, as `shared.…`, for all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -92,7 +92,7 @@ def bytes_of(tensors: Tensors) -> int:
     return sum(t.numel() * t.element_size() for t in tensors.values())
 
 
-def mean_of(states: list[Tensors], weights: list[float]) -> dict[str, Tensor]:
+def mean_of(states: Sequence[Tensors], weights: Sequence[float]) -> dict[str, Tensor]:
     """Return the weighted mean of states of one structure; counters are averaged and rounded."""
     total = sum(weights)
     found = {}

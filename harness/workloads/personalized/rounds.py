@@ -254,9 +254,14 @@ class ClubWork:
 
     def outcome(self, state: JobState) -> ClubOutcome:
         """Return what came of the job."""
-        accuracies = ({int(c): v for c, v in state.judged.get(name, {}).items()}
-                      for name in (ACCURACY, START_ACCURACY))  # fmt: skip
-        return ClubOutcome(self._job, state.weights, *accuracies, state.measured, state.traffic)
+        return ClubOutcome(
+            self._job, state.weights, _by_client(state, ACCURACY),
+            _by_client(state, START_ACCURACY), state.measured, state.traffic,
+        )  # fmt: skip
+
+
+def _by_client(state: JobState, name: str) -> dict[int, float]:
+    return {int(client): value for client, value in state.judged.get(name, {}).items()}
 
 
 class ClubServer:

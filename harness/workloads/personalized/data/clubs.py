@@ -55,7 +55,7 @@ class ClientImages:
         """Return why its accuracy says nothing; empty if it does."""
         if not len(self.test_labels):
             return "has no test images"
-        if len(self.train_labels.unique()) < LEAST_CLASSES:
+        if len(set(self.train_labels.tolist())) < LEAST_CLASSES:
             return "has one class alone"
         return ""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.workloads.personalized.client import ClientSide, divergence, outputs
+from harness.workloads.personalized.client import Batch, ClientSide, divergence, outputs
 from harness.workloads.personalized.federation import (
     Federation,
     Tensors,
@@ -58,12 +58,12 @@ class FedKEMF(Rule):
         small.train()
         second = side.optimizer(small)
 
-        def loss(batch):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        def loss(batch: Batch) -> Tensor:
             logits = small(batch.images)
             theirs = torch.nn.functional.cross_entropy(logits, batch.labels)
             theirs = theirs + divergence(logits, batch.logits)
             second.zero_grad(set_to_none=True)
-            theirs.backward()
+            theirs.backward()  # type: ignore[no-untyped-call]
             second.step()
             return batch.cross_entropy() + divergence(batch.logits, logits)
 

@@ -18,14 +18,14 @@ from harness.workloads.personalized.federation import (
     under,
 )
 from harness.workloads.personalized.methods.rule import Rule, ServerSide
-from models.personalized.blocks import ChainNet
+from models.personalized.blocks import Block, ChainNet
 from models.personalized.families import FAMILIES, plan
 from models.personalized.shapes import BlockShape, chain
 
 SHARED = "shared.model."
 GIVEN = "given."
 RATES = (0.25, 0.5, 1.0)
-"""Of the families in thirds, those of least arithmetic first."""
+"""Of the families in thirds, those for weak devices first."""
 
 
 def rate_of(family: str) -> float:
@@ -99,7 +99,9 @@ class HeteroFL(Rule):
             return replace(batch, logits=batch.logits.masked_fill(lacks, 0.0)).cross_entropy()
 
         whole = plan(self.one_family, side.club.classes)[0].width
-        side.net.scale = whole / side.net.blocks[0].shape.plan.width  # type: ignore[union-attr, operator]
+        first = side.net.blocks[0]
+        assert isinstance(first, Block)
+        side.net.scale = whole / first.shape.plan.width
         side.fit(loss)
         side.net.scale = 1.0
         return {}

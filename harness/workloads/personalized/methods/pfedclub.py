@@ -210,12 +210,14 @@ class PFedClub(Rule):
             right = None
             if len(own.test_labels):
                 right = accuracy(net, own.test_images, own.test_labels)
+        family = side.family(client)
         foreign = sum(part.owner != client for part in chain.parts)
         return TeacherRecord(
             client, *counts, alpha=alpha, teacher_parameters=net.parameter_count,
             parameters=sum(s.parameters for s in side.rule.shapes(side.federation, client)),
             stitch_parameters=chain.stitch_parameters, foreign_blocks=foreign,
-            own_won=not foreign, teacher_accuracy=right, path=chain.text,
+            own_won=chain.parts == parts_of(client, family), teacher_accuracy=right,
+            path=chain.text,
         )  # fmt: skip
 
 

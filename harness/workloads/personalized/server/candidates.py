@@ -35,12 +35,12 @@ def build_candidate(side: ServerSide, chain: Chain, blocks: GroupedBlocks, how: 
         net = assemble(chain, blocks.nets, blocks.images, blocks.used_to)
         side.observer.work(through(chain, len(blocks.images)))
     with side.observer.phase("tune"):
-        net.requires_grad_(requires_grad=how.whole)
+        net.requires_grad_(how.whole)
         trained = list(net.parameters()) if how.whole else stitches(net)
         for parameter in trained:
-            parameter.requires_grad_(requires_grad=True)
+            parameter.requires_grad = True
         _tune(side, net, chain, how, trained)
-    return net.requires_grad_(requires_grad=False)
+    return net.requires_grad_(False)
 
 
 def _tune(

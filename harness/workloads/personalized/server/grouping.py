@@ -43,7 +43,7 @@ def _settled(similar: Likeness, medoids: Groups) -> tuple[Groups, Groups]:
 
 
 def _nearest(similar: Likeness, medoids: Groups) -> Groups:
-    groups = similar[:, medoids].argmax(1)
+    groups: Groups = similar[:, medoids].argmax(1)
     groups[medoids] = np.arange(len(medoids))
     return groups
 

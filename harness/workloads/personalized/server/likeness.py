@@ -77,8 +77,8 @@ def traces(net: ChainNet, images: Tensor) -> list[BlockTrace]:
 def pooled(features: Tensor) -> Tensor:
     """Return maps averaged to at most 4×4; vectors as they are."""
     if features.dim() == 4 and max(features.shape[2:]) > POOLED:
-        size = [min(side, POOLED) for side in features.shape[2:]]
-        return functional.adaptive_avg_pool2d(features, size)
+        height, width = (min(side, POOLED) for side in features.shape[2:])
+        return functional.adaptive_avg_pool2d(features, (height, width))
     return features
 
 

@@ -40,7 +40,7 @@ def descend(
         return
     optimizer = torch.optim.Adam(those, rate)
     for _ in range(epochs):
-        for chosen in torch.randperm(images, generator=random).split(BATCH):
+        for chosen in torch.split(torch.randperm(images, generator=random), BATCH):
             found = loss(chosen)
             optimizer.zero_grad(set_to_none=True)
             found.backward()  # type: ignore[no-untyped-call]
