@@ -36,7 +36,7 @@ def gram(features: Tensor) -> Tensor:
     rows = rows - rows.mean(0)
     found = rows @ rows.T
     size = found.norm()
-    return found / size if size > DEAD else torch.zeros_like(found)
+    return torch.zeros_like(found) if size <= DEAD else found / size  # NaN stays NaN
 
 
 def cka(one: Tensor, other: Tensor) -> float:
