@@ -11,7 +11,7 @@ from devices.errors import DeviceError
 from devices.profile import Profile, find_profile, profile_names
 from harness.config import RunConfig, option
 from harness.core.errors import HarnessError, UsageError, unknown
-from harness.workloads.personalized.methods.registry import TAUGHT, ClubMethod
+from harness.workloads.personalized.methods.registry import CONTROLS, TAUGHT, ClubMethod
 from models.personalized.families import FAMILIES, family_of
 
 BY_DEVICE = "by-device"
@@ -90,10 +90,18 @@ class ClubConfig(RunConfig):
         return dict(QUICK) if chosen.get("quick") else {}
 
     def completed(self, chosen: Mapping[str, Any]) -> ClubConfig:
-        """Return it with no more clients in a round than there are."""
-        if "clients_per_round" in chosen or self.clients_per_round <= self.clients:
-            return self
-        return replace(self, clients_per_round=self.clients)
+        """Return it with no more clients in a round than there are, and with the controls.
+
+        What teachers teach says nothing without training alone and a teacher that knows nothing.
+        """
+        config = self
+        if "clients_per_round" not in chosen and self.clients_per_round > self.clients:
+            config = replace(config, clients_per_round=self.clients)
+        names = [text.partition(":")[0] for text in self.methods]
+        missing = [name for name in CONTROLS if name not in names]
+        if missing and set(names) & set(TAUGHT):
+            config = replace(config, methods=(*missing, *config.methods))
+        return config
 
     def problems(self) -> list[HarnessError]:
         """Return everything that makes the configuration impossible."""
@@ -147,12 +155,19 @@ class ClubConfig(RunConfig):
         return found
 
     def fewest_blocks(self, spec: ClubMethod) -> int:
-        """Return how many blocks a round's networks have at least."""
-        own = [len(FAMILIES[name].blocks) + 2 for name in self.client_families()]
+        """Return how many blocks are compared in a round at least, whoever is drawn.
+
+        Those of all clients that train, or of the averages of their families.
+        """
+        families = self.client_families()
         if spec.parameters().get("average"):
-            own = [len(FAMILIES[name].blocks) + 2 for name in set(self.client_families())]
-            return min(own)
-        return sum(sorted(own)[: self.clients_per_round])
+            counts = sorted((families.count(name) for name in set(families)), reverse=True)
+            drawn = next(n for n in range(1, len(counts) + 1)
+                         if sum(counts[:n]) >= self.clients_per_round)  # fmt: skip
+            sizes = sorted(len(FAMILIES[name].blocks) + 2 for name in set(families))
+            return sum(sizes[:drawn])
+        own = sorted(len(FAMILIES[name].blocks) + 2 for name in families)
+        return sum(own[: self.clients_per_round])
 
     def client_profiles(self) -> tuple[Profile | None, ...]:
         """Return the profile of each client's device; None of those that stand for none."""

@@ -59,7 +59,13 @@ class Personalized:
         how = f"{BY_DEVICE}: " if config.families == (BY_DEVICE,) else ""
         split = {"dirichlet": f"Dirichlet {config.concentration:g}", "iid": "alike",
                  "classes": f"{config.classes_each} classes each"}[config.split]  # fmt: skip
+        names = {text.partition(":")[0] for text in config.methods}
+        note = (
+            [("Controls", "local and smooth always run beside methods with teachers")]
+            if names & set(registry.TAUGHT) else []
+        )  # fmt: skip
         return [
+            *note,
             ("Data", f"{config.data}: {config.clients} clients, {split};"
                      f" {100 * config.public_share:g} % public"),
             ("Train", f"{config.rounds} rounds of {config.clients_per_round} clients,"
