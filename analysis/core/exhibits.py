@@ -36,6 +36,7 @@ GROUP = "edge_harness.exhibits"
 OWN: Mapping[str, str] = {
     "multitask": "analysis.multitask.exhibits:EXHIBITS",
     "unlearning": "analysis.unlearning.exhibits:EXHIBITS",
+    "personalized": "analysis.personalized.exhibits:EXHIBITS",
 }
 
 
