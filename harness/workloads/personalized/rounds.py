@@ -212,7 +212,9 @@ class ClubWork:
         changed = rule.serve(side)
         self._record = RoundRecord(self._round, tuple(side.teachers), side.left_out, self._sizes)
         state = {name: t for name, t in trained.items() if changed.get(name) is not GONE}
-        return Checkpoint(state | {n: t for n, t in changed.items() if t is not GONE})
+        # clients of a family may be given the same: each keeps its own copy, as files want it
+        fresh = {n: t.detach().clone() for n, t in changed.items() if t is not GONE}
+        return Checkpoint(state | fresh)
 
     def _accuracies(self, state: Tensors, *, starting: bool = False) -> dict[int, float]:
         """Return every counted client's test accuracy, or that of what it would start from."""
