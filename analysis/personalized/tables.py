@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.core.loading import Run
 from analysis.core.numbers import summarise
-from analysis.core.tables.fields import Column, method_rows_table
+from analysis.core.tables.fields import MethodColumn, method_rows_table
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import provenance, spread_words
 from analysis.personalized.frames import (
@@ -38,14 +38,14 @@ def accuracy_table(runs: Sequence[Run]) -> Table | None:
         return read
 
     columns = [
-        Column(Heading("accuracy_percent", "Accuracy", "%", "high"), _accuracy),
-        Column(Heading("minus_local_points", "− local", "points", "high"), difference(REFERENCE)),
-        Column(Heading("minus_smooth_points", "− smooth", "points", "high"), difference(CONTROL)),
-        Column(Heading("worst_percent", "Worst client", "%", "high"),
+        MethodColumn(Heading("accuracy_percent", "Accuracy", "%", "high"), _accuracy),
+        MethodColumn(Heading("minus_local_points", "− local", "points", "high"), difference(REFERENCE)),
+        MethodColumn(Heading("minus_smooth_points", "− smooth", "points", "high"), difference(CONTROL)),
+        MethodColumn(Heading("worst_percent", "Worst client", "%", "high"),
                _of_measure("accuracy_worst", 100.0)),
-        Column(Heading("sd_clients_points", "Spread over clients", "points", "low"),
+        MethodColumn(Heading("sd_clients_points", "Spread over clients", "points", "low"),
                _of_measure("accuracy_sd_clients", 100.0)),
-        Column(Heading("start_percent", "Before local training", "%", "high"), _start),
+        MethodColumn(Heading("start_percent", "Before local training", "%", "high"), _start),
     ]  # fmt: skip
     words = (
         "Mean test accuracy of the clients' own networks after the last round, as they have trained"
@@ -78,15 +78,15 @@ def teacher_table(runs: Sequence[Run]) -> Table | None:
         return _of_measure(name, scale, NO_TEACHERS)
 
     columns = [
-        Column(Heading("ratio_mean", "Size, mean", "× own", "low"), of("teacher_ratio_mean")),
-        Column(Heading("ratio_max", "Size, largest", "× own", "low"), of("teacher_ratio_max")),
-        Column(Heading("violations", "Over the limit", "", "low"), of("limit_violations")),
-        Column(Heading("teacher_percent", "Teacher's accuracy", "%", "high"),
+        MethodColumn(Heading("ratio_mean", "Size, mean", "× own", "low"), of("teacher_ratio_mean")),
+        MethodColumn(Heading("ratio_max", "Size, largest", "× own", "low"), of("teacher_ratio_max")),
+        MethodColumn(Heading("violations", "Over the limit", "", "low"), of("limit_violations")),
+        MethodColumn(Heading("teacher_percent", "Teacher's accuracy", "%", "high"),
                of("teacher_accuracy_mean", 100.0)),
-        Column(Heading("without", "Client-rounds without", "", "low"),
+        MethodColumn(Heading("without", "Client-rounds without", "", "low"),
                of("rounds_without_teacher")),
-        Column(Heading("searched", "Chains found"), of("candidates_searched")),
-        Column(Heading("tried", "Candidates tried"), of("candidates_tried")),
+        MethodColumn(Heading("searched", "Chains found"), of("candidates_searched")),
+        MethodColumn(Heading("tried", "Candidates tried"), of("candidates_tried")),
     ]  # fmt: skip
     shown = [run for run in runs if len(measure(run, "candidates_tried"))]
     if not shown:
@@ -98,14 +98,14 @@ def teacher_table(runs: Sequence[Run]) -> Table | None:
 def party_table(runs: Sequence[Run]) -> Table | None:
     """Return the bill of server and clients, and what travels."""
     columns = [
-        Column(Heading("clients_s", "Clients", "s", "low"), _clients_time),
-        Column(Heading("server_s", "Server", "s", "low"), _of_measure("server_time_s", 1.0)),
-        Column(Heading("server_j", "Server, measured", "J", "low"),
+        MethodColumn(Heading("clients_s", "Clients", "s", "low"), _clients_time),
+        MethodColumn(Heading("server_s", "Server", "s", "low"), _of_measure("server_time_s", 1.0)),
+        MethodColumn(Heading("server_j", "Server, measured", "J", "low"),
                _of_measure("server_energy_j", 1.0)),
-        Column(Heading("server_model_j", "Server, modelled", "J", "low"),
+        MethodColumn(Heading("server_model_j", "Server, modelled", "J", "low"),
                _of_measure("server_energy_model_j", 1.0)),
-        Column(Heading("upload_kb", "Up", "kB", "low"), _bytes("upload_bytes")),
-        Column(Heading("download_kb", "Down", "kB", "low"), _bytes("download_bytes")),
+        MethodColumn(Heading("upload_kb", "Up", "kB", "low"), _bytes("upload_bytes")),
+        MethodColumn(Heading("download_kb", "Down", "kB", "low"), _bytes("download_bytes")),
     ]  # fmt: skip
     words = f"Who pays: charged seconds of clients and server, bytes of all. {spread_words(runs)}"
     return method_rows_table("parties", words, runs, columns)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.personalized.blocks import Block, ChainNet
+from models.personalized.blocks import ChainNet, NetBlock
 from models.personalized.families import shapes
 from models.personalized.shapes import (
     BlockShape,
@@ -25,7 +25,7 @@ from models.personalized.stitches import Stitch
 
 
 @dataclass(frozen=True)
-class Part:
+class BlockName:
     """Name a block: the client that owns it, its network's family, its index there from 0.
 
     An owner below 0 is no client: the block is the average of its family's.
@@ -49,7 +49,7 @@ Join = tuple[Shape, Shape] | None
 class Chain:
     """Hold blocks that follow one another, for images of a shape and so many classes."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[BlockName, ...]
     image: Shape
     classes: int
 
@@ -91,12 +91,12 @@ class Chain:
     def empty(self) -> ChainNet:
         """Build it with weights that mean nothing yet."""
         with torch.random.fork_rng(devices=()):
-            blocks = [Block(shape) for shape in self.shapes()]
+            blocks = [NetBlock(shape) for shape in self.shapes()]
         return ChainNet(blocks, _joining(self))
 
 
 def assemble(
-    chain: Chain, nets: Mapping[int, ChainNet], images: Tensor, used_to: Mapping[Part, Tensor]
+    chain: Chain, nets: Mapping[int, ChainNet], images: Tensor, used_to: Mapping[BlockName, Tensor]
 ) -> ChainNet:
     """Build a chain of copies of its owners' blocks, frozen and in eval mode.
 
@@ -119,9 +119,9 @@ def stitches(net: ChainNet) -> list[nn.Parameter]:
     return [p for join in net.joins for p in join.parameters()]
 
 
-def _copied(part: Part, nets: Mapping[int, ChainNet]) -> Block:
+def _copied(part: BlockName, nets: Mapping[int, ChainNet]) -> NetBlock:
     block = nets[part.owner].blocks[part.index]
-    assert isinstance(block, Block)
+    assert isinstance(block, NetBlock)
     return copy.deepcopy(block).requires_grad_(requires_grad=False)
 
 

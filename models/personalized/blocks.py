@@ -12,7 +12,7 @@ from torch.nn import functional
 from models.personalized.shapes import BlockShape
 
 
-class Block(nn.Module):
+class NetBlock(nn.Module):
     """Be one block: from features of its shape `takes` to features of its shape `gives`."""
 
     def __init__(self, shape: BlockShape) -> None:
@@ -50,7 +50,9 @@ class Block(nn.Module):
 class ChainNet(nn.Module):
     """Be a chain of blocks, with something that joins each to the one before, or nothing."""
 
-    def __init__(self, blocks: Sequence[Block], joins: Sequence[nn.Module] | None = None) -> None:
+    def __init__(
+        self, blocks: Sequence[NetBlock], joins: Sequence[nn.Module] | None = None
+    ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.joins = nn.ModuleList(joins or [nn.Identity() for _ in blocks])
@@ -88,7 +90,7 @@ def build(shapes: Iterable[BlockShape], start: torch.Generator | None = None) ->
     torch's own start.
     """
     with torch.random.fork_rng(devices=()):  # torch's own start is drawn, and thrown away
-        net = ChainNet([Block(shape) for shape in shapes])
+        net = ChainNet([NetBlock(shape) for shape in shapes])
     if start is not None:
         for module in net.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):

@@ -17,7 +17,7 @@ from harness.measurement.phases import PhaseLog
 from harness.measurement.recorder import CellRecorder
 from harness.workloads.personalized.data.clubs import Club, DataSettings, open_data
 from harness.workloads.personalized.data.split import Division
-from harness.workloads.personalized.federation import Federation, TrainingSettings, under
+from harness.workloads.personalized.federation import ClubSetup, TrainingSettings, under
 from harness.workloads.personalized.job import ClubJob
 from harness.workloads.personalized.methods.registry import parse
 from harness.workloads.personalized.methods.rule import ServerSide
@@ -32,15 +32,15 @@ COUNTS = (4, 8, 16, 32)
 SERVER = ("likeness", "group", "search", "stitch", "tune", "match")
 
 
-def federation(count: int) -> Federation:
+def federation(count: int) -> ClubSetup:
     """Return a federation of the digits with so many clients, families in turn."""
     division = Division(count, "iid", public_share=0.12)
     club: Club = open_data(DataSettings("digits", division)).club(0)
     families = tuple(FAMILIES[i % len(FAMILIES)] for i in range(count))
-    return Federation(club, families, count, TrainingSettings(1, 16, 3e-3), 0)
+    return ClubSetup(club, families, count, TrainingSettings(1, 16, 3e-3), 0)
 
 
-def networks(fed: Federation) -> list[ChainNet]:
+def networks(fed: ClubSetup) -> list[ChainNet]:
     """Return every client's network, untrained: what is timed does not depend on weights."""
     return [build(fed.shapes(family), torch.Generator().manual_seed(i)).eval()
             for i, family in enumerate(fed.families)]  # fmt: skip
@@ -75,7 +75,7 @@ def pairwise(nets: Sequence[ChainNet], images: torch.Tensor) -> np.ndarray:
     return found
 
 
-def round_s(fed: Federation, method: str) -> dict[str, float]:
+def round_s(fed: ClubSetup, method: str) -> dict[str, float]:
     """Return the processor seconds of the server's phases in one round, by phase."""
     log = PhaseLog()
     recorder = CellRecorder("bench", log, lambda _: None)

@@ -32,7 +32,7 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class Federation:
+class ClubSetup:
     """Hold data and networks of a cell's federation.
 
     Attributes:

@@ -19,7 +19,7 @@ from harness.federated.trainers import RoundRequest, Update
 from harness.records.work import Work
 from harness.workloads.personalized.client import ClientSide, outputs
 from harness.workloads.personalized.federation import (
-    Federation,
+    ClubSetup,
     Tensors,
     TrainingSettings,
     bytes_of,
@@ -30,7 +30,7 @@ from harness.workloads.personalized.federation import (
 from harness.workloads.personalized.job import UNIT, ClubJob, ClubOutcome, RoundRecord
 from harness.workloads.personalized.methods.pfedclub import GONE
 from harness.workloads.personalized.methods.registry import parse
-from harness.workloads.personalized.methods.rule import Rule, ServerSide
+from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from models.personalized.blocks import ChainNet, build
 
 MODEL = "model."
@@ -43,7 +43,7 @@ START_ACCURACY = "start_accuracy"
 
 
 @dataclass(frozen=True)
-class RoundSettings:
+class ClubRound:
     """Say how clients of a round train.
 
     Attributes:
@@ -66,7 +66,7 @@ def layout(tensors: Tensors) -> dict[str, tuple[tuple[int, ...], str]]:
     return {n: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for n, t in tensors.items()}
 
 
-def received(settings: RoundSettings, client: int) -> dict[str, Tensor]:
+def received(settings: ClubRound, client: int) -> dict[str, Tensor]:
     """Return empty tensors of the layout that a client is sent."""
     return {
         name: torch.empty(shape, dtype=getattr(torch, kind))
@@ -81,12 +81,12 @@ class ClientWorkshop:
     The same here and on a device of a fleet.
     """
 
-    federation: Federation
-    rule: Rule
+    federation: ClubSetup
+    rule: ClubRule
     observer: Observer
 
     def train(
-        self, sent: Tensors, settings: RoundSettings, client: int, order: np.random.Generator
+        self, sent: Tensors, settings: ClubRound, client: int, order: np.random.Generator
     ) -> Update:
         """Train one client's network and return it, with what its method sends beside."""
         fed, rule = self.federation, self.rule
@@ -108,7 +108,7 @@ class ClientWorkshop:
 class ClubFederation:
     """Open jobs; implements `harness.federated.task.FederatedTask`."""
 
-    federation: Federation
+    federation: ClubSetup
     evaluate_every: int
 
     def open(self, job: ClubJob, seed: int, observer: Observer) -> ClubWork:  # noqa: ARG002 - its own
@@ -120,7 +120,7 @@ class ClubWork:
     """Carry out one job; implements `harness.federated.task.JobWork`."""
 
     def __init__(
-        self, job: ClubJob, federation: Federation, observer: Observer, evaluate_every: int
+        self, job: ClubJob, federation: ClubSetup, observer: Observer, evaluate_every: int
     ) -> None:
         self._job = job
         self._federation = federation
@@ -149,7 +149,7 @@ class ClubWork:
         drawn = fed.drawn(round_index)
         layouts = {client: layout(self.sent(weights, client).tensors) for client in drawn}
         how = fed.training
-        settings = RoundSettings(
+        settings = ClubRound(
             self._job.method, how.epochs, how.batch_size, how.learning_rate, layouts
         )
         return RoundRequest(self._job.name, self._job.units, round_index, drawn, fed.seed, settings)
@@ -269,7 +269,7 @@ def _by_client(state: JobState, name: str) -> dict[int, float]:
 class ClubServer:
     """Take in the updates of a round; implements `harness.federated.task.Aggregator`."""
 
-    def __init__(self, work: ClubWork, rule: Rule, weights: Checkpoint) -> None:
+    def __init__(self, work: ClubWork, rule: ClubRule, weights: Checkpoint) -> None:
         self._work = work
         self._state = dict(weights.tensors)
         self._rule = rule

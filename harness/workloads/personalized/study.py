@@ -23,7 +23,7 @@ from harness.workloads.base import DataScreen, Expectation, PlanScreen
 from harness.workloads.personalized.config import ClubConfig
 from harness.workloads.personalized.data.clubs import Club, Data, DataSettings, open_data
 from harness.workloads.personalized.data.split import Division
-from harness.workloads.personalized.federation import Federation, TrainingSettings
+from harness.workloads.personalized.federation import ClubSetup, TrainingSettings
 from harness.workloads.personalized.job import ClubCodec, ClubJob, ClubOutcome
 from harness.workloads.personalized.methods.registry import ClubMethod
 from harness.workloads.personalized.planning import (
@@ -55,10 +55,10 @@ def settings_of(config: ClubConfig) -> DataSettings:
     )  # fmt: skip
 
 
-def federation_of(config: ClubConfig, club: Club, seed: int) -> Federation:
+def federation_of(config: ClubConfig, club: Club, seed: int) -> ClubSetup:
     """Return what all jobs of a cell share."""
     training = TrainingSettings(config.epochs, config.batch_size, config.learning_rate)
-    return Federation(club, config.client_families(), config.clients_per_round, training, seed)
+    return ClubSetup(club, config.client_families(), config.clients_per_round, training, seed)
 
 
 def checked(config: ClubConfig, data: Data) -> Data:
@@ -115,7 +115,7 @@ class ClubStudy:
         """Return the data of a seed."""
         return self.data.club(seed)
 
-    def federation(self, seed: int) -> Federation:
+    def federation(self, seed: int) -> ClubSetup:
         """Return the federation of a seed."""
         return federation_of(self.config, self.club(seed), seed)
 

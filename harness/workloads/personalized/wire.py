@@ -12,7 +12,7 @@ from harness.federated.trainers import RoundRequest
 from harness.workloads.personalized.methods.registry import parse
 
 if TYPE_CHECKING:
-    from harness.workloads.personalized.rounds import RoundSettings
+    from harness.workloads.personalized.rounds import ClubRound
 
 Plain = Any
 
@@ -25,7 +25,7 @@ class ClubWire:
     """Implement `harness.workloads.base.WireCodec`."""
 
     @staticmethod
-    def settings(settings: RoundSettings) -> dict[str, Plain]:
+    def settings(settings: ClubRound) -> dict[str, Plain]:
         """Return how clients of a round train."""
         return {
             "method": settings.method, "epochs": settings.epochs,
@@ -37,18 +37,18 @@ class ClubWire:
         }  # fmt: skip
 
     @staticmethod
-    def read_settings(plain: Mapping[str, Plain]) -> RoundSettings:
+    def read_settings(plain: Mapping[str, Plain]) -> ClubRound:
         """Return what `settings` wrote.
 
         Raises:
             KeyError, TypeError, ValueError: if it is nothing of that kind.
         """
-        from harness.workloads.personalized.rounds import RoundSettings  # noqa: PLC0415 - torch
+        from harness.workloads.personalized.rounds import ClubRound  # noqa: PLC0415 - torch
 
         rate = float(plain["learning_rate"])
         if not 0.0 < rate < math.inf:
             raise ValueError(f"a learning rate of {rate}")
-        return RoundSettings(
+        return ClubRound(
             parse(str(plain["method"])).text, _whole(plain["epochs"]), _whole(plain["batch_size"]),
             rate,
             {int(c): {str(n): _layout(told) for n, told in own.items()}
@@ -56,7 +56,7 @@ class ClubWire:
         )  # fmt: skip
 
     @staticmethod
-    def with_batch(settings: RoundSettings, batch_size: int) -> RoundSettings:
+    def with_batch(settings: ClubRound, batch_size: int) -> ClubRound:
         """Return the settings with another batch size."""
         return replace(settings, batch_size=batch_size)
 

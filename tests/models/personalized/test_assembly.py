@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.personalized.assembly import Chain, Part, assemble, stitches
+from models.personalized.assembly import BlockName, Chain, assemble, stitches
 from models.personalized.blocks import build
 from models.personalized.families import FAMILIES, shapes
 from models.personalized.shapes import stitch_parameters
@@ -58,7 +58,7 @@ def nets():
 
 def own_parts(owner):
     family = list(FAMILIES)[owner]
-    return tuple(Part(owner, family, i) for i in range(len(FAMILIES[family].blocks) + 2))
+    return tuple(BlockName(owner, family, i) for i in range(len(FAMILIES[family].blocks) + 2))
 
 
 def used_to(found, images):
@@ -135,5 +135,5 @@ def test_statistics_of_batch_norm_travel_with_their_block() -> None:
 
 
 def test_paths_are_written_as_people_read_them() -> None:
-    parts = (Part(4, "tiny", 1), Part(-1, "dense", 0), Part(1, "small", 2))
+    parts = (BlockName(4, "tiny", 1), BlockName(-1, "dense", 0), BlockName(1, "small", 2))
     assert Chain(parts, IMAGE, 10).text == "c4.2>dense.1>c1.3"

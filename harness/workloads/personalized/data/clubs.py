@@ -22,7 +22,7 @@ from harness.workloads.personalized.data.idx import (
     idx_folder,
     is_idx_folder,
 )
-from harness.workloads.personalized.data.images import Pictures, Source, content
+from harness.workloads.personalized.data.images import Pictures, PictureSource, content
 from harness.workloads.personalized.data.split import LEAST_CLASSES, Division, divide
 
 GLYPHS = "glyphs"
@@ -110,7 +110,7 @@ class Data:
     """Hold an opened data set; clubs of seeds are made of it."""
 
     settings: DataSettings
-    source: Source
+    source: PictureSource
     _clubs: dict[int, Club] = field(default_factory=dict)
 
     def club(self, seed: int) -> Club:
@@ -156,12 +156,12 @@ def open_data(settings: DataSettings) -> Data:
 
 
 @lru_cache(maxsize=2)
-def _source(name: str) -> Source:
+def _source(name: str) -> PictureSource:
     if name == "digits":
         return digits()
     if name == GLYPHS:
         empty = Pictures(np.zeros((0, 1, 16, 16), np.float32), np.zeros(0, np.int64))
-        return Source(GLYPHS, empty, tuple(map(str, range(CLASSES))))
+        return PictureSource(GLYPHS, empty, tuple(map(str, range(CLASSES))))
     if name == "fashion-mnist":
         if not is_idx_folder(FASHION):
             raise DataError(

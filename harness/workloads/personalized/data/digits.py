@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from harness.core.errors import DataError
-from harness.workloads.personalized.data.images import Pictures, Source
+from harness.workloads.personalized.data.images import Pictures, PictureSource
 
 FILE = Path(__file__).with_name("digits.npz")
 SHA256 = "b2dab7b501728c22e9119ad76740b2e17c77a231e42d1e592380d90886f1a05e"
 LEVELS = 16
 
 
-def digits() -> Source:
+def digits() -> PictureSource:
     """Return the digits.
 
     Raises:
@@ -38,7 +38,7 @@ def digits() -> Source:
     with np.load(FILE) as stored:
         images, labels = stored["images"], stored["labels"]
     grey = (images[:, None] / np.float32(LEVELS)).astype(np.float32)
-    return Source("digits", Pictures(grey, labels.astype(np.int64)), tuple("0123456789"))
+    return PictureSource("digits", Pictures(grey, labels.astype(np.int64)), tuple("0123456789"))
 
 
 def make(table: Path, out: Path = FILE) -> str:

@@ -12,14 +12,19 @@ from pathlib import Path
 import numpy as np
 
 from harness.core.errors import DataError
-from harness.workloads.personalized.data.images import Images, Pictures, Source, without_doubles
+from harness.workloads.personalized.data.images import (
+    Images,
+    Pictures,
+    PictureSource,
+    without_doubles,
+)
 
 PUBLIC = "public"
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 MOST_PIXELS = 1 << 22
 
 
-def image_folder(folder: Path) -> Source:
+def image_folder(folder: Path) -> PictureSource:
     """Return the images of a folder.
 
     Raises:
@@ -36,7 +41,9 @@ def image_folder(folder: Path) -> Source:
     own = _labelled([_files(folder / name) for name in classes], folder)
     own, doubles = without_doubles(own)
     note = f"{doubles} images that occur twice were left out" if doubles else ""
-    return Source(str(folder), own, tuple(classes), _public(folder / PUBLIC, classes, own), note)
+    return PictureSource(
+        str(folder), own, tuple(classes), _public(folder / PUBLIC, classes, own), note
+    )
 
 
 def _files(folder: Path) -> list[Path]:

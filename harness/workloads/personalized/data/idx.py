@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.errors import DataError
-from harness.workloads.personalized.data.images import Pictures, Source, without_doubles
+from harness.workloads.personalized.data.images import Pictures, PictureSource, without_doubles
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 FASHION_CLASSES = (
@@ -30,7 +30,7 @@ def is_idx_folder(folder: Path) -> bool:
     return any(_file(folder, part, "images-idx3").is_file() for part in PARTS)
 
 
-def idx_folder(folder: Path, name: str, classes: tuple[str, ...] = ()) -> Source:
+def idx_folder(folder: Path, name: str, classes: tuple[str, ...] = ()) -> PictureSource:
     """Return all images of a folder, those of both parts.
 
     Raises:
@@ -46,7 +46,7 @@ def idx_folder(folder: Path, name: str, classes: tuple[str, ...] = ()) -> Source
     count = int(labels.max()) + 1 if len(labels) else 0
     names = classes if len(classes) >= count else tuple(map(str, range(count)))
     note = f"{doubles} images that occur twice were left out" if doubles else ""
-    return Source(name, once, names, note=note)
+    return PictureSource(name, once, names, note=note)
 
 
 def _file(folder: Path, part: str, kind: str) -> Path:

@@ -35,7 +35,7 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Source:
+class PictureSource:
     """Hold what a data set brings before it is divided among clients.
 
     Attributes:

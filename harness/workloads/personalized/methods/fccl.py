@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harness.workloads.personalized.client import Batch, ClientSide, divergence, outputs
 from harness.workloads.personalized.federation import (
-    Federation,
+    ClubSetup,
     Tensors,
     bytes_of,
     of_client,
@@ -17,7 +17,7 @@ from harness.workloads.personalized.federation import (
     state_of,
     under,
 )
-from harness.workloads.personalized.methods.rule import Rule, ServerSide
+from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from harness.workloads.personalized.work import forward
 from models.personalized.blocks import build
 
@@ -43,7 +43,7 @@ def _standard(logits: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class FCCL(Rule):
+class FCCL(ClubRule):
     """Learn with the mean of all logits of public images, and forget neither oneself nor others.
 
     A round is one epoch on public images by their correlation with the mean, then local epochs with
@@ -52,12 +52,12 @@ class FCCL(Rule):
 
     public = True
 
-    def sent(self, federation: Federation, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def sent(self, federation: ClubSetup, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the mean logits, once there are some, and the client's network trained alone."""
         found = over(ALONE, under(state, of_client(client) + ALONE))
         return found | ({MEAN: state[MEAN]} if MEAN in state else {})
 
-    def sent_bytes(self, federation: Federation, sent: Tensors, client: int) -> int:  # noqa: ARG002
+    def sent_bytes(self, federation: ClubSetup, sent: Tensors, client: int) -> int:  # noqa: ARG002
         """Return the bytes of the logits: what a client keeps of its own does not travel."""
         return bytes_of({k: v for k, v in sent.items() if k == MEAN})
 
@@ -99,7 +99,7 @@ class FCCL(Rule):
             side.optimizer(side.net), size,
         )  # fmt: skip
 
-    def finds(self, federation: Federation, client: int) -> dict[str, Tensor]:
+    def finds(self, federation: ClubSetup, client: int) -> dict[str, Tensor]:
         """Return scores of every public image, and the network trained alone."""
         net = self.start(federation, client)
         scores = torch.zeros(len(federation.club), federation.club.classes)

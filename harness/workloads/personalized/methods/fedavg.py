@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from harness.workloads.personalized.federation import (
-    Federation,
+    ClubSetup,
     Tensors,
     bytes_of,
     mean_of,
@@ -15,27 +15,27 @@ from harness.workloads.personalized.federation import (
     over,
     under,
 )
-from harness.workloads.personalized.methods.rule import Rule, ServerSide
+from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from models.personalized.blocks import ChainNet
 
 SHARED = "shared.model."
 
 
 @dataclass(frozen=True)
-class FedAvg(Rule):
+class FedAvg(ClubRule):
     """Give every client one family's network and average it, weighted by training images."""
 
     one_family: str = "small"
 
-    def family(self, federation: Federation, client: int) -> str:  # noqa: ARG002
+    def family(self, federation: ClubSetup, client: int) -> str:  # noqa: ARG002
         """Return the one family."""
         return self.one_family
 
-    def begin(self, federation: Federation) -> dict[str, Tensor]:
+    def begin(self, federation: ClubSetup) -> dict[str, Tensor]:
         """Return the common start."""
         return over(SHARED, self.start(federation, 0).state_dict())
 
-    def sent(self, federation: Federation, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def sent(self, federation: ClubSetup, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the average."""
         return over(SHARED, under(state, SHARED))
 

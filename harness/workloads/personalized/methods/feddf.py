@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harness.workloads.personalized.client import outputs
 from harness.workloads.personalized.federation import (
-    Federation,
+    ClubSetup,
     Tensors,
     bytes_of,
     mean_of,
@@ -18,14 +18,14 @@ from harness.workloads.personalized.federation import (
     state_of,
     under,
 )
-from harness.workloads.personalized.methods.rule import Rule, ServerSide
+from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from harness.workloads.personalized.server.tuning import BATCH, toward
 from harness.workloads.personalized.work import forward, training
 from models.personalized.blocks import ChainNet, build
 
 
 @dataclass(frozen=True)
-class FedDF(Rule):
+class FedDF(ClubRule):
     """Minimise KL(softmax(mean of all clients' logits) ‖ softmax(student)) on public images.
 
     Adam at 1e-3 with a cosine, at most `steps` of them, fewer if `patience` of them in a row bring
@@ -37,14 +37,14 @@ class FedDF(Rule):
     rate: float = 1e-3
     server_public = True
 
-    def begin(self, federation: Federation) -> dict[str, Tensor]:
+    def begin(self, federation: ClubSetup) -> dict[str, Tensor]:
         """Return the start of each family."""
         found: dict[str, Tensor] = {}
         for client, family in enumerate(federation.families):
             found |= over(_shared(family), self.start(federation, client).state_dict())
         return found
 
-    def sent(self, federation: Federation, state: Tensors, client: int) -> dict[str, Tensor]:
+    def sent(self, federation: ClubSetup, state: Tensors, client: int) -> dict[str, Tensor]:
         """Return the network of the client's family."""
         own = _shared(federation.families[client])
         return over("given.", under(state, own))

@@ -9,27 +9,27 @@ from torch import Tensor
 from torch.nn import functional
 
 from harness.workloads.personalized.client import ClientSide
-from harness.workloads.personalized.federation import Federation, Tensors, over, state_of, under
+from harness.workloads.personalized.federation import ClubSetup, Tensors, over, state_of, under
 from harness.workloads.personalized.methods.prototypes import (
     class_means,
     empty_means,
     means_bytes,
 )
-from harness.workloads.personalized.methods.rule import Rule, ServerSide
+from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from harness.workloads.personalized.server.tuning import descend
-from models.personalized.blocks import Block, ChainNet
+from models.personalized.blocks import ChainNet, NetBlock
 
 HEAD = "shared.head."
 
 
 @dataclass(frozen=True)
-class FedGH(Rule):
+class FedGH(ClubRule):
     """Take a head that the server trains on the clients' mean embeddings with their labels."""
 
     epochs: int = 20
     rate: float = 0.01
 
-    def sent(self, federation: Federation, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def sent(self, federation: ClubSetup, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the head, once there is one."""
         return over(HEAD, under(state, HEAD))
 
@@ -43,7 +43,7 @@ class FedGH(Rule):
         side.fit()
         return class_means(side)
 
-    def finds(self, federation: Federation, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def finds(self, federation: ClubSetup, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return a mean and a count for every class."""
         return empty_means(federation.club.classes)
 
@@ -59,7 +59,7 @@ class FedGH(Rule):
         means = torch.stack([mean for mean, _ in pairs])
         labels = torch.tensor([label for _, label in pairs])
         head = side.rule.start(side.federation, 0).blocks[-1]
-        assert isinstance(head, Block)
+        assert isinstance(head, NetBlock)
         if under(side.state, HEAD):
             head.load_state_dict(under(side.state, HEAD))
         with side.observer.phase("tune"):

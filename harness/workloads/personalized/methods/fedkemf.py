@@ -9,14 +9,14 @@ from torch import Tensor
 
 from harness.workloads.personalized.client import Batch, ClientSide, divergence, outputs
 from harness.workloads.personalized.federation import (
-    Federation,
+    ClubSetup,
     Tensors,
     bytes_of,
     over,
     state_of,
     under,
 )
-from harness.workloads.personalized.methods.rule import Rule, ServerSide
+from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from harness.workloads.personalized.server.tuning import descend, toward
 from harness.workloads.personalized.work import forward, training
 from models.personalized.blocks import ChainNet, build
@@ -26,7 +26,7 @@ OWN = "knowledge."
 
 
 @dataclass(frozen=True)
-class FedKEMF(Rule):
+class FedKEMF(ClubRule):
     """Train own and knowledge network by mutual KL; only the latter travels.
 
     The server distils the ensemble of the clients' knowledge networks into one, on public images
@@ -37,14 +37,14 @@ class FedKEMF(Rule):
     epochs: int = 3
     server_public = True
 
-    def _net(self, federation: Federation) -> ChainNet:
+    def _net(self, federation: ClubSetup) -> ChainNet:
         return federation.fresh(federation.shapes(self.knowledge), f"knowledge {self.knowledge}")
 
-    def begin(self, federation: Federation) -> dict[str, Tensor]:
+    def begin(self, federation: ClubSetup) -> dict[str, Tensor]:
         """Return the knowledge network's start."""
         return over(SHARED, self._net(federation).state_dict())
 
-    def sent(self, federation: Federation, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def sent(self, federation: ClubSetup, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the knowledge network."""
         return over(SHARED, under(state, SHARED))
 
@@ -71,7 +71,7 @@ class FedKEMF(Rule):
         side.observer.work(training(self.knowledge, side.training.epochs * len(own.train_labels)))
         return over(OWN, state_of(small))
 
-    def finds(self, federation: Federation, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def finds(self, federation: ClubSetup, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return a knowledge network."""
         return over(OWN, self._net(federation).state_dict())
 

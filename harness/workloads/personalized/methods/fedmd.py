@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from harness.workloads.personalized.client import Batch, ClientSide
-from harness.workloads.personalized.federation import Federation, Tensors, bytes_of
-from harness.workloads.personalized.methods.rule import Rule, ServerSide
+from harness.workloads.personalized.federation import ClubSetup, Tensors, bytes_of
+from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 
 CONSENSUS = "shared.consensus"
 SCORES = "scores"
@@ -18,7 +18,7 @@ DIGEST_BATCH = 256
 
 
 @dataclass(frozen=True)
-class FedMD(Rule):
+class FedMD(ClubRule):
     """Send class scores of the public images, not weights.
 
     With labels a client trains on the public images for `pretrain` epochs before its first round.
@@ -35,12 +35,12 @@ class FedMD(Rule):
         """Say whether labels of public images are used."""
         return self.use_labels
 
-    def sent(self, federation: Federation, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def sent(self, federation: ClubSetup, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the mean scores, once there are some, and whether the client is new."""
         found = {"rounds": state[f"client.{client}.rounds"]}
         return found | ({CONSENSUS: state[CONSENSUS]} if CONSENSUS in state else {})
 
-    def sent_bytes(self, federation: Federation, sent: Tensors, client: int) -> int:  # noqa: ARG002
+    def sent_bytes(self, federation: ClubSetup, sent: Tensors, client: int) -> int:  # noqa: ARG002
         """Return the bytes of the scores."""
         return bytes_of({k: v for k, v in sent.items() if k == CONSENSUS})
 
@@ -66,7 +66,7 @@ class FedMD(Rule):
                 side.optimizer(side.net), DIGEST_BATCH,
             )  # fmt: skip
 
-    def finds(self, federation: Federation, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def finds(self, federation: ClubSetup, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return scores of every public image."""
         return {SCORES: torch.zeros(len(federation.club), federation.club.classes)}
 

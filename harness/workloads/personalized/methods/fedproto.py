@@ -9,20 +9,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from harness.workloads.personalized.client import Batch, ClientSide, Loss
-from harness.workloads.personalized.federation import Federation, Tensors
+from harness.workloads.personalized.federation import ClubSetup, Tensors
 from harness.workloads.personalized.methods.prototypes import (
     class_means,
     empty_means,
     means_bytes,
 )
-from harness.workloads.personalized.methods.rule import Rule, ServerSide
+from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 
 MEANS = "shared.means"
 COUNTS = "shared.counts"
 
 
 @dataclass(frozen=True)
-class FedProto(Rule):
+class FedProto(ClubRule):
     """Train with CE + weight · MSE(embedding, prototype of its class); predict by the head.
 
     A prototype is the plain mean over the clients that have the class, as in the published code;
@@ -31,11 +31,11 @@ class FedProto(Rule):
 
     weight: float = 1.0
 
-    def sent(self, federation: Federation, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def sent(self, federation: ClubSetup, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the prototypes, once there are some."""
         return {name: state[name] for name in (MEANS, COUNTS) if name in state}
 
-    def sent_bytes(self, federation: Federation, sent: Tensors, client: int) -> int:  # noqa: ARG002
+    def sent_bytes(self, federation: ClubSetup, sent: Tensors, client: int) -> int:  # noqa: ARG002
         """Return the bytes of the prototypes of classes that anybody has."""
         if MEANS not in sent:
             return 0
@@ -58,7 +58,7 @@ class FedProto(Rule):
 
         return loss
 
-    def finds(self, federation: Federation, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def finds(self, federation: ClubSetup, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return a mean and a count for every class."""
         return empty_means(federation.club.classes)
 

@@ -10,15 +10,15 @@ from torch import Tensor
 
 from harness.workloads.personalized.client import Batch, ClientSide
 from harness.workloads.personalized.federation import (
-    Federation,
+    ClubSetup,
     Tensors,
     bytes_of,
     of_client,
     over,
     under,
 )
-from harness.workloads.personalized.methods.rule import Rule, ServerSide
-from models.personalized.blocks import Block, ChainNet
+from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
+from models.personalized.blocks import ChainNet, NetBlock
 from models.personalized.families import FAMILIES, plan
 from models.personalized.shapes import BlockShape, chain
 
@@ -40,7 +40,7 @@ def cut(whole: Tensor, like: torch.Size) -> Tensor:
 
 
 @dataclass(frozen=True)
-class HeteroFL(Rule):
+class HeteroFL(ClubRule):
     """Train the leading slices W[:⌈r·d⌉, :⌈r·k⌉] of one network.
 
     Activations are scaled by 1/r in training; logits of classes that a client lacks are masked. The
@@ -49,23 +49,23 @@ class HeteroFL(Rule):
 
     one_family: str = "wide"
 
-    def family(self, federation: Federation, client: int) -> str:  # noqa: ARG002
+    def family(self, federation: ClubSetup, client: int) -> str:  # noqa: ARG002
         """Return the one family."""
         return self.one_family
 
-    def shapes(self, federation: Federation, client: int) -> tuple[BlockShape, ...]:
+    def shapes(self, federation: ClubSetup, client: int) -> tuple[BlockShape, ...]:
         """Return the client's cut."""
         return self._cut(federation, rate_of(federation.families[client]))
 
-    def _cut(self, federation: Federation, rate: float) -> tuple[BlockShape, ...]:
+    def _cut(self, federation: ClubSetup, rate: float) -> tuple[BlockShape, ...]:
         plans = plan(self.one_family, federation.club.classes)
         narrow = [replace(p, width=math.ceil(rate * p.width)) for p in plans[:-1]]
         return chain([*narrow, plans[-1]], federation.club.shape)
 
-    def _whole(self, federation: Federation) -> ChainNet:
+    def _whole(self, federation: ClubSetup) -> ChainNet:
         return federation.fresh(self._cut(federation, 1.0), self.one_family)
 
-    def start(self, federation: Federation, client: int) -> ChainNet:
+    def start(self, federation: ClubSetup, client: int) -> ChainNet:
         """Return the client's cut of the one start."""
         whole = self._whole(federation).state_dict()
         net = federation.fresh(self.shapes(federation, client), self.one_family)
@@ -73,11 +73,11 @@ class HeteroFL(Rule):
         net.load_state_dict(own)
         return net
 
-    def begin(self, federation: Federation) -> dict[str, Tensor]:
+    def begin(self, federation: ClubSetup) -> dict[str, Tensor]:
         """Return the whole network."""
         return over(SHARED, self._whole(federation).state_dict())
 
-    def sent(self, federation: Federation, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def sent(self, federation: ClubSetup, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the client's cut of the whole network."""
         own, whole = under(state, f"{of_client(client)}model."), under(state, SHARED)
         return over(GIVEN, {name: cut(whole[name], t.shape) for name, t in own.items()})
@@ -86,7 +86,7 @@ class HeteroFL(Rule):
         """Begin from the cut."""
         net.load_state_dict(under(sent, GIVEN))
 
-    def answers(self, federation: Federation, client: int, logits: Tensor) -> Tensor:
+    def answers(self, federation: ClubSetup, client: int, logits: Tensor) -> Tensor:
         """Mask the classes that the client lacks, as in training."""
         labels = federation.club.clients[client].train_labels
         return logits.masked_fill(_lacks(labels, federation.club.classes), 0.0)
@@ -100,7 +100,7 @@ class HeteroFL(Rule):
 
         whole = plan(self.one_family, side.club.classes)[0].width
         first = side.net.blocks[0]
-        assert isinstance(first, Block)
+        assert isinstance(first, NetBlock)
         side.net.scale = whole / first.shape.plan.width
         side.fit(loss)
         side.net.scale = 1.0

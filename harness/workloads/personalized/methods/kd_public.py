@@ -9,14 +9,14 @@ from torch import Tensor
 
 from harness.workloads.personalized.client import ClientSide
 from harness.workloads.personalized.federation import (
-    Federation,
+    ClubSetup,
     Tensors,
     of_client,
     over,
     state_of,
     under,
 )
-from harness.workloads.personalized.methods.rule import Rule, ServerSide
+from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from harness.workloads.personalized.methods.teaching import (
     PATH,
     TEACHER,
@@ -27,11 +27,11 @@ from harness.workloads.personalized.methods.teaching import (
     teacher_logits,
 )
 from harness.workloads.personalized.server.tuning import train_labelled
-from models.personalized.assembly import Part
+from models.personalized.assembly import BlockName
 
 
 @dataclass(frozen=True)
-class KdPublic(Rule):
+class KdPublic(ClubRule):
     """Learn from a teacher that saw no client: made once, sent when a client is next drawn."""
 
     weight: float = 0.2
@@ -39,12 +39,12 @@ class KdPublic(Rule):
     labels = True
     server_public = True
 
-    def sent(self, federation: Federation, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def sent(self, federation: ClubSetup, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the client's teacher, if it is made, and how often the client has trained."""
         own = under(state, of_client(client))
         return {"rounds": own["rounds"], **sent_teacher(own)}
 
-    def sent_bytes(self, federation: Federation, sent: Tensors, client: int) -> int:  # noqa: ARG002
+    def sent_bytes(self, federation: ClubSetup, sent: Tensors, client: int) -> int:  # noqa: ARG002
         """Return the bytes of the teacher when it first travels: the client keeps it."""
         return teacher_bytes(sent) if int(sent["rounds"]) == 1 else 0
 
@@ -77,5 +77,5 @@ class KdPublic(Rule):
         with side.observer.phase("tune"):
             train_labelled(side, net, family, self.pretrain)
         blocks = len(net.blocks)
-        path = path_of([Part(-1, family, index) for index in range(blocks)])
+        path = path_of([BlockName(-1, family, index) for index in range(blocks)])
         return {**over(TEACHER, state_of(net)), PATH: path.to(torch.int64)}

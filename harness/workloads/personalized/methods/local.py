@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.workloads.personalized.methods.rule import Rule
+from harness.workloads.personalized.methods.rule import ClubRule
 
 
-class Local(Rule):
+class Local(ClubRule):
     """Be the rule as it stands."""

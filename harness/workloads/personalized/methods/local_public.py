@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from harness.workloads.personalized.client import ClientSide
-from harness.workloads.personalized.methods.rule import Rule
+from harness.workloads.personalized.methods.rule import ClubRule
 
 
-class LocalPublic(Rule):
+class LocalPublic(ClubRule):
     """Train on both; public images are sent once, nothing else travels."""
 
     public = labels = True

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harness.workloads.personalized.client import ClientSide, accuracy, outputs
 from harness.workloads.personalized.federation import (
-    Federation,
+    ClubSetup,
     Tensors,
     bytes_of,
     of_client,
@@ -18,7 +18,7 @@ from harness.workloads.personalized.federation import (
     under,
 )
 from harness.workloads.personalized.job import TeacherRecord
-from harness.workloads.personalized.methods.rule import Rule, ServerSide
+from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from harness.workloads.personalized.methods.teaching import (
     PATH,
     TEACHER,
@@ -62,7 +62,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class PFedClub(Rule):
+class PFedClub(ClubRule):
     """Group blocks by likeness, search chains under a limit of size, stitch, tune, match.
 
     `limit` is η: a teacher has at most (1 + η) times the parameters of its client's network; None
@@ -87,11 +87,11 @@ class PFedClub(Rule):
         """Say whether labels of public images are used."""
         return self.use_labels
 
-    def sent(self, federation: Federation, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def sent(self, federation: ClubSetup, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the teacher made when the client was last drawn; none the first time."""
         return sent_teacher(under(state, of_client(client)))
 
-    def sent_bytes(self, federation: Federation, sent: Tensors, client: int) -> int:  # noqa: ARG002
+    def sent_bytes(self, federation: ClubSetup, sent: Tensors, client: int) -> int:  # noqa: ARG002
         """Return the bytes of the teacher's weights."""
         return teacher_bytes(sent)
 

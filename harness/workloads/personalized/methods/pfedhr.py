@@ -25,7 +25,7 @@ from harness.workloads.personalized.server.blocks_of_clients import (
 )
 from harness.workloads.personalized.server.candidates import Tuning, build_candidate, match
 from harness.workloads.personalized.work import forward
-from models.personalized.assembly import Chain, Part
+from models.personalized.assembly import BlockName, Chain
 from models.personalized.blocks import ChainNet
 from models.personalized.shapes import RANKS
 
@@ -83,11 +83,11 @@ class PFedHR(PFedClub):
                     break
         return found
 
-    def _grown(self, side: ServerSide, blocks: GroupedBlocks) -> Iterator[tuple[Part, ...]]:
+    def _grown(self, side: ServerSide, blocks: GroupedBlocks) -> Iterator[tuple[BlockName, ...]]:
         """Yield chains that hold every operation and every group, from each block in turn."""
         parts, random = blocks.pool.parts, side.random
 
-        def rank(part: Part) -> int:
+        def rank(part: BlockName) -> int:
             kind = side.federation.shapes(part.family)[part.index].plan.kind
             return RANKS[kind]
 

@@ -12,14 +12,14 @@ from harness.core.errors import HarnessError, UsageError, unknown
 from models.personalized.families import FAMILIES
 
 if TYPE_CHECKING:
-    from harness.workloads.personalized.methods.rule import Rule
+    from harness.workloads.personalized.methods.rule import ClubRule
 
 _PACKAGE = "harness.workloads.personalized.methods"
 FAMILY_NAMES = tuple(FAMILIES)
 
 
 @dataclass(frozen=True)
-class Parameter:
+class MethodOption:
     """Describe one parameter: a number within [least, most], above `above`, yes|no, or a word.
 
     `field` is the rule's name for it; a default of None leaves it to the rule.
@@ -77,7 +77,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Method:
+class MethodFacts:
     """Describe a method: what it is, where its rule is, what a client sends, where it is from."""
 
     name: str
@@ -85,65 +85,69 @@ class Method:
     meaning: str
     sends: str
     source: str
-    parameters: tuple[Parameter, ...] = ()
+    parameters: tuple[MethodOption, ...] = ()
 
 
-_WEIGHT = Parameter("weight", "weight", 0.2, "of the teacher's KL beside the labels' loss", 0.0)
-_LABELS = Parameter("labels", "use_labels", True, "whether labels of public images are used")
-_PRETRAIN = Parameter("pretrain", "pretrain", 15, "epochs on public labels at first", 0, whole=True)
-_TUNE = Parameter("tune", "tune", 3, "epochs that stitches are tuned for", 0, whole=True)
-_GROUPS = Parameter("groups", "groups", 4, "groups of blocks", 1, whole=True)
-_TRIED = Parameter("candidates", "candidates", 3, "networks that are built and matched", 1,
+_WEIGHT = MethodOption("weight", "weight", 0.2, "of the teacher's KL beside the labels' loss", 0.0)
+_LABELS = MethodOption("labels", "use_labels", True, "whether labels of public images are used")
+_PRETRAIN = MethodOption(
+    "pretrain", "pretrain", 15, "epochs on public labels at first", 0, whole=True
+)
+_TUNE = MethodOption("tune", "tune", 3, "epochs that stitches are tuned for", 0, whole=True)
+_GROUPS = MethodOption("groups", "groups", 4, "groups of blocks", 1, whole=True)
+_TRIED = MethodOption("candidates", "candidates", 3, "networks that are built and matched", 1,
                    whole=True)  # fmt: skip
-_RATE = Parameter("rate", "rate", 3e-3, "Adam's rate of the tuning", above=0.0)
+_RATE = MethodOption("rate", "rate", 3e-3, "Adam's rate of the tuning", above=0.0)
 
 
-def _family(default: str, meaning: str, name: str = "family", of: str = "one_family") -> Parameter:
-    return Parameter(name, of, default, meaning, words=FAMILY_NAMES)
+def _family(
+    default: str, meaning: str, name: str = "family", of: str = "one_family"
+) -> MethodOption:
+    return MethodOption(name, of, default, meaning, words=FAMILY_NAMES)
 
 
-METHODS: Mapping[str, Method] = {
+METHODS: Mapping[str, MethodFacts] = {
     method.name: method
     for method in (
-        Method("local", "local:Local", "every client alone", "nothing", "reference"),
-        Method("smooth", "smooth:Smooth", "control: a teacher that knows nothing", "nothing",
+        MethodFacts("local", "local:Local", "every client alone", "nothing", "reference"),
+        MethodFacts("smooth", "smooth:Smooth", "control: a teacher that knows nothing", "nothing",
                "label smoothing", (_WEIGHT,)),
-        Method("local+public", "local_public:LocalPublic",
+        MethodFacts("local+public", "local_public:LocalPublic",
                "control: own and public images alike", "public images once", "control"),
-        Method("kd-public", "kd_public:KdPublic",
+        MethodFacts("kd-public", "kd_public:KdPublic",
                "control: a teacher of the own family from public labels alone",
                "teacher, once made", "control", (_WEIGHT, _PRETRAIN)),
-        Method("fedavg", "fedavg:FedAvg", "average one family's networks", "network, both ways",
+        MethodFacts("fedavg", "fedavg:FedAvg", "average one family's networks", "network, both ways",
                "AISTATS 2017", (_family("small", "of all clients"),)),
-        Method("fedmd", "fedmd:FedMD", "agree on the scores of public images", "scores, both ways",
+        MethodFacts("fedmd", "fedmd:FedMD", "agree on the scores of public images", "scores, both ways",
                "arXiv:1910.03581", (_LABELS, _PRETRAIN)),
-        Method("fedgh", "fedgh:FedGH", "one head, trained on all clients' class means",
+        MethodFacts("fedgh", "fedgh:FedGH", "one head, trained on all clients' class means",
                "class means up, head down", "arXiv:2303.13137"),
-        Method("feddf", "feddf:FedDF", "average families, distil all into each",
+        MethodFacts("feddf", "feddf:FedDF", "average families, distil all into each",
                "network, both ways", "NeurIPS 2020",
-               (Parameter("steps", "steps", 100, "of distillation at most", 0, whole=True),)),
-        Method("fccl", "fccl:FCCL", "correlate the logits of public images", "logits, both ways",
+               (MethodOption("steps", "steps", 100, "of distillation at most", 0, whole=True),)),
+        MethodFacts("fccl", "fccl:FCCL", "correlate the logits of public images", "logits, both ways",
                "CVPR 2022"),
-        Method("fedproto", "fedproto:FedProto", "pull embeddings to common class prototypes",
+        MethodFacts("fedproto", "fedproto:FedProto", "pull embeddings to common class prototypes",
                "class means, both ways", "AAAI 2022",
-               (Parameter("weight", "weight", 1.0, "of the pull to the prototypes", 0.0),)),
-        Method("heterofl", "heterofl:HeteroFL", "narrower cuts of one network for small devices",
+               (MethodOption("weight", "weight", 1.0, "of the pull to the prototypes", 0.0),)),
+        MethodFacts("heterofl", "heterofl:HeteroFL", "narrower cuts of one network for small devices",
                "cut of the network, both ways", "ICLR 2021", (_family("wide", "that is cut"),)),
-        Method("fedkemf", "fedkemf:FedKEMF", "a small knowledge network beside the own",
+        MethodFacts("fedkemf", "fedkemf:FedKEMF", "a small knowledge network beside the own",
                "knowledge network, both ways", "arXiv:2208.07978",
                (_family("tiny", "of the knowledge network", "knowledge", "knowledge"),)),
-        Method("pfedhr", "pfedhr:PFedHR", "teachers from one pool of reassembled networks",
+        MethodFacts("pfedhr", "pfedhr:PFedHR", "teachers from one pool of reassembled networks",
                "network up, teacher down", "NeurIPS 2023", (_GROUPS, _TRIED, _WEIGHT, _TUNE, _RATE,
                                                            _LABELS)),
-        Method("pfedclub", "pfedclub:PFedClub", "a teacher reassembled for each client",
+        MethodFacts("pfedclub", "pfedclub:PFedClub", "a teacher reassembled for each client",
                "network up, teacher down", "NeurIPS 2024",
                (_GROUPS,
-                Parameter("limit", "limit", None, "η: a teacher has at most (1+η) times its"
+                MethodOption("limit", "limit", None, "η: a teacher has at most (1+η) times its"
                           " client's parameters; none without", above=-1.0),
                 _TRIED, _WEIGHT, _TUNE, _RATE, _LABELS,
-                Parameter("average", "average", False,
+                MethodOption("average", "average", False,
                           "whether blocks of families' averages are grouped, for many clients"),
-                Parameter("own", "own", False, "whether its own network may be its teacher"))),
+                MethodOption("own", "own", False, "whether its own network may be its teacher"))),
     )
 }  # fmt: skip
 
@@ -171,12 +175,12 @@ class ClubMethod:
         """Return all parameters by name, defaults included."""
         return {p.name: self.given.get(p.name, p.default) for p in METHODS[self.name].parameters}
 
-    def rule(self) -> Rule:
+    def rule(self) -> ClubRule:
         """Return its rule."""
         module, _, attribute = METHODS[self.name].rule.partition(":")
         kind = getattr(import_module(f"{_PACKAGE}.{module}"), attribute)
         fields = {p.name: p.field for p in METHODS[self.name].parameters}
-        rule: Rule = kind(**{fields[name]: value for name, value in self.given.items()})
+        rule: ClubRule = kind(**{fields[name]: value for name, value in self.given.items()})
         return rule
 
 
@@ -206,6 +210,6 @@ def parse(text: str) -> ClubMethod:
     return ClubMethod(text, name, given)
 
 
-def _with_help(error: HarnessError, method: Method) -> UsageError:
+def _with_help(error: HarnessError, method: MethodFacts) -> UsageError:
     lines = [f"{method.name}: {method.meaning}", *(f"  {p.help}" for p in method.parameters)]
     return UsageError(error.message, "\n  ".join(filter(None, (error.remedy, *lines))))

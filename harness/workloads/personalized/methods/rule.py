@@ -15,7 +15,7 @@ from torch import Tensor
 from harness.federated.observer import Observer
 from harness.workloads.personalized.client import ClientSide
 from harness.workloads.personalized.federation import (
-    Federation,
+    ClubSetup,
     Tensors,
     of_client,
     under,
@@ -42,8 +42,8 @@ class ServerSide:
         left_out: clients that could not be used, and why.
     """
 
-    federation: Federation
-    rule: Rule
+    federation: ClubSetup
+    rule: ClubRule
     state: Tensors
     active: Sequence[int]
     found: Mapping[int, Tensors]
@@ -73,7 +73,7 @@ class ServerSide:
         return torch.Generator().manual_seed(int(self.random.integers(2**63 - 1)))
 
 
-class Rule:
+class ClubRule:
     """Be local training alone, the reference of all methods: nothing travels."""
 
     public = False
@@ -88,28 +88,28 @@ class Rule:
     compares_blocks = False
     """Whether blocks are compared over public images, of which it then needs enough."""
 
-    def family(self, federation: Federation, client: int) -> str:
+    def family(self, federation: ClubSetup, client: int) -> str:
         """Return the family of a client's network."""
         return federation.families[client]
 
-    def shapes(self, federation: Federation, client: int) -> tuple[BlockShape, ...]:
+    def shapes(self, federation: ClubSetup, client: int) -> tuple[BlockShape, ...]:
         """Return the blocks of a client's network."""
         return federation.shapes(self.family(federation, client))
 
-    def start(self, federation: Federation, client: int) -> ChainNet:
+    def start(self, federation: ClubSetup, client: int) -> ChainNet:
         """Return a client's network before the first round; clients of a family begin alike."""
         own = self.shapes(federation, client)
         return federation.fresh(own, self.family(federation, client))
 
-    def begin(self, federation: Federation) -> dict[str, Tensor]:  # noqa: ARG002
+    def begin(self, federation: ClubSetup) -> dict[str, Tensor]:  # noqa: ARG002
         """Return what the state holds beside the clients' networks before the first round."""
         return {}
 
-    def sent(self, federation: Federation, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def sent(self, federation: ClubSetup, state: Tensors, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return what of the state a client gets, beside its own network."""
         return {}
 
-    def sent_bytes(self, federation: Federation, sent: Tensors, client: int) -> int:  # noqa: ARG002
+    def sent_bytes(self, federation: ClubSetup, sent: Tensors, client: int) -> int:  # noqa: ARG002
         """Return the bytes of that as the method sends them."""
         return sum(t.numel() * t.element_size() for t in sent.values())
 
@@ -121,11 +121,11 @@ class Rule:
         side.fit()
         return {}
 
-    def answers(self, federation: Federation, client: int, logits: Tensor) -> Tensor:  # noqa: ARG002
+    def answers(self, federation: ClubSetup, client: int, logits: Tensor) -> Tensor:  # noqa: ARG002
         """Return the logits of a client's test images as it answers by them."""
         return logits
 
-    def finds(self, federation: Federation, client: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def finds(self, federation: ClubSetup, client: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return tensors of the names, shapes and types of what `train` returns."""
         return {}
 

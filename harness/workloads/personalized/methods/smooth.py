@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from harness.workloads.personalized.client import ClientSide
-from harness.workloads.personalized.methods.rule import Rule
+from harness.workloads.personalized.methods.rule import ClubRule
 from harness.workloads.personalized.methods.teaching import taught
 
 
 @dataclass(frozen=True)
-class Smooth(Rule):
+class Smooth(ClubRule):
     """Train as pFedClub does, with equal logits in place of a teacher's."""
 
     weight: float = 0.2

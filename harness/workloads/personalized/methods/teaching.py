@@ -10,7 +10,7 @@ from torch import Tensor
 from harness.workloads.personalized.client import Batch, ClientSide, Loss, divergence, outputs
 from harness.workloads.personalized.federation import Tensors, bytes_of, under
 from harness.workloads.personalized.work import through
-from models.personalized.assembly import Chain, Part
+from models.personalized.assembly import BlockName, Chain
 from models.personalized.families import FAMILIES
 
 TEACHER = "teacher."
@@ -18,7 +18,7 @@ PATH = "path"
 _NAMES = tuple(FAMILIES)
 
 
-def path_of(parts: Sequence[Part]) -> Tensor:
+def path_of(parts: Sequence[BlockName]) -> Tensor:
     """Return the blocks of a chain as numbers: owner, family, index of each."""
     return torch.tensor([[p.owner, _NAMES.index(p.family), p.index] for p in parts])
 
@@ -32,7 +32,7 @@ def chain_of(path: Tensor, image: tuple[int, ...], classes: int) -> Chain:
     rows = path.tolist()
     if not all(len(row) == 3 and 0 <= row[1] < len(_NAMES) for row in rows) or not rows:
         raise ValueError("a teacher of unknown blocks")
-    parts = tuple(Part(owner, _NAMES[family], index) for owner, family, index in rows)
+    parts = tuple(BlockName(owner, _NAMES[family], index) for owner, family, index in rows)
     if any(not 0 <= p.index < len(FAMILIES[p.family].blocks) + 2 for p in parts):
         raise ValueError("a teacher of unknown blocks")
     return Chain(parts, image, classes)

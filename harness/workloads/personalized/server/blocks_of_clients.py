@@ -15,7 +15,7 @@ from harness.workloads.personalized.server.grouping import medoid_groups
 from harness.workloads.personalized.server.likeness import BlockTrace, likeness, traces
 from harness.workloads.personalized.server.search import Pool
 from harness.workloads.personalized.work import forward
-from models.personalized.assembly import Part
+from models.personalized.assembly import BlockName
 from models.personalized.blocks import ChainNet, build
 from models.personalized.families import FAMILIES
 
@@ -37,13 +37,13 @@ class GroupedBlocks:
     nets: dict[int, ChainNet]
     images: Tensor
     pool: Pool
-    used_to: dict[Part, Tensor] = field(default_factory=dict)
+    used_to: dict[BlockName, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make the groups ready to be looked up."""
         self._index = dict(zip(self.pool.parts, self.pool.groups, strict=True))
 
-    def group_of(self, part: Part) -> int:
+    def group_of(self, part: BlockName) -> int:
         """Return the group of a block."""
         return self._index[part]
 
@@ -53,9 +53,9 @@ class GroupedBlocks:
         return len(set(self.pool.groups))
 
 
-def parts_of(owner: int, family: str) -> tuple[Part, ...]:
+def parts_of(owner: int, family: str) -> tuple[BlockName, ...]:
     """Return the blocks of a family's network."""
-    return tuple(Part(owner, family, i) for i in range(len(FAMILIES[family].blocks) + 2))
+    return tuple(BlockName(owner, family, i) for i in range(len(FAMILIES[family].blocks) + 2))
 
 
 def average_owner(family: str) -> int:
@@ -96,7 +96,7 @@ def grouped(
     A network whose features are no numbers is left out, and why.
     """
     images = side.federation.club.public_images[:MOST_IMAGES]
-    found: dict[Part, BlockTrace] = {}
+    found: dict[BlockName, BlockTrace] = {}
     with side.observer.phase("likeness"):
         for owner in list(nets):
             own = traces(nets[owner], images)

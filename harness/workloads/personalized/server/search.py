@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.personalized.assembly import Part
+from models.personalized.assembly import BlockName
 from models.personalized.families import FAMILIES
 
 MOST_CHAINS = 128
 """Chains that are looked at for a client: there may be as many as the groups' sizes multiplied."""
 
-Parts = tuple[Part, ...]
+Parts = tuple[BlockName, ...]
 
 
-def is_head(part: Part) -> bool:
+def is_head(part: BlockName) -> bool:
     """Say whether a block is a classifier: behind a family's own blocks and the embedding."""
     return part.index == len(FAMILIES[part.family].blocks) + 1
 
@@ -29,10 +29,10 @@ def is_head(part: Part) -> bool:
 class Pool:
     """Hold all blocks with the group of each."""
 
-    parts: Sequence[Part]
+    parts: Sequence[BlockName]
     groups: Sequence[int]
 
-    def like(self, own: Part, group: int) -> list[Part]:
+    def like(self, own: BlockName, group: int) -> list[BlockName]:
         """Return what may stand in for a client's block: a head for a head, else no head."""
         return [
             part

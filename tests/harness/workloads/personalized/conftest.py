@@ -8,7 +8,7 @@ from harness.federated.engine import RoundsEngine
 from harness.federated.observer import SilentObserver
 from harness.workloads.personalized.data.clubs import DataSettings, open_data
 from harness.workloads.personalized.data.split import Division
-from harness.workloads.personalized.federation import Federation, TrainingSettings
+from harness.workloads.personalized.federation import ClubSetup, TrainingSettings
 from harness.workloads.personalized.job import ClubJob
 from harness.workloads.personalized.rounds import ClubFederation
 
@@ -23,7 +23,7 @@ def small_club(seed=0, clients=4, **changes):
 def small_federation(seed=0, families=FAMILIES, per_round=None, **changes):
     club = small_club(seed, len(families), **changes)
     training = TrainingSettings(epochs=1, batch_size=16, learning_rate=3e-3)
-    return Federation(club, families, per_round or len(families), training, seed)
+    return ClubSetup(club, families, per_round or len(families), training, seed)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from harness.workloads.personalized.methods.rule import ServerSide
 from harness.workloads.personalized.methods.teaching import chain_of, path_of
 from harness.workloads.personalized.rounds import ClubFederation
 from harness.workloads.personalized.server.tuning import nt_xent
-from models.personalized.assembly import Part
+from models.personalized.assembly import BlockName
 from models.personalized.blocks import build
 
 
@@ -196,7 +196,7 @@ def test_an_old_teacher_goes_when_nothing_fits_any_more(small) -> None:
     fed = small.federation()
     work = ClubFederation(fed, 1).open(_job("pfedclub:limit=-0.999"), 0, SilentObserver())
     state = dict(work.begin().tensors)
-    state["client.1.path"] = path_of([Part(0, "tiny", 0)])
+    state["client.1.path"] = path_of([BlockName(0, "tiny", 0)])
     state["client.1.teacher.blocks.0.layer.bias"] = torch.zeros(8)
     after = work.finished(dict(state), {1: {}, 2: {}})
     assert not any("teacher" in name or "path" in name for name in after.tensors)
@@ -267,7 +267,7 @@ def test_measuring_and_tuning_leaves_clients_networks_as_they_are(small) -> None
 
 
 def test_a_path_of_unknown_blocks_is_refused() -> None:
-    good = path_of([Part(3, "small", 1), Part(-1, "tiny", 3)])
+    good = path_of([BlockName(3, "small", 1), BlockName(-1, "tiny", 3)])
     assert chain_of(good, (1, 8, 8), 10).text == "c3.2>tiny.4"
     for bad in ([[0, 99, 0]], [[0, 0, 17]], [[0, 0, -1]], [], [[0, 0]]):
         with pytest.raises(ValueError, match="unknown blocks"):

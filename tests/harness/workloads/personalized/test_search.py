@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from harness.workloads.personalized.server.search import Pool, chains, is_head
-from models.personalized.assembly import Part
+from models.personalized.assembly import BlockName
 from models.personalized.families import FAMILIES
 
 
 def parts_of(owner, family):
-    return tuple(Part(owner, family, i) for i in range(len(FAMILIES[family].blocks) + 2))
+    return tuple(BlockName(owner, family, i) for i in range(len(FAMILIES[family].blocks) + 2))
 
 
 # four clients with 4, 5, 4 and 5 blocks; their last ones are heads, which only heads replace
