@@ -39,14 +39,22 @@ def accuracy_table(runs: Sequence[Run]) -> Table | None:
 
     columns = [
         MethodColumn(Heading("accuracy_percent", "Accuracy", "%", "high"), _accuracy),
-        MethodColumn(Heading("minus_local_points", "− local", "points", "high"), difference(REFERENCE)),
-        MethodColumn(Heading("minus_smooth_points", "− smooth", "points", "high"), difference(CONTROL)),
-        MethodColumn(Heading("worst_percent", "Worst client", "%", "high"),
-               _of_measure("accuracy_worst", 100.0)),
-        MethodColumn(Heading("sd_clients_points", "Spread over clients", "points", "low"),
-               _of_measure("accuracy_sd_clients", 100.0)),
+        MethodColumn(
+            Heading("minus_local_points", "− local", "points", "high"), difference(REFERENCE)
+        ),
+        MethodColumn(
+            Heading("minus_smooth_points", "− smooth", "points", "high"), difference(CONTROL)
+        ),
+        MethodColumn(
+            Heading("worst_percent", "Worst client", "%", "high"),
+            _of_measure("accuracy_worst", 100.0),
+        ),
+        MethodColumn(
+            Heading("sd_clients_points", "Spread over clients", "points", "low"),
+            _of_measure("accuracy_sd_clients", 100.0),
+        ),
         MethodColumn(Heading("start_percent", "Before local training", "%", "high"), _start),
-    ]  # fmt: skip
+    ]
     words = (
         "Mean test accuracy of the clients' own networks after the last round, as they have trained"
         " them. smooth is the control whose teacher knows nothing: what a method gains over it is"
@@ -79,15 +87,20 @@ def teacher_table(runs: Sequence[Run]) -> Table | None:
 
     columns = [
         MethodColumn(Heading("ratio_mean", "Size, mean", "× own", "low"), of("teacher_ratio_mean")),
-        MethodColumn(Heading("ratio_max", "Size, largest", "× own", "low"), of("teacher_ratio_max")),
+        MethodColumn(
+            Heading("ratio_max", "Size, largest", "× own", "low"), of("teacher_ratio_max")
+        ),
         MethodColumn(Heading("violations", "Over the limit", "", "low"), of("limit_violations")),
-        MethodColumn(Heading("teacher_percent", "Teacher's accuracy", "%", "high"),
-               of("teacher_accuracy_mean", 100.0)),
-        MethodColumn(Heading("without", "Client-rounds without", "", "low"),
-               of("rounds_without_teacher")),
+        MethodColumn(
+            Heading("teacher_percent", "Teacher's accuracy", "%", "high"),
+            of("teacher_accuracy_mean", 100.0),
+        ),
+        MethodColumn(
+            Heading("without", "Client-rounds without", "", "low"), of("rounds_without_teacher")
+        ),
         MethodColumn(Heading("searched", "Chains found"), of("candidates_searched")),
         MethodColumn(Heading("tried", "Candidates tried"), of("candidates_tried")),
-    ]  # fmt: skip
+    ]
     shown = [run for run in runs if len(measure(run, "candidates_tried"))]
     if not shown:
         return None
@@ -100,13 +113,16 @@ def party_table(runs: Sequence[Run]) -> Table | None:
     columns = [
         MethodColumn(Heading("clients_s", "Clients", "s", "low"), _clients_time),
         MethodColumn(Heading("server_s", "Server", "s", "low"), _of_measure("server_time_s", 1.0)),
-        MethodColumn(Heading("server_j", "Server, measured", "J", "low"),
-               _of_measure("server_energy_j", 1.0)),
-        MethodColumn(Heading("server_model_j", "Server, modelled", "J", "low"),
-               _of_measure("server_energy_model_j", 1.0)),
+        MethodColumn(
+            Heading("server_j", "Server, measured", "J", "low"), _of_measure("server_energy_j", 1.0)
+        ),
+        MethodColumn(
+            Heading("server_model_j", "Server, modelled", "J", "low"),
+            _of_measure("server_energy_model_j", 1.0),
+        ),
         MethodColumn(Heading("upload_kb", "Up", "kB", "low"), _bytes("upload_bytes")),
         MethodColumn(Heading("download_kb", "Down", "kB", "low"), _bytes("download_bytes")),
-    ]  # fmt: skip
+    ]
     words = f"Who pays: charged seconds of clients and server, bytes of all. {spread_words(runs)}"
     return method_rows_table("parties", words, runs, columns)
 
@@ -138,7 +154,9 @@ def device_table(runs: Sequence[Run]) -> Table | None:
         return None
     keys = [Heading("run", "Run")] if len(runs) > 1 else []
     headings = [
-        *keys, Heading("method", "Method"), Heading("class", "Network"),
+        *keys,
+        Heading("method", "Method"),
+        Heading("class", "Network"),
         Heading("parameters", "Parameters"),
         Heading("accuracy_percent", "Accuracy", "%", "high"),
         Heading("minus_local_points", "− local", "points", "high"),
@@ -146,7 +164,7 @@ def device_table(runs: Sequence[Run]) -> Table | None:
         Heading("energy_model_j", "Modelled", "J", "low"),
         Heading("model_j_per_point", "Modelled, per point over local", "J", "low"),
         Heading("memory_model_mb", "Memory, modelled", "MB", "low"),
-    ]  # fmt: skip
+    ]
     words = (
         "One personalised model by the class of its device: joules of its client alone, all rounds,"
         " and the joules beyond those of local training that a point of accuracy over it took."
@@ -172,15 +190,20 @@ def _device_rows(
         more = _per_seed(part, part["energy_model_j"] - part["energy_model_j_local"])
         name = f"{family}, {device}" if isinstance(device, str) and device else str(family)
         start: list[Content] = [run.run_id] if several else []
-        found.append([
-            *start, method, name, f"{int(part['parameters'].iloc[0]):,}",
-            summarise(_per_seed(part, part["accuracy"]), 100.0),
-            Absent("local itself.") if method == REFERENCE else summarise(gain, 100.0),
-            summarise(_per_seed(part, part["energy_j"])),
-            summarise(_per_seed(part, part["energy_model_j"])),
-            _per_point(gain, more, method),
-            summarise(_per_seed(part, part["memory_model_bytes"]), 1e-6),
-        ])  # fmt: skip
+        found.append(
+            [
+                *start,
+                method,
+                name,
+                f"{int(part['parameters'].iloc[0]):,}",
+                summarise(_per_seed(part, part["accuracy"]), 100.0),
+                Absent("local itself.") if method == REFERENCE else summarise(gain, 100.0),
+                summarise(_per_seed(part, part["energy_j"])),
+                summarise(_per_seed(part, part["energy_model_j"])),
+                _per_point(gain, more, method),
+                summarise(_per_seed(part, part["memory_model_bytes"]), 1e-6),
+            ]
+        )
     return found
 
 

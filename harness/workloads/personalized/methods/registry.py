@@ -71,8 +71,13 @@ class MethodOption:
             kind, shown = "yes|no", "yes" if self.default else "no"
         else:
             kind = "|".join(self.words) or ("N" if self.whole else "X")
-            shown = "" if self.default is None else f"{self.default:g}" if not isinstance(
-                self.default, str) else self.default  # fmt: skip
+            shown = (
+                ""
+                if self.default is None
+                else f"{self.default:g}"
+                if not isinstance(self.default, str)
+                else self.default
+            )
         return f"{self.name}={kind}  {self.meaning}" + (f" [{shown}]" if shown else "")
 
 
@@ -95,8 +100,9 @@ _PRETRAIN = MethodOption(
 )
 _TUNE = MethodOption("tune", "tune", 3, "epochs that stitches are tuned for", 0, whole=True)
 _GROUPS = MethodOption("groups", "groups", 4, "groups of blocks", 1, whole=True)
-_TRIED = MethodOption("candidates", "candidates", 3, "networks that are built and matched", 1,
-                   whole=True)  # fmt: skip
+_TRIED = MethodOption(
+    "candidates", "candidates", 3, "networks that are built and matched", 1, whole=True
+)
 _RATE = MethodOption("rate", "rate", 3e-3, "Adam's rate of the tuning", above=0.0)
 
 
@@ -110,46 +116,130 @@ METHODS: Mapping[str, MethodFacts] = {
     method.name: method
     for method in (
         MethodFacts("local", "local:Local", "every client alone", "nothing", "reference"),
-        MethodFacts("smooth", "smooth:Smooth", "control: a teacher that knows nothing", "nothing",
-               "label smoothing", (_WEIGHT,)),
-        MethodFacts("local+public", "local_public:LocalPublic",
-               "control: own and public images alike", "public images once", "control"),
-        MethodFacts("kd-public", "kd_public:KdPublic",
-               "control: a teacher of the own family from public labels alone",
-               "teacher, once made", "control", (_WEIGHT, _PRETRAIN)),
-        MethodFacts("fedavg", "fedavg:FedAvg", "average one family's networks", "network, both ways",
-               "AISTATS 2017", (_family("small", "of all clients"),)),
-        MethodFacts("fedmd", "fedmd:FedMD", "agree on the scores of public images", "scores, both ways",
-               "arXiv:1910.03581", (_LABELS, _PRETRAIN)),
-        MethodFacts("fedgh", "fedgh:FedGH", "one head, trained on all clients' class means",
-               "class means up, head down", "arXiv:2303.13137"),
-        MethodFacts("feddf", "feddf:FedDF", "average families, distil all into each",
-               "network, both ways", "NeurIPS 2020",
-               (MethodOption("steps", "steps", 100, "of distillation at most", 0, whole=True),)),
-        MethodFacts("fccl", "fccl:FCCL", "correlate the logits of public images", "logits, both ways",
-               "CVPR 2022"),
-        MethodFacts("fedproto", "fedproto:FedProto", "pull embeddings to common class prototypes",
-               "class means, both ways", "AAAI 2022",
-               (MethodOption("weight", "weight", 1.0, "of the pull to the prototypes", 0.0),)),
-        MethodFacts("heterofl", "heterofl:HeteroFL", "narrower cuts of one network for small devices",
-               "cut of the network, both ways", "ICLR 2021", (_family("wide", "that is cut"),)),
-        MethodFacts("fedkemf", "fedkemf:FedKEMF", "a small knowledge network beside the own",
-               "knowledge network, both ways", "arXiv:2208.07978",
-               (_family("tiny", "of the knowledge network", "knowledge", "knowledge"),)),
-        MethodFacts("pfedhr", "pfedhr:PFedHR", "teachers from one pool of reassembled networks",
-               "network up, teacher down", "NeurIPS 2023", (_GROUPS, _TRIED, _WEIGHT, _TUNE, _RATE,
-                                                           _LABELS)),
-        MethodFacts("pfedclub", "pfedclub:PFedClub", "a teacher reassembled for each client",
-               "network up, teacher down", "NeurIPS 2024",
-               (_GROUPS,
-                MethodOption("limit", "limit", None, "η: a teacher has at most (1+η) times its"
-                          " client's parameters; none without", above=-1.0),
-                _TRIED, _WEIGHT, _TUNE, _RATE, _LABELS,
-                MethodOption("average", "average", False,
-                          "whether blocks of families' averages are grouped, for many clients"),
-                MethodOption("own", "own", False, "whether its own network may be its teacher"))),
+        MethodFacts(
+            "smooth",
+            "smooth:Smooth",
+            "control: a teacher that knows nothing",
+            "nothing",
+            "label smoothing",
+            (_WEIGHT,),
+        ),
+        MethodFacts(
+            "local+public",
+            "local_public:LocalPublic",
+            "control: own and public images alike",
+            "public images once",
+            "control",
+        ),
+        MethodFacts(
+            "kd-public",
+            "kd_public:KdPublic",
+            "control: a teacher of the own family from public labels alone",
+            "teacher, once made",
+            "control",
+            (_WEIGHT, _PRETRAIN),
+        ),
+        MethodFacts(
+            "fedavg",
+            "fedavg:FedAvg",
+            "average one family's networks",
+            "network, both ways",
+            "AISTATS 2017",
+            (_family("small", "of all clients"),),
+        ),
+        MethodFacts(
+            "fedmd",
+            "fedmd:FedMD",
+            "agree on the scores of public images",
+            "scores, both ways",
+            "arXiv:1910.03581",
+            (_LABELS, _PRETRAIN),
+        ),
+        MethodFacts(
+            "fedgh",
+            "fedgh:FedGH",
+            "one head, trained on all clients' class means",
+            "class means up, head down",
+            "arXiv:2303.13137",
+        ),
+        MethodFacts(
+            "feddf",
+            "feddf:FedDF",
+            "average families, distil all into each",
+            "network, both ways",
+            "NeurIPS 2020",
+            (MethodOption("steps", "steps", 100, "of distillation at most", 0, whole=True),),
+        ),
+        MethodFacts(
+            "fccl",
+            "fccl:FCCL",
+            "correlate the logits of public images",
+            "logits, both ways",
+            "CVPR 2022",
+        ),
+        MethodFacts(
+            "fedproto",
+            "fedproto:FedProto",
+            "pull embeddings to common class prototypes",
+            "class means, both ways",
+            "AAAI 2022",
+            (MethodOption("weight", "weight", 1.0, "of the pull to the prototypes", 0.0),),
+        ),
+        MethodFacts(
+            "heterofl",
+            "heterofl:HeteroFL",
+            "narrower cuts of one network for small devices",
+            "cut of the network, both ways",
+            "ICLR 2021",
+            (_family("wide", "that is cut"),),
+        ),
+        MethodFacts(
+            "fedkemf",
+            "fedkemf:FedKEMF",
+            "a small knowledge network beside the own",
+            "knowledge network, both ways",
+            "arXiv:2208.07978",
+            (_family("tiny", "of the knowledge network", "knowledge", "knowledge"),),
+        ),
+        MethodFacts(
+            "pfedhr",
+            "pfedhr:PFedHR",
+            "teachers from one pool of reassembled networks",
+            "network up, teacher down",
+            "NeurIPS 2023",
+            (_GROUPS, _TRIED, _WEIGHT, _TUNE, _RATE, _LABELS),
+        ),
+        MethodFacts(
+            "pfedclub",
+            "pfedclub:PFedClub",
+            "a teacher reassembled for each client",
+            "network up, teacher down",
+            "NeurIPS 2024",
+            (
+                _GROUPS,
+                MethodOption(
+                    "limit",
+                    "limit",
+                    None,
+                    "η: a teacher has at most (1+η) times its client's parameters; none without",
+                    above=-1.0,
+                ),
+                _TRIED,
+                _WEIGHT,
+                _TUNE,
+                _RATE,
+                _LABELS,
+                MethodOption(
+                    "average",
+                    "average",
+                    False,
+                    "whether blocks of families' averages are grouped, for many clients",
+                ),
+                MethodOption("own", "own", False, "whether its own network may be its teacher"),
+            ),
+        ),
     )
-}  # fmt: skip
+}
 
 CONTROLS = ("local", "smooth")
 """Without these no accuracy of a method with teachers is shown."""
