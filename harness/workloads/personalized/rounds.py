@@ -236,8 +236,10 @@ class ClubWork:
         return net
 
     def measured(self, round_index: int, found: Sequence[Any]) -> tuple[RoundRecord, ...]:  # noqa: ARG002
-        """Return what the server's search of the round came to."""
-        return (self._record,) if self._record.round == round_index else ()
+        """Return what the search of the round came to; of one that nobody came to, the bytes."""
+        if self._record.round != round_index:
+            return (RoundRecord(round_index, sent=self._sizes),)
+        return (self._record,)
 
     def is_judged_after(self, rounds_done: int) -> bool:
         """Say whether networks are tested after so many rounds."""

@@ -39,7 +39,7 @@ from harness.workloads.personalized.report import cell_report
 from harness.workloads.personalized.rounds import ClientWorkshop, ClubFederation
 from harness.workloads.personalized.server.likeness import LEAST_IMAGES
 
-CELL_BYTES = 3_000_000.0
+CELL_BYTES = 1_500_000.0
 """Of a cell: networks, traces and the checkpoints of a round; measured with 12 clients."""
 
 

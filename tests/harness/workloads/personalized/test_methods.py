@@ -234,6 +234,22 @@ def test_without_labels_stitches_are_tuned_too(train, small) -> None:
     assert any(t.alpha is not None for r in outcome.rounds for t in r.teachers)
 
 
+def test_a_client_that_does_not_come_keeps_its_teacher_and_nothing_is_counted(train, small) -> None:
+    """Two of four clients a round: who is not drawn gets and sends nothing, and loses nothing."""
+    fed = small.federation(per_round=2)
+    one, two = (train("pfedclub", rounds, fed) for rounds in (2, 3))
+    away = sorted(set(range(4)) - set(fed.drawn(2)))
+    for client in away:
+        before, after = (
+            {n: t for n, t in o.weights.tensors.items() if n.startswith(f"client.{client}.")}
+            for o in (one, two)
+        )
+        assert before.keys() == after.keys()
+        assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+        assert client not in two.rounds[2].sent
+    assert sorted(two.rounds[2].sent) == sorted(fed.drawn(2))
+
+
 @pytest.mark.parametrize("where", ["weights", "features"])
 def test_a_client_with_values_that_are_no_numbers_is_left_out_and_why(where, small) -> None:
     fed = small.federation()
