@@ -27,7 +27,7 @@ from models.personalized.blocks import ChainNet, build
 from tests.benchmarks.table import head, row, spread
 
 FAMILIES = ("dense", "mobile", "small", "deep", "residual", "wide")
-TURNS = 5
+TURNS = 3
 COUNTS = (4, 8, 16, 32)
 SERVER = ("likeness", "group", "search", "stitch", "tune", "match")
 

@@ -179,7 +179,8 @@ def memory_problems(config: ClubConfig, club: Club) -> list[HarnessError]:
     """Return the families that do not fit the memory of the devices they are for."""
     found: list[HarnessError] = []
     pairs = zip(config.client_families(), config.client_profiles(), strict=True)
-    for family, profile in dict.fromkeys((f, p) for f, p in pairs if p is not None):
+    named = {(f, p.name): p for f, p in pairs if p is not None}
+    for (family, _), profile in named.items():
         needed = client_bytes(family, club, config.batch_size)
         if needed > profile.memory_bytes:
             found.append(UsageError(

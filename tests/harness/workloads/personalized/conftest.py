@@ -16,8 +16,8 @@ FAMILIES = ("tiny", "mobile", "dense", "small")
 
 
 def small_club(seed=0, clients=4, **changes):
-    division = Division(clients, public_share=0.25)
-    return open_data(DataSettings("digits", division, keep=420, **changes)).club(seed)
+    division = Division(clients, public_share=0.36)
+    return open_data(DataSettings("digits", division, keep=290, **changes)).club(seed)
 
 
 def small_federation(seed=0, families=FAMILIES, per_round=None, **changes):

@@ -35,7 +35,10 @@ def assert_alike(one, other):
     assert one.accuracy == other.accuracy
 
 
-SHORT = {"feddf": "feddf:steps=4", "fedmd": "fedmd:pretrain=1", "kd-public": "kd-public:pretrain=1"}
+SHORT = {
+    "feddf": "feddf:steps=4", "fedmd": "fedmd:pretrain=1", "kd-public": "kd-public:pretrain=1",
+    "pfedclub": "pfedclub:tune=1,candidates=2", "pfedhr": "pfedhr:tune=1",
+}  # fmt: skip
 """Where the defaults take long."""
 
 
@@ -57,7 +60,7 @@ def test_every_method_trains_and_gives_the_same_bits_again(method, train, small)
 
 @pytest.mark.parametrize("method", ["smooth", "kd-public", "pfedclub", "pfedhr"])
 def test_without_weight_a_teacher_changes_no_bit(method, train) -> None:
-    more = ",pretrain=1" if method == "kd-public" else ""
+    more = {"kd-public": ",pretrain=1", "pfedclub": ",tune=1", "pfedhr": ",tune=1"}.get(method, "")
     assert_alike(train("local"), train(f"{method}:weight=0{more}"))
 
 
@@ -108,7 +111,7 @@ def test_what_travels_is_what_the_method_sends(train, small) -> None:
 
 def test_teachers_are_sent_when_a_client_is_next_drawn(train) -> None:
     """None in the first round; in the second the one that the first one's end made."""
-    first, last = (train("pfedclub", rounds) for rounds in (1, 2))
+    first, last = (train(SHORT["pfedclub"], rounds) for rounds in (1, 2))
     assert first.traffic.download_bytes == 0
     made = sum(bytes_of(under(first.weights.tensors, f"client.{c}.teacher.")) for c in range(4))
     assert last.traffic.download_bytes == made > 0
@@ -221,7 +224,7 @@ def test_the_own_chain_wins_if_it_may_with_likeness_one(small, train) -> None:
 
 
 def test_averages_of_families_may_stand_for_their_clients(train) -> None:
-    outcome = train("pfedclub:average=yes")
+    outcome = train("pfedclub:average=yes,tune=1")
     paths = [t.path for r in outcome.rounds for t in r.teachers if t.path]
     assert paths
     assert any("." in part and not part.startswith("c") for p in paths for part in p.split(">"))
@@ -230,14 +233,14 @@ def test_averages_of_families_may_stand_for_their_clients(train) -> None:
 def test_without_labels_stitches_are_tuned_too(train, small) -> None:
     fed = small.federation(labels=False)
     assert fed.club.public_labels is None
-    outcome = train("pfedclub:labels=no", 2, fed)
+    outcome = train("pfedclub:labels=no,tune=1", 1, fed)
     assert any(t.alpha is not None for r in outcome.rounds for t in r.teachers)
 
 
 def test_a_client_that_does_not_come_keeps_its_teacher_and_nothing_is_counted(train, small) -> None:
     """Two of four clients a round: who is not drawn gets and sends nothing, and loses nothing."""
     fed = small.federation(per_round=2)
-    one, two = (train("pfedclub", rounds, fed) for rounds in (2, 3))
+    one, two = (train(SHORT["pfedclub"], rounds, fed) for rounds in (2, 3))
     away = sorted(set(range(4)) - set(fed.drawn(2)))
     for client in away:
         before, after = (
@@ -291,7 +294,7 @@ def test_a_path_of_unknown_blocks_is_refused() -> None:
 
 
 def test_rounds_survive_the_journal_to_the_last_bit(train) -> None:
-    for record in train("pfedclub").rounds:
+    for record in train(SHORT["pfedclub"]).rounds:
         plain = json.loads(json.dumps(ClubCodec.measured(record)))
         assert ClubCodec.read_measured(plain) == record
 
