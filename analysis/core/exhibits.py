@@ -39,6 +39,7 @@ OWN: Mapping[str, str] = {
     "multitask": "analysis.multitask.exhibits:EXHIBITS",
     "unlearning": "analysis.unlearning.exhibits:EXHIBITS",
     "lora": "analysis.lora.exhibits:EXHIBITS",
+    "personalized": "analysis.personalized.exhibits:EXHIBITS",
 }
 
 

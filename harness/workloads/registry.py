@@ -20,6 +20,7 @@ OWN: Mapping[str, str] = {
     DEFAULT: "harness.workloads.multitask.workload:WORKLOAD",
     "unlearning": "harness.workloads.unlearning.workload:WORKLOAD",
     "lora": "harness.workloads.lora.workload:WORKLOAD",
+    "personalized": "harness.workloads.personalized.workload:WORKLOAD",
 }
 
 
