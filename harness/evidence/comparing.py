@@ -14,9 +14,9 @@ from typing import Any
 from harness.core.errors import DamagedRunError, NotComparableError, UsageError, unknown
 from harness.core.guarded_folder import RESTORE
 from harness.evidence.comparable import Difference, differences, model_differences
-from harness.evidence.derived import derived
 from harness.evidence.paired import paired_ratio, values_by_seed
 from harness.evidence.reading import RunFiles, find_run, read_run
+from harness.evidence.untrue import untrue
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def read_side(text: str) -> Side:
 def contradictions(first: Side, second: Side) -> list[str]:
     """Return what does not follow from the files of either run, with the run's name."""
     runs = {side.run.run_id: side.run for side in (first, second)}
-    return [f"{name}: {found.text}" for name, run in runs.items() for found in derived(run)]
+    return [f"{name}: {found.text}" for name, run in runs.items() for found in untrue(run)]
 
 
 def compare(
@@ -167,7 +167,7 @@ def compare(
     damage = [] if allow_damaged else contradictions(first, second)
     if damage:
         raise DamagedRunError(
-            "what is derived does not agree with what it is derived of:\n  " + "\n  ".join(damage),
+            "a run is not as it was written, or contradicts itself:\n  " + "\n  ".join(damage),
             f"{RESTORE} --allow-damaged compares all the same, and says so.",
         )
     _refuse(differences(first.run.manifest, second.run.manifest))

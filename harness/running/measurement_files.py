@@ -27,6 +27,7 @@ from harness.measurement.meters import ComponentJoules, MeterSet
 from harness.measurement.spans import Span, windows
 from harness.run_folder.lock import run_lock
 from harness.run_folder.results import RunFolder, csv_text
+from harness.run_folder.seal import seal
 from harness.run_folder.sessions import this_boot
 
 WORKLOAD = "measure"
@@ -200,6 +201,8 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         """Say how the session ended; raw samples are kept only if it did not end well."""
         self._manifest |= {"status": status, "reason": reason}
         self._folder.event(event=status, reason=reason)
+        if status == "done":
+            self._manifest["files"] = seal(self.path)
         self._folder.manifest(self._manifest)
         if status == "done":
             with contextlib.suppress(OSError):  # what belongs to cells is in their traces
