@@ -128,7 +128,7 @@ def test_the_csv_of_a_modelled_figure_and_its_words(modelled_report):
     drawn = pd.read_csv(named(modelled_report[1].figures, "pareto.csv"))
     mean = drawn[(drawn["method"] == "independent") & (drawn["element"] == "mean")]
     assert mean["cost"].tolist() == pytest.approx([400.0])
-    assert mean["cost_half_width"].isna().all()
+    assert mean["coshalf_width"].isna().all()
 
 
 def test_text_of_a_run_cannot_become_markup(make_run):

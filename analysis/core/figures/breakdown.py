@@ -16,7 +16,7 @@ from analysis.core.method_styles import PHASE_COLOURS, PHASE_HATCHES
 from analysis.core.style import even_columns, keep_limits, scaled_unit
 from analysis.core.tables.phases import SHOWN, phase_means
 from analysis.core.words import is_wide, origin_words, spread_words, wide_words
-from harness.evidence.paired import t_half_width
+from harness.evidence.paired import half_width
 
 TITLE = "Where time and energy go"
 TOTAL = "charged total"
@@ -68,7 +68,7 @@ def prepare(
     table = means.groupby(["method", "phase"])["value"].agg(value="mean", n="size").reset_index()
     charged = means[means["phase"] != "evaluate"].groupby(["method", "seed"])["value"].sum()
     totals = charged.groupby("method").agg(
-        value="mean", half_width=lambda own: t_half_width(own.tolist()), n="size"
+        value="mean", half_width=lambda own: half_width(own.tolist()), n="size"
     )
     both = pd.concat([table, totals.reset_index().assign(phase=TOTAL)], ignore_index=True)
     both = both.assign(quantity=quantity, unit=unit)

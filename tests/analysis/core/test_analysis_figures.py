@@ -81,7 +81,7 @@ def test_pareto_draws_what_it_was_given(make_run):
 def test_one_seed_has_no_error_bars(make_run):
     """No half-width, no bar, and no faint double of the mark."""
     drawn = pareto.prepare(cost_basis(load_run(make_run(seeds=1))))
-    assert drawn["cost_half_width"].isna().all()
+    assert drawn["coshalf_width"].isna().all()
     assert not pareto.draw(axes(), drawn, "x", "J").collections
 
 

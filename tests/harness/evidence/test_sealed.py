@@ -8,7 +8,7 @@ import pytest
 from harness.cli.check import main as check
 from harness.cli.compare import main as compare
 from harness.core.errors import DamagedRunError
-from harness.evidence.bundle import Wishes, pack
+from harness.evidence.bundle import Packing, pack
 from harness.evidence.judging import judge
 from harness.evidence.reading import read_run
 from harness.evidence.sealed import altered
@@ -59,7 +59,7 @@ def test_a_flipped_byte_of_weights_is_seen_by_all(run, tmp_path, capsys) -> None
     assert compare([a, b, "--allow-damaged"]) == 0
     assert "DAMAGED" in capsys.readouterr().out
     with pytest.raises(DamagedRunError, match=r"checksum differs"):
-        pack([run], tmp_path / "bundle", Wishes())
+        pack([run], tmp_path / "bundle", Packing())
 
 
 def test_what_is_gone_or_came_later_is_told_apart(run) -> None:
