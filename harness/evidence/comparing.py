@@ -16,6 +16,7 @@ from harness.core.guarded_folder import RESTORE
 from harness.evidence.comparable import Difference, differences, model_differences
 from harness.evidence.paired import paired_ratio, values_by_seed
 from harness.evidence.reading import RunFiles, find_run, read_run
+from harness.evidence.restated import modelled_power_w, restated_words
 from harness.evidence.untrue import untrue
 
 
@@ -183,10 +184,11 @@ def compare(
 def default_metrics(first: Side, second: Side) -> list[str]:
     """Return time, energy and loss: measured ones of a device that is the host, else modelled."""
     own = first.run.section("host").get("matches_device") is True
+    restated = modelled_power_w([*first.run.done, *second.run.done]) is not None
     names = ["time_s" if own else "time_model_s"]
     if own and (first.has("energy_j") or second.has("energy_j")):
         names.append("energy_j")
-    else:
+    elif not restated:
         names.append("energy_model_j")
     judged = "total_loss" if first.has("total_loss") else "objective_value"
     return [n for n in (*names, judged) if first.has(n) and second.has(n)]
@@ -203,6 +205,9 @@ def _described(name: str, side: Side) -> Metric:
 
 def left_out(first: Side, second: Side) -> str:
     """Return why energy is not among the default metrics; "" if it is or nobody has any."""
+    power_w = modelled_power_w([*first.run.done, *second.run.done])
+    if power_w is not None:
+        return restated_words(power_w)
     measured = (first.has("energy_j"), second.has("energy_j"))
     if measured[0] == measured[1]:
         return ""

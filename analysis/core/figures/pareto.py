@@ -53,7 +53,7 @@ def prepare(basis: CostBasis) -> pd.DataFrame:
     """Return one row per method and seed, and one per method with the means.
 
     Returns:
-        Columns method, element (seed or mean), seed, cost, coshalf_width, loss,
+        Columns method, element (seed or mean), seed, cost, cost_half_width, loss,
         loss_half_width, n, on_front, front_share (of bootstrap samples; see `front_shares`).
     """
     rows: list[dict[str, object]] = []
@@ -73,7 +73,7 @@ def prepare(basis: CostBasis) -> pd.DataFrame:
         ]
     front = pareto_front({name: (cost.mean, loss.mean) for name, (cost, loss) in means.items()})
     rows += [_mean_row(name, cost, loss, name in front) for name, (cost, loss) in means.items()]
-    columns = ["method", "element", "seed", "cost", "coshalf_width", "loss", "loss_half_width"]
+    columns = ["method", "element", "seed", "cost", "cost_half_width", "loss", "loss_half_width"]
     table = pd.DataFrame(rows, columns=[*columns, "n", "on_front"]).astype({"seed": "Int64"})
     shares = front_shares(table, np.random.default_rng(BOOTSTRAP_SEED))
     share = table["method"].map(shares).where(table["element"] == "mean")
@@ -168,7 +168,7 @@ def _share_words(drawn: pd.DataFrame) -> str:
 def _draw_bars(ax: Axes, mean: pd.Series[Any], factor: float) -> None:
     ax.errorbar(
         mean["cost"] * factor, mean["loss"], fmt="none", ecolor=method_style(mean["method"]).colour,
-        xerr=_bar(mean["coshalf_width"], factor), yerr=_bar(mean["loss_half_width"], 1.0),
+        xerr=_bar(mean["cost_half_width"], factor), yerr=_bar(mean["loss_half_width"], 1.0),
         elinewidth=0.9, capsize=2, zorder=1.5,
     )  # fmt: skip
 
@@ -190,7 +190,7 @@ def _mean_row(method: str, cost: Estimate, loss: Estimate, on_front: bool) -> di
         "method": method,
         "element": "mean",
         "cost": cost.mean,
-        "coshalf_width": cost.half_width,
+        "cost_half_width": cost.half_width,
         "loss": loss.mean,
         "loss_half_width": loss.half_width,
         "n": cost.n,

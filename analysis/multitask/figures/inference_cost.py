@@ -24,7 +24,7 @@ from analysis.multitask.inference import (
 
 TITLE = "Cost of an answer against loss"
 MILLI = 1e3
-COLUMNS = ["method", "precision", "cost", "coshalf_width", "loss", "loss_half_width", "n"]
+COLUMNS = ["method", "precision", "cost", "cost_half_width", "loss", "loss_half_width", "n"]
 
 
 def drawings(run: Run) -> list[Outcome]:
@@ -93,7 +93,7 @@ def prepare(basis: AnswerBasis, methods: list[str]) -> pd.DataFrame:
             if cost is not None and loss is not None:
                 found.append((method, precision, cost.mean, cost.half_width, loss.mean,
                               loss.half_width, cost.n))  # fmt: skip
-    types = {"coshalf_width": "float64", "loss_half_width": "float64"}
+    types = {"cost_half_width": "float64", "loss_half_width": "float64"}
     return pd.DataFrame(found, columns=COLUMNS).astype(types)
 
 
@@ -104,9 +104,9 @@ def draw(ax: Axes, drawn: pd.DataFrame, quantity: str, unit: str) -> Axes:
         own = drawn[drawn["method"] == method].sort_values("precision")
         cost = own["cost"] * MILLI
         ax.plot(cost, own["loss"], color=shape.colour, linewidth=0.7, linestyle=":", zorder=1)
-        if own["coshalf_width"].notna().any():
+        if own["cost_half_width"].notna().any():
             ax.errorbar(
-                cost, own["loss"], xerr=own["coshalf_width"].fillna(0.0) * MILLI,
+                cost, own["loss"], xerr=own["cost_half_width"].fillna(0.0) * MILLI,
                 yerr=own["loss_half_width"].fillna(0.0), fmt="none", ecolor=shape.colour,
                 elinewidth=0.9, capsize=2,
             )  # fmt: skip
