@@ -99,7 +99,7 @@ def unseen_error_j(stream: Stream, left: int, right: int, duration_s: float) -> 
     readings = last + 1 - first
     if readings >= CONTEXT_SAMPLES:
         return 0.0
-    duty = 1.0 - MISSED ** (1.0 / readings)
+    duty = 1.0 - math.pow(MISSED, 1.0 / readings)
     above_w = stream.rail.max_power_w - min(stream.power_w[first : last + 1])
     return duty * max(0.0, above_w) * duration_s
 

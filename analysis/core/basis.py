@@ -57,7 +57,7 @@ def cost_basis(run: Run, *, restated: bool = False) -> CostBasis:
         )
     power_w = restated_power_w(run)
     if power_w is not None and not restated:
-        column = time_column(done.iloc[0].to_dict())
+        column = time_column({str(k): v for k, v in done.iloc[0].items()})
         words = time_words(run) if column == "time_s" else "Modelled time"
         note = f"modelled energy is time × {power_w:.3g} W"
         return CostBasis("time", column, words, "s", done, (*start, note))
@@ -72,7 +72,8 @@ def cost_basis(run: Run, *, restated: bool = False) -> CostBasis:
 
 def restated_power_w(run: Run) -> float | None:
     """Return the one power that modelled energy is the product of with time; None if it is not."""
-    return modelled_power_w(run.done.to_dict("records"))
+    rows = run.done.to_dict("records")
+    return modelled_power_w({str(k): v for k, v in row.items()} for row in rows)
 
 
 def time_words(run: Run) -> str:
