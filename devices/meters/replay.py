@@ -21,6 +21,7 @@ from pathlib import Path
 
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Kind, Meter, MeterInfo, Rail, RawSample
+from devices.plain_numbers import plain_float
 
 MOST_W = 4000.0
 """More than any recorded device draws: the rating of the largest household plug."""
@@ -113,7 +114,7 @@ def _add_row(rails: dict[str, RailTrace], row: Mapping[str, str | None], place: 
 
 def _number(text: str | None, place: str) -> float:
     try:
-        value = float(text or "")
+        value = plain_float(text or "")
     except ValueError as error:
         raise DeviceError(f"{place}: {text!r} is not a number") from error
     if not math.isfinite(value):

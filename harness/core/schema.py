@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from devices.plain_numbers import plain_float, plain_int
 from harness.core.clean_text import clean
 
 SCHEMA_VERSION = 4
@@ -110,7 +111,7 @@ class Column:
             if text not in BOOLEANS:
                 raise ValueError(f"'{text}' is no bool")
             return BOOLEANS[text]
-        number = int(text) if self.type == "int" else float(text)
+        number = plain_int(text) if self.type == "int" else plain_float(text)
         if abs(number) > self.most and number not in (math.inf, -math.inf):
             raise ValueError(f"'{text}' is beyond {self.most:g}")
         return number

@@ -34,7 +34,7 @@ def _row(row: Mapping[str, str], device: str, shift_s: float) -> list[dict[str, 
     try:
         numbers = {name: float(row[name]) for name in names}
         t_s = numbers.pop("t_s") + shift_s
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
         return []
     if not all(abs(number) <= MOST_NUMBER for number in (t_s, *numbers.values())):
         return []

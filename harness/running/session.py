@@ -162,7 +162,7 @@ def _past(claimed: ClaimedFolder, target: Target) -> RunPast:
     path = claimed.folder.path
     try:
         sessions = read_sessions(claimed.manifest)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise DamagedRunError(
             f"{path / 'manifest.json'}: its sessions lack {error}", RESTORE
         ) from None

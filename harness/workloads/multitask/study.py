@@ -234,7 +234,7 @@ def recorded_constants(manifest: Mapping[str, Any]) -> dict[str, dict[str, float
             str(name): {str(task): float(loss) for task, loss in losses.items()}
             for name, losses in manifest.get("constants", {}).items()
         }
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError):
         return {}
 
 

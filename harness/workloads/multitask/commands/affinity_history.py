@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from devices.plain_numbers import plain_float, plain_int
 from harness.core.errors import UsageError
 from harness.workloads.multitask.methods.split_analysis import (
     Agreement,
@@ -113,14 +114,14 @@ def _entries(path: Path, keys: Sequence[str]) -> Iterator[_Entry]:
 
 def _whole(text: str | None, column: str, where: str) -> int:
     try:
-        return int(text or "")
+        return plain_int(text or "")
     except ValueError:
         raise UsageError(f"{where}: {column} is a whole number, not '{text}'") from None
 
 
 def _number(text: str | None, where: str) -> float:
     try:
-        value = float(text or "")
+        value = plain_float(text or "")
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.plain_numbers import plain_float
 from harness.core.errors import UsageError
 
 Matrix = NDArray[np.float64]
@@ -103,7 +104,7 @@ def _row_index(where: str, line: _Line, names: Sequence[str], seen: set[str]) ->
 
 def _number(where: str, cell: tuple[str, str], text: str) -> float:
     try:
-        value = float(text)
+        value = plain_float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -69,7 +69,7 @@ def recorded_timing(manifest: Mapping[str, Any]) -> RunTiming | None:
         rates = float(host["flop_per_s"]), float(host["memory_bytes_per_s"])
         parts = _floats(host["forward_s"]), _floats(host["arithmetic"])
         return RunTiming(calibration, HostTiming(*parts, *rates))
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
 
 
