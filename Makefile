@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 ARGS ?=
 
-.PHONY: run test test-all test-installed test-fleet lint bench bench-tools bench-rivals reference reference-report test-arm64 clean
+.PHONY: run test test-all test-installed test-fleet fuzz lint bench bench-tools bench-rivals reference reference-report test-arm64 clean
 
 run: $(VENV)/ready
 	$(BIN)/python -m harness.run $(ARGS)
