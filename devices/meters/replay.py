@@ -69,7 +69,7 @@ def load_trace(path: Path) -> dict[str, RailTrace]:
         text = _read(path)
     except (OSError, EOFError, UnicodeDecodeError, gzip.BadGzipFile) as error:
         raise DeviceError(f"trace {path} cannot be read: {error}") from error
-    rows = csv.DictReader(text.splitlines())
+    rows = csv.DictReader(text.splitlines(), strict=True)
     rails: dict[str, RailTrace] = {}
     try:
         for number, row in enumerate(rows, start=2):

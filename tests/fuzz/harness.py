@@ -13,10 +13,11 @@ from harness.core.errors import HarnessError, SeveralProblems
 from harness.core.guarded_folder import read_object
 from harness.core.schema import FILES, SCHEMA_VERSION, Column
 from harness.evidence.intact import check_file
-from harness.evidence.reading import Table, parse_table
+from harness.evidence.reading import CsvTable, parse_table
 from harness.evidence.signature import verify
 from harness.evidence.words import parse_percent
 from harness.fleet.strict import read_facts
+from harness.fleet.traces import trace_rows
 from harness.fleet.wire import WireError, header_bytes, read_header
 from harness.measurement.cooling import parse_cool_down
 from harness.measurement.idle import read_idle
@@ -25,6 +26,7 @@ from harness.run_folder.repair import read_events
 from harness.run_folder.results import csv_text
 from harness.run_folder.sessions import read_sessions
 from harness.running.limits import parse_energy_j, parse_time_s
+from harness.workloads.multitask.commands.affinity_history import read_history
 from harness.workloads.multitask.commands.matrix import read_matrix
 from harness.workloads.multitask.config import read_multitask_file
 from harness.workloads.multitask.data.shard import parse_record
@@ -42,6 +44,7 @@ def targets(folder: Path) -> Iterator[Target]:
     yield from _manifests(folder)
     yield from _run_files(folder)
     yield from _wire()
+    yield from _trace_of_a_node()
     yield from _options(folder)
     yield from _bundles(folder)
 
@@ -55,7 +58,7 @@ def _tables() -> Iterator[Target]:
             sound.append(b"".join(lines[:4]))
         path = Path(name)
 
-        def read(content: bytes, columns: Any = columns, path: Path = path) -> Table:
+        def read(content: bytes, columns: Any = columns, path: Path = path) -> CsvTable:
             return parse_table(path, content, columns, SCHEMA_VERSION)
 
         yield Target(name, sound, read, REFUSED, _table, 2)
@@ -67,7 +70,7 @@ def _example(columns: tuple[Column, ...]) -> bytes:
     return csv_text(columns, [row, row]).encode()
 
 
-def _table(content: bytes, table: Table) -> str:
+def _table(content: bytes, table: CsvTable) -> str:
     values = [v for row in table.rows for v in row.values() if type(v) in (int, float)]
     return invented(content, [float(v) for v in values if math.isfinite(v)])
 
@@ -118,6 +121,10 @@ def _run_files(folder: Path) -> Iterator[Target]:
     path = _file(folder, "affinity.csv", lambda path: read_matrix(path, with_diagonal=True))
     yield Target("affinity matrix", [matrix], path, REFUSED,
                  lambda c, found: invented(c, found.values.ravel().tolist()))  # fmt: skip
+    rounds = b"round,recipient,source,mean,std,count\n0,s,d,0.5,0.1,3\n0,d,s,0.25,0.1,3\n"
+    yield Target(
+        "affinity by rounds", [rounds], _file(folder, "c_rounds.csv", read_history), REFUSED
+    )
     marks = b'{"t_s": 1.5, "begin": "load", "id": "a"}\n{"t_s": 2.5, "end": "a"}\n'
     yield Target("marks of phases", [marks], _marks, judge=_spans)
     record = b'{"files": {"depth": {"sha256": "ab", "bytes": 9, "dtype": "u2", "shape": [1, 2]}},'
@@ -140,6 +147,15 @@ def _wire() -> Iterator[Target]:
     yield Target(
         "facts of a device", [header], lambda c: read_facts(read_header(c), "facts"),
         (WireError, HarnessError), weight=2,
+    )  # fmt: skip
+
+
+def _trace_of_a_node() -> Iterator[Target]:
+    sound = b"t_s,rail,power_w,energy_j\n1.0,in,5.5,\n2.0,in,6.25,\n"
+    yield Target(
+        "trace of a node", [sound], lambda c: trace_rows({"pi": (0.0, c)}),
+        judge=lambda c, rows: invented(c, [v for row in rows for v in row.values()
+                                           if isinstance(v, float)]),
     )  # fmt: skip
 
 

@@ -26,8 +26,6 @@ def targets(folder: Path) -> Iterator[Target]:
         ("jetson-orin-nano-rails", "ina3221", "in1_input"),
         ("jetson-nano-rails", "ina3221", "in_power0_input"),
         ("intel-i7-7700k", "rapl", "energy_uj"),
-        ("raspberry-pi-5", "pmic", "cpuinfo"),
-        ("laptop-dtpm", "battery", "power_now"),
     ):
         yield from _board(folder / f"{board}-{meter}", board, meter, file)
 
@@ -41,7 +39,7 @@ def _run(folder: Path, name: str) -> Target:
         return exit_status(found.findings), verdict(found.findings), found.as_dict()
 
     sound = [(RUN / name).read_bytes()]
-    return Target(f"check of a run with another {name}", sound, check, weight=0.03)
+    return Target(f"check of a run with another {name}", sound, check, weight=0.3)
 
 
 def _board(folder: Path, board: str, meter: str, wanted: str) -> Iterator[Target]:
@@ -54,8 +52,6 @@ def _board(folder: Path, board: str, meter: str, wanted: str) -> Iterator[Target
         target.write_text(content.replace("\\n", "\n").replace("\\0", "\0"))
         if target.name == wanted:
             seeds[target] = target.read_bytes()
-    if not seeds:
-        return
     bent = next(iter(seeds))
 
     def examine(content: bytes) -> Any:

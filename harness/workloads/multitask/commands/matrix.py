@@ -72,7 +72,10 @@ def _lines(path: Path) -> list[_Line]:
     for number, line in enumerate(text.splitlines(), 1):
         content = line.partition("#")[0].strip()
         if content:
-            cells = next(csv.reader([content], skipinitialspace=True))
+            try:
+                cells = next(csv.reader([content], skipinitialspace=True, strict=True))
+            except csv.Error as error:
+                raise UsageError(f"{path}, line {number}: is no row: {error}") from None
             found.append(_Line(number, [cell.strip() for cell in cells]))
     return found
 
