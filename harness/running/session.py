@@ -30,6 +30,7 @@ from harness.run_folder.repair import RESTORE, read_events, repair_tables
 from harness.run_folder.resume import ClaimedFolder, Start, claim, read_manifest
 from harness.run_folder.rows import RunFacts
 from harness.run_folder.run_writer import RunWriter, Writing
+from harness.run_folder.seal import seal
 from harness.run_folder.sessions import (
     SAMPLES,
     RunSession,
@@ -140,7 +141,7 @@ def _past(claimed: ClaimedFolder, target: Target) -> RunPast:
     path = claimed.folder.path
     try:
         sessions = read_sessions(claimed.manifest)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise DamagedRunError(
             f"{path / 'manifest.json'}: its sessions lack {error}", RESTORE
         ) from None
@@ -232,6 +233,7 @@ class _Run:
         self._writer.run_phases()
         self._writer.event(status, reason=reason)
         if status == "done":
+            self._manifest["files"] = seal(self._folder.path)
             self._save_manifest()
             with contextlib.suppress(OSError):  # what belongs to cells is in their traces
                 shutil.rmtree(self._folder.path / SAMPLES)

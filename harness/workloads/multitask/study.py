@@ -240,7 +240,7 @@ def recorded_constants(manifest: Mapping[str, Any]) -> dict[str, dict[str, float
             str(name): {str(task): float(loss) for task, loss in losses.items()}
             for name, losses in manifest.get("constants", {}).items()
         }
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError):
         return {}
 
 
@@ -315,7 +315,7 @@ def step_words(step: StepChoice) -> str:
     words = "plain" if step.plain else step.execution.text.replace("+", ", ")
     words += f", {step.threads} thread{'' if step.threads == 1 else 's'}"
     if step.gain is None:
-        return f"{words} (as asked)"
+        return f"{words} (nothing faster was looked for)"
     date = str(step.calibrated.get("made", ""))[:10]
     gain = f"{step.gain:.2f}× the speed of plain" if step.gain != 1.0 else "nothing is faster"
     return f"{words} ({gain}, by a calibration of {date}; manifest: step)"

@@ -115,7 +115,7 @@ def recorded_choice(manifest: Mapping[str, Any]) -> StepChoice | None:
             str(told.get("file", "")),
             BatchFit(**told["batch"]) if told.get("batch") else None,
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
 
 
@@ -242,7 +242,7 @@ def _kept(config: MultitaskConfig, target: Target) -> StepChoice | None:
         if calibrated["version"] != VERSION or calibrated["facts"] != _facts(config, target):
             return None
         return _from_calibration(calibrated, without_home(str(path)))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None  # what cannot be read is measured anew
 
 
