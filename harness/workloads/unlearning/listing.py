@@ -24,6 +24,11 @@ Row = Mapping[str, Any]
 
 ULTRARE = "ultrare"
 
+SHORT = {
+    "exact": "exact", "approximate": "approx.", "not known": "unknown", "not forgotten": "no",
+}  # fmt: skip
+"""Completeness as the table of the screen has room for it."""
+
 
 def listing(kind: str) -> Iterable[Item]:
     """Return methods, recommenders or data; nothing for a kind there is none of."""
@@ -130,6 +135,10 @@ def conclusion(folder: Path) -> list[str]:
         for (method,), each in grouped(own, "method").items():
             found += _lines(str(method), each, measured=measured)
         found.append("")
+    found.append(
+        "forgotten: exact by construction; approx.: no attack here succeeds; no: one does;"
+        "\nbeside it mia_item, at which 0.5 tells nothing."
+    )
     basis = {str(row["cost_basis"]) for row in rows if row.get("cost_basis")}
     if basis and basis != {ENERGY}:
         found.append("÷retrain and pays from are of seconds: not all joules were measured.")
@@ -145,7 +154,7 @@ def _lines(method: str, rows: Sequence[Row], *, measured: bool) -> list[str]:
         f"{method[:19]:<20}{_number(mean_of(rows, 'request_time_s')):>9}{_number(energy):>9}"
         f"{_number(ratio):>9}{pays:>10}{_number(mean_of(rows, 'ndcg_20')):>7}"
     )
-    short = words.partition(" (")[0].partition(";")[0]
+    short = next(told for begin, told in SHORT.items() if words.startswith(begin))
     item = mean_of(rows, "mia_item")
     return [f"{head}  {short if item is None else f'{short} {item:.2f}'}"]
 
