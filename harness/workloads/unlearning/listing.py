@@ -133,7 +133,11 @@ def conclusion(folder: Path) -> list[str]:
             f"{'method':<20}{'s':>9}{'J':>9}{'÷retrain':>9}{'pays from':>10}{'NDCG':>7}  forgotten",
         ]
         for (method,), each in grouped(own, "method").items():
-            found += _lines(str(method), each, measured=measured)
+            found.append(_line(str(method), each, measured=measured))
+            boards = grouped(each, "board")
+            if len(boards) > 1:
+                found += [_line(f"  board {b}", one, measured=measured)
+                          for (b,), one in boards.items()]  # fmt: skip
         found.append("")
     found.append(
         "forgotten: exact by construction; approx.: no attack here succeeds; no: one does;"
@@ -145,7 +149,7 @@ def conclusion(folder: Path) -> list[str]:
     return found
 
 
-def _lines(method: str, rows: Sequence[Row], *, measured: bool) -> list[str]:
+def _line(method: str, rows: Sequence[Row], *, measured: bool) -> str:
     energy = mean_of(rows, "request_energy_j" if measured else "request_energy_model_j")
     ratio = mean_of(rows, "ratio_to_retrain")
     pays = "–" if method == "retrain" else pays_words(mean_of(rows, "break_even_requests"))
@@ -156,7 +160,7 @@ def _lines(method: str, rows: Sequence[Row], *, measured: bool) -> list[str]:
     )
     short = next(told for begin, told in SHORT.items() if words.startswith(begin))
     item = mean_of(rows, "mia_item")
-    return [f"{head}  {short if item is None else f'{short} {item:.2f}'}"]
+    return f"{head}  {short if item is None else f'{short} {item:.2f}'}"
 
 
 def _number(value: float | None) -> str:
