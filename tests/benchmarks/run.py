@@ -24,6 +24,7 @@ BENCHMARKS = {
     "nvml": "an NVIDIA GPU's energy counter beside its sampled power while it trains",
     "overhead": "what keeping a run costs: checkpoints, marks and logs",
     "report": "a report of 100 runs, 1,000 cells and a million samples",
+    "unlearning": "training recommenders here, in a plain torch loop, and fed pair by pair",
     "comparison": "one fake file tree, measured by this project, CodeCarbon and Zeus",
 }
 """Module of this package with a function `report` → what it measures."""

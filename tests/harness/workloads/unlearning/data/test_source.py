@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.core.errors import DataError, DataUsageError
-from harness.workloads.unlearning.data import installed
+from harness.workloads.unlearning.data import installed, interactions
 from harness.workloads.unlearning.data.generated import Generated
 from harness.workloads.unlearning.data.interactions import Pairs, split
 from harness.workloads.unlearning.data.source import GeneratedSource, open_file
@@ -58,7 +58,9 @@ def test_a_user_with_one_item_has_nothing_held_out() -> None:
     assert found.held.counts.tolist() == [0, 1]
 
 
-def test_pairs_are_what_sets_of_pairs_are() -> None:
+@pytest.mark.parametrize("most", [0, interactions.MOST_MAP])
+def test_pairs_are_what_sets_of_pairs_are(monkeypatch, most) -> None:
+    monkeypatch.setattr(interactions, "MOST_MAP", most)
     random = np.random.default_rng(1)
     user, item = random.integers(0, 9, 60), random.integers(0, 7, 60)
     found, known = Pairs.of(user, item, 9, 7), set(zip(user.tolist(), item.tolist(), strict=True))
