@@ -32,7 +32,10 @@ PHASES = (
     "lost", "infer", "distil", *SERVER_PHASES, "partition", "learn", "unlearn", "repeat",
 )  # fmt: skip
 
-DEVICE_PHASES = ("start-up", "idle", "communicate", "train", "affinity", "distil")
+DEVICE_PHASES = (
+    "start-up", "idle", "communicate", "train", "affinity", "distil", "partition", "learn",
+    "unlearn", "aggregate", "evaluate", "repeat",
+)  # fmt: skip
 """What the time of a device in a fleet is divided into, without gaps."""
 
 COST_PHASES = (
