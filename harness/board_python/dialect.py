@@ -53,7 +53,7 @@ class _Rewriting(ast.NodeTransformer):
         self._unsubscripted = set(SUBSCRIPTED)
         self._in_class = False
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | list[ast.AST] | None:  # noqa: N802
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | list[ast.AST] | None:
         """Take imports from where the older Python has them."""
         if node.module == "__future__":
             return None
@@ -69,13 +69,13 @@ class _Rewriting(ast.NodeTransformer):
         found: list[ast.AST] = [ast.ImportFrom(MODERN, moved, 0)] if moved else []
         return found + ([ast.ImportFrom(node.module, kept, node.level)] if kept else [])
 
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt] | None:  # noqa: N802
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt] | None:
         """Drop what is imported for annotations alone."""
         if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             return None
         return self.generic_visit(node)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """Drop the annotations of a function."""
         inside, self._in_class = self._in_class, False
         node.returns = None
@@ -88,7 +88,7 @@ class _Rewriting(ast.NodeTransformer):
         self._in_class = inside
         return node
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         """Note that names with annotations are fields here."""
         inside, self._in_class = self._in_class, True
         self.generic_visit(node)
@@ -96,7 +96,7 @@ class _Rewriting(ast.NodeTransformer):
         node.body = node.body or [ast.Pass()]
         return node
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         """Keep a field of a class without its type; make any other a plain assignment."""
         constant = "ClassVar" in ast.dump(node.annotation)
         value = None if node.value is None else self.visit(node.value)
@@ -105,7 +105,7 @@ class _Rewriting(ast.NodeTransformer):
             return ast.AnnAssign(node.target, placeholder, value, node.simple)
         return None if value is None else ast.Assign([node.target], value)
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:  # noqa: N802
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
         """Make a name for several classes a tuple of them, as `isinstance` takes it."""
         self.generic_visit(node)
         several = _united(node.value)
@@ -113,13 +113,13 @@ class _Rewriting(ast.NodeTransformer):
             node.value = several
         return node
 
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:  # noqa: N802
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         """Leave out what a type is of: the older types cannot be asked."""
         if isinstance(node.value, ast.Name) and node.value.id in self._unsubscripted:
             return node.value
         return self.generic_visit(node)
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         """Rewrite calls that the older Python does not know."""
         self.generic_visit(node)
         function = node.func

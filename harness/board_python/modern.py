@@ -41,7 +41,7 @@ def get_args(words):
     return words
 
 
-def TypeVar(name, *_, **__):  # noqa: N802 - named as typing names it
+def TypeVar(name, *_, **__):
     """Stand for `typing.TypeVar`."""
     return name
 
@@ -67,7 +67,7 @@ def cache(function):
     return functools.lru_cache(maxsize=None)(function)
 
 
-class cached_property:  # noqa: N801 - named as functools names it
+class cached_property:
     """Compute once, as `functools.cached_property` of Python 3.8."""
 
     def __init__(self, function):
@@ -147,5 +147,5 @@ class _PlainSGD(torch.optim.SGD):
 
     def __init__(self, params, foreach=False, fused=False, **settings):
         if foreach or fused:
-            raise ValueError("PyTorch {} has no foreach or fused SGD".format(torch.__version__))
+            raise ValueError(f"PyTorch {torch.__version__} has no foreach or fused SGD")
         super().__init__(params, **settings)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from devices.host import read_state
+from harness.board_python.trainers import Board, board_of_run
 from harness.config import RunConfig
 from harness.core.errors import DamagedRunError, HarnessError
 from harness.measurement.conditions import WARM_START
@@ -138,8 +139,12 @@ def run(
     so that it does not share them. With `devices` clients train there, not in this process.
     """
     log = PhaseLog(settled_clock(target.accelerator))
-    who = identity(config, target, opened.facts())
-    with claim(Path(config.out), who, config.as_dict(), start) as claimed:
+    with (
+        board_of_run(config, target, opened) as board,
+        claim(
+            Path(config.out), _who(config, target, opened, board), config.as_dict(), start
+        ) as claimed,
+    ):
         study = opened.study(claimed.manifest)
         accountant = Accountant(power_model(target), study.device_model())
         target = replace(target, threads=study.threads)
@@ -152,9 +157,19 @@ def run(
         )
         with meter_of_run as meter:
             confine(target)
-            context = RunContext(study, target, log, meter, accountant, session.zero_s, devices)
+            context = RunContext(
+                study, target, log, meter, accountant, session.zero_s, devices, board
+            )
             with sharing_cores(target.threads, target.accelerator):
                 return _Run(context, claimed, past, session, screen, limits).carry_out()
+
+
+def _who(
+    config: RunConfig, target: Target, opened: OpenedData, board: Board | None
+) -> dict[str, Any]:
+    """Return what the run is recognised by, with what trains if it is not this program."""
+    facts = identity(config, target, opened.facts())
+    return facts if board is None else {**facts, "trainer": board.words}
 
 
 def _past(claimed: ClaimedFolder, target: Target) -> RunPast:
@@ -241,6 +256,10 @@ class _Run:
         self._writer.event("resumed" if self._resumed else "started")
         if self._note:
             self._screen.note(self._note)
+        if self._context.board is not None:
+            self._screen.note(
+                f"Clients train under {self._context.board.words}; the estimate was timed here."
+            )
         self._screen.run_started(self._folder.path, resumed=self._resumed)
 
     def _end(self, status: str, reason: str = "") -> None:

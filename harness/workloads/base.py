@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from harness.config import RunConfig
@@ -233,6 +234,36 @@ class OpenedData(Protocol):
 
     def study(self, manifest: Mapping[str, Any]) -> Study:
         """Return the study, with what the manifest of a run that goes on has settled."""
+        ...
+
+
+class BoardClients(Protocol):
+    """Say what another Python of the board needs to train the clients of a run."""
+
+    @property
+    def modules(self) -> Sequence[str]:
+        """Return the modules to send, with all they import of their packages.
+
+        The first has `open_clients(facts, device)`, whose result has `serve(header, arrays, told)`.
+        """
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Return plain values that `open_clients` is given."""
+        ...
+
+    def arrays(self, client: int) -> Mapping[str, NDArray[Any]]:
+        """Return what a client trains on."""
+        ...
+
+
+@runtime_checkable
+class TrainsOnBoard(Protocol):
+    """Be opened data whose clients another Python of the board can train; few workloads' are."""
+
+    def for_board(self) -> BoardClients:
+        """Return what it needs."""
         ...
 
 
