@@ -126,6 +126,20 @@ def fit_torch():
         torch.nn.Module._apply = _without_recurse(torch.nn.Module._apply)
     if "fused" not in inspect.signature(torch.optim.SGD.__init__).parameters:
         torch.optim.SGD = _PlainSGD
+    norm = torch.nn.BatchNorm1d(1)
+    before = norm.num_batches_tracked
+    norm(torch.zeros(2, 1))
+    if norm.num_batches_tracked is not before:
+        torch.nn.modules.batchnorm._BatchNorm.__setattr__ = _counted_in_place
+
+
+def _counted_in_place(self, name, value):
+    """Keep the tensor that counts batches, whose memory lies in a block with all others."""
+    own = self.__dict__.get("_buffers", {}).get("num_batches_tracked")
+    if name == "num_batches_tracked" and own is not None and value is not None:
+        own.copy_(value)
+    else:
+        torch.nn.Module.__setattr__(self, name, value)
 
 
 def _foreach_copy(targets, sources):

@@ -110,7 +110,10 @@ class BoardProcess:
         length = struct.unpack(">Q", self._take(8))[0]
         if length > MOST_HEADER_BYTES:
             raise BoardPythonError(f"{self.program} answers with something else than a frame")
-        header: dict[str, Any] = json.loads(self._take(length))
+        try:
+            header: dict[str, Any] = json.loads(self._take(length))
+        except ValueError:
+            raise BoardPythonError(f"{self.program} answers with a frame that is no JSON") from None
         if "failed" in header:
             raise _failure(self.program, str(header["failed"]))
         return header, {name: self._array(kind, shape) for name, kind, shape in header["arrays"]}

@@ -69,6 +69,7 @@ class SentSources:
     def exec_module(self, module):
         """Run the text of a module."""
         source = self._sources.get(module.__name__, "")
+        module.__file__ = "<sent>/{}.py".format(module.__name__)  # PyTorch asks where classes are
         exec(compile(source, module.__name__, "exec"), module.__dict__)
 
 
