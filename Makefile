@@ -27,6 +27,13 @@ test-all: $(VENV)/ready-dev test-installed
 test-installed: $(VENV)/ready-dev
 	PYTHON=$(CURDIR)/$(BIN)/python tests/installed/run -n auto --dist loadfile
 
+# The Pythons of JetPack 4 and 5, each with a PyTorch of its time, in environments of their own; one
+# that cannot be made here is named and left out.
+OLD := .venv-old
+test-old-python: $(VENV)/ready-dev
+	tests/old_pythons $(OLD) > $(OLD).txt && \
+	  BOARD_PYTHONS="$$(cat $(OLD).txt)" $(PYTEST) -m whole -rs tests/harness/board_python/test_old_releases.py
+
 # Whole fleets with Flower and faults in real processes; as root also the loss of a network.
 test-fleet: $(VENV)/ready-dev
 	$(PYTEST) tests/harness/fleet -m fleet $(ARGS)

@@ -64,6 +64,10 @@ class MeasuringOptions:
     accelerator: str = option(
         "auto", "what trains: " + ", ".join(ACCELERATORS), metavar="NAME", group=WHERE
     )
+    board_python: str = option(
+        "", "the board's own Python, which trains in place of this program", metavar="PATH",
+        group=WHERE,
+    )  # fmt: skip
     idle_s: float = option(
         3.0, "seconds of idle power before and after, if a meter is there", group=MEASURING
     )

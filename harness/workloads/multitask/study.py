@@ -21,6 +21,7 @@ from harness.running.core_sharing import sharing_cores
 from harness.running.prepare import prepare_torch
 from harness.running.target import Target
 from harness.workloads.base import DataScreen, Expectation, PlanScreen, Settling
+from harness.workloads.multitask.board import MultitaskBoardClients
 from harness.workloads.multitask.codec import MultitaskCodec
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.data.catalogue import SCENES
@@ -112,6 +113,10 @@ class MultitaskData:
     def clients(self) -> int:
         """Return how many clients the data have."""
         return self.store.count("train")
+
+    def for_board(self) -> MultitaskBoardClients:
+        """Return what the board's own Python needs to train these clients."""
+        return MultitaskBoardClients(self.draft.config, self.store)
 
     def study(self, manifest: Mapping[str, Any]) -> MultitaskStudy:
         """Return the study, with what the manifest of a run that goes on tells."""
