@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.core.durable import sync_folder
+from harness.core.disk import sync_folder
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import folder_below
 from harness.run_folder.results import append_durably, json_text, storage_errors, write_atomically

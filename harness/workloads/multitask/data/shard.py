@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from harness.core.durable import sync_folder
+from harness.core.disk import sync_folder
 from harness.core.errors import DataError
 from harness.workloads.multitask.data.files import (
     remove_folder,
