@@ -25,11 +25,6 @@ class Mount:
     kind: str
     options: str
 
-    @property
-    def controllers(self) -> tuple[str, ...]:
-        """Return the options as words."""
-        return tuple(self.options.split(","))
-
 
 def read_mounts(root: Path) -> list[Mount]:
     """Return the mounts of this process, in order; none if the file is not there."""

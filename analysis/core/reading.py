@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.core.errors import AnalysisError, damage_told
-from harness.core.clean_text import clean
 from harness.core.guarded_folder import read_bytes, read_unpacked
 from harness.core.schema import BOOLEANS, OLDEST_SCHEMA_VERSION, Column
+from harness.evidence.reading import Row, parse_table
 
 UNREADABLE = (
     ValueError, OverflowError, TypeError, OSError, EOFError, zlib.error, pd.errors.ParserError,
@@ -41,24 +41,16 @@ def read_table(path: Path, columns: Iterable[Column]) -> tuple[pd.DataFrame, lis
     wanted = list(columns)
     with damage_told():
         content = read_unpacked(path)
-    frame = _read_typed(content, wanted)
+    frame = _read_typed(content, wanted) if content.endswith(b"\n") else None
     if frame is not None:
         return frame, []
-    text = _read_text(path, content)
-    absent = [column for column in wanted if column.name not in text.columns]
-    text = text.assign(**{c.name: "" for c in absent if c.since > OLDEST_SCHEMA_VERSION})
-    missing = [column.name for column in absent if column.since <= OLDEST_SCHEMA_VERSION]
-    if missing:
-        raise AnalysisError(
-            f"{path}: lacks the column {', '.join(missing)}.",
-            "Restore the file as harness.run wrote it; columns must not be renamed or removed.",
-        )
-    unknown = [name for name in text.columns if name not in {column.name for column in wanted}]
-    notes = [f"{path.name}: unknown column {name} is not used." for name in unknown]
-    typed = {column.name: _typed(path, column, text[column.name]) for column in wanted}
-    frame = pd.DataFrame(typed)
-    notes += [note for column in wanted for note in _non_finite(path, column, text, frame)]
-    return frame, notes
+    with damage_told():
+        table = parse_table(path, content, wanted, OLDEST_SCHEMA_VERSION)
+    notes = [f"{path.name}: unknown column {name} is not used." for name in table.unknown]
+    if table.torn:
+        notes.append(f"{path.name}: breaks off in its last line, which is left out.")
+    notes += [note for column in wanted for note in _non_finite(path, column, table.rows)]
+    return pd.DataFrame({c.name: _series(c, table.rows) for c in wanted}), notes
 
 
 def _read_typed(content: bytes, columns: Sequence[Column]) -> pd.DataFrame | None:
@@ -100,40 +92,25 @@ def _beyond(column: Column, values: pd.Series[Any]) -> pd.Series[bool]:
     return (numbers.abs() > column.most) & np.isfinite(numbers)
 
 
-def _read_text(path: Path, content: bytes) -> pd.DataFrame:
-    try:
-        return pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8")
-    except UNREADABLE as error:
-        raise AnalysisError(
-            f"{path}: cannot be read as a table ({error}).", "Restore the file from a copy."
-        ) from error
-
-
-def _typed(path: Path, column: Column, values: pd.Series[str]) -> pd.Series[Any]:
+def _series(column: Column, rows: Sequence[Row]) -> pd.Series[Any]:
     kinds: dict[str, Any] = {"float": "float64", "int": "Int64", "bool": "boolean", "str": object}
-    try:
-        read = [column.value(value if column.type == "str" else value.strip()) for value in values]
-    except ValueError as error:
-        raise AnalysisError(
-            f"{path}: column {column.name} holds a value that is no {column.type}"
-            f" ({clean(str(error))[:80]}).",
-            "Restore the file as harness.run wrote it.",
-        ) from error
     missing = math.nan if column.type == "float" else pd.NA
-    filled = [missing if value is None else value for value in read]
-    return pd.Series(filled, index=values.index, dtype=kinds[column.type])
+    values = [missing if row[column.name] is None else row[column.name] for row in rows]
+    return pd.Series(values, dtype=kinds[column.type])
 
 
-def _non_finite(path: Path, column: Column, text: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
+def _non_finite(path: Path, column: Column, rows: Sequence[Row]) -> list[str]:
     """Name a value written as nan or inf, which is not the same as a missing one."""
     if column.type != "float":
         return []
-    written = text[column.name].str.strip() != ""
-    bad = written & ~np.isfinite(frame[column.name])
-    if not bad.any():
+    bad = [
+        row for row in rows if (x := row[column.name]) is not None and not math.isfinite(float(x))
+    ]
+    if not bad:
         return []
-    places = ", ".join(dict.fromkeys(frame.loc[bad, "cell"])) if "cell" in frame else "some rows"
-    return [f"{path.name}: {column.name} is not a finite number for {places}; it is left out."]
+    places = ", ".join(dict.fromkeys(str(row["cell"]) for row in bad if "cell" in row))
+    where = places or "some rows"
+    return [f"{path.name}: {column.name} is not a finite number for {where}; it is left out."]
 
 
 def read_matrix(path: Path) -> pd.DataFrame:

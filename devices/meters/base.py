@@ -264,11 +264,33 @@ class Meter(ABC):
         return value
 
     @classmethod
-    @abstractmethod
     def probe(
-        cls, root: Path = Path("/"), options: Mapping[str, str] | None = None
+        cls,
+        root: Path = Path("/"),
+        options: Mapping[str, str] | None = None,
+        *parts: Any,  # noqa: ANN401 - what its constructor takes beside
+        **named: Any,  # noqa: ANN401
     ) -> Availability:
-        """Say whether this meter can be used on the host whose files lie under `root`."""
+        """Say whether this meter can be used on the host whose files lie under `root`.
+
+        `parts` and `named` stand in for what it reads with: files, programs, packages.
+        """
+        try:
+            return cls(root, time.monotonic, options, *parts, **named).judge()
+        except DeviceError as error:
+            return cls.refuse("bad-option", error.message, error.remedy)
+
+    def judge(self) -> Availability:
+        """Say whether this meter can be used; nothing stays open.
+
+        Raises:
+            DeviceError: An option names what is not there.
+        """
+        return self.refusal() or Availability(self.name, True)
+
+    @abstractmethod
+    def refusal(self) -> Availability | None:
+        """Say what stands in the way of reading; None if nothing does."""
 
     @abstractmethod
     def open(self) -> None:

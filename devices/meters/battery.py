@@ -66,38 +66,31 @@ class BatteryMeter(Meter):
         super().__init__(root, clock, options)
         self._batteries: list[Path] = []
 
-    @classmethod
-    def probe(
-        cls, root: Path = Path("/"), options: Mapping[str, str] | None = None
-    ) -> Availability:
-        """Say whether the laptop runs on a battery whose power can be read."""
-        try:
-            cls(root, options=options)
-        except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
-        batteries = find_batteries(root)
+    def refusal(self) -> Availability | None:
+        """Refuse unless the laptop runs on a battery whose power can be read."""
+        batteries = find_batteries(self.root)
         if not batteries:
-            return cls.refuse("no-sensor", f"no battery under /{POWER_SUPPLY}")
+            return self.refuse("no-sensor", f"no battery under /{POWER_SUPPLY}")
         states = [read_battery(path) for path in batteries]
-        if feeding := find_external_power(root):
+        if feeding := find_external_power(self.root):
             reason = (
                 f"{feeding} is online, so mains or a charger feeds the laptop and the battery gives"
                 " a part at most"
             )
-            return cls.refuse("not-supported", reason, UNPLUG_FIX)
+            return self.refuse("not-supported", reason, UNPLUG_FIX)
         for path, state in zip(batteries, states, strict=True):
             if state.power_w is None:
                 reason = f"{path.name} shows neither power_now nor current_now with voltage_now"
-                return cls.refuse("not-supported", reason)
+                return self.refuse("not-supported", reason)
         if discharge_powers_w(states) is None:
             shown = ", ".join(
                 f"{path.name} is {state.status or 'unreadable'}"
                 for path, state in zip(batteries, states, strict=True)
             )
-            return cls.refuse(
+            return self.refuse(
                 "not-supported", f"the laptop does not run on its battery: {shown}", UNPLUG_FIX
             )
-        return Availability(cls.name, True)
+        return None
 
     def open(self) -> None:
         """Find the batteries.
@@ -105,7 +98,7 @@ class BatteryMeter(Meter):
         Raises:
             DeviceError: There is none, or it does not discharge.
         """
-        answer = self.probe(self.root, self.options)
+        answer = self.judge()
         answer.require()
         self._batteries = find_batteries(self.root)
 

@@ -81,29 +81,21 @@ class HwmonMeter(Meter):
         self._opener = opener
         self._reader = QuantityReader(opener)
 
-    @classmethod
-    def probe(
-        cls,
-        root: Path = Path("/"),
-        options: Mapping[str, str] | None = None,
-        opener: Opener = open_readonly,
-    ) -> Availability:
-        """Say whether there are probes and the wanted ones can be read."""
-        try:
-            meter = cls(root, options=options, opener=opener)
-            probes, _ = meter._choose()
-            kind = meter._kind(probes)
-        except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
+    def refusal(self) -> Availability | None:
+        """Refuse unless there are probes and the wanted ones can be read."""
+        probes, _ = self._choose()
+        kind = self._kind(probes)
         if not probes:
             known = "no INA2xx power probe under /sys/class/hwmon"
-            return cls.refuse("no-sensor", known, NEW_DEVICE_FIX)
-        needed = [p for p in probes if meter._role(p, probes) == "total"] or probes
+            return self.refuse("no-sensor", known, NEW_DEVICE_FIX)
+        needed = [p for p in probes if self._role(p, probes) == "total"] or probes
         for probe in needed:
-            refusal = try_quantity(cls, probe.name, probe.quantity(kind), root, opener)
+            refusal = try_quantity(
+                type(self), probe.name, probe.quantity(kind), self.root, self._opener
+            )
             if refusal is not None:
                 return refusal
-        return Availability(cls.name, True)
+        return None
 
     def _totals(self) -> list[str]:
         return [name for name in self.options.get("totals", "").split("+") if name]
@@ -149,7 +141,7 @@ class HwmonMeter(Meter):
         Raises:
             DeviceError: There is no probe, or one of the total cannot be read.
         """
-        answer = self.probe(self.root, self.options, self._opener)
+        answer = self.judge()
         answer.require()
         self.close()
         probes, rejected = self._choose()

@@ -60,19 +60,9 @@ class Ina3221Meter(Meter):
         self._opener = opener
         self._reader = QuantityReader(opener)
 
-    @classmethod
-    def probe(
-        cls,
-        root: Path = Path("/"),
-        options: Mapping[str, str] | None = None,
-        opener: Opener = open_readonly,
-    ) -> Availability:
-        """Say whether the rails can be read and, on a known board, make up its total."""
-        try:
-            meter = cls(root, options=options, opener=opener)
-            return meter._judge(meter._find())
-        except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
+    def refusal(self) -> Availability | None:
+        """Refuse unless the rails can be read and, on a known board, make up its total."""
+        return self._judge(self._find())
 
     def _find(self) -> _Found | None:
         """Look at chips and board; None without chips, `DeviceError` for no such board."""
@@ -86,7 +76,7 @@ class Ina3221Meter(Meter):
         doubts = shunts_in_doubt(chips, board.compatible)
         return _Found(chips, channels, rejected, choice, doubts)
 
-    def _judge(self, found: _Found | None) -> Availability:
+    def _judge(self, found: _Found | None) -> Availability | None:
         """Say whether what was found can be used."""
         if found is None:
             missing = "no INA3221 power monitor under /sys/bus/i2c/drivers"
@@ -104,7 +94,7 @@ class Ina3221Meter(Meter):
         refusals = [answer for answer in tried if answer is not None]
         if refusals and (needed or len(refusals) == len(tried)):
             return refusals[0]
-        return Availability(self.name, True)
+        return None
 
     def open(self) -> None:
         """Open every rail once; the descriptors are read again and again.
@@ -115,8 +105,9 @@ class Ina3221Meter(Meter):
         self.close()
         found = self._find()
         answer = self._judge(found)
-        if found is None or not answer.usable:
+        if answer is not None:
             raise DeviceError(f"meter {self.name}: {answer.reason}", answer.fix)
+        assert found is not None  # else it is refused
         rails: list[Rail] = []
         rejected = list(found.rejected)
         try:

@@ -101,32 +101,21 @@ class JtopMeter(Meter):
         self._rejected: tuple[Rejected, ...] = ()
         self._updated_s = 0.0
 
-    @classmethod
-    def probe(
-        cls,
-        root: Path = Path("/"),
-        options: Mapping[str, str] | None = None,
-        module: ModuleType | None = None,
-        access: Callable[[Path], bool] = may_use,
-    ) -> Availability:
+    def refusal(self) -> Availability | None:
         """Connect once, and say what stands in the way if that fails."""
-        try:
-            meter = cls(root, options=options, module=module, access=access)
-        except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
-        refusal = meter._socket_refusal()
+        refusal = self._socket_refusal()
         if refusal is not None:
             return refusal
         try:
-            meter.open()
-            choice = meter._choice
+            self.open()
+            choice = self._choice
         except DeviceError as error:
-            return cls.refuse("not-supported", error.message, error.remedy)
+            return self.refuse("not-supported", error.message, error.remedy)
         finally:
-            meter.close()
+            self.close()
         if choice is not None and choice.known_board and choice.rule is None:
-            return cls.refuse("no-sensor", choice.note)
-        return Availability(cls.name, True)
+            return self.refuse("no-sensor", choice.note)
+        return None
 
     def _socket_refusal(self) -> Availability | None:
         """Look at the service's socket; return why it is of no use, or None."""

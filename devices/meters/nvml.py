@@ -85,36 +85,25 @@ class NvmlMeter(Meter):
         self._rejected: tuple[Rejected, ...] = ()
         self._kind: Kind = "counter"
 
-    @classmethod
-    def probe(
-        cls,
-        root: Path = Path("/"),
-        options: Mapping[str, str] | None = None,
-        module: ModuleType | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> Availability:
+    def refusal(self) -> Availability | None:
         """Ask every GPU that counts for its energy and power; a started NVML proves nothing."""
-        try:
-            meter = cls(root, options=options, module=module, environment=environment)
-        except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
         code: ReasonCode = "not-supported"
         try:
-            nvml = meter._load()
+            nvml = self._load()
             code = "no-sensor"
-            meter._start(nvml)
+            self._start(nvml)
         except DeviceError as error:
-            return cls.refuse(code, error.message, error.remedy)
+            return self.refuse(code, error.message, error.remedy)
         try:
-            meter._select(nvml)
+            self._select(nvml)
         except DeviceError as error:
             denied = NO_PERMISSION in error.message
-            return cls.refuse(
+            return self.refuse(
                 "permission" if denied else "not-supported", error.message, error.remedy
             )
         finally:
-            meter.close()
-        return Availability(cls.name, True)
+            self.close()
+        return None
 
     def _load(self) -> ModuleType:
         """Get the binding; it speaks to this machine's driver, wherever `root` points."""

@@ -95,29 +95,19 @@ class PlugMeter(Meter):
             raise DeviceError(f"meter plug: {path} cannot be read") from error
         return lines[0] if lines else ""
 
-    @classmethod
-    def probe(
-        cls,
-        root: Path = Path("/"),
-        options: Mapping[str, str] | None = None,
-        fetch: Fetch = fetch_url,
-    ) -> Availability:
+    def refusal(self) -> Availability | None:
         """Ask the plug once."""
         try:
-            meter = cls(root, options=options, fetch=fetch)
-        except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
-        try:
-            meter.ask()
+            self.ask()
         except PermissionError as error:
-            return cls.refuse("permission", str(error), PASSWORD_FIX)
+            return self.refuse("permission", str(error), PASSWORD_FIX)
         except FetchError as error:
-            reason = f"{meter._type} at {meter._host}: {error}"
-            fix = f"is it on this network? try: curl -m 2 http://{meter._host}/"
-            return cls.refuse("no-sensor", reason, fix)
+            reason = f"{self._type} at {self._host}: {error}"
+            fix = f"is it on this network? try: curl -m 2 http://{self._host}/"
+            return self.refuse("no-sensor", reason, fix)
         except DeviceError as error:
-            return cls.refuse("not-supported", error.message, error.remedy)
-        return Availability(cls.name, True)
+            return self.refuse("not-supported", error.message, error.remedy)
+        return None
 
     def ask(self) -> PlugReading:
         """Get one reading.

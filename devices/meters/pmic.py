@@ -97,19 +97,9 @@ class PmicMeter(Meter):
         self._run = run
         self._program: Path | None = None
 
-    @classmethod
-    def probe(
-        cls,
-        root: Path = Path("/"),
-        options: Mapping[str, str] | None = None,
-        run: Run = run_program,
-    ) -> Availability:
-        """Say whether the firmware answers with rails."""
-        try:
-            meter = cls(root, options=options, run=run)
-            return meter._judge(meter._look())
-        except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
+    def refusal(self) -> Availability | None:
+        """Refuse unless the firmware answers with rails of the board."""
+        return self._judge(self._look())
 
     def _look(self) -> _Look | None:
         """Ask once; None without the program, `DeviceError` for a board that does not exist."""
@@ -125,7 +115,7 @@ class PmicMeter(Meter):
     def _ask(self, program: Path) -> Answer:
         return self._run([str(program), "pmic_read_adc"], READ_LIMIT_S)
 
-    def _judge(self, look: _Look | None) -> Availability:
+    def _judge(self, look: _Look | None) -> Availability | None:
         """Say whether the answer holds the rails of the board."""
         if look is None:
             return _without_program(self.root)
@@ -133,7 +123,7 @@ class PmicMeter(Meter):
             return _without_rails(look.output)
         if look.choice.known_board and look.choice.rule is None:
             return self.refuse("no-sensor", look.choice.note)
-        return Availability(self.name, True)
+        return None
 
     def open(self) -> None:
         """Read once to learn the rails.
@@ -144,8 +134,9 @@ class PmicMeter(Meter):
         self.close()
         look = self._look()
         answer = self._judge(look)
-        if look is None or not answer.usable:
+        if answer is not None:
             raise DeviceError(f"meter {self.name}: {answer.reason}", answer.fix)
+        assert look is not None  # else it is refused
         self._program = look.program
         self._info = _describe(look)
 

@@ -66,27 +66,16 @@ class PyRaplMeter(Meter):
         self._opener = opener
         self._reader: SensorReader | None = None
 
-    @classmethod
-    def probe(
-        cls,
-        root: Path = Path("/"),
-        options: Mapping[str, str] | None = None,
-        module: ModuleType | None = None,
-        opener: Opener = open_readonly,
-    ) -> Availability:
-        """Say whether pyRAPL is installed and can read this host; `open` checks how it reads it."""
-        try:
-            meter = cls(root, options=options, module=module, opener=opener)
-        except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
-        answer = RaplMeter.probe(root, opener=opener)
+    def refusal(self) -> Availability | None:
+        """Refuse unless pyRAPL is here and can read this host; `open` checks how it reads it."""
+        answer = RaplMeter.probe(self.root, opener=self._opener)
         if not answer.usable:
-            return replace(answer, meter=cls.name)
+            return replace(answer, meter=self.name)
         try:
-            meter.check()
+            self.check()
         except DeviceError as error:
-            return cls.refuse("not-supported", error.message, error.remedy)
-        return Availability(cls.name, True)
+            return self.refuse("not-supported", error.message, error.remedy)
+        return None
 
     def check(self) -> Choice:
         """Return the zones pyRAPL should read, without importing it.

@@ -66,28 +66,18 @@ class RaplMeter(Meter):
         self._opener = opener
         self._descriptors: list[int] = []
 
-    @classmethod
-    def probe(
-        cls,
-        root: Path = Path("/"),
-        options: Mapping[str, str] | None = None,
-        opener: Opener = open_readonly,
-    ) -> Availability:
-        """Say whether every zone of the total can be read."""
-        try:
-            cls(root, options=options)
-        except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
-        choice = choose_zones(find_zones(root), root)
+    def refusal(self) -> Availability | None:
+        """Refuse unless every zone of the total can be read."""
+        choice = choose_zones(find_zones(self.root), self.root)
         if not choice.totals:
-            return cls.refuse_absent(
-                root, f"no RAPL package zone under /{POWERCAP}", NO_ZONE_FIX, CONTAINER_FIX
+            return self.refuse_absent(
+                self.root, f"no RAPL package zone under /{POWERCAP}", NO_ZONE_FIX, CONTAINER_FIX
             )
         for _, zone in choice.totals:
-            refusal = _try_open(zone, root, opener)
+            refusal = _try_open(zone, self.root, self._opener)
             if refusal is not None:
                 return refusal
-        return Availability(cls.name, True)
+        return None
 
     def open(self) -> None:
         """Open every chosen zone once; the descriptors are read again and again.
@@ -95,7 +85,7 @@ class RaplMeter(Meter):
         Raises:
             DeviceError: There is no zone, or one of the total cannot be read.
         """
-        answer = self.probe(self.root, self.options, self._opener)
+        answer = self.judge()
         answer.require()
         self.close()
         choice = choose_zones(find_zones(self.root), self.root)

@@ -120,34 +120,24 @@ class RaplPerfMeter(Meter):
         self._calls: PerfCalls = calls or LinuxPerfCalls()
         self._counters: list[_Counter] = []
 
-    @classmethod
-    def probe(
-        cls,
-        root: Path = Path("/"),
-        options: Mapping[str, str] | None = None,
-        calls: PerfCalls | None = None,
-    ) -> Availability:
-        """Say whether every event of the total can be opened; opens and closes each once."""
-        try:
-            meter = cls(root, options=options, calls=calls)
-        except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
-        choice = choose_events(root)
+    def refusal(self) -> Availability | None:
+        """Refuse unless every event of the total can be opened; opens and closes each once."""
+        choice = choose_events(self.root)
         if not choice.totals:
-            return _absent(root, choice)
-        if root != Path("/") and isinstance(meter._calls, LinuxPerfCalls):
-            reason = f"perf events are those of this machine, not of the one under {root}"
-            return cls.refuse("not-supported", reason)
+            return _absent(self.root, choice)
+        if self.root != Path("/") and isinstance(self._calls, LinuxPerfCalls):
+            reason = f"perf events are those of this machine, not of the one under {self.root}"
+            return self.refuse("not-supported", reason)
         for event in choice.totals:
             try:
-                descriptor = meter._calls.open(event_attributes(event), event.cpu)
+                descriptor = self._calls.open(event_attributes(event), event.cpu)
             except PermissionError:
-                return _closed(root)
+                return _closed(self.root)
             except OSError as error:
                 reason = f"{event.rail_name} cannot be opened: {error.strerror}"
                 return RaplPerfMeter.refuse("not-supported", reason)
-            meter._calls.close(descriptor)
-        return Availability(cls.name, True)
+            self._calls.close(descriptor)
+        return None
 
     def open(self) -> None:
         """Open every event once; the descriptors are read again and again.
@@ -155,7 +145,7 @@ class RaplPerfMeter(Meter):
         Raises:
             DeviceError: There is no event, or one of the total cannot be opened.
         """
-        answer = self.probe(self.root, self.options, self._calls)
+        answer = self.judge()
         answer.require()
         self.close()
         choice = choose_events(self.root)

@@ -148,16 +148,13 @@ class ReplayMeter(Meter):
         self._rails: dict[str, RailTrace] = {}
         self._opened_s = 0.0
 
-    @classmethod
-    def probe(
-        cls, root: Path = Path("/"), options: Mapping[str, str] | None = None
-    ) -> Availability:
-        """Say whether the trace can be played."""
+    def refusal(self) -> Availability | None:
+        """Refuse unless the trace can be played."""
         try:
-            cls(root, options=options).load()
+            self.load()
         except DeviceError as error:
-            return cls.refuse("no-file", error.message, error.remedy)
-        return Availability(cls.name, True)
+            return self.refuse("no-file", error.message, error.remedy)
+        return None
 
     def load(self) -> dict[str, RailTrace]:
         """Read the trace and check that its rails can be one meter.

@@ -125,16 +125,9 @@ class SimulatedMeter(Meter):
             return "sampled"
         raise DeviceError(f"unknown kind {text!r}", "use counter or sampled")
 
-    @classmethod
-    def probe(
-        cls, root: Path = Path("/"), options: Mapping[str, str] | None = None
-    ) -> Availability:
-        """Say yes, unless the options make no sense."""
-        try:
-            cls(root, options=options)
-        except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
-        return Availability(cls.name, True)
+    def refusal(self) -> Availability | None:
+        """Refuse nothing: options that make no sense are an error of their own."""
+        return None
 
     def open(self) -> None:
         """Do nothing: there is no hardware."""

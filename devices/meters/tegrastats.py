@@ -177,30 +177,20 @@ class TegrastatsMeter(Meter):
         self._follower: LineFollower | None = None
         self._heard_s = 0.0
 
-    @classmethod
-    def probe(
-        cls,
-        root: Path = Path("/"),
-        options: Mapping[str, str] | None = None,
-        launch: Launch = launch_program,
-    ) -> Availability:
-        """Say whether the program is here and prints the rails of this board."""
+    def refusal(self) -> Availability | None:
+        """Refuse unless the program is here and prints the rails of this board."""
+        if find_program(self.root, PROGRAM) is None:
+            return self.refuse("no-sensor", MISSING, INSTALL_FIX)
+        board = self._board()
         try:
-            meter = cls(root, options=options, launch=launch)
-            if find_program(root, PROGRAM) is None:
-                return cls.refuse("no-sensor", MISSING, INSTALL_FIX)
-            board = meter._board()
+            _, choice = self._start(board, PROBE_INTERVAL_MS)
         except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
-        try:
-            _, choice = meter._start(board, PROBE_INTERVAL_MS)
-        except DeviceError as error:
-            return cls.refuse("no-sensor", error.message, error.remedy)
+            return self.refuse("no-sensor", error.message, error.remedy)
         finally:
-            meter.close()
+            self.close()
         if choice.known_board and choice.rule is None:
-            return cls.refuse("no-sensor", choice.note)
-        return Availability(cls.name, True)
+            return self.refuse("no-sensor", choice.note)
+        return None
 
     def _board(self) -> BoardRails:
         # The program shows the same chips as the kernel's files, under the same names.

@@ -36,7 +36,6 @@ def check_file(path: Path, name: Path, version: int) -> str:
         return f"cannot be read: {error.strerror or error}"
     except DamagedRunError as error:  # too large
         return error.message.removeprefix(str(path)).lstrip(":, ")
-    return ""
 
 
 def _trace(path: Path) -> str:

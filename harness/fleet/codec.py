@@ -15,7 +15,7 @@ from torch import Tensor
 from devices.energy import Reading
 from harness.core.errors import RefusedError
 from harness.federated.trainers import RoundRequest, Update
-from harness.workloads.base import WireCodec
+from harness.workloads.on_devices import WireCodec
 
 Plain = Any
 

@@ -33,7 +33,8 @@ from harness.run_folder.results import csv_text
 from harness.running.core_sharing import sharing_cores
 from harness.running.prepare import prepare_torch
 from harness.running.target import Target, confine, describe_host, power_model
-from harness.workloads.base import Participant, Workload
+from harness.workloads.base import Workload
+from harness.workloads.on_devices import Participant
 from harness.workloads.registry import DEFAULT, find_workload
 
 

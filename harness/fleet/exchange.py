@@ -29,7 +29,7 @@ from harness.fleet.strict import clean_text
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import PROTOCOL, Frame
 from harness.running.limits import BudgetReachedError
-from harness.workloads.base import WireCodec
+from harness.workloads.on_devices import WireCodec
 
 TRIES = 3
 """How often a round is tried that nobody takes part in."""

@@ -23,8 +23,6 @@ from harness.records.work import Work
 KEY = "devices"
 """The place of what devices reported in a line of a cell's journal."""
 
-FATES = ("used", "late", "missing", "refused")
-
 
 @dataclass(frozen=True)
 class ClockShift:

@@ -112,15 +112,6 @@ def read_report(header: Mapping[str, Any], expected: Expected) -> Report:
     return replace(side, entries=tuple(_credible(e, expected.most_w) for e in report.entries))
 
 
-def read_entry(plain: object, where: str) -> ReportedEntry:
-    """Return an entry as a worker writes it.
-
-    Raises:
-        RefusedError: if it is none.
-    """
-    return read_record(ReportedEntry, plain, where)
-
-
 def read_prepared(header: Mapping[str, Any], most_w: float) -> dict[str, Any]:
     """Return what came of preparing a run: checksum and images of the data, power while idle.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import shutil
 import time
 from dataclasses import asdict, dataclass, replace
@@ -42,10 +41,11 @@ from harness.running.accelerator import settled_clock
 from harness.running.cell import CellRecord, RunContext, run_cell
 from harness.running.core_sharing import sharing_cores
 from harness.running.identity import identity
-from harness.running.limits import STOPPED_BY_USER, Budget, BudgetReachedError, Limits, Spent
+from harness.running.limits import STOPPED_BY_USER, Budget, BudgetReachedError, Limits
 from harness.running.manifest import describe_run
-from harness.running.order import ordered
+from harness.running.matrix import matrix, running_order
 from harness.running.remote_clients import RemoteClients
+from harness.running.spending import SpentMeter
 from harness.running.target import Target, confine, power_model
 from harness.workloads.base import Library, OpenedData
 from harness.workloads.registry import find_workload
@@ -93,32 +93,6 @@ class RunSummary:
     def failed(self) -> list[dict[str, object]]:
         """Return the rows of cells that failed."""
         return [row for row in self.rows if row["status"] == "failed"]
-
-
-def matrix(config: RunConfig) -> list[Cell]:
-    """Return the cells as tables list them: seed by seed, the reference first, then as typed."""
-    specs = sorted(
-        config.method_specs(),
-        key=lambda spec: spec.name != find_workload(config.workload).reference,
-    )
-    return [
-        Cell(spec, seed, repeat)
-        for seed in config.seeds
-        for repeat in range(config.repeats)
-        for spec in specs
-    ]
-
-
-def running_order(config: RunConfig) -> list[Cell]:
-    """Return the cells in the order in which they run: all methods of a seed, then the next."""
-    cells = matrix(config)
-    blocks = [(seed, repeat) for seed in config.seeds for repeat in range(config.repeats)]
-    found: list[Cell] = []
-    for number, (seed, repeat) in enumerate(blocks):
-        block = [cell for cell in cells if (cell.seed, cell.repeat) == (seed, repeat)]
-        drawn = repeat if config.order == "random" else number
-        found += ordered(block, config.order, seed, drawn)
-    return found
 
 
 def run(
@@ -372,27 +346,6 @@ class _Run:
         if self._config.require_meter and unmeasured:
             return replace(result, status="failed", reason=result.cost.energy_reason)
         return result
-
-
-class SpentMeter:
-    """Say what a run has taken since its start, by the meter if there is one, else by the model."""
-
-    def __init__(self, context: RunContext) -> None:
-        self._context = context
-        self._modelled_j = 0.0
-        self._segments = 0
-
-    def spent(self) -> Spent:
-        """Return joules of all phases so far, idling and tests included."""
-        streams = self._context.session.streams(0.0)
-        if streams is not None:
-            totals = [s for s in streams.streams if s.rail.role == "total" and len(s)]
-            return Spent(math.fsum(s.curve_j[-1] for s in totals), measured=True)
-        fresh = self._context.session.log.segments[self._segments :]
-        self._segments += len(fresh)
-        figures = (self._context.accountant.figures(segment, None) for segment in fresh)
-        self._modelled_j += math.fsum(f.energy_model_j for f in figures)
-        return Spent(self._modelled_j, measured=False)
 
 
 def temperature_c() -> float | None:

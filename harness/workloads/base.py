@@ -15,21 +15,18 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-    from torch import Tensor
-
     from harness.config import RunConfig
     from harness.core.schema import Column
     from harness.evidence.findings import Finding
     from harness.evidence.reading import RunFiles
-    from harness.federated.job import Checkpoint
     from harness.federated.keeping import Keeper
     from harness.federated.observer import Observer
-    from harness.federated.trainers import RoundRequest, Trainers, Update
+    from harness.federated.trainers import Trainers
     from harness.measurement.cost import WorkModel
     from harness.records.cells import Cell, CellReport, CellResult, FinishedCell, SharedJob
     from harness.records.listing import Item
     from harness.running.target import Target
+    from harness.workloads.on_devices import Participant, WireCodec
 
 
 @dataclass(frozen=True)
@@ -233,85 +230,6 @@ class OpenedData(Protocol):
 
     def study(self, manifest: Mapping[str, Any]) -> Study:
         """Return the study, with what the manifest of a run that goes on has settled."""
-        ...
-
-
-class WireCodec(Protocol):
-    """Turn what travels between a server and its devices into plain values, and back.
-
-    What is read comes from another machine: whatever is not of the right form is refused.
-    """
-
-    def settings(self, settings: Any) -> Any:  # noqa: ANN401
-        """Return how clients of a round train."""
-        ...
-
-    def read_settings(self, plain: Any) -> Any:  # noqa: ANN401
-        """Return what `settings` wrote.
-
-        Raises:
-            KeyError, TypeError, ValueError: if it is nothing of that kind.
-        """
-        ...
-
-    def with_batch(self, settings: Any, batch_size: int) -> Any:  # noqa: ANN401
-        """Return the settings with another batch size."""
-        ...
-
-    def measured(self, found: Any) -> Any:  # noqa: ANN401
-        """Return what a client measured beside its training; None if it did not."""
-        ...
-
-    def read_measured(self, plain: Any, request: RoundRequest, client: int) -> Any:  # noqa: ANN401
-        """Return what `measured` wrote.
-
-        Raises:
-            RefusedError: if it does not answer the request.
-        """
-        ...
-
-
-class ClientWork(Protocol):
-    """Train clients of one request on a device."""
-
-    def received(self, client: int) -> Mapping[str, Tensor]:
-        """Return tensors of the names, shapes and types of what a client gets of the state."""
-        ...
-
-    def train(
-        self, weights: Checkpoint, request: RoundRequest, client: int, order: np.random.Generator
-    ) -> Update:
-        """Let one client train."""
-        ...
-
-
-class Participant(Protocol):
-    """Hold a workload's data on a device of a fleet."""
-
-    @property
-    def checksum(self) -> str:
-        """Return what tells these data from others."""
-        ...
-
-    @property
-    def clients(self) -> int:
-        """Return how many clients the data have."""
-        ...
-
-    def samples(self, client: int) -> int:
-        """Return the training samples of a client."""
-        ...
-
-    def device_model(self) -> WorkModel | None:
-        """Return the seconds of counted work on the device answered for; None if this is it."""
-        ...
-
-    def warm_up(self) -> None:
-        """Do once what the first round would otherwise pay for."""
-        ...
-
-    def work(self, request: RoundRequest, observer: Observer) -> ClientWork:
-        """Return what trains clients as a request says."""
         ...
 
 

@@ -118,7 +118,7 @@ class SimpleWire:
 
 @dataclass(frozen=True)
 class SimpleStudy:
-    """Implement `Draft`, `OpenedData`, `Study` and `Participant`.
+    """Implement `Draft`, `OpenedData`, `Study`, and `Participant` of `on_devices`.
 
     Left to a workload: `expected`, `facts`, `rounds`, `carry_out` and `finished`. Its configuration
     has `rounds` and `clients`.

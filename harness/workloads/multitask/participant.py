@@ -49,7 +49,7 @@ class MultitaskClientWork:
 
 @dataclass(frozen=True)
 class MultitaskParticipant:
-    """Implement `harness.workloads.base.Participant`."""
+    """Implement `harness.workloads.on_devices.Participant`."""
 
     config: MultitaskConfig
     target: Target

@@ -35,7 +35,7 @@ _RULES: dict[str, type[LocalRule]] = {
 
 
 class MultitaskWire:
-    """Implement `harness.workloads.base.WireCodec`."""
+    """Implement `harness.workloads.on_devices.WireCodec`."""
 
     @staticmethod
     def settings(settings: RoundSettings) -> dict[str, Plain]:

@@ -102,7 +102,7 @@ def test_a_missing_column_is_named(make_run):
     """A renamed column is an error that names file and column."""
     folder = make_run(seeds=1)
     edit(folder / "cells.csv", "total_loss", "loss_total")
-    with pytest.raises(AnalysisError, match=r"cells\.csv: lacks the column total_loss"):
+    with pytest.raises(AnalysisError, match=r"cells\.csv, line 1: lacks the column total_loss"):
         load_run(folder)
 
 
@@ -126,7 +126,7 @@ def test_an_unknown_column_is_noted(make_run):
 def test_a_value_of_the_wrong_type_is_named(make_run, column, value, kind):
     """Text in a number column, a fraction in an int column, a word for a flag are errors."""
     folder = make_run(seeds=1, cell_changes={"independent-s0-r0": {column: value}})
-    with pytest.raises(AnalysisError, match=f"column {column} holds a value that is no {kind}"):
+    with pytest.raises(AnalysisError, match=f"record 2, column {column}: '{value}' is no {kind}"):
         load_run(folder)
 
 
@@ -222,7 +222,7 @@ def test_both_readers_give_the_same_frame(make_run, tmp_path):
         fast, notes = read_table(folder / f"{name}.csv", columns)
         text = (folder / f"{name}.csv").read_text().splitlines()
         slow_file = tmp_path / f"{name}.csv"
-        slow_file.write_text("\n".join([text[0] + ",more", *(line + "," for line in text[1:])]))
+        slow_file.write_text("\n".join([text[0] + ",more", *(line + "," for line in text[1:]), ""]))
         slow, slow_notes = read_table(slow_file, columns)
         assert notes == []
         assert slow_notes == [f"{name}.csv: unknown column more is not used."]
@@ -245,3 +245,14 @@ def test_rows_get_the_facts_of_their_cell(make_run):
     own = tidy[tidy["cell"] == "all-in-one-s1-r0"]
     facts = own[["device", "method", "seed", "repeat"]].drop_duplicates().to_numpy().tolist()
     assert facts == [["jetson-nano", "all-in-one", 1, 0]]
+
+
+def test_a_last_line_that_breaks_off_is_left_out_and_noted(make_run):
+    """A power cut tears it; half a number is no number."""
+    folder = make_run(seeds=1)
+    path = folder / "phases.csv"
+    whole, notes = read_table(path, PHASE_ROWS)
+    path.write_text(path.read_text().rstrip("\n")[:-1])
+    torn, said = read_table(path, PHASE_ROWS)
+    assert (len(torn), notes) == (len(whole) - 1, [])
+    assert said == ["phases.csv: breaks off in its last line, which is left out."]

@@ -18,7 +18,7 @@ from harness.records.work import Work
 from harness.run_folder.disk import check_space
 from harness.run_folder.rows import condition_rows
 from harness.run_folder.sessions import RunSession, next_session, read_sessions
-from harness.running.order import ordered
+from harness.running.matrix import ordered
 
 ITEMS = ["a", "b", "c", "d"]
 

@@ -111,7 +111,8 @@ def _infer(parsed: Namespace) -> int:
         InferenceScreen(Console(highlight=False), run.folder) as screen,
     ):
         screen.begin(target, cells)
-        from harness.workloads.multitask.inference.session import Asked, infer  # noqa: PLC0415 - imports torch
+        from harness.workloads.multitask.inference.plan import Asked  # noqa: PLC0415 - imports torch
+        from harness.workloads.multitask.inference.session import infer  # noqa: PLC0415
         from harness.workloads.multitask.study import open_data  # noqa: PLC0415
         from models.multitask.registry import architecture  # noqa: PLC0415
 

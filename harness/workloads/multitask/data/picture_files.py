@@ -30,8 +30,6 @@ _FOREIGN_NAMES = frozenset(
 """Names that Windows, macOS, file systems and file servers (Synology, QNAP) give to files and
 folders of their own, in lower case."""
 
-Integers = npt.NDArray[np.unsignedinteger[npt.NBitBase]]
-
 
 class FaultyFileError(Exception):
     """Say in a few words what is wrong with one file; the same words for the same fault."""

@@ -7,14 +7,11 @@ others go on. Rows are written as they come, so the same command goes on after a
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
-
-import torch
 
 from harness.core.errors import (
     DamagedRunError,
@@ -23,30 +20,24 @@ from harness.core.errors import (
     MemoryExceededError,
 )
 from harness.core.schema import TRACE
-from harness.evidence.reading import Row, RunFiles
+from harness.evidence.reading import Row
 from harness.measurement.cost import Accountant
 from harness.measurement.idle import net_energy
 from harness.measurement.live import LivePower
-from harness.measurement.measuring import MeasuringSession, measuring
+from harness.measurement.measuring import measuring
 from harness.measurement.memory import memory_errors
 from harness.measurement.phases import PhaseLog
 from harness.records.phases import Label
 from harness.run_folder.lock import run_lock
 from harness.run_folder.results import csv_text
 from harness.run_folder.rows import phase_rows
-from harness.running.environment import command_line, environment, source_version
-from harness.running.manifest import models_used
 from harness.running.prepare import prepare_torch
-from harness.running.target import Target, confine, describe_host, power_model
-from harness.workloads.multitask.config import MultitaskConfig
-from harness.workloads.multitask.data.store import Store
+from harness.running.target import confine, power_model
 from harness.workloads.multitask.inference.accuracy import calibration_batches, test_images
 from harness.workloads.multitask.inference.deployment import Deployment, Model, deployment
 from harness.workloads.multitask.inference.exports import Exports
 from harness.workloads.multitask.inference.files import InferenceFiles, key
 from harness.workloads.multitask.inference.measuring import (
-    TORCH,
-    Lengths,
     Ready,
     Variant,
     WindowMeter,
@@ -54,24 +45,24 @@ from harness.workloads.multitask.inference.measuring import (
     subject,
     tasks_of,
 )
+from harness.workloads.multitask.inference.plan import (
+    Asked,
+    describe,
+    find_abilities,
+    identity,
+    window_lengths,
+)
 from harness.workloads.multitask.inference.preparing import Workshop, accuracy_rows, make_ready
-from harness.workloads.multitask.inference.providers import missing, usual
 from harness.workloads.multitask.inference.settings import (
     SINGLE_STREAM,
-    InferenceSettings,
-    window_s,
 )
 from harness.workloads.multitask.planning.calibration import recorded_timing
 from harness.workloads.multitask.planning.modelling import device_model
 from harness.workloads.multitask.settings import task_loss
-from models.multitask.network import Architecture
-from models.multitask.onnx_export import FORMAT, OPSET, TOLERANCE
-from models.multitask.onnx_quantise import RECIPE
+from models.multitask.onnx_export import FORMAT
 
 QUERY_IMAGES = 64
 """Test images that queries are asked with, at most; they are laid out in memory beforehand."""
-
-MANIFEST_FORMAT = 1
 
 
 class InferenceDisplay(Protocol):
@@ -92,22 +83,6 @@ class InferenceDisplay(Protocol):
     def measuring(self, number: int, total: int, what: str, live: LivePower | None = None) -> None:
         """Show which measurement begins."""
         ...
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Hold what inference is done with: the run and its cells, its configuration, the host, data.
-
-    `architecture` is that of the run's networks.
-    """
-
-    run: RunFiles
-    cells: Sequence[Row]
-    config: MultitaskConfig
-    settings: InferenceSettings
-    target: Target
-    store: Store
-    architecture: Architecture
 
 
 @dataclass(frozen=True)
@@ -146,37 +121,16 @@ def infer(asked: Asked, screen: InferenceDisplay) -> InferenceSummary:
             )
         )
         measured.accountant = accountant
-        lengths = _lengths(asked.settings, measured)
-        identity = _identity(asked, lengths)
-        kept = files.take_up(identity)
+        lengths = window_lengths(asked.settings, measured)
+        told = identity(asked, lengths)
+        kept = files.take_up(told)
         confine(asked.target)
         images = test_images(asked.store, QUERY_IMAGES)
         windows = WindowMeter(asked.target, measured, images, lengths, asked.config.model)
         zero_s = time.monotonic() - kept.end_s
         session = _Session(asked, windows, files, screen, zero_s)
-        session.take_up(kept.rows, kept.starts, identity)
+        session.take_up(kept.rows, kept.starts, told)
         return session.carry_out()
-
-
-def _lengths(settings: InferenceSettings, session: MeasuringSession) -> Lengths:
-    info = session.describe()
-    meter_s = max(float(info["averaging_s"]), 1.0 / float(info["rate_hz"])) if info else 0.0
-    length_s = window_s(settings.window_s, meter_s, quick=settings.quick)
-    return Lengths(length_s, settings.queries, settings.warm_up_s)
-
-
-def _identity(asked: Asked, lengths: Lengths) -> dict[str, Any]:
-    """Return the facts on which the figures depend, whatever is measured."""
-    import onnxruntime  # noqa: PLC0415
-
-    return {
-        "device": asked.target.profile.name, "host": describe_host(asked.target.host),
-        "meter": asked.target.meter or "none", "torch": str(torch.__version__),
-        "onnxruntime": onnxruntime.__version__, "window_s": lengths.window_s,
-        "queries": lengths.queries, "warm_up_s": lengths.warm_up_s,
-        "calibration_images": asked.settings.calibration_images, "quick": asked.settings.quick,
-        "source": source_version().get("commit", ""),
-    }  # fmt: skip
 
 
 class _Session:
@@ -202,33 +156,13 @@ class _Session:
         self._manifest: dict[str, Any] = {}
         self._segments = 0
         self._starts = 1
-        self._variants, self._missing = self._find_variants()
-        self._threads = asked.settings.threads or tuple(sorted({1, asked.target.threads}))
+        self._able = find_abilities(asked)
 
-    def _find_variants(self) -> tuple[list[Variant], dict[str, str]]:
-        """Return what can answer here, and why providers that are wanted cannot."""
-        import onnxruntime  # noqa: PLC0415
-
-        settings, target = self._asked.settings, self._asked.target
-        wanted = settings.providers or usual(target.profile.name, target.host.arch)
-        absent = missing(wanted, onnxruntime.get_available_providers(), onnxruntime.__version__)
-        found = [Variant(TORCH, "fp32", "cpu")] if TORCH in settings.runtimes else []
-        if "onnxruntime" in settings.runtimes:
-            found += [
-                Variant("onnxruntime", precision, provider)
-                for provider in wanted
-                if provider not in absent
-                for precision in settings.precisions
-            ]
-        return found, absent if "onnxruntime" in settings.runtimes else {}
-
-    def take_up(
-        self, rows: Sequence[dict[str, Any]], starts: int, identity: Mapping[str, Any]
-    ) -> None:
+    def take_up(self, rows: Sequence[dict[str, Any]], starts: int, told: Mapping[str, Any]) -> None:
         """Go on from the rows of earlier starts, and write what is known beforehand."""
         self._rows = [dict(row) for row in rows]
         self._starts = starts + 1
-        self._manifest = self._describe(identity)
+        self._manifest = describe(self._asked, self._windows, self._able, told, self._starts)
         self._save("running")
 
     def carry_out(self) -> InferenceSummary:
@@ -251,8 +185,8 @@ class _Session:
 
     def _all_seeds(self) -> None:
         deployments = list(self._deployments())
-        tasks = {d.cell: tasks_of(d, self._variants, self._threads, self._asked.settings.batches)
-                 for d in deployments}  # fmt: skip
+        able, batches = self._able, self._asked.settings.batches
+        tasks = {d.cell: tasks_of(d, able.variants, able.threads, batches) for d in deployments}
         there = {key(row) for row in self._rows}
         left = {
             d.cell: [t for t in tasks[d.cell] if key(subject(d, t)) not in there]
@@ -290,22 +224,22 @@ class _Session:
     def _plan(self, windows: int, left: int) -> None:
         lengths = self._windows.lengths
         seconds = left * (lengths.window_s + lengths.warm_up_s)
-        self._screen.plan(windows, left, seconds, self._missing)
+        self._screen.plan(windows, left, seconds, self._able.missing)
 
     def _say_missing(self, deployments: Sequence[Deployment]) -> None:
         """Write a failed row for every provider that was asked for by name and is not there."""
         for name in self._asked.settings.providers:
-            if name not in self._missing:
+            if name not in self._able.missing:
                 continue
             for d in deployments:
                 for precision in self._asked.settings.precisions:
                     variant = Variant("onnxruntime", precision, name)
-                    task = WindowTask(variant, SINGLE_STREAM, max(self._threads), 1)
-                    self._append_failed(subject(d, task), self._missing[name])
+                    task = WindowTask(variant, SINGLE_STREAM, max(self._able.threads), 1)
+                    self._append_failed(subject(d, task), self._able.missing[name])
 
     def _workshop(self) -> Workshop:
         asked = self._asked
-        quantised = any(v.precision == "int8" for v in self._variants)
+        quantised = any(v.precision == "int8" for v in self._able.variants)
         images = asked.settings.calibration_images if quantised else 0
         software = self._manifest["software"]
         versions = ", ".join(f"{n} {software[n]}" for n in ("torch", "onnx", "onnxruntime"))
@@ -320,14 +254,14 @@ class _Session:
         self._screen.preparing(d.cell)
         try:
             with self._session.log.phase(Label("evaluate", d.cell)), memory_errors():
-                ready = make_ready(shop, d, self._variants)
+                ready = make_ready(shop, d, self._able.variants)
         except (DamagedRunError, InferenceFailedError, MemoryExceededError) as error:
             self._fail_cell({"cell": d.cell, "method": d.method, "seed": d.seed,
                              "repeat": d.repeat, "tasks": d.tasks}, error)  # fmt: skip
             return None
         finally:
             self._write_phases()
-        rows = accuracy_rows(self._asked.run.run_id, ready, self._variants)
+        rows = accuracy_rows(self._asked.run.run_id, ready, self._able.variants)
         self._files.accuracy(rows)
         return ready
 
@@ -417,32 +351,6 @@ class _Session:
             if samples:
                 name = f"inference/traces/{self._starts}.csv.gz"
                 self._files.folder.compressed(name, csv_text(TRACE, samples))
-
-    def _describe(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        asked, lengths = self._asked, self._windows.lengths
-        target, accountant = asked.target, self._session.accountant
-        assert accountant is not None  # given where the session begins
-        return {
-            "format": MANIFEST_FORMAT,
-            "run_id": asked.run.run_id,
-            "created": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-            "command": command_line(module="harness.infer"),
-            "quick": asked.settings.quick,
-            "starts": self._starts,
-            "identity": dict(identity),
-            "device": {"name": target.profile.name, "title": target.profile.title},
-            **environment(target, packages=("onnx", "onnxruntime", "onnxscript")),
-            "meter_reason": self._session.reason,
-            **models_used(accountant, target),
-            "data": {"name": asked.store.name, "checksum": asked.store.checksum},
-            "threads": list(self._threads),
-            "batches": list(asked.settings.batches),
-            "windows": vars(lengths),
-            "variants": [vars(variant) for variant in self._variants],
-            "missing_providers": dict(self._missing),
-            "export": {"opset": OPSET, "form": FORMAT, "relative_tolerance": TOLERANCE},
-            "quantisation": {"recipe": RECIPE, "images": asked.settings.calibration_images},
-        }
 
     def _save(self, status: str, reason: str = "") -> None:
         self._manifest |= {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.workloads.multitask.data.scenes.vectors import Field, Point, scalar_dot
+from harness.workloads.multitask.data.scenes.vectors import Field, Point
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,6 @@ class Camera:
     forward: Point
     tan_half_fov: float
     seed: int
-
-    def to_camera(self, vector: Point) -> Point:
-        """Return a world vector in camera coordinates (right, down, forward)."""
-        return (
-            scalar_dot(vector, self.right),
-            scalar_dot(vector, self.down),
-            scalar_dot(vector, self.forward),
-        )
 
     def rays(self, side: int) -> Field:
         """Return the rays through the centres of a side × side image, three (side, side) arrays.

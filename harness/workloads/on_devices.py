@@ -1,0 +1,94 @@
+"""Define what a workload brings so that its clients can train on the devices of a fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from harness.federated.job import Checkpoint
+    from harness.federated.observer import Observer
+    from harness.federated.trainers import RoundRequest, Update
+    from harness.measurement.cost import WorkModel
+
+
+class WireCodec(Protocol):
+    """Turn what travels between a server and its devices into plain values, and back.
+
+    What is read comes from another machine: whatever is not of the right form is refused.
+    """
+
+    def settings(self, settings: Any) -> Any:  # noqa: ANN401
+        """Return how clients of a round train."""
+        ...
+
+    def read_settings(self, plain: Any) -> Any:  # noqa: ANN401
+        """Return what `settings` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: if it is nothing of that kind.
+        """
+        ...
+
+    def with_batch(self, settings: Any, batch_size: int) -> Any:  # noqa: ANN401
+        """Return the settings with another batch size."""
+        ...
+
+    def measured(self, found: Any) -> Any:  # noqa: ANN401
+        """Return what a client measured beside its training; None if it did not."""
+        ...
+
+    def read_measured(self, plain: Any, request: RoundRequest, client: int) -> Any:  # noqa: ANN401
+        """Return what `measured` wrote.
+
+        Raises:
+            RefusedError: if it does not answer the request.
+        """
+        ...
+
+
+class ClientWork(Protocol):
+    """Train clients of one request on a device."""
+
+    def received(self, client: int) -> Mapping[str, Tensor]:
+        """Return tensors of the names, shapes and types of what a client gets of the state."""
+        ...
+
+    def train(
+        self, weights: Checkpoint, request: RoundRequest, client: int, order: np.random.Generator
+    ) -> Update:
+        """Let one client train."""
+        ...
+
+
+class Participant(Protocol):
+    """Hold a workload's data on a device of a fleet."""
+
+    @property
+    def checksum(self) -> str:
+        """Return what tells these data from others."""
+        ...
+
+    @property
+    def clients(self) -> int:
+        """Return how many clients the data have."""
+        ...
+
+    def samples(self, client: int) -> int:
+        """Return the training samples of a client."""
+        ...
+
+    def device_model(self) -> WorkModel | None:
+        """Return the seconds of counted work on the device answered for; None if this is it."""
+        ...
+
+    def warm_up(self) -> None:
+        """Do once what the first round would otherwise pay for."""
+        ...
+
+    def work(self, request: RoundRequest, observer: Observer) -> ClientWork:
+        """Return what trains clients as a request says."""
+        ...
