@@ -20,7 +20,7 @@ from harness.cli.live import TimeLeft, left_words, power_words
 from harness.evidence.yardstick import of_workload
 from harness.running.accelerator import CUDA
 from harness.running.environment import system_words
-from harness.running.session import running_order
+from harness.running.matrix import running_order
 from harness.running.target import describe_host
 from harness.workloads.base import Concluding
 
