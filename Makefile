@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 ARGS ?=
 
-.PHONY: run test test-all test-installed test-fleet lint bench bench-tools bench-rivals reference reference-report test-arm64 clean
+.PHONY: run lora-real test test-all test-installed test-fleet lint bench bench-tools bench-rivals reference reference-report test-arm64 clean
 
 run: $(VENV)/ready
 	$(BIN)/python -m harness.run $(ARGS)
@@ -59,6 +59,13 @@ reference-report: $(VENV)/ready
 	$(BIN)/python -m analysis.report $(REFERENCE)/main/*/ --out $(REFERENCE)/report
 	$(BIN)/python -m analysis.report $(foreach kind,main ablation descent,$(REFERENCE)/$(kind)/*/) --out $(REFERENCE)/ablation-report
 
+# Fine-tunes a real model, SmolLM2-135M-Instruct, at unequal and at equal ranks: some ten minutes.
+LORA_REAL := $(BIN)/python -m harness.run --workload lora --model smollm2 --clients 3 --rows 16 \
+  --test-rows 2 --rounds 3 --epochs 1 --batch-size 4 --no-report --out results/lora-real
+lora-real: $(VENV)/ready-lm
+	$(LORA_REAL) --ranks 16,8,4 --methods flora,zeropad $(ARGS)
+	$(LORA_REAL) --ranks 8 --methods flora,fedit $(ARGS)
+
 # What the benchmark "comparison" compares with. Neither asks for torch, so none is replaced.
 bench-tools: $(VENV)/ready-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
@@ -86,6 +93,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 $(VENV)/ready-dev: $(VENV)/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis,dev,fleet,unlearning]"
+	touch $@
+
+$(VENV)/ready-lm: $(VENV)/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis,lm]"
 	touch $@
 
 clean:

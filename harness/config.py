@@ -179,6 +179,11 @@ class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
         """Return what makes the parameters of a method impossible here."""
         return []
 
+    @property
+    def reference(self) -> str:
+        """Return the method that others are compared with; by default the workload's."""
+        return find_workload(self.workload).reference
+
     def method_specs(self) -> list[Any]:
         """Return the methods read."""
         return [find_workload(self.workload).parse(text) for text in self.methods]

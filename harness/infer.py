@@ -9,6 +9,6 @@ from harness.core.python_version import refuse_old_python
 
 if __name__ == "__main__":
     refuse_old_python()  # type: ignore[no-untyped-call]
-    from harness.workloads.multitask.commands.infer import main
+    from harness.cli.infer import main
 
     sys.exit(main())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis.core.damage import captioned, contradictions, damage_words, refuse
+from analysis.core.disturbed import marked
 from analysis.core.errors import EXIT_USAGE, AnalysisError, damage_told
 from analysis.core.exhibits import Exhibits, Series, find_exhibits
 from analysis.core.figures import devices
@@ -80,7 +81,7 @@ def write_report(
     folder = _report_folder(run_dirs, out)
     words = damage_words(damage)
     runs = pool(loaded)
-    tables = [captioned(table, words) for table in all_tables(runs)]
+    tables = [captioned(marked(table, runs), words) for table in all_tables(runs)]
     table_files = [_write_table(table, folder) for table in tables]
     macros = _write(folder, "tables/macros.tex", to_macros(tables))
     outcomes = all_drawings(runs)
@@ -121,13 +122,17 @@ def all_drawings(runs: Sequence[Run]) -> list[Outcome]:
     found: list[Outcome] = []
     for run in runs[:MOST_SERIES]:
         for module in figures:
-            own = _drawn_by(module, run)
+            own = [_marked(outcome, [run]) for outcome in _drawn_by(module, run)]
             found += own if len(runs) == 1 else [_named_by_run(outcome, run) for outcome in own]
     if len(runs) > MOST_SERIES:
         names = ", ".join(run.run_id for run in runs[MOST_SERIES:])
         reason = f"only the first {MOST_SERIES} series are drawn; report these alone: {names}"
         found.append(NotDrawn("Figures of further series", reason))
-    return found + devices.drawings(runs)
+    return found + [_marked(outcome, runs) for outcome in devices.drawings(runs)]
+
+
+def _marked(outcome: Outcome, runs: Sequence[Run]) -> Outcome:
+    return marked(outcome, runs) if isinstance(outcome, Drawing) else outcome
 
 
 def exhibits_of(runs: Sequence[Run]) -> Exhibits:

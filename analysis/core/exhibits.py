@@ -38,6 +38,8 @@ GROUP = "edge_harness.exhibits"
 OWN: Mapping[str, str] = {
     "multitask": "analysis.multitask.exhibits:EXHIBITS",
     "unlearning": "analysis.unlearning.exhibits:EXHIBITS",
+    "lora": "analysis.lora.exhibits:EXHIBITS",
+    "personalized": "analysis.personalized.exhibits:EXHIBITS",
 }
 
 

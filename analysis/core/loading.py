@@ -27,6 +27,7 @@ from harness.core.schema import (
     METRICS,
     PHASE_ROWS,
     TRACE,
+    Column,
 )
 
 
@@ -130,6 +131,12 @@ class Run:
         path = self._cell_file("conditions", cell, ".csv")
         frame = read_table(path, CONDITIONS)[0] if path.is_file() else None
         return None if frame is None or frame.empty else frame
+
+    def own_table(self, name: str, cell: str, columns: Sequence[Column]) -> pd.DataFrame | None:
+        """Return a table that only the run's workload has, by its path with `<cell>` in it."""
+        kind, _, ending = name.partition("/<cell>")
+        path = self._cell_file(kind, cell, ending)
+        return read_table(path, tuple(columns))[0] if path.is_file() else None
 
     def _cell_file(self, kind: str, cell: str, ending: str) -> Path:
         _check_name(self.folder, cell)

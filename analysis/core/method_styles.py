@@ -23,8 +23,36 @@ METHOD_COLOURS: Mapping[str, str] = {
     "best-split": "#882255",
     "worst-split": "#AA8844",
     "mas-plus": "#6B1D00",
+    "flora": "#D55E00",
+    "fedit": "#0072B2",
+    "zeropad": "#44AA99",
+    "hetlora": "#56B4E9",
+    "ffa-lora": "#CC79A7",
+    "flexlora": "#009E73",
+    "fedex": "#E69F00",
+    "full": "#332288",
+    "local": "#999999",
+    "central": "#000000",
 }
 """Okabe and Ito's palette (2008), then Paul Tol's muted one; safe for common colour blindness."""
+
+MORE_LOOKS: Mapping[str, tuple[str, str]] = {
+    "local": ("#555555", "o"),
+    "smooth": ("#E69F00", "s"),
+    "local+public": ("#000000", "*"),
+    "kd-public": ("#AA8844", "d"),
+    "fedavg": ("#117733", "<"),
+    "fedmd": ("#009E73", "P"),
+    "fedgh": ("#56B4E9", "v"),
+    "feddf": ("#332288", "X"),
+    "fccl": ("#88CCEE", "p"),
+    "fedproto": ("#CC79A7", "^"),
+    "heterofl": ("#882255", ">"),
+    "fedkemf": ("#661100", "h"),
+    "pfedhr": ("#D55E00", "H"),
+    "pfedclub": ("#0072B2", "D"),
+}
+"""Colour and marker of methods that are not seen beside those above."""
 
 OTHER_COLOURS = ("#44AA99", "#999933", "#AA4499", "#88CCEE", "#661100")
 """For methods not named above, from Paul Tol's muted scheme."""
@@ -43,6 +71,16 @@ METHOD_MARKERS: Mapping[str, str] = {
     "best-split": ">",
     "worst-split": "d",
     "mas-plus": "h",
+    "flora": "8",
+    "fedit": "H",
+    "zeropad": "s",
+    "hetlora": "d",
+    "ffa-lora": "v",
+    "flexlora": "^",
+    "fedex": "X",
+    "full": "*",
+    "local": "<",
+    "central": ">",
 }
 OTHER_MARKERS = ("8", "H")
 HATCHES = (
@@ -117,8 +155,9 @@ def method_style(method: str) -> MethodStyle:
     """
     name, _, parameters = method.partition(":")
     code = zlib.crc32(name.encode())
-    colour = METHOD_COLOURS.get(name) or OTHER_COLOURS[code % len(OTHER_COLOURS)]
-    marker = METHOD_MARKERS.get(name) or OTHER_MARKERS[(code >> 8) % len(OTHER_MARKERS)]
+    hashed = OTHER_COLOURS[code % len(OTHER_COLOURS)], OTHER_MARKERS[(code >> 8) % 2]
+    look = MORE_LOOKS.get(name, hashed)
+    colour, marker = METHOD_COLOURS.get(name) or look[0], METHOD_MARKERS.get(name) or look[1]
     names = list(METHOD_COLOURS)
     rank = names.index(name) if name in names else code >> 16
     hatch, line = HATCHES[rank % len(HATCHES)], LINES[rank % len(LINES)]

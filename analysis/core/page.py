@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.core.disturbed import run_words
 from analysis.core.loading import Run
 from analysis.core.numbers import Estimate, energy_sources, source_words
 from analysis.core.tables.table import Content, Shown, Table, display_rows, footnote_letter
@@ -150,7 +151,8 @@ def render_page(page: Page) -> str:
     body = [
         f"<h1>{_text(title)}</h1>",
         *[_run_facts(run) for run in runs],
-        *[_warning(run) for run in runs if origin_words(run)],
+        *[_warning(origin_words(run)) for run in runs],
+        *[_warning(_disturbed(run)) for run in runs],
         _list(page.apart),
         "<h2>In short</h2>",
         *[_verdict(name, words, len(page.verdicts) > 1) for name, words in page.verdicts],
@@ -185,9 +187,13 @@ def _run_facts(run: Run) -> str:
     return f'<p class="facts">{_text(" · ".join(part for part in parts if part))}</p>'
 
 
-def _warning(run: Run) -> str:
-    words = origin_words(run)
-    return f'<p class="warning">{_text(words[:1].upper() + words[1:])}.</p>'
+def _disturbed(run: Run) -> str:
+    words = run_words(run)
+    return f"{words}: its times and joules are not those of a quiet device" if words else ""
+
+
+def _warning(words: str) -> str:
+    return f'<p class="warning">{_text(words[:1].upper() + words[1:])}.</p>' if words else ""
 
 
 def _verdict(name: str, words: Sequence[str], named: bool) -> str:

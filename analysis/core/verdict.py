@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.core.statistics import MIN_PAIRS_FOR_TEST, holm, least_p, sign_flip_p
+from harness.evidence.disturbed import disturbed_words
 from harness.evidence.paired import Interval, number, paired_ratio, values_by_seed
 from harness.evidence.yardstick import Yardstick
 
@@ -253,6 +254,9 @@ def _hedges(rows: Sequence[Row], found: Sequence[Comparison], quick: bool) -> li
             f"The training ran on a host that is not {device}: time is the host's, "
             f"and any time or energy of {device} is modelled."
         )
+    disturbed = disturbed_words(done)
+    if disturbed:
+        words.append(f"{disturbed}: times and joules are not those of a quiet device.")
     left_out = len(rows) - len(done)
     if left_out:
         words.append(f"{left_out} of {len(rows)} cells are not finished and are left out.")

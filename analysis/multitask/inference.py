@@ -17,6 +17,7 @@ from analysis.core.numbers import energy_sources, measured_by, source_words
 from analysis.core.reading import read_table
 from harness.core.guarded_folder import read_object
 from harness.core.schema import INFERENCE, INFERENCE_METRICS
+from harness.evidence.disturbed import disturbed_words
 
 TABLE = "inference.csv"
 METRICS = Path("inference") / "metrics.csv"
@@ -127,6 +128,17 @@ def origin(run: Run) -> str:
     elif own.quick:
         parts.append("quick inference, not for publication")
     return "; ".join(parts)
+
+
+def windows_disturbed(rows: pd.DataFrame) -> str:
+    """Return the words that end a caption which rests on disturbed windows; "" for quiet ones.
+
+    Rows of losses have no flags, and no window.
+    """
+    if "flags" not in rows:
+        return ""
+    words = disturbed_words(({"flags": flags} for flags in rows["flags"].tolist()), "window")
+    return f"DISTURBED: {words}." if words else ""
 
 
 def answers(rows: pd.DataFrame) -> pd.DataFrame:

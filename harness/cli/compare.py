@@ -16,6 +16,7 @@ from harness.evidence.comparing import (
     Side,
     compare,
     contradictions,
+    disturbed,
     left_out,
     read_side,
 )
@@ -60,6 +61,7 @@ def _compare(parsed: Namespace) -> int:
     worse = [r for r in ratios if threshold is not None and r.worse(threshold)]
     notes = _notes(first, second, ratios, parsed.metric)
     notes += [f"DAMAGED, {text}" for text in contradictions(first, second)]
+    notes += disturbed(first, second, ratios)
     if parsed.json:
         document = {
             "a": first.run.run_id,

@@ -198,6 +198,7 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
     from rich.console import Console  # noqa: PLC0415 - help and errors answer without it
 
     from harness.cli.screen import RunScreen  # noqa: PLC0415
+    from harness.measurement.host_look import HostLook  # noqa: PLC0415
 
     config = replace(config, accelerator=target.accelerator)
     if options.start == Start() and options.report and not options.dry:
@@ -206,19 +207,26 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
         late = unreported(Path(config.out), known_before_data(config, target))
         if late is not None:
             return _late_report(late)
+    look = HostLook()
     workload = find_workload(config.workload)
     screen = RunScreen(Console(highlight=False), config, workload)
     screen.plan(target)
+    screen.warn(look.troubles())
     screen.limits(options.limits, target)
     if options.start == Start():
         screen.goes_on(unfinished(Path(config.out), config.digest()))
     with terminated_like_interrupted():
         from harness.measurement.memory import memory_errors  # noqa: PLC0415
         from harness.run_folder.disk import check_space  # noqa: PLC0415
+        from harness.run_folder.left import done_so_far  # noqa: PLC0415
         from harness.running import session  # noqa: PLC0415
 
-        settling = Settling(options.dry, options.calibrate)
-        draft = workload.draft(config, target, _earlier(config, options), settling, screen)
+        path = _earlier(config, options)
+        settling = Settling(
+            options.dry, options.calibrate, {} if path is None else done_so_far(path)
+        )
+        earlier = {} if path is None else read_manifest(path)
+        draft = workload.draft(config, target, earlier, settling, screen)
         with memory_errors():
             expected = draft.expected()
             screen.estimate(expected)
@@ -247,12 +255,11 @@ def _late_report(path: Path) -> int:
     return EXIT_CELLS_FAILED if failed else EXIT_DONE
 
 
-def _earlier(config: RunConfig, options: _RunOptions) -> Mapping[str, Any]:
-    """Return the manifest of the run to go on with; empty if there is none."""
-    path = options.start.resume
+def _earlier(config: RunConfig, options: _RunOptions) -> Path | None:
+    """Return the run to go on with; None if there is none."""
     if options.start == Start():
-        path = unfinished(Path(config.out), config.digest())
-    return {} if path is None else read_manifest(path)
+        return unfinished(Path(config.out), config.digest())
+    return options.start.resume
 
 
 def _same_command(argv: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from rich.table import Table
 from analysis.core.verdict import cell_sentences
 from devices.time_model import INTERVAL
 from harness.cli.live import TimeLeft, left_words, power_words
+from harness.cli.plan_words import duration, energy_words, expectation_words
+from harness.evidence.disturbed import disturbing
 from harness.evidence.yardstick import of_workload
 from harness.running.accelerator import CUDA
 from harness.running.environment import system_words
@@ -26,6 +29,7 @@ from harness.workloads.base import Concluding
 
 if TYPE_CHECKING:
     from harness.config import RunConfig
+    from harness.measurement.host_look import Trouble
     from harness.records.cells import Cell, CellReport, CellResult
     from harness.records.values import Progress
     from harness.running.limits import Limits
@@ -60,6 +64,7 @@ class RunScreen:
             auto_refresh=False,  # redrawn once a round: drawing costs energy too
         )
         self._bar: TaskID | None = None
+        self._state = self._mark = ""
         self._left: TimeLeft | None = None
 
     def __enter__(self) -> RunScreen:
@@ -98,6 +103,11 @@ class RunScreen:
         hanging = partial(textwrap.fill, width=width, subsequent_indent=" " * 9)
         self._print("\n".join(map(hanging, lines)))
 
+    def warn(self, troubles: Sequence[Trouble]) -> None:
+        """Print what would spoil figures now, and what to do, a line each."""
+        for trouble in troubles:
+            self._filled(f"Warning  {trouble}")
+
     def energy(self, target: Target) -> str:
         """Return in words what energy figures there will be."""
         return energy_words(target)
@@ -112,14 +122,8 @@ class RunScreen:
     def estimate(self, expected: Expectation) -> None:
         """Print the expected cost and where the expectation comes from."""
         shared = getattr(self._config, "share_jobs", False)
-        self._print(
-            f"Expect   {duration(expected.time_s)} and {expected.energy_model_j:.0f} J modelled for"
-            " training and tests of the whole run"
-            "\n         (from timing a few steps here, and the profile's power model"
-            f"{'; shared jobs make it less' if shared else ''});"
-            f"\n         disk: at most {_megabytes(expected.data_bytes)} of data,"
-            f" {_megabytes(expected.results_bytes)} of results"
-        )
+        for text in expectation_words(expected, shared=shared):
+            self._filled(text)
 
     def limits(self, limits: Limits, target: Target) -> None:
         """Print what the run may take, if that is limited."""
@@ -165,6 +169,7 @@ class RunScreen:
         self._left.cell(number)
         name = f"{number}/{total} {escape(cell.spec.text)} seed {cell.seed}"
         self._bar = self._bars.add_task(name, total=steps, state="")
+        self._state = self._mark = ""
 
     def _all_steps(self) -> list[float]:
         steps = self._workload.progress_steps
@@ -177,10 +182,19 @@ class RunScreen:
             if progress.losses:
                 loss = sum(progress.losses.get(task, 0.0) for task in progress.units)
                 state += f" round {progress.rounds_done} loss {loss:.2f}"
-            state = "  ".join(filter(None, (state, self._live(progress))))
+            self._state = "  ".join(filter(None, (state, self._live(progress))))
             self._bars.update(
-                self._bar, completed=progress.task_rounds_done, state=state, refresh=True
+                self._bar, completed=progress.task_rounds_done, state=self._marked(), refresh=True
             )
+
+    def disturbed(self, flags: Sequence[str]) -> None:
+        """Mark the bar while the device is disturbed."""
+        self._mark = ", ".join(disturbing("+".join(flags)))
+        if self._bar is not None:
+            self._bars.update(self._bar, state=self._marked(), refresh=True)
+
+    def _marked(self) -> str:
+        return f"[bold]! {self._mark}[/bold] {self._state}" if self._mark else self._state
 
     def _live(self, progress: Progress) -> str:
         """Return what is drawn now, what was taken so far, and how long all still takes."""
@@ -198,7 +212,9 @@ class RunScreen:
         if result.status != "done":
             self._print(f"  {name}: {result.status}: {result.reason}")
             return
-        self._print(f"  {name}: {result.cost.time_s:.1f} s, {report.summary}")
+        spoilt = ", ".join(disturbing("+".join(result.flags)))
+        mark = f"; disturbed: {spoilt}" if spoilt else ""
+        self._print(f"  {name}: {result.cost.time_s:.1f} s, {report.summary}{mark}")
 
     def conclude(self, summary: RunSummary) -> None:
         """Print the method table, the verdict in words and what spoilt any figure."""
@@ -208,9 +224,8 @@ class RunScreen:
                 self._print("\n".join(["", *self._workload.conclusion(summary.path)]))
         if summary.stopped:
             return
-        lines = cell_sentences(
-            summary.done, of_workload(self._config.workload), quick=self._config.quick
-        )
+        judged = replace(of_workload(self._config.workload), reference=self._config.reference)
+        lines = cell_sentences(summary.done, judged, quick=self._config.quick)
         self._print("\n" + "\n".join([*lines, *_spoilt(summary)]))
 
     def stopped(self, summary: RunSummary, command: str) -> None:
@@ -271,27 +286,6 @@ def cell_text(value: object, form: str) -> str:
     if value is None:
         return "–"
     return format(value, form) if form else str(value)
-
-
-def energy_words(target: Target) -> str:
-    """Say what energy figures there will be and where they come from."""
-    if target.meter and target.matches:
-        others = f" (passed over: {target.meter_reason})" if target.meter_reason else ""
-        return f"measured by {target.meter}{others}; modelled beside it"
-    if target.meter:
-        return f"measured by {target.meter} on this host; modelled for {target.profile.name}"
-    return "no meter works here, so it is modelled only (python -m harness.doctor says why)"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min"
-
-
-def _megabytes(count: float) -> str:
-    return "1 MB" if count < 1.5e6 else f"{count / 1e6:.0f} MB"
 
 
 def _spoilt(summary: RunSummary) -> list[str]:

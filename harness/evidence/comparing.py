@@ -15,6 +15,7 @@ from harness.core.errors import DamagedRunError, NotComparableError, UsageError,
 from harness.core.guarded_folder import RESTORE
 from harness.evidence.comparable import Difference, differences, model_differences
 from harness.evidence.derived import derived
+from harness.evidence.disturbed import disturbed_words
 from harness.evidence.paired import paired_ratio, values_by_seed
 from harness.evidence.reading import RunFiles, find_run, read_run
 
@@ -41,6 +42,9 @@ METRICS: Mapping[str, Metric] = {
         Metric("objective_value", "ends with", "objective"),
     )
 }
+
+JUDGED = ("total_loss", "objective_value")
+"""Figures that a disturbed device gives all the same."""
 
 MODELLED = {"energy_j": "energy_model_j", "time_s": "time_model_s"}
 
@@ -140,6 +144,23 @@ def contradictions(first: Side, second: Side) -> list[str]:
     """Return what does not follow from the files of either run, with the run's name."""
     runs = {side.run.run_id: side.run for side in (first, second)}
     return [f"{name}: {found.text}" for name, run in runs.items() for found in derived(run)]
+
+
+def disturbed(first: Side, second: Side, ratios: Sequence[Ratio]) -> list[str]:
+    """Return how many of the cells that ratios of times and joules rest on were disturbed."""
+    costs = [ratio for ratio in ratios if ratio.metric.column not in JUDGED]
+    if not costs:
+        return []
+    pairs = (("A", first, {r.first for r in costs}), ("B", second, {r.second for r in costs}))
+    found = []
+    for name, side, methods in pairs:
+        words = disturbed_words(row for row in side.run.done if row["method"] in methods)
+        if words:
+            found.append(
+                f"{name}: {words}, so that its times and joules are not those of a quiet device;"
+                " python -m harness.check RUN says what to do."
+            )
+    return found
 
 
 def compare(

@@ -91,6 +91,11 @@ FLAGS: Mapping[str, tuple[Level, str, str]] = {
 }  # fmt: skip
 """Flag of a cell → how bad it is, what it means, what to do; others are taken as they stand."""
 
+OF_A_FLEET = frozenset(
+    ("late-device", "missing-device", "refused-device", "refused-figure", "shared-meter")
+)
+"""Flags that tell of a fleet's answers, not of the conditions in which a cell was measured."""
+
 
 def stability(run: RunFiles, spread_limit: float = SPREAD_LIMIT) -> Iterator[Finding]:
     """Yield what makes the figures of finished cells doubtful.
@@ -197,12 +202,13 @@ def _cell_flags(run: RunFiles) -> Iterator[Finding]:
         for flag in filter(None, str(row["flags"]).split("+")):
             flagged[flag].append(str(row["cell"]))
     for flag, cells in flagged.items():
-        level, meaning, remedy = _meaning(flag)
+        level, meaning, remedy = flag_meaning(flag)
         text = f"{flag}: {meaning}, in {len(cells)} of {len(run.done)} cells ({named(cells)})"
         yield Finding(level, flag, text, remedy)
 
 
-def _meaning(flag: str) -> tuple[Level, str, str]:
+def flag_meaning(flag: str) -> tuple[Level, str, str]:
+    """Return how bad a flag of a cell is, what it means, and what to do."""
     if flag in FLAGS:
         return FLAGS[flag]
     if flag.startswith("maybe-"):

@@ -28,6 +28,7 @@ class Admission:
         self._is_there = is_there
         self._refused: dict[str, str] = {}
         self._clashes: list[HarnessError] = []
+        self._lost: set[str] = set()
         self.roster = Roster()
 
     def strangers(self, present: set[int], asked: set[int]) -> list[int]:
@@ -48,6 +49,7 @@ class Admission:
         if clash:
             raise FleetError(clash, "Give every node a --partition and a --name of its own.")
         before = self.roster.put(card)
+        self._lost.discard(card.device)
         if before is not None and before.session == card.session:
             card = self.roster.update(card.device, prepared=before.prepared)
         return card, before
@@ -73,6 +75,19 @@ class Admission:
             self.roster.update(device, prepared=told)
         return "; ".join(wrong)
 
+    def lose(self, device: str) -> None:
+        """Ask a device who it is before anything else: its worker is gone, or was started anew."""
+        self._lost.add(device)
+
+    def is_lost(self, device: str) -> bool:
+        """Say whether a device has to say who it is before it is asked to train."""
+        return device in self._lost
+
+    def lost(self, present: set[int], asked: set[int]) -> list[Card]:
+        """Return the devices to be asked who they are again: there, and owing no answer."""
+        cards = (self.roster.get(device) for device in sorted(self._lost))
+        return [card for card in cards if card and card.node in present - asked]
+
     def refuse(self, device: str, why: str) -> bool:
         """Note why a device cannot take part; say whether that is new."""
         new = device not in self._refused
@@ -87,14 +102,15 @@ class Admission:
     def holder(self, client: int) -> Card | None:
         """Return the device that holds a client's data and can be asked."""
         card = self.roster.holder(client)
-        if card is None or card.prepared is None or not self._is_there(card.node):
-            return None
-        return card
+        return card if card is not None and self._can_train(card) else None
+
+    def _can_train(self, card: Card) -> bool:
+        there = self._is_there(card.node) and card.device not in self._lost
+        return there and card.prepared is not None
 
     def reachable(self) -> list[Card]:
         """Return the devices that are there and prepared."""
-        cards = self.roster.cards()
-        return [card for card in cards if card.prepared is not None and self._is_there(card.node)]
+        return [card for card in self.roster.cards() if self._can_train(card)]
 
     def complete(self) -> bool:
         """Say whether nobody need be waited for: all are ready, or something is wrong."""

@@ -110,6 +110,8 @@ class Fleet:
         present = set(self._transport.nodes())
         for node in self._admission.strangers(present, self._pending.nodes()):
             self._send(node, "", Frame({"kind": "hello"}))
+        for card in self._admission.lost(present, self._pending.nodes()):
+            self._send(card.node, card.device, Frame({"kind": "hello"}))
 
     def holder(self, client: int) -> tuple[str, int] | None:
         """Return name and node of the device that holds a client's data, if it is there."""
@@ -160,20 +162,51 @@ class Fleet:
     def _hear(self, arrival: Arrival, pending: PendingRequest) -> Arrival:
         """Take in what an answer says; one that is not to be used is refused by name."""
         if arrival.frame is None:
-            return arrival
+            return self._of_the_worker_asked(arrival, pending)
         try:
             self._understand(arrival.frame, pending)
         except RefusedError as error:
-            self.say(f"{pending.device or f'node {pending.node}'}: refused, {error.message}")
-            if not pending.device:
-                self._admission.roster.ignore(pending.node)
-            elif pending.request is None:
-                self._refuse(pending.device, error.message)
+            self._answer_refused(pending, error)
             return replace(arrival, refused=error.message)
         except FleetError as error:
             self._admission.exclude(pending.node, error)
             self.say(f"a node is refused: {error.message}")
-        return arrival
+        return self._of_the_worker_asked(arrival, pending)
+
+    def _answer_refused(self, pending: PendingRequest, error: RefusedError) -> None:
+        """Say whose answer is not used; before round 1 nobody waits for such a node any more."""
+        who = pending.device or f"node {pending.node}"
+        self.say(f"{who}: refused, {error.message}")
+        if pending.device:
+            if pending.request is None:
+                self._refuse(pending.device, error.message)
+        elif self._recorder is None:
+            remedy = "Mend or stop that node, then type the same command again."
+            self._admission.exclude(
+                pending.node, FleetError(f"{who} is refused: {error.message}", remedy)
+            )
+        else:
+            self._admission.roster.ignore(pending.node)
+
+    def _of_the_worker_asked(self, arrival: Arrival, pending: PendingRequest) -> Arrival:
+        """Return an answer; none if the worker that was asked to train is gone or a new one.
+
+        Its SuperNode lives on, so nothing else tells of it. The device is asked who it is before it
+        is asked anything else, and prepared again if need be.
+        """
+        card = self._admission.roster.get(pending.device) if pending.device else None
+        if card is None or pending.request is None:
+            return arrival
+        if arrival.frame is None:
+            self._admission.lose(card.device)
+            return arrival
+        header = arrival.frame.header
+        if arrival.frame.kind != "failed" or header.get("session") == card.session:
+            return arrival
+        said = clean_text(header.get("message"))
+        why = f"its worker was started anew ({said})" if "session" in header else said
+        self._admission.lose(card.device)
+        return replace(arrival, frame=None, error=why)
 
     def _understand(self, frame: Frame, pending: PendingRequest) -> None:
         header = frame.header
@@ -197,7 +230,7 @@ class Fleet:
         said = clean_text(header.get("message"))
         if not pending.device:
             raise FleetError(said, clean_text(header.get("remedy")))
-        if pending.request is None:
+        if pending.request is None and not self._admission.is_lost(pending.device):
             self._refuse(pending.device, said)
 
     def _refuse(self, device: str, why: str) -> None:
@@ -293,6 +326,7 @@ class Fleet:
         traces: dict[str, tuple[float, bytes]] = {}
         asked: set[str] = set()
         end_s = self._clock() + REPORT_S
+        self._greet()  # whoever was lost in the last round may have something to report
         while self._clock() < end_s and not self._all_reported(asked):
             for arrival in self._transport.arrivals(SETTLE_S):
                 pending = self._pending.take(arrival.ticket)
@@ -312,7 +346,8 @@ class Fleet:
 
         `asked` are those that were asked.
         """
-        waiting = False
+        lost = self._admission.lost(set(self._transport.nodes()), set())
+        waiting = any(self._pending.owes(card) for card in lost)
         for card in self._admission.reachable():
             if self._pending.owes(card):
                 waiting = True

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devices.board_changes import changes
+from devices.board_changes import LEAST_WINDOW_S, changes
 from devices.board_counters import read_counters
 from devices.board_state import BoardState, read_board_state
 from devices.host import read_state
@@ -77,12 +77,18 @@ class Conditions:
         self._pauses = pauses or PauseWatch().start()
         self._state = self._board()
         self._offsets_s = self._clocks.offsets_s()
+        self._before = self._state
         self.first = self._look(self._state, ())
+        self.lately: tuple[str, ...] = ()
+        """What disturbed the board between the last two looks that were far enough apart."""
 
     def so_far(self) -> ConditionSample:
         """Return what files show now and have shown since the start."""
         counters = read_counters(self._root, self._own)
         now = replace(self._state, counters=counters, host=read_state(self._root))
+        if now.counters.time_s - self._before.counters.time_s >= LEAST_WINDOW_S:
+            self.lately = tuple(changes(self._before, now))
+            self._before = now
         return self._look(now, self._flags(now))
 
     def at_end(self) -> ConditionSample:

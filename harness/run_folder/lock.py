@@ -75,5 +75,6 @@ def busy(folder: Path) -> BusyError:
     return BusyError(
         f"a run is going on in {folder}{process}; two at once would spoil each other's times and"
         " joules",
-        "Wait until it is done, or choose another folder with --out DIR.",
+        "Wait until it is done. If it runs on another machine that shares this folder, choose"
+        " another folder with --out DIR.",
     )

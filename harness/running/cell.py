@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -51,8 +51,9 @@ class CellRecord:
     """Hold how a cell is kept while it runs: where, what is left from before, who is told.
 
     `after_round` is called when a round is handed to the checkpoints; an error it raises stops the
-    cell. What they still write then must be waited for (`CellCheckpoints.settle`). The `library`
-    lends jobs that other cells have trained; None if each cell trains its own.
+    cell; `on_look` before that, with what has disturbed the device lately. What they still write
+    then must be waited for (`CellCheckpoints.settle`). The `library` lends jobs that other cells
+    have trained; None if each cell trains its own.
     """
 
     checkpoints: CellCheckpoints
@@ -60,6 +61,7 @@ class CellRecord:
     session: int
     on_round: Callable[[Progress], None]
     after_round: Callable[[], None]
+    on_look: Callable[[Sequence[str]], None] = lambda _: None
     library: Library | None = None
 
 
@@ -155,6 +157,7 @@ class _RunningCell:
     def _note(self) -> Mapping[str, Any]:
         """Return what the journal keeps with a round."""
         self._samples.append(self._conditions.so_far())
+        self._record.on_look(self._conditions.lately)
         devices = self._context.devices
         return {
             "session": self._record.session,

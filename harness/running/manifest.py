@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from devices.time_model import INTERVAL, METHOD, RATIO_FACTOR, TIME_FACTOR
+from harness.config import RunConfig
 from harness.measurement.cost import Accountant
 from harness.running.accelerator import describe_accelerator
 from harness.running.cell import RunContext
@@ -21,7 +22,7 @@ def describe_run(context: RunContext) -> dict[str, Any]:
     return {
         "command": command_line(module="harness.fleet" if context.devices else "harness.run"),
         "workload": asked.workload,
-        "objective": _objective(asked.workload),
+        "objective": _objective(asked),
         "quick": asked.quick,
         "device": {"name": target.profile.name, "title": target.profile.title},
         **environment(target),
@@ -37,10 +38,10 @@ def describe_run(context: RunContext) -> dict[str, Any]:
     }
 
 
-def _objective(name: str) -> dict[str, str]:
+def _objective(asked: RunConfig) -> dict[str, str]:
     """Return what methods are judged by and compared with, so that no reader needs the workload."""
-    workload = find_workload(name)
-    return {**asdict(workload.objective), "reference": workload.reference}
+    objective = find_workload(asked.workload).objective
+    return {**asdict(objective), "reference": asked.reference}
 
 
 def models_used(accountant: Accountant, target: Target) -> dict[str, Any]:

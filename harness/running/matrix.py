@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from harness.config import RunConfig
 from harness.records.cells import Cell
-from harness.workloads.registry import find_workload
 
 Item = TypeVar("Item")
 
@@ -16,7 +15,7 @@ def matrix(config: RunConfig) -> list[Cell]:
     """Return the cells as tables list them: seed by seed, the reference first, then as typed."""
     specs = sorted(
         config.method_specs(),
-        key=lambda spec: spec.name != find_workload(config.workload).reference,
+        key=lambda spec: spec.name != config.reference,
     )
     return [
         Cell(spec, seed, repeat)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -68,6 +69,10 @@ class RunDisplay(Protocol):
 
     def round_done(self, progress: Progress) -> None:
         """Show how far the cell is; called at most once a round."""
+        ...
+
+    def disturbed(self, flags: Sequence[str]) -> None:
+        """Show what has disturbed the device lately, nothing included; called once a round."""
         ...
 
     def cell_done(self, result: CellResult, report: CellReport) -> None:
@@ -176,7 +181,7 @@ class _Run:
             workload.name, workload.objective, context.session.describe,
         )  # fmt: skip
         self._segments = 0
-        writing = Writing(facts, context.study, workload.reference, self._between)
+        writing = Writing(facts, context.study, self._config.reference, self._between)
         self._writer = RunWriter(self._folder, writing, session, matrix(self._config))
         self._cool_c: float | None = None
         self._last_cell_s = 0.0
@@ -284,7 +289,7 @@ class _Run:
         self._writer.event("cell started", cell=cell.name)
         record = CellRecord(
             checkpoints, past, self._session.number, self._round_done, self._check,
-            self._library,
+            self._screen.disturbed, self._library,
         )  # fmt: skip
         began_s = time.monotonic()
         result = self._judged(run_cell(self._context, cell, record))

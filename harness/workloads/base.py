@@ -9,7 +9,7 @@ workload's to say.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -60,12 +60,20 @@ class MethodSpec(Protocol):
 
 @dataclass(frozen=True)
 class Expectation:
-    """Hold what a run is expected to take: seconds here, modelled joules, bytes on disk."""
+    """Hold what a run is expected to take: seconds here, modelled joules, bytes on disk.
+
+    `time_model_s` are seconds of the device answered for; None if that is the host. `foreign_cores`
+    is how many cores other programs kept busy while steps were timed; None if that is not known.
+    With `rest` all but the bytes is what is left of a run that goes on.
+    """
 
     time_s: float
     energy_model_j: float
     data_bytes: float
     results_bytes: float
+    time_model_s: float | None = None
+    foreign_cores: float | None = None
+    rest: bool = False
 
 
 class DataScreen(Protocol):
@@ -86,10 +94,14 @@ class PlanScreen(DataScreen, Protocol):
 
 @dataclass(frozen=True)
 class Settling:
-    """Say how much may be measured to settle a draft: all `anew`, or for a `dry` run nothing."""
+    """Say how much may be measured to settle a draft: all `anew`, or for a `dry` run nothing.
+
+    `done` holds, of a run that goes on, cell → unit-rounds that need not be trained any more.
+    """
 
     dry: bool = False
     anew: bool = False
+    done: Mapping[str, float] = field(default_factory=dict)
 
 
 class Codec(Protocol):

@@ -19,6 +19,8 @@ GROUP = "edge_harness.workloads"
 OWN: Mapping[str, str] = {
     DEFAULT: "harness.workloads.multitask.workload:WORKLOAD",
     "unlearning": "harness.workloads.unlearning.workload:WORKLOAD",
+    "lora": "harness.workloads.lora.workload:WORKLOAD",
+    "personalized": "harness.workloads.personalized.workload:WORKLOAD",
 }
 
 

@@ -76,7 +76,7 @@ def _cost_rows(tasks: str) -> Iterator[str]:
     def measured(mode: str) -> Callable[[], None]:
         def step() -> None:
             net.zero_grad(set_to_none=True)
-            apart = MeasuredStep(net, batch).apart(mode)
+            apart = MeasuredStep(net, batch).apart()
             affinity(net, batch, LookAhead(0.1, 1e-4, mode=mode), apart)
 
         return step
@@ -147,7 +147,7 @@ def _both_modes(config: MultitaskConfig, source: Source, seed: int) -> list[tupl
         again = build(architecture(config.model), config.tasks, 0, net.loss).train()
         again.load_state_dict(net.state_dict())
         cheap = replace(ahead, mode="linear")
-        linear = affinity(again, batch, cheap, MeasuredStep(again, batch).apart("linear"), velocity)
+        linear = affinity(again, batch, cheap, MeasuredStep(again, batch).apart(), velocity)
         found.append((exact, linear))
         return exact
 

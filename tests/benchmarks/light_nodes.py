@@ -35,8 +35,8 @@ def answer(name: str, client: int, data: str, request: Frame) -> Frame:
     if request.kind == "prepare":
         return Frame({"kind": "prepared", "data": data, "images": {}, **about})
     if request.kind == "train":
-        losses = dict.fromkeys(str(request.header["request"]["tasks"]), 1.0)
-        told = {"client": client, "losses": losses, "affinity": None}
+        losses = dict.fromkeys(request.header["request"]["units"], 1.0)
+        told = {"client": client, "losses": losses, "measured": None}
         return Frame({"kind": "update", **told, **about}, request.body)
     return Frame({"kind": "reported", **about})
 

@@ -23,6 +23,7 @@ BENCHMARKS = {
     "fleet": "a server's time and memory for a round of up to 200 light nodes",
     "nvml": "an NVIDIA GPU's energy counter beside its sampled power while it trains",
     "overhead": "what keeping a run costs: checkpoints, marks and logs",
+    "personalized": "the server of pFedClub: likeness by Gram matrices, rounds by clients",
     "report": "a report of 100 runs, 1,000 cells and a million samples",
     "measure": "a command under harness.measure, hyperfine, CodeCarbon and Zeus",
     "comparison": "one fake file tree, measured by this project, CodeCarbon and Zeus",

@@ -360,7 +360,7 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(place) -> None:
 
     assert code == 0, err
     assert "J modelled" in said
-    assert "from timing a few steps here" in said
+    assert "from timing a few steps here" in " ".join(said.split())
     assert "of results" in said
     assert "5000 J (modelled: no meter here)" in said
     assert max(map(len, said.splitlines())) <= 80

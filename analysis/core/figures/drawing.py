@@ -22,6 +22,7 @@ class Drawing:
         drawn: exactly the numbers drawn.
         paint: puts the drawing on an empty figure of the given width in inches; a function of a
             module with its data bound, so that another process can call it.
+        timed: whether it shows seconds, joules or watts, which a disturbed device changes.
     """
 
     stem: str
@@ -31,6 +32,7 @@ class Drawing:
     aspect: float
     drawn: pd.DataFrame
     paint: Callable[[Figure, float], None]
+    timed: bool = True
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from analysis.core.style import legend_above, scaled_unit
 from analysis.core.words import origin_words
 
 TITLE = "Devices over time"
-SHOWN = ("train", "affinity", "communicate", "idle")
+SHOWN = ("train", "affinity", "distil", "communicate", "idle")
 MOST_DEVICES = 24
 ROW_IN = 0.2
 HATCH = "white"
@@ -93,7 +93,7 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
             ax.broken_barh(
                 spans, (place - 0.4, 0.8), facecolors=PHASE_COLOURS[phase], edgecolors=edges,
                 hatch=PHASE_HATCHES[phase] or None, linewidth=0.4,
-                zorder=3 if phase in ("train", "affinity") else 2,
+                zorder=3 if phase in ("train", "affinity", "distil") else 2,
             )  # fmt: skip
     begins = drawn[drawn["phase"] == "train"].groupby(["job", "round"])["start_s"].min()
     for start_s in begins:

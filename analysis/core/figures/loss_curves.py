@@ -36,6 +36,7 @@ def drawings(run: Run) -> list[Outcome]:
     return [
         Drawing(
             stem="loss_over_rounds",
+            timed=False,
             title=TITLE,
             caption="Total test loss after each round; thick lines are means over seeds, faint "
             "ones single seeds. Rounds of different methods do not cost the same."

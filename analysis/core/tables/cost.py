@@ -36,7 +36,7 @@ def cost_table(runs: Sequence[Run]) -> Table | None:
         _exact(cell_column(Heading("download_mb", "Down", "MB", "low"), "download_bytes")),
         *measured_columns(runs, "energy_net_j", "Energy above idle, measured"),
         *time_columns(runs),
-        _exact(cell_column(Heading("time_predicted_s", "Time, predicted", "s"))),
+        _exact(_predicted_time()),
         _shared_jobs(),
     ]
     return method_rows_table(
@@ -47,6 +47,19 @@ def cost_table(runs: Sequence[Run]) -> Table | None:
         runs,
         columns,
     )
+
+
+def _predicted_time() -> MethodColumn:
+    """Return predicted seconds where they rest on one timing of the host: a run takes its own."""
+    plain = cell_column(Heading("time_predicted_s", "Time, predicted", "s"))
+
+    def read(run: Run, method: str) -> Content:
+        timings = [facts.section("calibration") for facts in run.members]
+        if any(timing != timings[0] for timing in timings):
+            return Absent("The runs pooled here timed their steps apart: predictions do not mix.")
+        return plain.read(run, method)
+
+    return MethodColumn(plain.heading, read)
 
 
 def _thousands(heading: Heading, column: str) -> MethodColumn:

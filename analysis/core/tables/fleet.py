@@ -11,7 +11,13 @@ from analysis.core.numbers import summarise
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import provenance, spread_words
 
-WORK = {"train": "train", "affinity": "train", "communicate": "communicate", "idle": "idle"}
+WORK = {
+    "train": "train",
+    "affinity": "train",
+    "distil": "train",
+    "communicate": "communicate",
+    "idle": "idle",
+}
 """Phase of devices.csv → the column of the table it is added to."""
 NOT_MEASURED = Absent("Not all of it was measured, or the device has no meter.")
 

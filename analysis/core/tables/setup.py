@@ -88,6 +88,7 @@ def _table(name: str, caption: str, runs: Sequence[Run], facts: Sequence[Facts])
     titles = ["Value"] if len(runs) == 1 else [names[run.run_id] for run in runs]
     return Table(
         name=name,
+        timed=False,
         caption=caption,
         headings=[Heading("name", "Name"), *(Heading(_key(title), title) for title in titles)],
         rows=rows,

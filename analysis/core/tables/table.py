@@ -62,6 +62,7 @@ class Table:
         reference_rows: how many of the last rows are references set off from the methods.
         key_columns: how many of the first columns name the row.
         ranked_within: key of the column within whose groups values are ranked; "" for all rows.
+        timed: whether it shows seconds, joules or watts, which a disturbed device changes.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Table:
     reference_rows: int = 0
     key_columns: int = 1
     ranked_within: str = ""
+    timed: bool = True
 
     def decimals(self, index: int) -> int:
         """Return the decimals of a column."""

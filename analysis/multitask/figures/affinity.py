@@ -106,6 +106,7 @@ def _of_method(run: Run, method: str) -> Drawing | None:
 
         return Drawing(
             stem=f"affinity_{file_stem(method)}",
+            timed=False,
             title=f"Affinity, {method}",
             caption=f"Effect of a step for one task (column) on the loss of another (row), "
             f"{method}, seed {seed}. Boxes: the split {split or 'was not recorded'}. The diagonal "

@@ -82,6 +82,7 @@ def _drawing(run: Run, method: str, seed: int, drawn: pd.DataFrame, groups: list
     down = -(-count // A_ROW)
     return Drawing(
         stem=f"affinity_rounds_{file_stem(method)}",
+        timed=False,
         title=TITLE,
         caption=f"Affinity in single rounds of {method}, seed {seed}, all on one scale: rows are "
         "recipients, columns sources; the diagonal is not used. Boxes: the split that the mean of "

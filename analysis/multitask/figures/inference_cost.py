@@ -20,6 +20,7 @@ from analysis.multitask.inference import (
     answers,
     inference_rows,
     single_stream,
+    windows_disturbed,
 )
 
 TITLE = "Cost of an answer against loss"
@@ -68,7 +69,9 @@ def _drawing(run: Run, rows: pd.DataFrame, provider: str) -> Outcome:
         f"method, one after another (MLPerf single-stream), {threads} thread"
         f"{'' if threads == 1 else 's'}, provider {provider}. Filled marks are fp32, open ones "
         f"int8; towards the lower left is better. n = {seed_words(seeds)}"
-        f"{'' if seeds == 1 else '; bars are 95 % intervals'}.",
+        f"{'' if seeds == 1 else '; bars are 95 % intervals'}. "
+        f"{windows_disturbed(basis.rows)}".strip(),
+        timed=False,
         note=note_text(*basis.notes),
         aspect=0.82,
         drawn=drawn,

@@ -20,7 +20,13 @@ from analysis.core.method_styles import method_style
 from analysis.core.numbers import per_seed, summarise
 from analysis.core.style import SMALL_PT, paint_axes, scaled_unit
 from analysis.multitask.figures.inference_cost import deployed, providers, stem
-from analysis.multitask.inference import AnswerBasis, answer_basis, facts, same_kind
+from analysis.multitask.inference import (
+    AnswerBasis,
+    answer_basis,
+    facts,
+    same_kind,
+    windows_disturbed,
+)
 
 TITLE = "Training plus use"
 POINTS = 200
@@ -85,7 +91,7 @@ def _drawing(run: Run, rows: pd.DataFrame, provider: str) -> Outcome:
         title=TITLE,
         caption=f"{quantity}, against the number N of complete answers to all tasks (fp32, one "
         f"image after another, provider {provider}). Training is that of all clients together. "
-        f"{crossing_words(met)}",
+        f"{crossing_words(met)} {windows_disturbed(basis.rows)}".strip(),
         note=note_text(*dict.fromkeys((*training.notes, *basis.notes))),
         aspect=0.82,
         drawn=drawn,

@@ -33,6 +33,7 @@ def drawings(run: Run) -> list[Outcome]:
     return [
         Drawing(
             stem="task_changes",
+            timed=False,
             title=TITLE,
             caption="Reduction of each task's last test loss against independent training of the "
             f"same seed; to the right of 0 is better. n = {span} paired seeds{whiskers}."

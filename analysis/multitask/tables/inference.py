@@ -28,6 +28,7 @@ from analysis.multitask.inference import (
     single_stream,
     variant_words,
     variants,
+    windows_disturbed,
 )
 
 MILLI = 1e3
@@ -209,9 +210,11 @@ def _table(
     measured = any(fields[i].heading.title == "Energy, measured" for i in kept)
     if not measured and any(fields[i].heading.title.startswith("Energy") for i in kept):
         caption.append("Energy is modelled from the device profile, not measured.")
+    caption += filter(None, [windows_disturbed(pd.concat([line.rows for line in lines]))])
     headings = [Heading(key.lower(), key) for key in keys] + [fields[i].heading for i in kept]
     return Table(
         name=name,
+        timed=False,  # its windows have flags of their own, told above
         caption=" ".join(dict.fromkeys(caption)),
         headings=[Heading("run", "Run"), *headings] if several else headings,
         rows=[

@@ -46,6 +46,7 @@ def task_loss_table(runs: Sequence[Run]) -> Table:
         caption += " Last row: loss of predicting the training mean of each task."
     return Table(
         name="tasks",
+        timed=False,
         caption=caption,
         headings=[*_heads(runs), *headings, *([unseen.heading] if with_unseen else [])],
         rows=[*rows, *references],
@@ -73,6 +74,7 @@ def measure_table(runs: Sequence[Run]) -> Table | None:
         return None
     return Table(
         name="measures",
+        timed=False,
         caption="Test measure of each task after the last round; task letters as in the run. "
         f"{spread_words(runs)}",
         headings=[*_heads(runs), *headings],
@@ -105,6 +107,7 @@ def all_measures_table(runs: Sequence[Run]) -> Table | None:
     start_heads = _heads(runs)[:-1]
     return Table(
         name="measures_all",
+        timed=False,
         caption=f"Every test measure of every task; {UNSEEN}: on buildings no client owns. "
         f"{spread_words(runs)}",
         headings=[*start_heads, *heads, Heading("value", "Value")],

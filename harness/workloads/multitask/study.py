@@ -33,7 +33,7 @@ from harness.workloads.multitask.methods.schedule import Served, carry_out
 from harness.workloads.multitask.planning.calibration import RunTiming, recorded_timing, take_timing
 from harness.workloads.multitask.planning.disk import results_bytes
 from harness.workloads.multitask.planning.modelling import device_model, estimate
-from harness.workloads.multitask.planning.plan import cell_setting
+from harness.workloads.multitask.planning.plan import cell_setting, planned_run
 from harness.workloads.multitask.planning.step_choice import (
     StepChoice,
     choose_step,
@@ -53,7 +53,8 @@ from models.multitask.registry import architecture
 class MultitaskDraft:
     """Hold how a run is trained on a host; implements `harness.workloads.base.Draft`.
 
-    `earlier` is the manifest of the run to go on with, which step and timing were taken from.
+    `earlier` is the manifest of the run to go on with, which step and timing were taken from, and
+    `done` what need not be trained any more.
     """
 
     config: MultitaskConfig
@@ -62,13 +63,18 @@ class MultitaskDraft:
     step: StepChoice
     timing: RunTiming
     earlier: Mapping[str, Any] = field(default_factory=dict)
+    done: Mapping[str, float] = field(default_factory=dict)
 
     def expected(self) -> Expectation:
-        """Return what training and tests of the whole run will take."""
+        """Return what training and tests will take, of a run that goes on what is left of them."""
         config = self.step.applied_to(self.config)
-        found = estimate(config, self.target, self.network, self.timing)
-        needed = results_bytes(self.config, self.network, found.time_s)
-        return Expectation(found.time_s, found.energy_model_j, found.disk_bytes, needed)
+        found = estimate(config, self.target, self.network, self.timing, self.done)
+        whole_s = self.timing.calibration.time_s(planned_run(config))
+        needed = results_bytes(self.config, self.network, whole_s)
+        return Expectation(
+            found.time_s, found.energy_model_j, found.disk_bytes, needed, found.time_model_s,
+            self.timing.foreign_cores, rest=bool(self.done),
+        )  # fmt: skip
 
     def own_step(self) -> StepChoice:
         """Return how steps are executed in a new run, which another run does not decide."""
@@ -256,7 +262,7 @@ def draft(
         step = _settled(config, target, network, manifest, settling, screen)
         prepare_torch(step.threads)
         timing = recorded_timing(manifest) or _timed(config, target, network, step)
-    return MultitaskDraft(config, target, network, step, timing, manifest)
+    return MultitaskDraft(config, target, network, step, timing, manifest, settling.done)
 
 
 def _timed(

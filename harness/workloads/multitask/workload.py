@@ -34,6 +34,7 @@ class Multitask:
     objective = Objective("total_loss", "lower", "sum over tasks of the last global test loss")
     reference = "independent"
     files: Mapping[str, Sequence[Column]] = {}
+    infer = "harness.workloads.multitask.commands.infer:main"
 
     def config_class(self) -> type[MultitaskConfig]:
         """Return the class of its configurations."""

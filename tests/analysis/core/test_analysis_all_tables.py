@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from analysis.core.basis import cost_basis
@@ -274,6 +276,21 @@ def test_cost_table_reads_a_predicted_time_only_where_there_is_one(make_run):
     run = load_run(run.folder)
     run.cells["time_predicted_s"] = 7.0
     assert column(cost_table([run]), "time_predicted_s")[0].mean == 7.0
+
+
+def test_predicted_seconds_of_one_table_come_from_one_timing(make_run):
+    """Runs that are pooled and timed their steps apart have none, with the reason."""
+    folders = [make_run(run_id=name, seeds=1) for name in ("a", "b")]
+    for folder, forward_s in zip(folders, (0.001, 0.002), strict=True):
+        told = json.loads((folder / "manifest.json").read_text())
+        told["calibration"] = {"forward_s": {"encoder": forward_s}}
+        (folder / "manifest.json").write_text(json.dumps(told))
+    runs = [load_run(folder) for folder in folders]
+    for run in runs:
+        run.cells["time_predicted_s"] = 7.0
+    assert column(cost_table(runs[:1]), "time_predicted_s")[0].mean == 7.0
+    (together,) = pool(runs)
+    assert "time_predicted_s" not in keys(cost_table([together]))
 
 
 def test_measures_have_their_units_and_directions(make_run):

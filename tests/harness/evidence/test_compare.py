@@ -226,3 +226,19 @@ def test_runs_without_a_common_method_are_refused(draft, capsys) -> None:
     other = {"config": {"methods": ["tag"], "seeds": [0], "repeats": 1}}
     assert main([str(first), str(run(draft, "b", lambda m, s, r: 100.0, **other))]) == 7
     assert "A:METHOD B:METHOD" in capsys.readouterr().err
+
+
+def test_ratios_of_disturbed_cells_say_so_and_losses_do_not(draft, capsys) -> None:
+    """Of A's three cells of that method one was disturbed; a loss is what it is all the same."""
+    first = draft("a", **SEEDS)
+    first.fill()
+    first.rows[0]["flags"] = "foreign-load+resumed"
+    second = run(draft, "b", lambda m, s, r: 62.0 + s)
+    names = [str(first.write()), str(second)]
+    words = "A: 1 of 3 cells was disturbed (foreign-load)"
+    method = first.rows[0]["method"]
+    pair = [f"{name}:{method}" for name in names]
+    assert main([*pair, "--json"]) == 0
+    assert any(note.startswith(words) for note in json.loads(capsys.readouterr().out)["notes"])
+    assert main([*pair, "--metric", "total_loss"]) == 0
+    assert "disturbed" not in capsys.readouterr().out

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from harness.cli import check
-from harness.core.errors import FleetError, SeveralProblems
+from harness.core.errors import FleetError, HarnessError, SeveralProblems
 from harness.core.schema import DEVICE_PHASES
 from harness.fleet.codec import encode_tensors
 from harness.fleet.wire import Frame
@@ -233,8 +233,10 @@ def test_a_killed_worker_costs_its_round_and_comes_back(made, tmp_path) -> None:
             again.append(fresh)
             fresh.wait_ready()
             transport.paths[2] = fresh.socket  # a node that begins anew has another number
+            back.set()
 
-        killed = threading.Event()
+        killed, back = threading.Event(), threading.Event()
+        without = itertools.count()
         send = transport.send
 
         def send_and_kill(node, frame, keep_s):
@@ -243,12 +245,14 @@ def test_a_killed_worker_costs_its_round_and_comes_back(made, tmp_path) -> None:
                 killed.set()
                 own[1].kill()
                 threading.Thread(target=kill_then_return, daemon=True).start()
+            elif killed.is_set() and frame.kind == "train" and next(without) == 5:
+                back.wait(120.0)  # however long a worker takes to start, rounds are left for it
             return ticket
 
         transport.send = send_and_kill
         screen = Listening()
-        config = made.config(tmp_path / "out", methods=("all-in-one",), tasks="s", rounds=40)
-        fleet = made.fleet(transport, config, screen, deadline_s=5.0)
+        config = made.config(tmp_path / "out", methods=("all-in-one",), tasks="s", rounds=12)
+        fleet = made.fleet(transport, config, screen, deadline_s=150.0)
         fleet.gather()
         summary = made.run(config, fleet, screen)
     finally:
@@ -264,6 +268,84 @@ def test_a_killed_worker_costs_its_round_and_comes_back(made, tmp_path) -> None:
     assert [(r["round"], r["energy_j"]) for r in unknown] == [("0", "")]
     used = [r for r in found if r["fate"] == "used" and r["device"] == "x86-1"]
     assert used
+
+
+@pytest.mark.whole
+def test_a_worker_started_anew_under_its_node_is_prepared_again(made, tmp_path) -> None:
+    """The node keeps its number; the only device of the run trains on after one lost round."""
+    worker = WorkerProcess(tmp_path, "0-1", cache=made.cache)
+    again: list[WorkerProcess] = []
+    try:
+        worker.wait_ready()
+        transport = WorkerSockets([worker.socket])
+        send = transport.send
+        trained = []
+
+        def send_and_restart(node, frame, keep_s):
+            if frame.kind == "train":
+                trained.append(node)
+                if len(trained) == 3:
+                    worker.kill()
+                    again.append(WorkerProcess(tmp_path, "0-1", cache=made.cache))
+                    transport.paths[0] = again[0].wait_ready().socket
+            return send(node, frame, keep_s)
+
+        transport.send = send_and_restart
+        screen = Listening()
+        config = made.config(tmp_path / "out", methods=("all-in-one",), tasks="s", rounds=3)
+        fleet = made.fleet(transport, config, screen)
+        fleet.gather()
+        summary = made.run(config, fleet, screen)
+    finally:
+        for one in (worker, *again):
+            one.kill()
+    assert summary.rows[0]["status"] == "done"
+    assert "was started anew" in " ".join(screen.notes)
+    kinds = [frame.kind for _, frame in transport.sent]
+    assert kinds[:2] == ["hello", "prepare"]
+    assert kinds.count("hello") == kinds.count("prepare") == 2
+    assert len([r for r in rows(summary.path, "devices") if r["fate"] == "used"]) >= 4
+
+
+def test_a_worker_that_cannot_be_reached_is_asked_again_and_costs_no_cell(
+    made, workers, tmp_path
+) -> None:
+    """Twice the way to one of two workers fails at once; it is asked who it is, and goes on."""
+    left = [2]
+
+    def interfere(node, request, answer):
+        if node == 1 and begun.is_set() and request.kind in ("train", "hello") and left[0]:
+            left[0] -= 1
+            return Frame({"kind": "failed", "message": "no such socket"})
+        return answer
+
+    begun = threading.Event()
+    transport, screen = WorkerSockets([w.socket for w in workers], interfere), Listening()
+    config = made.config(tmp_path, methods=("all-in-one",), tasks="s", rounds=3)
+    fleet = made.fleet(transport, config, screen)
+    fleet.gather()
+    begun.set()
+    summary = made.run(config, fleet, screen)
+    assert summary.rows[0]["status"] == "done"
+    found = [r for r in rows(summary.path, "devices") if r["phase"] == "train"]
+    assert {r["fate"] for r in found} <= {"used", "missing"}
+    assert [r["round"] for r in found if r["device"] == "x86-1" and r["fate"] == "used"]
+
+
+def test_a_node_that_is_refused_at_once_is_not_waited_for(made, workers, tmp_path) -> None:
+    """Before round 1 the reason ends the start, however long --join-wait is."""
+
+    def interfere(node, request, answer):
+        if node == 1 and request.kind == "hello":
+            del answer.header["partition"]
+        return answer
+
+    transport = WorkerSockets([w.socket for w in workers], interfere)
+    fleet = made.fleet(transport, made.config(tmp_path), join_s=600.0)
+    began_s = time.monotonic()
+    with pytest.raises(HarnessError, match="node 1 is refused"):
+        fleet.gather()
+    assert time.monotonic() - began_s < 300.0
 
 
 def test_a_lost_answer_loses_no_joules(made, workers, tmp_path) -> None:

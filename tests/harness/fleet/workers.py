@@ -31,6 +31,7 @@ class WorkerProcess:
         words = [f"--{k.replace('_', '-')}={v}" for k, v in options.items()]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(
             [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}  # fmt: skip
+        self._before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "harness.fleet.worker", f"--parent={os.getpid()}", *words],
@@ -40,7 +41,7 @@ class WorkerProcess:
 
     def wait_ready(self, timeout_s: float = LIMIT_S) -> "WorkerProcess":
         end_s = time.monotonic() + timeout_s
-        while "ready " not in self.log.read_text():
+        while "ready " not in self.log.read_text()[self._before :]:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < end_s, self.log.read_text()
             time.sleep(0.02)

@@ -50,6 +50,9 @@ class SilentScreen:
     def round_done(self, progress):
         pass
 
+    def disturbed(self, flags):
+        pass
+
     def cell_done(self, result, report):
         pass
 

@@ -6,10 +6,12 @@ decoders left as they are,
     θ[i] = θ − η ∇θ L_i(X; θ)            Z[i→j] = 1 − L_j(X; θ[i]) / L_j(X; θ)
 
 `exact` does just that. `linear` is its limit for small steps, Z[i→j] ≈ η ⟨∇θ L_i, ∇θ L_j⟩ / L_j,
-over all of θ but the first few layers, and needs no forward pass. Both need the encoder gradient
-of every task apart, and the training step needs their sum: n backward passes of the encoder give
-all of them. The sum is the training step's own pass, so that training with and without measuring is
-the same to the last bit; one task's gradient is what the others leave of it.
+over all of θ, and needs no forward pass: the first layers hold few parameters, but much of the
+products. A step as long as training takes overshoots, so that its entries, a task's own above all,
+are larger than the exact ones. Both need the encoder gradient of every task apart, and the training
+step needs their sum: n backward passes of the encoder give all of them. The sum is the training
+step's own pass, so that training with and without measuring is the same to the last bit; one task's
+gradient is what the others leave of it.
 """
 
 from __future__ import annotations
@@ -29,14 +31,7 @@ from models.multitask.balance import added, factors
 from models.multitask.network import MultiTaskNet
 
 Gradient = Sequence[Tensor]
-"""One tensor per encoder parameter, or per parameter that `first_used` does not leave out."""
-
-LEFT_OUT = 0.06
-"""Share of the encoder's parameters, the first ones, that `linear` does not look at.
-
-The first layers hold few parameters and work at the highest resolution, where a backward pass costs
-most. What is lost by it is measured by tests/benchmarks/affinity.py.
-"""
+"""One tensor per encoder parameter."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +54,8 @@ class LookAhead:
 class Apart:
     """Hold what one batch gives for every task: its loss and its scaled encoder gradient.
 
-    Gradients are those of the parameters from `first_used` on. Beside the scale that all share,
-    balanced training scales each by one of `factors`, empty if there are none. Losses are `rounded`
-    if they come from passes in less than fp32.
+    Beside the scale that all gradients share, balanced training scales each by one of `factors`,
+    empty if there are none. Losses are `rounded` if they come from passes in less than fp32.
     """
 
     losses: Mapping[str, float]
@@ -82,7 +76,7 @@ def look_ahead(
     parameters = dict(net.encoder.named_parameters())
     weights = {name: p.detach().requires_grad_() for name, p in parameters.items()}
     features = _call(net.encoder, weights, images)
-    used = list(weights.values())[first_used(net, ahead.mode) :]
+    used = list(weights.values())
     losses: dict[str, float] = {}
     gradients: list[Gradient] = []
     for index, task in enumerate(net.tasks):
@@ -123,7 +117,7 @@ class MeasuredStep:
         for parameter, gradient in zip(self._parameters, self._total, strict=True):
             parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
-    def apart(self, mode: str = "exact") -> Apart:
+    def apart(self) -> Apart:
         """Return losses and gradients of every task after n − 1 more backward passes.
 
         The task with the largest gradient is the one got by subtraction, as rounding matters least
@@ -131,13 +125,12 @@ class MeasuredStep:
         """
         norms = [float(gradient.norm()) for gradient in self._apart]
         largest = int(np.argmax(norms))
-        first = first_used(self._net, mode)
-        rest = [gradient.clone() for gradient in self._total[first:]]
+        rest = [gradient.clone() for gradient in self._total]
         found: dict[int, Gradient] = {}
         others = [index for index in range(len(norms)) if index != largest]
         for index in others:
             found[index] = _backward(
-                self._net, self._features, self._parameters[first:], self._apart[index],
+                self._net, self._features, self._parameters, self._apart[index],
                 keep=index != others[-1],
             )  # fmt: skip
             for left, gradient in zip(rest, found[index], strict=True):
@@ -162,11 +155,10 @@ def affinity(
     velocity: Gradient | None = None,
 ) -> Matrix:
     """Return Z from the losses and gradients of a batch; `velocity` is used with momentum only."""
-    first = first_used(net, ahead.mode)
-    parameters = [p.detach() for p in net.encoder.parameters()][first:]
+    parameters = [p.detach() for p in net.encoder.parameters()]
     drift = [ahead.weight_decay * p for p in parameters]
     if ahead.momentum and velocity is not None:
-        drift = [d + ahead.momentum * v for d, v in zip(drift, velocity[first:], strict=True)]
+        drift = [d + ahead.momentum * v for d, v in zip(drift, velocity, strict=True)]
     if ahead.mode == "linear":
         return _linear(net, ahead.learning_rate, apart, drift)
     names = [name for name, _ in net.encoder.named_parameters()]
@@ -185,14 +177,6 @@ def affinity(
             after = _losses(net, moved, batch, moves_statistics=ahead.moves_statistics)
         result[:, column] = [_effect(before[t], after[t]) for t in net.tasks]
     return result
-
-
-def first_used(net: MultiTaskNet, mode: str) -> int:
-    """Return the index of the first encoder parameter whose gradient a mode looks at."""
-    if mode == "exact":
-        return 0
-    sizes = np.cumsum([p.numel() for p in net.encoder.parameters()])
-    return int(np.searchsorted(sizes, LEFT_OUT * sizes[-1], side="right"))
 
 
 def _effect(before: float, after: float) -> float:

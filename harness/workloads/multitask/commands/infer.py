@@ -99,6 +99,7 @@ def _infer(parsed: Namespace) -> int:
     _check_packages(wanted)
     from rich.console import Console  # noqa: PLC0415 - help and errors answer without it
 
+    from harness.measurement.host_look import HostLook  # noqa: PLC0415
     from harness.running.target import resolve_target  # noqa: PLC0415
     from harness.workloads.multitask.inference.screen import InferenceScreen  # noqa: PLC0415
 
@@ -110,7 +111,9 @@ def _infer(parsed: Namespace) -> int:
         terminated_like_interrupted(),
         InferenceScreen(Console(highlight=False), run.folder) as screen,
     ):
+        look = HostLook()
         screen.begin(target, cells)
+        screen.warn(look.troubles())
         from harness.workloads.multitask.inference.plan import Asked  # noqa: PLC0415 - imports torch
         from harness.workloads.multitask.inference.session import infer  # noqa: PLC0415
         from harness.workloads.multitask.study import open_data  # noqa: PLC0415

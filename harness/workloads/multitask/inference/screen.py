@@ -14,12 +14,15 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from harness.cli.live import TimeLeft, left_words, power_words
-from harness.cli.screen import WIDE, cell_text, duration, energy_words
+from harness.cli.plan_words import duration, energy_words
+from harness.cli.screen import WIDE, cell_text
+from harness.evidence.disturbed import disturbed_words, disturbing
 from harness.running.target import describe_host
 from harness.workloads.multitask.inference.settings import OFFLINE, SINGLE_STREAM
 
 if TYPE_CHECKING:
     from harness.core.errors import HarnessError
+    from harness.measurement.host_look import Trouble
     from harness.measurement.live import LivePower
     from harness.running.target import Target
     from harness.workloads.multitask.inference.session import InferenceSummary
@@ -56,6 +59,7 @@ class InferenceScreen:
             console=console, transient=True, disable=not console.is_terminal, auto_refresh=False,
         )  # fmt: skip
         self._bar: TaskID | None = None
+        self._spoilt: Sequence[str] = ()
         self._begun = 0
         self._windows = 0
         self._time_left: TimeLeft | None = None
@@ -82,6 +86,11 @@ class InferenceScreen:
         methods = ", ".join(dict.fromkeys(str(row["method"]) for row in cells))
         seeds = ", ".join(dict.fromkeys(str(row["seed"]) for row in cells))
         self._lines("Models", f"{methods}; seed {seeds}")
+
+    def warn(self, troubles: Sequence[Trouble]) -> None:
+        """Print what would spoil figures now, and what to do, a line each."""
+        for trouble in troubles:
+            self._lines("Warning", str(trouble))
 
     def making_data(self, done: int, total: int) -> None:
         """Show how far the data are, where they must be made first."""
@@ -121,6 +130,7 @@ class InferenceScreen:
         self._time_left = self._time_left or TimeLeft([1.0] * max(self._windows, total))
         self._time_left.cell(self._begun)
         told = [
+            f"! {', '.join(self._spoilt)}" if self._spoilt else "",
             f"{number}/{total} {escape(what)}",
             power_words(live.power_w, live.energy_j) if live else "",
             left_words(self._time_left.seconds(0.0)),
@@ -130,6 +140,13 @@ class InferenceScreen:
             self._bar = self._bars.add_task(text, total=total)
         self._bars.update(self._bar, description=text, completed=number - 1, refresh=True)
 
+    def measured(self, row: Row) -> None:
+        """Mark the bar while windows are disturbed; a log gets a line."""
+        self._spoilt = disturbing(row["flags"])
+        if self._spoilt and not self._console.is_terminal:
+            what = f"{row['cell']} {row['runtime']} {row['precision']} {row['scenario']}"
+            self._lines("Mark", f"{what}: disturbed ({', '.join(self._spoilt)})")
+
     def conclude(self, summary: InferenceSummary) -> None:
         """Print the table of complete answers, and what failed."""
         self._drop_bar()
@@ -137,7 +154,7 @@ class InferenceScreen:
         if lines:
             self._table(lines)
             self._print("")
-            for text in sentences(lines):
+            for text in [*sentences(lines), *disturbed_sentences(summary.rows)]:
                 self._print(textwrap.fill(text, self._width))
         reasons = dict.fromkeys(
             f"{r['cell']} {r['runtime']} {r['precision']} {r['provider']}".strip()
@@ -249,6 +266,13 @@ def sentences(lines: Sequence[Row]) -> list[str]:
             else "No energy was measured, and the profile covers none of these answers."
         )
     return found
+
+
+def disturbed_sentences(rows: Sequence[Row]) -> list[str]:
+    """Say how many windows were disturbed, and that their ratios are not to be quoted."""
+    words = disturbed_words([row for row in rows if row["status"] == "done"], "window")
+    return [f"{words}: times and joules above may rest on them; measure anew on a quiet host"
+            " (--fresh)."] if words else []  # fmt: skip
 
 
 def _gains(lines: Sequence[Row], before: str, after: str, words: str) -> list[str]:

@@ -84,6 +84,10 @@ class InferenceDisplay(Protocol):
         """Show which measurement begins."""
         ...
 
+    def measured(self, row: Mapping[str, Any]) -> None:
+        """Show what disturbed a measurement, if anything did."""
+        ...
+
 
 @dataclass(frozen=True)
 class InferenceSummary:
@@ -294,6 +298,7 @@ class _Session:
         self._rows.append(row)
         self._net(row)
         self._files.append(row)
+        self._screen.measured(row)
 
     def _common(self) -> dict[str, Any]:
         target = self._asked.target

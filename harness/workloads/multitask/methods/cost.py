@@ -88,10 +88,12 @@ class JobCost:
 class Calibration:
     """Hold the measured seconds of one image through each part of the network, forward.
 
-    They are a third of a training step's, so they hold for whole training runs.
+    They are a third of a training step's, so they hold for whole training runs. `busy_cores` is how
+    many cores a step kept busy: its processor seconds over its seconds; None if nobody counted.
     """
 
     forward_s: Mapping[str, float]
+    busy_cores: float | None = None
 
     def time_s(self, work: Work) -> float:
         """Return the seconds of counted work on this host if every pass takes the measured time.

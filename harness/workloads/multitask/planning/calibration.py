@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from devices.board_counters import read_counters
 from devices.time_model import HostTiming
 from harness.running.accelerator import settled_clock
 from harness.workloads.multitask.config import MultitaskConfig
@@ -48,12 +49,15 @@ class RunTiming:
 
     calibration: Calibration
     host: HostTiming | None = None
+    foreign_cores: float | None = None
+    """How many cores other programs kept busy meanwhile; None if that is not known."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the sections of the manifest."""
         return {
             "calibration": asdict(self.calibration),
             "host_timing": None if self.host is None else asdict(self.host),
+            "timing_foreign_cores": self.foreign_cores,
         }
 
 
@@ -63,12 +67,13 @@ def recorded_timing(manifest: Mapping[str, Any]) -> RunTiming | None:
     try:
         if not isinstance(told, dict):
             return None
-        calibration = Calibration(_floats(told["forward_s"]))
+        calibration = Calibration(_floats(told["forward_s"]), _number(told.get("busy_cores")))
+        foreign = _number(manifest.get("timing_foreign_cores"))
         if host is None:
-            return RunTiming(calibration)
+            return RunTiming(calibration, None, foreign)
         rates = float(host["flop_per_s"]), float(host["memory_bytes_per_s"])
         parts = _floats(host["forward_s"]), _floats(host["arithmetic"])
-        return RunTiming(calibration, HostTiming(*parts, *rates))
+        return RunTiming(calibration, HostTiming(*parts, *rates), foreign)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
@@ -81,11 +86,13 @@ def take_timing(
     models_device: bool,
 ) -> RunTiming:
     """Time this host, also for the model of another device if one is asked for."""
+    before = read_counters()
     calibration = calibrate(architecture, config, execution)
+    foreign = read_counters().foreign_cores(before)
     if not models_device:
-        return RunTiming(calibration)
+        return RunTiming(calibration, None, foreign)
     plain = calibration if execution == PLAIN else calibrate(architecture, config)
-    return RunTiming(calibration, time_host(architecture, config, plain))
+    return RunTiming(calibration, time_host(architecture, config, plain), foreign)
 
 
 def calibrate(
@@ -93,6 +100,7 @@ def calibrate(
     config: MultitaskConfig,
     execution: Execution = PLAIN,
     clock: Clock = time.perf_counter,
+    cpu_clock: Clock = time.process_time,
 ) -> Calibration:
     """Time training steps of every task alone and of all together, in turn, on random images.
 
@@ -106,14 +114,18 @@ def calibrate(
     nets = {task: _alone(merged, task) for task in dict.fromkeys(kinds.values())}
     if len(config.tasks) > 1:
         nets[config.tasks] = merged
-    times_s = _step_times_s(nets, config, settled_clock(config.accelerator, clock))
+    steps = _fastest_steps(nets, config, settled_clock(config.accelerator, clock), cpu_clock)
+    times_s = {tasks: step.time_s / config.batch_size for tasks, step in steps.items()}
+    passed_s = sum(step.time_s for step in steps.values())
+    busy_cores = sum(step.cpu_s for step in steps.values()) / max(passed_s, RESOLUTION_S)
     alone_s = {task: times_s[kind] for task, kind in kinds.items()}
     encoder_s = min(alone_s.values())
     if len(alone_s) > 1:
         shared_s = sum(alone_s.values()) - times_s[config.tasks]
         encoder_s = min(encoder_s, max(shared_s / (len(alone_s) - 1), 0.0))
     parts_s = {ENCODER: encoder_s} | {task: t - encoder_s for task, t in alone_s.items()}
-    return Calibration({part: t / TRAINING_FACTOR for part, t in parts_s.items()})
+    forward_s = {part: t / TRAINING_FACTOR for part, t in parts_s.items()}
+    return Calibration(forward_s, busy_cores)
 
 
 def time_host(
@@ -170,26 +182,34 @@ def _alone(merged: MultiTaskNet, task: str) -> MultiTaskNet:
     return net.execute_as(merged.execution).train()
 
 
-def _step_times_s(
-    nets: Mapping[str, MultiTaskNet], config: MultitaskConfig, clock: Clock
-) -> dict[str, float]:
-    """Return the seconds per image of the fastest training step of each network.
+@dataclass(frozen=True)
+class _StepTime:
+    """Hold seconds of a step by the clock and of the processor."""
+
+    time_s: float
+    cpu_s: float
+
+
+def _fastest_steps(
+    nets: Mapping[str, MultiTaskNet], config: MultitaskConfig, clock: Clock, cpu_clock: Clock
+) -> dict[str, _StepTime]:
+    """Return the fastest training step of each network.
 
     Other programs only ever add to a step, and the parts are small differences of steps.
     """
     steps = {tasks: random_step(net, config) for tasks, net in nets.items()}
     for step in steps.values():
         step()  # the first one pays for memory and caches
-    times_s: dict[str, list[float]] = {tasks: [] for tasks in steps}
+    found: dict[str, list[_StepTime]] = {tasks: [] for tasks in steps}
     begun_s = clock()
     for turn in range(TURNS):
         if turn >= LEAST_TURNS and clock() - begun_s > BUDGET_S:
             break
         for tasks, step in steps.items():
-            start_s = clock()
+            cpu_s, start_s = cpu_clock(), clock()
             step()
-            times_s[tasks].append(clock() - start_s)
-    return {tasks: min(those) / config.batch_size for tasks, those in times_s.items()}
+            found[tasks].append(_StepTime(clock() - start_s, cpu_clock() - cpu_s))
+    return {tasks: min(those, key=lambda one: one.time_s) for tasks, those in found.items()}
 
 
 def _copy_bytes_per_s(clock: Clock) -> float:
@@ -202,6 +222,10 @@ def _copy_bytes_per_s(clock: Clock) -> float:
         target.copy_(source)
         times_s.append(clock() - start_s)
     return 2.0 * COPIED_BYTES / median(times_s)
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401 - JSON
+    return None if value is None else float(value)
 
 
 def _floats(values: Mapping[str, Any]) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from devices.time_model import HostTiming, TimeModel
 from harness.measurement.cost import DeviceModel
 from harness.running.target import Target, power_model
@@ -30,15 +32,24 @@ def device_model(
 
 
 def estimate(
-    config: MultitaskConfig, target: Target, architecture: Architecture, timing: RunTiming
+    config: MultitaskConfig,
+    target: Target,
+    architecture: Architecture,
+    timing: RunTiming,
+    done: Mapping[str, float],
 ) -> Estimate:
-    """Say what training and tests of the whole run will take if steps take what was timed."""
-    work = planned_run(config)
+    """Say what training and tests of the run will take if steps take what was timed.
+
+    `done` holds cell → task-rounds that need not be trained any more. Processor seconds, which the
+    power model counts, are those of the steps that were timed.
+    """
+    work = planned_run(config, done)
     seconds = timing.calibration.time_s(work)
     power = power_model(target)
     device = device_model(target, config, architecture, timing.host)
     if device is None:
-        joules = power.energy_on_host_j(seconds, seconds * target.threads)
-    else:
-        joules = power.energy_elsewhere_j(device.time_s(work))
-    return Estimate(seconds, joules, config.layout.bytes)
+        cores = timing.calibration.busy_cores
+        cpu_s = seconds * (target.threads if cores is None else cores)
+        return Estimate(seconds, power.energy_on_host_j(seconds, cpu_s), config.layout.bytes)
+    device_s = device.time_s(work)
+    return Estimate(seconds, power.energy_elsewhere_j(device_s), config.layout.bytes, device_s)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.federated.job import Checkpoint
+from harness.records.cells import Cell
 from harness.records.work import Work
 from harness.workloads.multitask.affinity.matrix import Affinity, RoundAffinity
 from harness.workloads.multitask.config import MultitaskConfig
@@ -140,20 +141,28 @@ def random_batch(tasks: str, batch_size: int, size: int) -> tuple[Tensor, Mappin
 
 @dataclass(frozen=True)
 class Estimate:
-    """Hold what a run is expected to take: seconds here, modelled joules, bytes of data."""
+    """Hold what a run is expected to take: seconds here, modelled joules, bytes of data.
+
+    `time_model_s` are seconds of the device answered for; None if that is the host.
+    """
 
     time_s: float
     energy_model_j: float
     disk_bytes: float
+    time_model_s: float | None = None
 
 
-def planned_run(config: MultitaskConfig) -> Work:
-    """Return the passes of all cells."""
-    works = (
-        planned_work(job, config)
-        for spec in config.method_specs()
-        for job in planned_jobs(spec, cell_setting(config, config.seeds[0]))
-    )
-    once = sum(works, Work())
-    cells = len(config.seeds) * config.repeats
-    return Work({part: passes * cells for part, passes in once.forwards.items()})
+def planned_run(config: MultitaskConfig, done: Mapping[str, float] | None = None) -> Work:
+    """Return the passes of all cells, but for what is done.
+
+    `done` holds cell → task-rounds; of a cell that is begun the same share of all its passes is.
+    """
+    total = Work()
+    for spec in config.method_specs():
+        jobs = planned_jobs(spec, cell_setting(config, config.seeds[0]))
+        steps = sum(len(job.tasks) * job.rounds for job in jobs)
+        cells = [Cell(spec, seed, n) for seed in config.seeds for n in range(config.repeats)]
+        left = [1.0 - min(1.0, (done or {}).get(cell.name, 0.0) / steps) for cell in cells]
+        once = sum((planned_work(job, config) for job in jobs), Work())
+        total += Work({part: passes * sum(left) for part, passes in once.forwards.items()})
+    return total

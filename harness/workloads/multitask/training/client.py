@@ -175,7 +175,7 @@ class _Client:
         self._optimizer.zero_grad(set_to_none=True)
         step = MeasuredStep(self._net, batch, balance=isinstance(rule, Balanced))
         with self._observer.phase("affinity"):
-            apart = step.apart(self._ahead.mode)
+            apart = step.apart()
             looks.append(affinity(self._net, batch, self._ahead, apart, velocity))
             self._observer.work(work)
         self._finish(len(batch[0]))

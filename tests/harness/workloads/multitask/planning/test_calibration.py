@@ -176,3 +176,26 @@ def test_nothing_flows_back_into_images() -> None:
     time_layers(net, torch.rand(1, 3, 4, 4), images=True)
 
     assert (before.asked, behind.asked) == ({False}, {True})
+
+
+def test_processor_seconds_of_steps_are_counted(monkeypatch, tiny_architecture) -> None:
+    """Every step takes 0.2 s and 0.3 processor seconds: one and a half cores, in the manifest."""
+    config = make_multitask_config({"batch_size": 2, "size": 16, "tasks": "sd"})
+    now = {"t": 0.0, "cpu": 0.0}
+
+    def step_of(_net, _config):
+        def step():
+            now["t"] += 0.2
+            now["cpu"] += 0.3
+
+        return step
+
+    monkeypatch.setattr(calibration, "random_step", step_of)
+    found = calibrate(
+        tiny_architecture, config, clock=lambda: now["t"], cpu_clock=lambda: now["cpu"]
+    )
+    assert found.busy_cores == pytest.approx(1.5)
+    timing = RunTiming(found, None, 0.7)
+    assert recorded_timing(json.loads(json.dumps(timing.as_dict()))) == timing
+    old = {"calibration": {"forward_s": dict(found.forward_s)}}
+    assert recorded_timing(old) == RunTiming(Calibration(dict(found.forward_s)))

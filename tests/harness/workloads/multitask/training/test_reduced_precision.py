@@ -78,7 +78,7 @@ def test_affinities_of_bf16_steps_are_those_of_fp32_steps(rate: float, mode: str
     batch = random_batch("sdnkt", 4, 32)
     for execution in (PLAIN, BF16):
         net = build(architecture("small"), "sdnkt", 0).execute_as(execution).train()
-        apart = MeasuredStep(net, batch).apart(mode)
+        apart = MeasuredStep(net, batch).apart()
         found[execution] = affinity(net, batch, LookAhead(rate, mode=mode), apart)
     plain, ours = found[PLAIN], found[BF16]
     assert np.abs(plain).max() < 60 * rate

@@ -1,0 +1,66 @@
+"""List the tables and figures of fine-tuning runs in the order a reader wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from analysis.core.exhibits import Series
+from analysis.core.figures import breakdown, fleet, pareto, power, stability
+from analysis.core.tables.cost import cost_table
+from analysis.core.tables.fleet import fleet_table
+from analysis.core.tables.main import main_table
+from analysis.core.tables.pairs import pair_table
+from analysis.core.tables.phases import phase_tables
+from analysis.core.tables.setup import settings_table, setup_table
+from analysis.core.tables.variants import variant_table
+from analysis.lora.figures import loss_over_spending, rank_cost, update_error
+from analysis.lora.tables.tuning import learning_table, spending_table
+
+if TYPE_CHECKING:
+    from analysis.core.loading import Run
+    from analysis.core.tables.table import Table
+
+BRACKETS = ("local", "central")
+
+
+class LoraExhibits:
+    """Show what fine-tuning runs have."""
+
+    figures: Sequence[Series] = (
+        loss_over_spending, update_error, rank_cost, pareto, breakdown, power, stability, fleet,
+    )  # fmt: skip
+
+    def tables(self, runs: Sequence[Run]) -> Sequence[Table | None]:
+        """Return what was learnt and spent, beside what all runs have."""
+        return [
+            main_table(runs),
+            learning_table(runs),
+            spending_table(runs),
+            *phase_tables(runs),
+            fleet_table(runs),
+            setup_table(runs),
+            pair_table(runs),
+            variant_table(runs),
+            settings_table(runs),
+            cost_table(runs),
+        ]
+
+    def remarks(self, run: Run) -> Sequence[str]:
+        """Say what the brackets are, and of what the default model is no measure."""
+        found = []
+        if set(BRACKETS) & set(run.methods):
+            found.append(
+                "local (each client alone) and central (all rows in one place) are brackets, not"
+                " rivals: nothing is sent there."
+            )
+        if run.manifest.section("config").get("model") == "letters":
+            found.append(
+                "The embedded model compares ways of joining adapters; below a width of about 150"
+                " an adapter's step costs more than a full one, so it is no measure of what"
+                " adapters save."
+            )
+        return found
+
+
+EXHIBITS = LoraExhibits()

@@ -1,0 +1,1 @@
+"""Show runs of personalised models."""

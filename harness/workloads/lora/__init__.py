@@ -1,0 +1,1 @@
+"""Fine-tune one language model over many devices with low-rank adapters, and measure that."""

@@ -1,0 +1,1 @@
+"""Make one update of the adapters of a round: stacked, averaged, redistributed."""

@@ -1,0 +1,1 @@
+"""Open language models: the embedded one, and folders of others."""

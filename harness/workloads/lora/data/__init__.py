@@ -1,0 +1,1 @@
+"""Rows of prompts and answers: generated ones, and files by path."""

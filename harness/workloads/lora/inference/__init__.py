@@ -1,0 +1,1 @@
+"""Measure what a fine-tuned model costs when it answers."""

@@ -1,0 +1,1 @@
+"""Train personalised models: unlike networks on unlike devices, and teachers of their blocks."""

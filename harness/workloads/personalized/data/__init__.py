@@ -1,0 +1,1 @@
+"""Labelled images for clients, and public ones that no client owns."""

@@ -1,0 +1,1 @@
+"""Work of the server: likeness, groups, search, stitching and matching of blocks."""

@@ -1,0 +1,1 @@
+"""Networks of language models whose layers can wear low-rank adapters."""
