@@ -31,6 +31,7 @@ from harness.fleet.reach import (
     split_address,
 )
 from harness.fleet.worker import add_device_options, read_partition
+from harness.measurement.host_look import HostLook
 
 PORT = 8000
 AGAIN_S = 10.0
@@ -59,6 +60,8 @@ def main(words: Sequence[str] | None = None) -> int:
             from None  # fmt: skip
     with _alone(folder, name), tempfile.TemporaryDirectory(prefix="fleet-") as private:
         programs = ChildPrograms(folder)
+        for trouble in HostLook().troubles():
+            print(f"{name}: {trouble}", flush=True)
         try:
             _run(parsed, programs, Path(private) / "worker.sock", tls)
         except KeyboardInterrupt:

@@ -1,5 +1,7 @@
 """A run takes the cores and memory that its container or slice leaves it, on any tree."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -53,3 +55,22 @@ def test_another_device_is_kept_within_the_quota_too(root):
     assert (target.matches, target.threads) == (False, 3)
     nano = SimpleNamespace(matches=False, profile=find_profile("jetson-nano"))
     assert free_bytes(nano, root) == 1_500_000_000
+
+
+CONFINED = """
+import os, threading, types
+from harness.running.target import confine
+over = threading.Event()
+threading.Thread(target=over.wait, daemon=True).start()  # as libraries have threads by then
+profile = types.SimpleNamespace(memory_bytes=8 << 30)
+confine(types.SimpleNamespace(matches=False, cores=1, profile=profile))
+print([len(os.sched_getaffinity(int(task))) for task in os.listdir("/proc/self/task")])
+"""
+
+
+def test_every_thread_is_kept_within_the_cores_of_another_device():
+    """Those that were there before, too: torch has its own once steps were timed."""
+    done = subprocess.run(
+        [sys.executable, "-c", CONFINED], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[1, 1]\n"
