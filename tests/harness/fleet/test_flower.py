@@ -82,6 +82,28 @@ def test_a_killed_node_costs_its_round_and_rejoins(rig, made, tmp_path) -> None:
 
 
 @pytest.mark.fleet
+def test_a_killed_worker_is_prepared_again_under_its_living_node(rig) -> None:
+    """kill -9 of the worker in mid-run: Flower's node stays, and its device trains on."""
+    rig.options |= {"rounds": 12}
+    rig.server("--deadline=60")
+    rig.node(0)
+    rig.node(1)
+    rig.wait_for("s round 2")
+    node = rig.child("n1", "flower-supernode")
+    os.kill(rig.child("n1", "harness.fleet.worker"), signal.SIGKILL)
+    assert rig.finish() == 0, rig.log()
+    assert "the worker ended" in rig.log("n1")
+    assert "n1 came back" in rig.log()
+    assert rig.log("n1").count("node of 127.0.0.1") == 1, f"the node {node} was started anew"
+    used = [int(r["round"]) for r in rows(rig.run, "devices")
+            if r["device"] == "n1" and r["phase"] == "train" and r["fate"] == "used"]  # fmt: skip
+    assert max(used) == 11
+    cell = rows(rig.run, "cells")[0]
+    assert cell["status"] == "done"
+    assert cell["energy_j"] == ""  # what the killed worker had measured last is known to nobody
+
+
+@pytest.mark.fleet
 def test_a_killed_server_goes_on_after_its_last_round_with_the_same_numbers(
     rig, made, tmp_path
 ) -> None:
