@@ -18,7 +18,7 @@ from devices.text_files import read_text
 
 @dataclass(frozen=True)
 class CoreUse:
-    """Hold seconds at one moment: busy time of every core, and processor time of this process."""
+    """Hold seconds at one moment: busy time of every core, and processor time of own processes."""
 
     time_s: float
     busy_s: Mapping[int, float]
@@ -26,12 +26,21 @@ class CoreUse:
 
 
 def read_core_use(
-    root: Path = Path("/"), clock: Callable[[], float] = time.monotonic
+    root: Path = Path("/"),
+    clock: Callable[[], float] = time.monotonic,
+    own: Collection[int] = (),
 ) -> CoreUse | None:
-    """Read the counters of the host whose files lie under `root`; None if they cannot be read."""
+    """Read the counters of the host whose files lie under `root`; None if they cannot be read.
+
+    The work of the processes `own`, such as those that measure, counts as that of this one.
+    """
     busy_s = parse_cores_busy_s(read_text(root / "proc/stat"))
-    own_s = parse_process_s(read_text(root / "proc/self/stat"))
-    return None if own_s is None or not busy_s else CoreUse(clock(), busy_s, own_s)
+    names = ("self", *map(str, own))
+    own_s = [parse_process_s(read_text(root / "proc" / name / "stat")) for name in names]
+    known_s = [used_s for used_s in own_s if used_s is not None]
+    if not busy_s or len(known_s) < len(own_s):
+        return None
+    return CoreUse(clock(), busy_s, math.fsum(known_s))
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,9 @@ class Device:
             confine(self._target)
             self._sharing.close()
             self._sharing.enter_context(
-                sharing_cores(self._target.threads, self._target.accelerator)
+                sharing_cores(
+                    self._target.threads, self._target.accelerator, self._measuring.processes
+                )
             )
         prepared = self._prepared
         self._outbox.spent(Label("start-up"), time.monotonic())

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from devices.core_use import CoreUse, Taken, read_core_use, taken
@@ -106,17 +107,21 @@ def stay_on_cores(cores: Collection[int]) -> None:
 
 
 @contextlib.contextmanager
-def sharing_cores(threads: int, accelerator: str = CPU) -> Iterator[None]:
+def sharing_cores(
+    threads: int, accelerator: str = CPU, own: Collection[int] = ()
+) -> Iterator[None]:
     """Share the cores that this process may use as long as the context is open.
 
     Nothing is done where one thread trains, where a GPU does, or where threads cannot be made to
-    wait asleep: spinning on fewer cores than threads would take far longer.
+    wait asleep: spinning on fewer cores than threads would take far longer. The processes `own`
+    measure: their work is not another program's.
     """
     team = sleeping_team(threads) if threads > 1 and accelerator == CPU else None
     if team is None:
         yield
         return
-    sharing = CoreSharing(tuple(sorted(os.sched_getaffinity(0))), team)
+    look = partial(read_core_use, own=tuple(own))
+    sharing = CoreSharing(tuple(sorted(os.sched_getaffinity(0))), team, look)
     over = threading.Event()
 
     def watch() -> None:

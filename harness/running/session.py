@@ -137,7 +137,8 @@ def run(
             measurement.accountant = Accountant(power_model(target), study.device_model())
             confine(target)
             context = RunContext(study, target, measurement, session.zero_s, devices, board)
-            with sharing_cores(target.threads, target.accelerator):
+            own = measurement.processes
+            with sharing_cores(target.threads, target.accelerator, own):
                 return _Run(context, claimed, past, session, screen, limits).carry_out()
 
 

@@ -20,6 +20,15 @@ def test_cores_are_told_apart_and_stolen_time_is_nobodys_work(tmp_path):
     assert read_core_use(tmp_path, lambda: 5.0) == CoreUse(5.0, {0: 3.0, 1: 1.5}, 0.9)
 
 
+def test_what_measures_counts_as_own_work_and_is_unknown_once_it_has_ended(tmp_path):
+    for name in ("self", "77"):
+        (tmp_path / "proc" / name).mkdir(parents=True)
+        (tmp_path / "proc" / name / "stat").write_text(OWN)
+    (tmp_path / "proc/stat").write_text(STAT)
+    assert read_core_use(tmp_path, lambda: 5.0, [77]).own_s == pytest.approx(1.8)
+    assert read_core_use(tmp_path, lambda: 5.0, [77, 78]) is None
+
+
 @pytest.mark.parametrize("missing", ["stat", "self/stat"])
 def test_a_host_that_hides_its_counters_tells_nothing(tmp_path, missing):
     (tmp_path / "proc/self").mkdir(parents=True)
