@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from harness.workloads.multitask import federation
 from harness.workloads.multitask.data.store import Store
+from harness.workloads.multitask.training import copy as training_copy
 from tests.harness.run_folder.conftest import Runner, manifest, only, rows
 
 
@@ -21,7 +21,7 @@ def broken(runner, tmp_path, monkeypatch):
         (store,) = (tmp_path / "cache").glob("scenes*")
         folder = sorted((store / "train").iterdir())[client]
         path, kept = folder / f"{label}.npy", tmp_path / "kept.npy"
-        plain, calls = federation.train_client, []
+        plain, calls = training_copy.train_client, []
 
         def train(*words, **named):
             calls.append(words)
@@ -38,7 +38,7 @@ def broken(runner, tmp_path, monkeypatch):
                 kept.unlink()
             return plain_split(self, name, number)
 
-        monkeypatch.setattr(federation, "train_client", train)
+        monkeypatch.setattr(training_copy, "train_client", train)
         monkeypatch.setattr(Store, "split", split)
         methods = ("all-in-one", "fedprox")
         own.run(tmp_path / "out", order="fixed", methods=methods, rounds=2)
@@ -86,9 +86,9 @@ def test_a_file_that_was_only_touched_is_used(broken) -> None:
 
 def test_a_loss_of_one_client_that_is_no_number_is_named(runner, tmp_path, monkeypatch) -> None:
     """NaN pixels of one client: the cell says client, round and task."""
-    plain = federation.ClientBatches.read
+    plain = training_copy.ClientBatches.read
 
-    class Spoilt(federation.ClientBatches):
+    class Spoilt(training_copy.ClientBatches):
         def __init__(self, source, split, client, tasks, device):
             super().__init__(source, split, client, tasks, device)
             self.spoilt = (split, client) == ("train", 1)
@@ -97,7 +97,7 @@ def test_a_loss_of_one_client_that_is_no_number_is_named(runner, tmp_path, monke
             images, targets = plain(self, chosen)
             return (images * np.nan if self.spoilt else images), targets
 
-    monkeypatch.setattr(federation, "ClientBatches", Spoilt)
+    monkeypatch.setattr(training_copy, "ClientBatches", Spoilt)
     runner.run(tmp_path, methods=("all-in-one", "independent"))
     for row in rows(only(tmp_path), "cells"):
         assert row["status"] == "failed"
