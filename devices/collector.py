@@ -167,7 +167,7 @@ class Collector:
         try:
             told = json.loads(lines[-1])
             return DeviceError(told["message"], told["remedy"])
-        except (IndexError, ValueError, KeyError, TypeError):
+        except (IndexError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             last = lines[-1] if lines else "no message"
             return DeviceError(f"the collector of {self.meter} ended: {last}")
 

@@ -12,6 +12,7 @@ from devices.error_bound import (
     monotone_error_j,
     resolution_j,
     swing_error_j,
+    unseen_error_j,
 )
 from devices.meters.base import Kind
 from devices.stream import Stream, StreamSet
@@ -79,6 +80,7 @@ class _RailEnergy:
 
     energy_j: float | None
     error_j: float
+    unseen_j: float
     resolution_j: float
     samples: int
     longest_gap_s: float | None
@@ -150,7 +152,7 @@ def _combine(
         longest_gap_s=max(gaps, default=None),
         wraps=sum(part.wraps for part in parts),
         resolution_j=math.fsum(part.resolution_j for part in parts),
-        error_j=None if reasons else error_j,
+        error_j=None if reasons else error_j + math.fsum(part.unseen_j for part in parts),
         flags=tuple(flag for flag in FLAGS if flag in flags),
         reason="; ".join(dict.fromkeys(reasons)),
     )
@@ -164,7 +166,7 @@ def _rail_energy(stream: Stream, window: _Window) -> _RailEnergy:
     uncovered = _uncovered(stream, window)
     if uncovered:
         flags = frozenset({"partial", "gap"}) if window.ended else frozenset({"partial"})
-        return _RailEnergy(None, 0.0, step_j, samples, None, 0, flags, uncovered)
+        return _RailEnergy(None, 0.0, 0.0, step_j, samples, None, 0, flags, uncovered)
     left = stream.segment(window.start_s)
     right = _last_segment(stream, window)
     times_s = stream.times_s
@@ -174,8 +176,9 @@ def _rail_energy(stream: Stream, window: _Window) -> _RailEnergy:
     flag, reason = _fault(stream, window, (left, right), longest_gap_s)
     if reason:
         kept = flags | {flag}
-        return _RailEnergy(None, 0.0, step_j, samples, longest_gap_s, wraps, kept, reason)
+        return _RailEnergy(None, 0.0, 0.0, step_j, samples, longest_gap_s, wraps, kept, reason)
     energy_j = stream.energy_at_j(window.end_s) - stream.energy_at_j(window.start_s)
+    unseen_j = 0.0
     if stream.kind == "counter":
         error_j = edges_error_j(stream, left, right, (window.start_s, window.end_s))
     else:
@@ -183,7 +186,13 @@ def _rail_energy(stream: Stream, window: _Window) -> _RailEnergy:
         error_j = monotone_error_j(stream, left, right, window.averaging_s) + swing_j
         if swing_j > UNSTEADY_SHARE * energy_j:
             flags |= {"unsteady"}
-    return _RailEnergy(energy_j, step_j + error_j, step_j, samples, longest_gap_s, wraps, flags, "")
+        unseen_j = max(0.0, unseen_error_j(stream, left, right, duration_s) - swing_j)
+        if unseen_j:
+            flags |= {"few-samples"}
+    error_j += step_j
+    return _RailEnergy(
+        energy_j, error_j, unseen_j, step_j, samples, longest_gap_s, wraps, flags, ""
+    )
 
 
 def _samples_inside(stream: Stream, window: _Window) -> int:

@@ -142,7 +142,7 @@ class RecordReader:
             header = json.loads(data[begin : begin + length])
             self.period_s = float(header["period_s"])
             self.info = MeterInfo.from_dict(header["info"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DeviceError(f"{self.path}: the header cannot be read: {error}") from error
         self._offset = begin + int(length)
         return self._offset

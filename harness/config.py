@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from devices.errors import DeviceError
+from devices.plain_numbers import plain_float, plain_int
 from devices.toml_tables import TableReader, load_toml
 from harness.core.clean_text import without_home
 from harness.core.errors import HarnessError, UsageError, raise_all, unknown
@@ -63,6 +64,10 @@ class MeasuringOptions:
     accelerator: str = option(
         "auto", "what trains: " + ", ".join(ACCELERATORS), metavar="NAME", group=WHERE
     )
+    board_python: str = option(
+        "", "the board's own Python, which trains in place of this program", metavar="PATH",
+        group=WHERE,
+    )  # fmt: skip
     idle_s: float = option(
         3.0, "seconds of idle power before and after, if a meter is there", group=MEASURING
     )
@@ -218,7 +223,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     for piece in text.split(","):
         first, dash, last = piece.partition("-")
         try:
-            low, high = int(first), int(last if dash else first)
+            low, high = plain_int(first), plain_int(last if dash else first)
         except ValueError:
             raise ValueError(f"'{piece}'; a range is written 0-4, a list 0,2,7") from None
         if high < low:
@@ -231,8 +236,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "str": str,
-    "int": int,
-    "float": float,
+    "int": plain_int,
+    "float": plain_float,
     "tuple[str, ...]": lambda text: tuple(split_list(text)),
     "tuple[int, ...]": parse_seeds,
 }

@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.core.loading import Run
 from analysis.core.numbers import energy_sources, measured_by, source_words
 from analysis.core.words import origin_words
+from harness.evidence.restated import modelled_power_w, time_column
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,14 @@ class CostBasis:
     notes: tuple[str, ...]
 
 
-def cost_basis(run: Run) -> CostBasis:
-    """Return the best basis a run offers."""
+def cost_basis(run: Run, *, restated: bool = False) -> CostBasis:
+    """Return the best basis a run offers.
+
+    Args:
+        run: the run.
+        restated: take modelled energy where it is but time times one power, too; to be added to
+            joules of another power.
+    """
     done = run.done
     origin = origin_words(run)
     start = (origin,) if origin else ()
@@ -48,6 +55,12 @@ def cost_basis(run: Run) -> CostBasis:
         return CostBasis(
             "measured", "energy_j", words, "J", cells, (*start, *_left_out(run, cells, sources))
         )
+    power_w = restated_power_w(run)
+    if power_w is not None and not restated:
+        column = time_column({str(k): v for k, v in done.iloc[0].items()})
+        words = time_words(run) if column == "time_s" else "Modelled time"
+        note = f"modelled energy is time × {power_w:.3g} W"
+        return CostBasis("time", column, words, "s", done, (*start, note))
     modelled = done[done["energy_model_j"].notna()]
     if len(modelled):
         note = "energy modelled from the device profile, not measured"
@@ -55,6 +68,12 @@ def cost_basis(run: Run) -> CostBasis:
             "modelled", "energy_model_j", "Modelled energy", "J", modelled, (*start, note)
         )
     return CostBasis("time", "time_s", time_words(run), "s", done, (*start, "no energy figure"))
+
+
+def restated_power_w(run: Run) -> float | None:
+    """Return the one power that modelled energy is the product of with time; None if it is not."""
+    rows = run.done.to_dict("records")
+    return modelled_power_w({str(k): v for k, v in row.items()} for row in rows)
 
 
 def time_words(run: Run) -> str:

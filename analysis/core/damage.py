@@ -1,4 +1,4 @@
-"""Find runs whose tables contradict each other, so that no table or figure rests on them unsaid."""
+"""Find runs that are not as they were written, so that no table or figure rests on them unsaid."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from analysis.core.errors import AnalysisError
 from analysis.core.figures.drawing import Drawing
 from analysis.core.tables.table import Table
 from harness.core.errors import DamagedRunError, SeveralProblems
-from harness.evidence.derived import derived
 from harness.evidence.reading import read_run
+from harness.evidence.untrue import untrue
 
 MOST_NAMED = 3
 
@@ -20,14 +20,14 @@ Captioned = TypeVar("Captioned", Table, Drawing)
 
 
 def contradictions(folders: Sequence[Path]) -> dict[Path, list[str]]:
-    """Return what does not follow from a run's own files, of those runs that have any.
+    """Return what speaks against a run's own files, of those runs that have any.
 
     A file that cannot be read at all is named by whatever loads it.
     """
     found: dict[Path, list[str]] = {}
     for folder in folders:
         try:
-            texts = [finding.text for finding in derived(read_run(folder))]
+            texts = [finding.text for finding in untrue(read_run(folder))]
         except (DamagedRunError, SeveralProblems):
             continue
         if texts:
@@ -45,19 +45,19 @@ def refuse(found: Mapping[Path, Sequence[str]]) -> None:
         pairs = [(folder, text) for folder, texts in found.items() for text in texts]
         listed = "\n".join(f"  {folder}: {text}" for folder, text in pairs)
         raise AnalysisError(
-            f"What is derived does not agree with what it is derived of:\n{listed}",
+            f"A run is not as it was written, or contradicts itself:\n{listed}",
             "Restore the files from a copy. --allow-damaged reports them all the same, and says so "
             "in every caption.",
         )
 
 
 def damage_words(found: Mapping[Path, Sequence[str]]) -> str:
-    """Return the sentence that every caption ends with; "" if no run contradicts itself."""
+    """Return the sentence that every caption ends with; "" if nothing is found."""
     runs = []
     for folder, texts in found.items():
         more = f"; and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else ""
         runs.append(f"{folder.name} ({'; '.join(texts[:MOST_NAMED])}{more})")
-    return f"DAMAGED, contradicts its own files: {', '.join(runs)}." if runs else ""
+    return f"DAMAGED, not as written or contradicting itself: {', '.join(runs)}." if runs else ""
 
 
 def captioned(item: Captioned, words: str) -> Captioned:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from analysis.core.loading import Run
 from analysis.core.statistics import finite
-from harness.evidence.paired import t_half_width, values_by_seed
+from harness.evidence.paired import half_width, values_by_seed
 
 SeedValues = dict[int, float]
 
@@ -73,7 +73,7 @@ def summarise(values: Iterable[float], scale: float = 1.0) -> Estimate | None:
     if not len(array):
         return None
     numbers = array.tolist()
-    return Estimate(math.fsum(numbers) / len(numbers), t_half_width(numbers), len(numbers))
+    return Estimate(math.fsum(numbers) / len(numbers), half_width(numbers), len(numbers))
 
 
 def per_seed(cells: pd.DataFrame, method: str, column: str) -> SeedValues:

@@ -19,6 +19,7 @@ import numpy as np
 from analysis.core.statistics import MIN_PAIRS_FOR_TEST, holm, least_p, sign_flip_p
 from harness.evidence.disturbed import disturbed_words
 from harness.evidence.paired import Interval, number, paired_ratio, values_by_seed
+from harness.evidence.restated import modelled_power_w, restated_words
 from harness.evidence.yardstick import Yardstick
 
 if TYPE_CHECKING:
@@ -151,19 +152,19 @@ def _quantities(done: Sequence[Row], judged: Yardstick) -> list[tuple[str, str]]
     """Return what can be compared: the objective, and time and energy of the device asked for.
 
     Of a device that is the host these are measured seconds and one kind of energy, measured before
-    modelled; of another device only modelled ones.
+    modelled; of another device only modelled ones. Modelled energy that is time times one power is
+    not compared beside time.
     """
+    restates = modelled_power_w(done) is not None
     if _on_another_device(done):
-        return [
-            ("modelled time", "time_model_s"),
-            (judged.quantity, judged.column),
-            ("modelled energy", "energy_model_j"),
-        ]
+        found = [("modelled time", "time_model_s"), (judged.quantity, judged.column)]
+        return found if restates else [*found, ("modelled energy", "energy_model_j")]
     found = [("time", "time_s"), (judged.quantity, judged.column)]
     meters = {_meter(row) for row in done if number(row.get("energy_j")) is not None}
     if len(meters) == 1:
         found.append(("measured energy", "energy_j"))
-    if len(meters) == 0 and any(number(row.get("energy_model_j")) is not None for row in done):
+    known = any(number(row.get("energy_model_j")) is not None for row in done)
+    if not meters and known and not restates:
         found.append(("modelled energy", "energy_model_j"))
     return found
 
@@ -273,7 +274,10 @@ def _pair_hedges(found: Sequence[Comparison]) -> list[str]:
     if most == 1:
         return ["One seed: no interval can be given, and a difference may be chance."]
     span = f"{most}" if fewest == most else f"{fewest} to {most}"
-    words = [f"Ranges are 95 % t intervals of log ratios over {span} paired seeds."]
+    words = [
+        f"Ranges are 95 % intervals (Student's t of log ratios, longer where skewed) over {span}"
+        " paired seeds."
+    ]
     if fewest < MIN_PAIRS_FOR_TEST:
         words.append(
             f"With fewer than {MIN_PAIRS_FOR_TEST} paired seeds no test can reach 5 %, so no "
@@ -303,9 +307,11 @@ def _power_hedges(found: Sequence[Comparison]) -> list[str]:
 
 
 def _energy_hedges(done: Sequence[Row]) -> list[str]:
+    power_w = modelled_power_w(done)
     if _on_another_device(done):
         device = done[0].get("device")
-        return [f"The host is not {device}: that device's time and energy are modelled."]
+        words = [f"The host is not {device}: that device's time and energy are modelled."]
+        return words if power_w is None else [*words, restated_words(power_w)]
     meters = sorted({_meter(row) for row in done if number(row.get("energy_j")) is not None})
     if len(meters) > 1:
         names = ", ".join(" ".join(word for word in meter if word) for meter in meters)
@@ -316,6 +322,8 @@ def _energy_hedges(done: Sequence[Row]) -> list[str]:
         if meters[0][0].startswith(PRETENDED):
             words.append("That meter is no sensor: its joules say nothing about this host.")
         return words
+    if power_w is not None:
+        return [restated_words(power_w)]
     if any(number(row.get("energy_model_j")) is not None for row in done):
         return ["Energy is modelled from the device profile, not measured."]
     return ["No energy was measured or modelled."] if done else []

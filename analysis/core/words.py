@@ -50,7 +50,7 @@ def spread_words(runs: Sequence[Run]) -> str:
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     repeats = any(run.done["repeat"].nunique() > 1 for run in runs)
     return (
-        f"Mean ± 95 % half-width (Student's t) over n = {span} seeds"
+        f"Mean ± 95 % half-width (Student's t, longer where skewed) over n = {span} seeds"
         f"{', repeats averaged within each seed' if repeats else ''}."
     )
 

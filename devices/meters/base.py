@@ -145,7 +145,7 @@ class MeterInfo:
             fields["rejected"] = tuple(Rejected(**item) for item in fields["rejected"])
             fields["notes"] = tuple(fields["notes"])
             return cls(**fields)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DeviceError(f"the description of a meter cannot be read: {error}") from error
 
 

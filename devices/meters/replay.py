@@ -23,6 +23,7 @@ from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Kind, Meter, MeterInfo, Rail, RawSample
 from devices.meters.replay_log import EXAMPLE, LogColumns, read_log
 from devices.meters.replay_log import OPTIONS as LOG_OPTIONS
+from devices.plain_numbers import plain_float
 
 MOST_W = 4000.0
 """More than any recorded device draws: the rating of the largest household plug."""
@@ -70,7 +71,7 @@ def load_trace(path: Path) -> dict[str, RailTrace]:
         text = _read(path)
     except (OSError, EOFError, UnicodeDecodeError, gzip.BadGzipFile) as error:
         raise DeviceError(f"trace {path} cannot be read: {error}") from error
-    rows = csv.DictReader(text.splitlines())
+    rows = csv.DictReader(text.splitlines(), strict=True)
     rails: dict[str, RailTrace] = {}
     try:
         for number, row in enumerate(rows, start=2):
@@ -115,7 +116,7 @@ def _add_row(rails: dict[str, RailTrace], row: Mapping[str, str | None], place: 
 
 def _number(text: str | None, place: str) -> float:
     try:
-        value = float(text or "")
+        value = plain_float(text or "")
     except ValueError as error:
         raise DeviceError(f"{place}: {text!r} is not a number") from error
     if not math.isfinite(value):

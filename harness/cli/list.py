@@ -61,6 +61,7 @@ def _list(parsed: Namespace) -> int:
         else:
             items = list(workload.listing(parsed.kind, parsed.cache or ""))
             legend = workload.legend(parsed.kind)
+        legend = LEGENDS.get(parsed.kind, legend)
     except DeviceError as error:
         raise DeviceMissingError(error.message, error.remedy) from error
     _print(items, parsed, legend)
@@ -74,8 +75,9 @@ def _print(items: Sequence[Item], parsed: Namespace, legend: str) -> None:
     if not items:
         print(f"no {parsed.kind} in {parsed.out}" if parsed.kind == "runs" else "none")
     width = max((len(item.name) for item in items), default=0)
+    marks = max((len(item.shown_mark) for item in items), default=0)
     for item in items:
-        say(f"{'yes' if item.usable else 'no ':<4}{item.name:<{width}}  {item.text}")
+        say(f"{item.shown_mark:<{marks}} {item.name:<{width}}  {item.text}")
         for paragraph in item.below:
             say(_below(paragraph))
     if legend:
@@ -102,6 +104,7 @@ def _devices(parsed: Namespace) -> Iterable[Item]:
              "memory_bytes": profile.memory_bytes, "meters": list(profile.meters),
              "power_modes": dict(profile.power_modes.ids) if profile.power_modes else {},
              "limits": list(profile.limits)},
+            mark="here" if here else "model",
         )  # fmt: skip
 
 
@@ -176,6 +179,11 @@ LISTS: dict[str, Callable[[Namespace], Iterable[Item]]] = {
     "meters": _meters,
     "workloads": _workloads,
     "runs": _runs,
+}
+
+LEGENDS = {
+    "devices": "here: this host is one. model: --device takes it too; training is real, on this"
+    " host, while the device's time and energy are modelled."
 }
 
 OF_WORKLOAD = ("methods", "models", "datasets", "tasks")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.evidence.paired import t_half_width
+from harness.evidence.paired import half_width
 from harness.measurement.command_session import CommandRun, CommandSession, summary
 from harness.running.measurement_files import net_of
 
@@ -154,7 +154,7 @@ def ratio(first: Mapping[str, Any], other: Mapping[str, Any], column: str) -> di
     ]  # fmt: skip
     logs = [math.log(b / a) for a, b in pairs]
     centre = math.fsum(logs) / len(logs) if logs else math.nan
-    half = t_half_width(logs) if len(logs) > 1 else None
+    half = half_width(logs) if len(logs) > 1 else None
     found = {
         "figure": column,
         "first": first["command"],

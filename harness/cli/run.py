@@ -216,8 +216,8 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
     if options.start == Start():
         screen.goes_on(unfinished(Path(config.out), config.digest()))
     with terminated_like_interrupted():
+        from harness.core.disk import check_space  # noqa: PLC0415
         from harness.measurement.memory import memory_errors  # noqa: PLC0415
-        from harness.run_folder.disk import check_space  # noqa: PLC0415
         from harness.run_folder.left import done_so_far  # noqa: PLC0415
         from harness.running import session  # noqa: PLC0415
 

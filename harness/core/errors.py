@@ -116,6 +116,18 @@ class MissingPackageError(HarnessError):
     usually = "`make run` installs everything; `python -m harness.doctor` names a board's build."
 
 
+class BoardPythonError(HarnessError):
+    """Report that the Python named by --board-python cannot train: absent, too bare, or failed."""
+
+    code = "board-python"
+    exit_status = EXIT_DEVICE
+    matters = "Training in this program instead would measure another PyTorch than asked for."
+    usually = (
+        "Try it by itself: `PYTHON -c 'import torch, numpy, dataclasses; print(torch.__version__)'`"
+        "; docs/jetson-nano.md says what each JetPack needs."
+    )
+
+
 class StorageError(HarnessError):
     """Report that files cannot be written: no permission, read-only, or the disk is failing."""
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from devices.plain_numbers import plain_float, plain_int
 from harness.core.clean_text import clean
 
 SCHEMA_VERSION = 4
@@ -31,7 +32,10 @@ PHASES = (
     "lost", "infer", "distil", *SERVER_PHASES, "partition", "learn", "unlearn", "repeat",
 )  # fmt: skip
 
-DEVICE_PHASES = ("start-up", "idle", "communicate", "train", "affinity", "distil")
+DEVICE_PHASES = (
+    "start-up", "idle", "communicate", "train", "affinity", "distil", "partition", "learn",
+    "unlearn", "aggregate", "evaluate", "repeat",
+)  # fmt: skip
 """What the time of a device in a fleet is divided into, without gaps."""
 
 COST_PHASES = (
@@ -110,7 +114,7 @@ class Column:
             if text not in BOOLEANS:
                 raise ValueError(f"'{text}' is no bool")
             return BOOLEANS[text]
-        number = int(text) if self.type == "int" else float(text)
+        number = plain_int(text) if self.type == "int" else plain_float(text)
         if abs(number) > self.most and number not in (math.inf, -math.inf):
             raise ValueError(f"'{text}' is beyond {self.most:g}")
         return number
@@ -169,7 +173,7 @@ CELLS = (
     Column("time_model_s", "float", "s", "Modelled seconds of the same work on the named device: the host's timing of each part (manifest: host_timing) carried over by the profile's rates, to within time_model.factor of the manifest; empty if the host is that device."),
     Column("energy_j", "float", "J", "Joules measured by a meter of the host in the charged phases; empty without a valid measurement."),
     Column("energy_net_j", "float", "J", "energy_j minus time_s times the idle power: the mean of what was measured before the first and after the last cell, of the first alone if the run was broken off."),
-    Column("energy_error_j", "float", "J", "Bound on the error of energy_j from resolution, sampling and window edges. Of sampled power it is conditional: it holds if power between two readings stays between what they show, or swings often enough for readings at random moments to meet its levels."),
+    Column("energy_error_j", "float", "J", "Bound on the error of energy_j from resolution, sampling and window edges. Of sampled power it is conditional: it holds if power between two readings stays between what they show, or swings often enough for readings at random moments to meet its levels; fewer than 32 readings widen it up to what the device can draw."),
     Column("energy_model_j", "float", "J", "Modelled joules: the profile's power model applied to the same work, on another device than the host to within time_model.factor of the manifest. Never a measurement."),
     Column("energy_meter", "str", "", "Meter that produced energy_j."),
     Column("energy_scope", "str", "", "What the meter sees: package, module, board, wall."),
@@ -254,7 +258,7 @@ PHASE_ROWS = (
     Column("energy_j", "float", "J", "Measured joules; empty without a valid measurement."),
     Column("energy_error_j", "float", "J", "Bound on the error of energy_j, conditional as in cells.csv."),
     Column("energy_model_j", "float", "J", "Modelled joules; never a measurement."),
-    Column("flags", "str", "", "What spoilt or limits the figure, joined by +: gap, wrap, reset, few-samples, partial, impossible (a reading no such device can draw was dropped), unsteady (power swings faster than it is read); shared: measured in another cell and charged to this one too, so do not add it to that cell's."),
+    Column("flags", "str", "", "What spoilt or limits the figure, joined by +: gap, wrap, reset, few-samples (sampled power: fewer than 32 readings in and around the window, so the bound allows for peaks up to the device's limit), partial, impossible (a reading no such device can draw was dropped), unsteady (power swings faster than it is read); shared: measured in another cell and charged to this one too, so do not add it to that cell's."),
 )  # fmt: skip
 
 DEVICES = (

@@ -30,9 +30,11 @@ from harness.evidence.own_files import CELL, own_files
 from harness.evidence.private import Rule, rules, veil
 from harness.evidence.reading import RunFiles
 from harness.evidence.schema_page import page
+from harness.evidence.signature import SUMS, sign
 from harness.evidence.yardstick import yardstick
 from harness.run_folder.lock import busy, is_running
-from harness.run_folder.results import storage_errors
+from harness.run_folder.results import json_text, storage_errors
+from harness.run_folder.seal import MANIFEST, seal_copy
 from harness.workloads.registry import DEFAULT
 
 FORMAT = 1
@@ -63,9 +65,10 @@ REPORT = ("-m", "analysis.report")
 
 @dataclass(frozen=True)
 class Packing:
-    """Say what goes in and what names are taken out."""
+    """Say what goes in, who signs it, and what names are taken out."""
 
     weights: bool = False
+    key: Path | None = None
     private: Sequence[Rule] = field(default_factory=lambda: rules(Path.home()))
 
 
@@ -142,7 +145,9 @@ def _fill(top: Path, judgements: Sequence[tuple[Judgement, RunFiles]], packing: 
     _write(top / "manifest.json", _json(document))
     words = apart_words([(run.run_id, run.manifest) for _, run in judgements])
     _write(top / "README.md", readme(packed, claims, withheld, words))
-    _write(top / "SHA256SUMS", checksums(top))
+    _write(top / SUMS, checksums(top))
+    if packing.key is not None:
+        sign(top, packing.key)
 
 
 def _copy_run(run: RunFiles, top: Path, packing: Packing) -> dict[str, list[str]]:
@@ -162,10 +167,14 @@ def _copy_run(run: RunFiles, top: Path, packing: Packing) -> dict[str, list[str]
             raise DamagedRunError(f"{source}: is a link", "Put the file itself in its place.")
         if source.is_file():
             # A power cut may have torn the last line of the event log within a character.
-            text, found = veil(source.read_bytes().decode(errors="replace"), packing.private)
+            text = source.read_bytes().decode(errors="replace")
+            text = _unsealed(text) if name == MANIFEST else text
+            text, found = veil(text, packing.private)
             _write(target / name, text)
             if found:
                 withheld[f"data/{run.run_id}/{name}"] = found
+    rewritten = [name for name in TEXTS if f"data/{run.run_id}/{name}" in withheld]
+    _seal(target, run, rewritten)
     return withheld
 
 
@@ -179,6 +188,21 @@ def _own_texts(folder: Path) -> list[Path]:
         for path in sorted(top.rglob("*"))
         if path.suffix in OWN_TEXTS
     ]
+
+
+def _unsealed(text: str) -> str:
+    """Return a manifest without checksums, in which nothing private is to be looked for."""
+    values = json.loads(text)
+    return json_text({k: v for k, v in values.items() if k != "files"}, 2) + "\n"
+
+
+def _seal(target: Path, run: RunFiles, rewritten: Sequence[str]) -> None:
+    """Give the copy's manifest the checksums of the copy, and the run's own beside them."""
+    sums = seal_copy(target, run.section("files"), rewritten)
+    if sums:
+        path = target / MANIFEST
+        values = json.loads(path.read_bytes()) | {"files": sums}
+        _write(path, json_text(values, 2) + "\n")
 
 
 def _packed(judgement: Judgement, run: RunFiles, manifest: dict[str, Any]) -> PackedRun:
@@ -263,7 +287,7 @@ def checksums(top: Path) -> str:
     return "".join(
         f"{hashlib.sha256((top / name).read_bytes()).hexdigest()}  {name}\n"
         for name in paths
-        if name != "SHA256SUMS"
+        if name != SUMS
     )
 
 

@@ -77,7 +77,9 @@ def _head() -> str:
     return (
         "# Artifact\n\nResults of the MAS edge harness: what training costs in time and joules,"
         " and what that buys.\nNothing here needs the hardware that was measured.\n\n"
-        "`sha256sum -c SHA256SUMS` says whether every file is as it was packed."
+        "`sha256sum -c SHA256SUMS` and `python -m harness.pack --verify .` say whether every file\n"
+        "is as it was packed; the latter with `--key FILE` also whether whoever has that key"
+        " signed it."
     )
 
 

@@ -14,10 +14,11 @@ from typing import Any
 from harness.core.errors import DamagedRunError, NotComparableError, UsageError, unknown
 from harness.core.guarded_folder import RESTORE
 from harness.evidence.comparable import Difference, differences, model_differences
-from harness.evidence.derived import derived
 from harness.evidence.disturbed import disturbed_words
 from harness.evidence.paired import paired_ratio, values_by_seed
 from harness.evidence.reading import RunFiles, find_run, read_run
+from harness.evidence.restated import modelled_power_w, restated_words
+from harness.evidence.untrue import untrue
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def read_side(text: str) -> Side:
 def contradictions(first: Side, second: Side) -> list[str]:
     """Return what does not follow from the files of either run, with the run's name."""
     runs = {side.run.run_id: side.run for side in (first, second)}
-    return [f"{name}: {found.text}" for name, run in runs.items() for found in derived(run)]
+    return [f"{name}: {found.text}" for name, run in runs.items() for found in untrue(run)]
 
 
 def disturbed(first: Side, second: Side, ratios: Sequence[Ratio]) -> list[str]:
@@ -188,7 +189,7 @@ def compare(
     damage = [] if allow_damaged else contradictions(first, second)
     if damage:
         raise DamagedRunError(
-            "what is derived does not agree with what it is derived of:\n  " + "\n  ".join(damage),
+            "a run is not as it was written, or contradicts itself:\n  " + "\n  ".join(damage),
             f"{RESTORE} --allow-damaged compares all the same, and says so.",
         )
     _refuse(differences(first.run.manifest, second.run.manifest))
@@ -204,10 +205,11 @@ def compare(
 def default_metrics(first: Side, second: Side) -> list[str]:
     """Return time, energy and loss: measured ones of a device that is the host, else modelled."""
     own = first.run.section("host").get("matches_device") is True
+    restated = modelled_power_w([*first.run.done, *second.run.done]) is not None
     names = ["time_s" if own else "time_model_s"]
     if own and (first.has("energy_j") or second.has("energy_j")):
         names.append("energy_j")
-    else:
+    elif not restated:
         names.append("energy_model_j")
     judged = "total_loss" if first.has("total_loss") else "objective_value"
     return [n for n in (*names, judged) if first.has(n) and second.has(n)]
@@ -224,6 +226,9 @@ def _described(name: str, side: Side) -> Metric:
 
 def left_out(first: Side, second: Side) -> str:
     """Return why energy is not among the default metrics; "" if it is or nobody has any."""
+    power_w = modelled_power_w([*first.run.done, *second.run.done])
+    if power_w is not None:
+        return restated_words(power_w)
     measured = (first.has("energy_j"), second.has("energy_j"))
     if measured[0] == measured[1]:
         return ""

@@ -15,6 +15,7 @@ from harness.evidence.derived import derived
 from harness.evidence.findings import Finding, named
 from harness.evidence.intact import check_file
 from harness.evidence.reading import RunFiles
+from harness.evidence.sealed import altered, unsealed
 from harness.run_folder.lock import is_running
 
 MOST_CELLS = 1_000_000
@@ -29,6 +30,8 @@ def completeness(run: RunFiles) -> Iterator[Finding]:
     yield from _tables(run)
     yield from _files(run)
     yield from derived(run)
+    yield from altered(run)
+    yield from unsealed(run)
 
 
 def go_on(run: RunFiles) -> str:

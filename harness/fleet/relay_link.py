@@ -115,7 +115,15 @@ class RelayLink:
         try:
             while True:
                 self._take(receive_frame(link))
-        except (OSError, WireError, KeyError, TypeError, ValueError) as error:
+        except (
+            OSError,
+            WireError,
+            KeyError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             if link is self._link:
                 self._nodes = frozenset()
                 for ticket in list(self._asked):

@@ -22,7 +22,7 @@ from harness.fleet.keys import SAFE_NAME
 from harness.fleet.strict import read_record, read_value
 from harness.records.phases import Segment
 
-CHARGED = ("train", "affinity", "distil")
+CHARGED = ("train", "affinity", "distil", "partition", "learn", "unlearn", "aggregate")
 """Phases that a method is charged for; each belongs to a request of the server."""
 
 SLACK_S = 1e-3

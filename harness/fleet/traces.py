@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import Mapping
 
+from devices.plain_numbers import plain_float
 from harness.core.schema import TRACE
 from harness.fleet.strict import MOST_NUMBER, clean_text
 
@@ -23,7 +24,7 @@ def trace_rows(traces: Mapping[str, tuple[float, bytes]]) -> list[dict[str, obje
     found: list[dict[str, object]] = []
     for device, (shift_s, content) in traces.items():
         with contextlib.suppress(csv.Error):
-            for row in csv.DictReader(_lines(content)):
+            for row in csv.DictReader(_lines(content), strict=True):
                 found += _row(row, device, shift_s)
     return sorted(found, key=lambda row: (float(str(row["t_s"])), str(row["rail"])))
 
@@ -32,9 +33,9 @@ def _row(row: Mapping[str, str], device: str, shift_s: float) -> list[dict[str, 
     """Return a sample in the run's own time; none if a number in it is none."""
     names = [c.name for c in TRACE if c.type == "float" and row.get(c.name)]
     try:
-        numbers = {name: float(row[name]) for name in names}
+        numbers = {name: plain_float(row[name]) for name in names}
         t_s = numbers.pop("t_s") + shift_s
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
         return []
     if not all(abs(number) <= MOST_NUMBER for number in (t_s, *numbers.values())):
         return []

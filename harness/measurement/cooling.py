@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from devices.plain_numbers import plain_float
 from harness.core.errors import UsageError
 
 POLL_S = 1.0
@@ -36,7 +37,7 @@ def parse_cool_down(text: str) -> CoolDown:
     if text in ("auto", "off"):
         return CoolDown(auto=text == "auto")
     try:
-        seconds = float(text)
+        seconds = plain_float(text)
     except ValueError:
         seconds = math.nan
     if not 0.0 <= seconds < math.inf:

@@ -116,6 +116,8 @@ def read_marks(
     found: list[Span] = []
     for line in lines:
         mark = _parsed(line)
+        if not mark:
+            continue
         if "step" in mark:
             track = f"script {mark.get('script')}"
             if (begun := opened.pop(track, None)) is not None:

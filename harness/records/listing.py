@@ -10,7 +10,8 @@ from typing import Any
 class Item:
     """Hold one thing listed: its name, whether it can be used here, what it is or why not.
 
-    `below` are paragraphs that people see under it; JSON has their facts in `more`.
+    `below` are paragraphs that people see under it; JSON has their facts in `more`. `mark` stands
+    before it instead of yes or no, where there is more than that to say.
     """
 
     name: str
@@ -18,6 +19,12 @@ class Item:
     text: str
     more: dict[str, Any] = field(default_factory=dict)
     below: tuple[str, ...] = ()
+    mark: str = ""
+
+    @property
+    def shown_mark(self) -> str:
+        """Return the word before the name."""
+        return self.mark or ("yes" if self.usable else "no")
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON shows."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.core.durable import sync_folder
+from harness.core.disk import sync_folder
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import folder_below
 from harness.run_folder.results import append_durably, json_text, storage_errors, write_atomically
@@ -214,7 +214,7 @@ class CellCheckpoints:
             number, length, jobs = int(state["number"]), int(state["journal_bytes"]), state["jobs"]
             for job in jobs:
                 _ = (job["name"], job["rounds_done"], job["weights"], job["sha256"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise DamagedRunError(f"{path}: lacks or misstates {error}", FRESH) from error
         return Saved(number, jobs, self._lines(length))
 
@@ -233,7 +233,7 @@ class CellCheckpoints:
             try:
                 line = json.loads(text)
                 _ = (line["job"], line["session"], line["segments"], line["values"])
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 where = f"{self._journal}, line {number}"
                 raise DamagedRunError(f"{where}: is not what was written: {error}", FRESH) from None
             lines.append(line)
@@ -252,7 +252,7 @@ def _announced(path: Path) -> list[dict[str, Any]]:
     try:
         known = [json.loads(line) for line in whole.splitlines()]
         return [{"index": each["index"], "job": each["job"]} for each in known]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DamagedRunError(f"{path}: is not what was written: {error}", FRESH) from None
 
 

@@ -39,7 +39,7 @@ def read_events(folder: Path) -> list[Mapping[str, Any]]:
         try:
             event = json.loads(line)
             _ = (float(event["t_s"]), event["event"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise DamagedRunError(f"{path}, line {number}: is no event", RESTORE) from None
         events.append(event)
     return events

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from harness.core.durable import sync_folder
+from harness.core.disk import sync_folder
 from harness.core.errors import DiskFullError, StorageError
 from harness.core.guarded_folder import SAFE, folder_below
 from harness.core.schema import CELLS, METRICS, PHASE_ROWS, WORK, Column

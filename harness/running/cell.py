@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from devices.host_use import HostUse, UseWatch
+from harness.board_python.trainers import Board
 from harness.core.errors import DamagedRunError, HarnessError, StorageError
 from harness.federated.job import FederatedJob
 from harness.federated.keeping import JobState
@@ -38,6 +39,7 @@ class RunContext:
     session: MeasuringSession
     zero_s: float
     devices: RemoteClients | None = None
+    board: Board | None = None
 
     @property
     def accountant(self) -> Accountant:
@@ -85,7 +87,8 @@ class _RunningCell:
         self._memory = PeakMemory()
         give_back()  # else the peak would be that of the cell before
         self._memory.reset()
-        self._conditions = Conditions(context.session.processes, zero_s=context.zero_s)
+        own = [*context.session.processes, *([context.board.pid] if context.board else [])]
+        self._conditions = Conditions(own, zero_s=context.zero_s)
         self._samples: list[ConditionSample] = [*record.past.looks, self._conditions.first]
         self._keeper = CellKeeper(
             record.checkpoints, record.past.saved, self._recorder, context.session.log,
@@ -132,6 +135,8 @@ class _RunningCell:
         lines = self._record.past.saved.lines if self._record.past.saved else []
         devices = context.devices
         trainers = devices.begin(self._recorder, lines, context.zero_s) if devices else None
+        if context.board is not None:
+            trainers = context.board.trainers(self._recorder)
         self._engine = context.study.engine(seed, self._recorder, self, trainers)
         return context.study.carry_out(self._cell.spec, seed, self)
 
@@ -184,7 +189,10 @@ class _RunningCell:
     def _peak(self, remote: RemoteResult | None) -> int | None:
         if remote is not None:
             return remote.peak_memory_bytes
-        peaks = [self._memory.read_bytes(), self._record.past.peak_memory_bytes]
+        own, board = self._memory.read_bytes(), self._context.board
+        if own is not None and board is not None:
+            own += board.peak_memory_bytes
+        peaks = [own, self._record.past.peak_memory_bytes]
         peaks += [shared.peak_memory_bytes for shared in self._keeper.taken]
         return max((peak for peak in peaks if peak is not None), default=None)
 

@@ -27,7 +27,9 @@ def describe_run(context: RunContext) -> dict[str, Any]:
         "device": {"name": target.profile.name, "title": target.profile.title},
         **environment(target),
         "threads": target.threads,
-        "accelerator": describe_accelerator(target.accelerator),
+        "accelerator": describe_accelerator(target.accelerator)
+        if context.board is None
+        else context.board.facts,
         "meter": context.session.describe(),
         "meter_reason": context.session.reason,
         **models_used(context.accountant, target),

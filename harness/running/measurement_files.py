@@ -36,6 +36,7 @@ from harness.measurement.meters import ComponentJoules, MeterSet
 from harness.measurement.spans import Span, windows
 from harness.run_folder.lock import run_lock
 from harness.run_folder.results import Row, RunFolder, csv_text
+from harness.run_folder.seal import seal
 from harness.run_folder.sessions import this_boot
 
 WORKLOAD = "measure"
@@ -240,6 +241,8 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             described = self._meters.describe()  # what their processes cost is known by now
             self._manifest |= {"meter": described[0] if described else None, "meters": described}
         self._folder.event(event=status, reason=reason)
+        if status == "done":
+            self._manifest["files"] = seal(self.path)
         self._folder.manifest(self._manifest)
         if status == "done":
             with contextlib.suppress(OSError):  # what belongs to cells is in their traces

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from devices.host import read_state
+from harness.board_python.trainers import Board, board_of_run
 from harness.config import RunConfig
 from harness.core.errors import DamagedRunError, HarnessError
 from harness.measurement.conditions import WARM_START
@@ -30,6 +31,7 @@ from harness.run_folder.repair import RESTORE, read_events, repair_tables
 from harness.run_folder.resume import ClaimedFolder, Start, claim, read_manifest
 from harness.run_folder.rows import RunFacts
 from harness.run_folder.run_writer import RunWriter, Writing
+from harness.run_folder.seal import seal
 from harness.run_folder.sessions import (
     SAMPLES,
     RunSession,
@@ -117,8 +119,12 @@ def run(
     so that it does not share them. With `devices` clients train there, not in this process.
     """
     log = PhaseLog(settled_clock(target.accelerator))
-    who = identity(config, target, opened.facts())
-    with claim(Path(config.out), who, config.as_dict(), start) as claimed:
+    with (
+        board_of_run(config, target, opened) as board,
+        claim(
+            Path(config.out), _who(config, target, opened, board), config.as_dict(), start
+        ) as claimed,
+    ):
         study = opened.study(claimed.manifest)
         target = replace(target, threads=study.threads)
         past = _past(claimed, target)
@@ -130,9 +136,17 @@ def run(
         ) as measurement:
             measurement.accountant = Accountant(power_model(target), study.device_model())
             confine(target)
-            context = RunContext(study, target, measurement, session.zero_s, devices)
+            context = RunContext(study, target, measurement, session.zero_s, devices, board)
             with sharing_cores(target.threads, target.accelerator):
                 return _Run(context, claimed, past, session, screen, limits).carry_out()
+
+
+def _who(
+    config: RunConfig, target: Target, opened: OpenedData, board: Board | None
+) -> dict[str, Any]:
+    """Return what the run is recognised by, with what trains if it is not this program."""
+    facts = identity(config, target, opened.facts())
+    return facts if board is None else {**facts, "trainer": board.words}
 
 
 def _past(claimed: ClaimedFolder, target: Target) -> RunPast:
@@ -140,7 +154,7 @@ def _past(claimed: ClaimedFolder, target: Target) -> RunPast:
     path = claimed.folder.path
     try:
         sessions = read_sessions(claimed.manifest)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise DamagedRunError(
             f"{path / 'manifest.json'}: its sessions lack {error}", RESTORE
         ) from None
@@ -219,6 +233,10 @@ class _Run:
         self._writer.event("resumed" if self._resumed else "started")
         if self._note:
             self._screen.note(self._note)
+        if self._context.board is not None:
+            self._screen.note(
+                f"Clients train under {self._context.board.words}; the estimate was timed here."
+            )
         self._screen.run_started(self._folder.path, resumed=self._resumed)
 
     def _end(self, status: str, reason: str = "") -> None:
@@ -232,6 +250,7 @@ class _Run:
         self._writer.run_phases()
         self._writer.event(status, reason=reason)
         if status == "done":
+            self._manifest["files"] = seal(self._folder.path)
             self._save_manifest()
             with contextlib.suppress(OSError):  # what belongs to cells is in their traces
                 shutil.rmtree(self._folder.path / SAMPLES)

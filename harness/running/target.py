@@ -56,7 +56,7 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
     profile = problems.attempt(lambda: _profile(config.device, host))
     fits = profile is not None and matches(host, profile)
     accelerator = CPU
-    if profile is not None:
+    if profile is not None and not config.board_python:  # which finds out for itself
         accelerator = (
             problems.attempt(lambda: choose_accelerator(config.accelerator, profile, fits=fits))
             or CPU

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from harness.config import RunConfig
     from harness.core.schema import Column
     from harness.evidence.findings import Finding
@@ -242,6 +244,36 @@ class OpenedData(Protocol):
 
     def study(self, manifest: Mapping[str, Any]) -> Study:
         """Return the study, with what the manifest of a run that goes on has settled."""
+        ...
+
+
+class BoardClients(Protocol):
+    """Say what another Python of the board needs to train the clients of a run."""
+
+    @property
+    def modules(self) -> Sequence[str]:
+        """Return the modules to send, with all they import of their packages.
+
+        The first has `open_clients(facts, device)`, whose result has `serve(header, arrays, told)`.
+        """
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Return plain values that `open_clients` is given."""
+        ...
+
+    def arrays(self, client: int) -> Mapping[str, NDArray[Any]]:
+        """Return what a client trains on."""
+        ...
+
+
+@runtime_checkable
+class TrainsOnBoard(Protocol):
+    """Be opened data whose clients another Python of the board can train; few workloads' are."""
+
+    def for_board(self) -> BoardClients:
+        """Return what it needs."""
         ...
 
 

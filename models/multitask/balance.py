@@ -47,7 +47,7 @@ def factors(gradients: Sequence[Tensor]) -> Tensor:
     A gradient of zeros stays one: a batch without labels of a task does not train it.
     """
     norms = torch.stack([gradient.norm() for gradient in gradients])
-    return torch.where(norms > 0, norms.max() / norms, 0.0)
+    return torch.where(norms > 0, norms.max() / norms, torch.zeros_like(norms))
 
 
 def added(gradients: Sequence[Tensor]) -> Tensor:

@@ -141,7 +141,7 @@ class MultiTaskNet(nn.Module):
         return [p.float() for p in predictions] if self.execution.reduced else predictions
 
     def _precision(self) -> AbstractContextManager[object]:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.execution.reduced)
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.execution.reduced)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return the prediction of every task for images of shape (N, 3, H, W), in fp32."""

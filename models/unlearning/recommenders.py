@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding, logsigmoid, softplus
+from torch.nn.functional import logsigmoid, softplus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,16 +77,15 @@ def batch_loss(
 
     The weight decay is of the vectors that the batch meets, per pair; of `plain` ones if given.
     """
-    user, liked, drawn = batch
-    p = embedding(user, factors.users)
-    q, n = embedding(torch.cat([liked, drawn]), factors.items).chunk(2)
+    user, items = batch[0], batch[1:].flatten()
+    p, both = factors.users[user], factors.items[items]
+    q, n = both.chunk(2)
     if model == "wmf":
         fit = softplus(-(p * q).sum(1)) + softplus((p * n).sum(1))
     else:
         fit = -logsigmoid((p * (q - n)).sum(1))
     if plain is not None:
-        p = embedding(user, plain.users)
-        q, n = embedding(torch.cat([liked, drawn]), plain.items).chunk(2)
-    size = p.square().sum() + q.square().sum() + n.square().sum()
+        p, both = plain.users[user], plain.items[items]
+    size = p.square().sum() + both.square().sum()
     loss: Tensor = fit.mean() + (decay / len(user)) * size
     return loss

@@ -124,10 +124,10 @@ def test_the_page_says_what_is_modelled(modelled_report):
 
 
 def test_the_csv_of_a_modelled_figure_and_its_words(modelled_report):
-    """The pareto of a run without meter draws modelled joules: 4 W × 100 s."""
+    """The pareto of another device draws modelled seconds, as joules are 4/9 W times them."""
     drawn = pd.read_csv(named(modelled_report[1].figures, "pareto.csv"))
     mean = drawn[(drawn["method"] == "independent") & (drawn["element"] == "mean")]
-    assert mean["cost"].tolist() == pytest.approx([400.0])
+    assert mean["cost"].tolist() == pytest.approx([900.0])
     assert mean["cost_half_width"].isna().all()
 
 

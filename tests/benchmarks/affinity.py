@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from devices.host import usable_cores
 from harness.federated.observer import SilentObserver
 from harness.workloads.multitask.affinity.matrix import Matrix
 from harness.workloads.multitask.affinity.measure import LookAhead, MeasuredStep, affinity
@@ -45,7 +46,7 @@ SPLITS = (2, 3)
 
 def main() -> int:
     """Print the tables, timed on all cores this process may use."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(usable_cores())
     torch.set_flush_denormal(True)
     for line in report():
         print(line, flush=True)
@@ -133,7 +134,7 @@ def _agreement_rows(tasks: str) -> Iterator[str]:
 def _source(config: MultitaskConfig) -> Source:
     cache = default_cache(os.environ, Path(tempfile.gettempdir()))
     cache.mkdir(parents=True, exist_ok=True)
-    workers = len(os.sched_getaffinity(0))
+    workers = usable_cores()
     return ensure_scenes(config.scenes, cache, lambda *_: None, workers)
 
 

@@ -6,7 +6,6 @@ Either kind runs in processes of its own: what the C library was told holds for 
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from statistics import median
 
 import torch
 
+from devices.host import usable_cores
 from harness.running.allocator import keep_freed_memory
 from tests.benchmarks.load import seconds, training_step
 from tests.benchmarks.rig import REPOSITORY
@@ -49,7 +49,7 @@ def report() -> list[str]:
 
 def main() -> None:
     """Print the figures of one kind as JSON."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(usable_cores())
     torch.set_flush_denormal(True)
     if sys.argv[1] == "keep":
         keep_freed_memory()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import torch
 
+from devices.host import usable_cores
 from harness.running.accelerator import CPU, torch_device
 from harness.running.prepare import prepare_torch
 from harness.workloads.multitask.config import MultitaskConfig
@@ -50,13 +51,13 @@ def seconds(action: Callable[[], object]) -> float:
 def default_store(config: MultitaskConfig) -> Store:
     """Return the generated data of a configuration; they are made once and kept."""
     scenes = config.scenes
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     return open_data_set(config.data, scenes, config.cache_folder, lambda *_: None, cores)
 
 
 def use_all_cores() -> int:
     """Give torch every core this process may use, as a run does, and return how many."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     prepare_torch(cores)
     return cores
 

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from devices.host import usable_cores
 from devices.time_model import RATIO_FACTOR, HostTiming, TimeModel
 from harness.running.prepare import prepare_torch
 from harness.workloads.multitask.config import make_multitask_config
@@ -108,7 +109,7 @@ def rows_of(shape: tuple[str, int, int, int]) -> Iterator[str]:
     hosts = {
         host: measured_on(*host, shape)
         for host in (*UNLIKE, *EMULATED)
-        if host[1] <= len(os.sched_getaffinity(0))
+        if host[1] <= usable_cores()
     }
     name = f"{shape[0]} {shape[1]} px"
     for host, found in hosts.items():

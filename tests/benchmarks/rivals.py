@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
+from devices.host import usable_cores
 from tests.benchmarks.rig import REPOSITORY
 from tests.benchmarks.table import head, row, spread
 
@@ -61,7 +62,7 @@ def rounds_s(python: str, name: str, threads: int) -> list[float] | str:
 
 def report() -> list[str]:
     """Return the table: seconds of a round, and its ratio to the median here of the same turn."""
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_cores()
     pythons = {name: python_of(name) for name in NAMES}
     absent = [name for name, python in pythons.items() if python is None]
     lines = [f"{NAMES[name][0]}: not installed (make bench-rivals)" for name in absent]

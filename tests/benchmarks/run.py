@@ -26,6 +26,7 @@ BENCHMARKS = {
     "personalized": "the server of pFedClub: likeness by Gram matrices, rounds by clients",
     "report": "a report of 100 runs, 1,000 cells and a million samples",
     "measure": "a command under harness.measure, hyperfine, CodeCarbon and Zeus",
+    "unlearning": "training recommenders here, in a plain torch loop, and fed pair by pair",
     "comparison": "one fake file tree, measured by this project, CodeCarbon and Zeus",
 }
 """Module of this package with a function `report` → what it measures."""

@@ -214,7 +214,7 @@ def test_averaging_sensor_widens_the_error():
     """A sensor that averages over τ adds ½·ΔP·τ per edge."""
     info = MeterInfo("test", "sampled", "board", (Rail("rail"),), averaging_s=0.4)
     streams = StreamSet(info, 1.0)
-    for step in range(20):
+    for step in range(60):
         streams.append(RawSample(0, float(step), float(step), 5.0 if step < 10 else 15.0))
     # one step of 10 W over 1 s: ½·10·1 J; two edges: 2·½·10·0.4 J
     assert energy(streams, 2.0, 18.0).error_j == pytest.approx(5.0 + 4.0)
@@ -347,5 +347,5 @@ def test_less_than_a_device_draws_at_rest_is_no_figure(kind):
             streams.append(RawSample(rail, float(step), float(step), value))
     reading = energy(streams, 1.0, 21.0)
     assert reading.energy_j is None
-    assert reading.flags == ("impossible",)
+    assert "impossible" in reading.flags
     assert "0.3 W is less than" in reading.reason

@@ -95,6 +95,41 @@ def test_a_short_window_is_judged_by_its_surroundings():
     assert "unsteady" in reading.flags
 
 
+@pytest.mark.parametrize(("readings", "duty"), [(10, 0.1), (10, 0.3), (5, 0.1), (3, 0.5)])
+def test_few_readings_could_have_missed_any_peak(readings, duty):
+    """A short recording of a wave between 5 and 35 W, of a device limited to 40 W, three readings
+    on either side of the window: within the bound in 95 of 100, and flagged.
+    """
+    curve = PowerCurve("square", low_w=5.0, high_w=35.0, period_s=0.7, duty=duty)
+    rng = random.Random(readings)
+    held = []
+    for _ in range(1000):
+        info = MeterInfo("t", "sampled", "board", (Rail("in", max_power_w=40.0),))
+        streams = StreamSet(info, 1.0)
+        start_s = 100.0 * rng.random()
+        times = [start_s + n + 0.8 * rng.random() for n in range(readings + 6)]
+        for time_s in times:
+            streams.append(RawSample(0, time_s, time_s, curve.power_w(time_s)))
+        reading, off_j = judged(curve, streams, times[2] + 0.01, times[-3] - 0.01)
+        held.append(off_j <= reading.error_j)
+        assert {"few-samples", "unsteady"} & set(reading.flags)
+    assert statistics.fmean(held) >= 0.95
+
+
+def test_enough_readings_of_steady_power_are_not_widened():
+    """The 32 that count may lie around the window."""
+    info = MeterInfo("t", "sampled", "board", (Rail("in", max_power_w=40.0),))
+    streams = StreamSet(info, 1.0)
+    for time_s in range(31):
+        streams.append(RawSample(0, float(time_s), float(time_s), 5.0))
+    short = energy(streams, 10.0, 20.0)
+    assert short.error_j == pytest.approx(350.0 * (1.0 - 0.05 ** (1 / 31)))
+    assert "few-samples" in short.flags
+    streams.append(RawSample(0, 31.0, 31.0, 5.0))
+    enough = energy(streams, 10.0, 20.0)
+    assert (enough.error_j, enough.flags) == (0.0, ())
+
+
 def test_reads_are_spread_over_the_whole_period(tmp_path, clock):
     """Offsets over many periods are uniform; no two reads are closer than a fifth of it."""
     streams = sampled(WAVE, tmp_path / "r.bin", clock, random.Random(3).random, 2000.0)

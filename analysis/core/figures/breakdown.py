@@ -9,14 +9,15 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.core.basis import CostBasis, cost_basis, note_text, time_words
+from analysis.core.basis import CostBasis, cost_basis, note_text, restated_power_w, time_words
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.core.loading import Run
 from analysis.core.method_styles import PHASE_COLOURS, PHASE_HATCHES
 from analysis.core.style import even_columns, keep_limits, scaled_unit
 from analysis.core.tables.phases import SHOWN, phase_means
 from analysis.core.words import is_wide, origin_words, spread_words, wide_words
-from harness.evidence.paired import t_half_width
+from harness.evidence.paired import half_width
+from harness.evidence.restated import restated_words
 
 TITLE = "Where time and energy go"
 TOTAL = "charged total"
@@ -32,16 +33,19 @@ def drawings(run: Run) -> list[Outcome]:
     drawn = pd.concat([panel for panel in panels if len(panel)] or panels[:1], ignore_index=True)
     if drawn.empty:
         return [NotDrawn(TITLE, "no phase of a finished cell was timed")]
+    power_w = restated_power_w(run)
     note = note_text(*basis.notes) if basis.kind != "time" else note_text(origin_words(run))
+    words = "Time and energy" if basis.kind != "time" else "Time"
+    restated = "" if power_w is None else f" {restated_words(power_w)}"
     count = drawn["quantity"].nunique()
 
     return [
         Drawing(
             stem="breakdown",
             title=TITLE,
-            caption="Time and energy by phase, means over the seeds of a method. Evaluation is "
-            "shown but not charged to the method; whiskers belong to the charged total. "
-            f"{spread_words([run])}{wide_words(drawn['n'])}",
+            caption=f"{words} by phase, means over the seeds of a method. Evaluation is "
+            "shown but not charged to the method; whiskers belong to the charged total."
+            f"{restated} {spread_words([run])}{wide_words(drawn['n'])}",
             note=note,
             aspect=0.16 + count * (0.16 + 0.055 * len(run.methods)),
             drawn=drawn,
@@ -68,7 +72,7 @@ def prepare(
     table = means.groupby(["method", "phase"])["value"].agg(value="mean", n="size").reset_index()
     charged = means[means["phase"] != "evaluate"].groupby(["method", "seed"])["value"].sum()
     totals = charged.groupby("method").agg(
-        value="mean", half_width=lambda own: t_half_width(own.tolist()), n="size"
+        value="mean", half_width=lambda own: half_width(own.tolist()), n="size"
     )
     both = pd.concat([table, totals.reset_index().assign(phase=TOTAL)], ignore_index=True)
     both = both.assign(quantity=quantity, unit=unit)

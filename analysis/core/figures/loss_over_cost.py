@@ -16,7 +16,7 @@ from analysis.core.loading import Run
 from analysis.core.method_styles import method_style
 from analysis.core.style import keep_limits, log_axis, paint_axes, scaled_unit, spans_decade
 from analysis.core.words import is_wide, spread_words, wide_words
-from harness.evidence.paired import t_half_width
+from harness.evidence.paired import half_width
 
 TITLE = "Loss against cumulative cost"
 MARKS_PER_LINE = 8
@@ -65,7 +65,7 @@ def prepare(seeds: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
             continue
         losses = own["total_test_loss"].tolist()
         rows.append(
-            (method, number, own["cost"].mean(), np.mean(losses), t_half_width(losses), len(own))
+            (method, number, own["cost"].mean(), np.mean(losses), half_width(losses), len(own))
         )
     table = pd.DataFrame(rows, columns=columns)
     rank = table["method"].map({method: place for place, method in enumerate(methods)})

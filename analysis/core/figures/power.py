@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.core.basis import note_text
+from analysis.core.basis import note_text, restated_power_w
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.core.figures.power_data import PowerData, prepare
 from analysis.core.loading import Run
@@ -28,6 +28,10 @@ MEDIAN_OF = 5
 
 def drawings(run: Run, cell: str | None = None) -> list[Outcome]:
     """Return the figure of one cell, or why there is none."""
+    power_w = restated_power_w(run)
+    if power_w is not None and cell is None:
+        reason = f"modelled power is {power_w:.3g} W in all cells, and none was measured"
+        return [NotDrawn(TITLE, reason)]
     chosen = cell or chosen_cell(run)
     data = None if chosen is None else prepare(run, chosen)
     if chosen is None or data is None:

@@ -78,7 +78,7 @@ def _target_column(runs: Sequence[Run]) -> MethodColumn | None:
     basis = next(iter(bases.values()))
     words = {"measured": "Energy", "modelled": "Modelled energy", "time": basis.quantity}
     key = {"measured": "energy_to_target_j", "modelled": "energy_model_to_target_j"}.get(
-        basis.kind, "time_to_target_s"
+        basis.kind, basis.column.replace("_s", "_to_target_s")
     )
     heading = Heading(key, f"{words[basis.kind]} to target", basis.unit, "low")
 

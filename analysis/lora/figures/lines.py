@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from analysis.core.method_styles import method_style
 from analysis.core.words import is_wide
-from harness.evidence.paired import t_half_width
+from harness.evidence.paired import half_width
 
 MARKS_PER_LINE = 8
 COLUMNS = ["method", "round", "x", "y", "half_width", "n"]
@@ -24,7 +24,7 @@ def mean_lines(rows: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
     seeds = rows.groupby(["method", "seed", "round"], sort=False)[["x", "y"]].mean().reset_index()
     counts = seeds.groupby("method")["seed"].nunique().to_dict()
     found = [
-        (method, number, own["x"].mean(), np.mean(own["y"]), t_half_width(own["y"].tolist()),
+        (method, number, own["x"].mean(), np.mean(own["y"]), half_width(own["y"].tolist()),
          len(own))
         for (method, number), own in seeds.groupby(["method", "round"], sort=False)
         if len(own) == counts[method]

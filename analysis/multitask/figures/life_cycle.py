@@ -66,7 +66,7 @@ def drawings(run: Run) -> list[Outcome]:
 
 
 def _drawing(run: Run, rows: pd.DataFrame, provider: str) -> Outcome:
-    training = cost_basis(run)
+    training = cost_basis(run, restated=True)
     basis = answer_basis(run, rows[rows["provider"] == provider])
     own = facts(run)
     if own is not None and own.device != run.manifest.device_name:

@@ -28,7 +28,8 @@ def drawings(run: Run) -> list[Outcome]:
     bars = len(drawn) + 0.8 * drawn["task"].nunique()
     pairs = sorted(set(drawn["n"]))
     span = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
-    whiskers = "" if pairs == [1] else "; whiskers are 95 % intervals (Student's t)"
+    of_them = "; whiskers are 95 % intervals (Student's t, longer where skewed)"
+    whiskers = "" if pairs == [1] else of_them
 
     return [
         Drawing(

@@ -18,7 +18,7 @@ from analysis.core.style import legend_above, log_axis, spans_decade
 from analysis.core.words import origin_words, spread_words
 from analysis.unlearning.looks import look
 from analysis.unlearning.reading import cost_of, data_words, summary
-from harness.evidence.paired import t_half_width
+from harness.evidence.paired import half_width
 from harness.workloads.unlearning.comparison import completeness_words, grouped
 
 TITLE = "Cost of a request against utility"
@@ -70,7 +70,7 @@ def prepare(rows: list[dict[str, Any]], column: str) -> pd.DataFrame:
             words = completeness_words(known)
             kind = next(k for k in (*KINDS[2:], *KINDS[:2]) if words.startswith(k))
             cost = float(np.mean([r[column] for r in known]))
-            found.append((method, kind, cost, np.mean(ndcg), t_half_width(ndcg), len(ndcg)))
+            found.append((method, kind, cost, np.mean(ndcg), half_width(ndcg), len(ndcg)))
     columns = ["method", "completeness", "cost", "ndcg_20", "half_width", "n"]
     return pd.DataFrame(found, columns=columns)
 

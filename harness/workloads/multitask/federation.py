@@ -24,13 +24,13 @@ from harness.workloads.multitask.affinity.matrix import (
 )
 from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.rounds import Draw, job_rate
-from harness.workloads.multitask.training.batches import PROCESSOR, ClientBatches, Source
-from harness.workloads.multitask.training.client import LocalTraining, RoundSettings, train_client
+from harness.workloads.multitask.training.batches import PROCESSOR, Source
+from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
+from harness.workloads.multitask.training.copy import on_processor, train_copy
 from harness.workloads.multitask.training.descent import Descent
 from harness.workloads.multitask.training.evaluation import judge
 from models.multitask.losses import named
 from models.multitask.network import Architecture, MultiTaskNet, build
-from models.packed import Packed
 
 
 @dataclass(frozen=True)
@@ -179,36 +179,3 @@ class LocalEngine(RoundsEngine):
     ) -> None:
         task = MultitaskFederation(source, architecture, federation)
         super().__init__(task, seed, observer, keeper, trainers)
-
-
-def train_copy(
-    net: MultiTaskNet,
-    weights: Checkpoint,
-    source: Source,
-    request: RoundRequest,
-    client: int,
-    order: np.random.Generator,
-    observer: Observer,
-) -> Update:
-    """Train one client's copy of the global model in `net`, in place.
-
-    Raises:
-        DataError: if its data cannot be used.
-    """
-    settings: RoundSettings = request.settings
-    net.take(weights.tensors)
-    result = train_client(
-        net,
-        ClientBatches(source, "train", client, "".join(request.units), net.device),
-        settings.training,
-        settings.learning_rate,
-        order,
-        observer,
-        client if settings.measuring else None,
-    )
-    return Update(client, on_processor(net), result.losses, result.affinity)
-
-
-def on_processor(net: MultiTaskNet) -> Packed:
-    """Return the weights where the server averages and keeps them."""
-    return net.held().each(Tensor.cpu)

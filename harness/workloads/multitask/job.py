@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.core.errors import DataError
 from harness.federated.job import Checkpoint, Engine, Traffic
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.training.descent import Descent
@@ -102,6 +103,20 @@ class Outcome:
     unseen_losses: Mapping[str, float] = field(default_factory=dict)
     validation_losses: Mapping[str, float] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
+
+
+def losses_to_choose_by(outcome: Outcome) -> Mapping[str, float]:
+    """Return a model's validation losses: choosing by test losses would make them too good.
+
+    Raises:
+        DataError: if the data set holds no validation images.
+    """
+    if not outcome.validation_losses:
+        raise DataError(
+            "the data set has no validation images, and this method chooses among trained models",
+            "Give the data set a validation split, or choose a method without such a choice.",
+        )
+    return outcome.validation_losses
 
 
 MultitaskEngine = Engine[Job, Outcome]

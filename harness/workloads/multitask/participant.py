@@ -18,11 +18,12 @@ from harness.running.accelerator import torch_device
 from harness.running.target import Target
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.data.store import Store
-from harness.workloads.multitask.federation import LocalEngine, on_processor, train_copy
+from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.planning.modelling import device_model
 from harness.workloads.multitask.settings import federation
 from harness.workloads.multitask.study import open_data
+from harness.workloads.multitask.training.copy import on_processor, train_copy
 from models.multitask.losses import named
 from models.multitask.network import Architecture, MultiTaskNet, build
 from models.multitask.registry import architecture

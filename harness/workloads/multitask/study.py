@@ -21,6 +21,7 @@ from harness.running.core_sharing import sharing_cores
 from harness.running.prepare import prepare_torch
 from harness.running.target import Target
 from harness.workloads.base import DataScreen, Expectation, PlanScreen, Settling
+from harness.workloads.multitask.board import MultitaskBoardClients
 from harness.workloads.multitask.codec import MultitaskCodec
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.data.catalogue import SCENES
@@ -112,6 +113,10 @@ class MultitaskData:
     def clients(self) -> int:
         """Return how many clients the data have."""
         return self.store.count("train")
+
+    def for_board(self) -> MultitaskBoardClients:
+        """Return what the board's own Python needs to train these clients."""
+        return MultitaskBoardClients(self.draft.config, self.store)
 
     def study(self, manifest: Mapping[str, Any]) -> MultitaskStudy:
         """Return the study, with what the manifest of a run that goes on tells."""
@@ -240,7 +245,7 @@ def recorded_constants(manifest: Mapping[str, Any]) -> dict[str, dict[str, float
             str(name): {str(task): float(loss) for task, loss in losses.items()}
             for name, losses in manifest.get("constants", {}).items()
         }
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError):
         return {}
 
 
@@ -315,7 +320,7 @@ def step_words(step: StepChoice) -> str:
     words = "plain" if step.plain else step.execution.text.replace("+", ", ")
     words += f", {step.threads} thread{'' if step.threads == 1 else 's'}"
     if step.gain is None:
-        return f"{words} (as asked)"
+        return f"{words} (nothing faster was looked for)"
     date = str(step.calibrated.get("made", ""))[:10]
     gain = f"{step.gain:.2f}× the speed of plain" if step.gain != 1.0 else "nothing is faster"
     return f"{words} ({gain}, by a calibration of {date}; manifest: step)"

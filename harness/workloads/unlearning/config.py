@@ -62,12 +62,12 @@ class UnlearningConfig(RunConfig):
     window_s: float = option(
         0.0, "seconds that a request is repeated for, for the meter; 0: as long as it needs"
     )
-    boards: int = option(2, "boards of a fleet, each with requests of its own")
+    boards: int = option(0, "boards that each answer requests of their own; in a fleet at least 1")
 
     least: ClassVar[Mapping[str, float]] = {
         **RunConfig.least,
         "core": 1, "users": 2, "items": 3, "mean": 1.0, "width": 1, "epochs": 1, "batch_size": 1,
-        "learning_rate": 1e-12, "decay": 0.0, "share": 1e-9, "window_s": 0.0, "boards": 1,
+        "learning_rate": 1e-12, "decay": 0.0, "share": 1e-9, "window_s": 0.0, "boards": 0,
     }  # fmt: skip
     most: ClassVar[Mapping[str, float]] = {
         **RunConfig.most,
@@ -95,6 +95,13 @@ class UnlearningConfig(RunConfig):
             _ = self.batch, self.stream
         except UsageError as error:
             found.append(error)
+        if self.boards and self.who not in ("random", "core", "edge"):
+            found.append(
+                UsageError(
+                    "--who FILE: boards have requests of their own",
+                    "Take random, core or edge.",
+                )
+            )
         if self.generated and self.users * self.items > MOST_CELLS:
             found.append(
                 UsageError(

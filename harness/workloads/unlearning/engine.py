@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from harness.federated.job import Checkpoint
 from harness.federated.keeping import ForgetfulKeeper, JobState, Keeper
@@ -83,23 +80,3 @@ def _recalled(job: Job, kept: JobState) -> Outcome:
         job, kept.weights.tensors, judged,
         int(told.get("begun_before", 0)), int(told.get("copies", 0)),
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class JobCodec:
-    """Keep jobs by what they answer; implements `harness.workloads.base.Codec`."""
-
-    @staticmethod
-    def job(job: Job) -> Mapping[str, Any]:
-        """Return name, request and users."""
-        return {
-            "name": job.name, "request": job.request, "users": list(job.users),
-            "first_round": job.first_round, "last_round": job.last_round,
-        }  # fmt: skip
-
-    @staticmethod
-    def measured(found: Any) -> Any:  # noqa: ANN401
-        """Return it as it is."""
-        return found
-
-    read_measured = measured

@@ -10,10 +10,19 @@ import safetensors.torch
 
 from harness.records.cells import CellReport, CellResult
 from harness.run_folder.results import csv_text
-from harness.workloads.unlearning.choice import KINDS, Scenario
-from harness.workloads.unlearning.costs import Charge, charge, in_window, of_job, of_setup
+from harness.workloads.unlearning.choice import KINDS, Request, Scenario
+from harness.workloads.unlearning.costs import (
+    Charge,
+    Stretch,
+    charge,
+    in_window,
+    of_job,
+    of_setup,
+    stretches,
+)
 from harness.workloads.unlearning.judging.ranking import CUT
 from harness.workloads.unlearning.judging.rules import forgotten, nearest_rank
+from harness.workloads.unlearning.methods.base import Judged
 from harness.workloads.unlearning.schedule import Answer, Served
 from harness.workloads.unlearning.tables import REQUESTS, REQUESTS_FILE
 
@@ -33,51 +42,66 @@ def cell_report(study: UnlearningStudy, result: CellResult) -> CellReport:
         return CellReport()
     served: Served = result.served
     names = study.interactions(result.cell.seed).names
-    rows = [request_row(result, answer, names, study.window_s) for answer in served.answers]
-    scenarios = {
-        scenario.name: _standing(result, scenario, rows, study) for scenario in served.scenarios
-    }
-    objective = next(iter(scenarios.values()))[NDCG]
+    found = stretches(result)
+    rows = [request_row(found, answer, names, study.window_s) for answer in served.answers]
+    rows = [{"cell": result.cell.name, **row} for row in rows]
+    setup = setup_costs(charge(found, of_setup))
+    standings = [
+        {**setup, **_standing(result, scenario, rows, study)} for scenario in served.scenarios
+    ]
     cell = result.cell.name
     return CellReport(
-        objective,
+        standings[0][NDCG],
         {"rounds": len(rows), "clients": 1, "clients_per_round": 1,
          "batch_size": study.config.batch_size},
         units={"stored_bytes": "B"},
         texts={REQUESTS_FILE.replace("<cell>", cell): csv_text(REQUESTS, rows)},
         binaries=_weights(cell, served),
-        standing={"setup": _setup(result), "scenarios": scenarios},
-        summary=_summary(scenarios),
+        standing={"rows": standings},
+        summary=summary_words(standings),
     )  # fmt: skip
 
 
-def request_row(result: CellResult, answer: Answer, names: Sequence[str], needed_s: float) -> Row:
+def request_row(
+    found: Sequence[Stretch], answer: Answer, names: Sequence[str], needed_s: float
+) -> Row:
     """Return the row of a request; `needed_s` is the shortest window that a meter can judge."""
     request, outcome = answer.request, answer.outcome
-    row: Row = {
-        "cell": result.cell.name, "scenario": request.scenario, "request": request.number + 1,
+    row = asked_row(request, names)
+    if outcome is None:
+        return row | {"status": "refused", "reason": request.refusal}
+    once, window = charge(found, of_job(request.job)), charge(found, in_window(request.job))
+    return row | {
+        "shards_touched": answer.shards_touched,
+        **window_costs(once, window, outcome.copies, needed_s),
+        "begun_before": outcome.begun_before,
+        NDCG: outcome.judged[request.scenario].get(NDCG),
+    }  # fmt: skip
+
+
+def asked_row(request: Request, names: Sequence[str]) -> Row:
+    """Return what is known of a request before it is answered."""
+    return {
+        "scenario": request.scenario, "request": request.number + 1,
         "users": " ".join(names[user] for user in request.users),
         "user_count": len(request.users),
     }  # fmt: skip
-    if outcome is None:
-        return row | {"status": "refused", "reason": request.refusal}
-    figures, reason = result.segment_costs, result.cost.energy_reason
-    once = charge(figures, of_job(request.job), reason)
-    window = charge(figures, in_window(request.job), reason)
-    times = 1 + outcome.copies
+
+
+def window_costs(once: Charge, window: Charge, copies: int, needed_s: float) -> Row:
+    """Return what a request took that was answered once and `copies` times more in its window."""
+    times = 1 + copies
     alone = window.energy_j is not None and window.time_s >= needed_s
     too_short = f"its window of {window.time_s:.3g} s is shorter than {needed_s:g} s"
-    return row | {
-        "status": "done", "shards_touched": answer.shards_touched,
+    return {
+        "status": "done",
         "time_s": window.time_s / times,
         "energy_j": _share(window.energy_j, times) if alone else None,
         "energy_error_j": _share(window.energy_error_j, times) if alone else None,
         "energy_reason": "" if alone else window.reason or too_short,
         "energy_model_j": once.energy_model_j,
         "window_s": window.time_s, "window_energy_j": window.energy_j,
-        "window_energy_error_j": window.energy_error_j,
-        "repeats": outcome.copies, "begun_before": outcome.begun_before,
-        NDCG: outcome.judged[request.scenario].get(NDCG),
+        "window_energy_error_j": window.energy_error_j, "repeats": copies,
     }  # fmt: skip
 
 
@@ -85,8 +109,8 @@ def _share(joules: float | None, times: int) -> float | None:
     return None if joules is None else joules / times
 
 
-def _setup(result: CellResult) -> Row:
-    found: Charge = charge(result.segment_costs, of_setup, result.cost.energy_reason)
+def setup_costs(found: Charge) -> Row:
+    """Return what being ready took."""
     return {
         "setup_time_s": found.time_s, "setup_energy_j": found.energy_j,
         "setup_energy_error_j": found.energy_error_j, "setup_energy_model_j": found.energy_model_j,
@@ -97,16 +121,29 @@ def _standing(
     result: CellResult, scenario: Scenario, rows: Sequence[Row], study: UnlearningStudy
 ) -> Row:
     """Return what a scenario came to, but for what other cells decide."""
-    own = [row for row in rows if row["scenario"] == scenario.name]
-    done = [row for row in own if row["status"] == "done"]
     served: Served = result.served
+    own = [row for row in rows if row["scenario"] == scenario.name]
     spec: UnlearningMethod = result.cell.spec  # type: ignore[assignment]
     last = [a for a in served.answers if a.request.scenario == scenario.name and a.outcome][-1]
     assert last.outcome is not None  # as it was chosen so
-    judged = dict(last.outcome.judged[scenario.name])
-    before = served.prepared.judged
+    return standing_row(
+        study, spec, scenario, own, served.prepared.judged, last.outcome.judged[scenario.name]
+    )
+
+
+def standing_row(
+    study: UnlearningStudy,
+    spec: UnlearningMethod,
+    scenario: Scenario,
+    own: Sequence[Row],
+    before: Judged,
+    judged: Mapping[str, float],
+) -> Row:
+    """Return the standing of a scenario from its requests and what was judged at the end."""
+    done = [row for row in own if row["status"] == "done"]
     who = study.config.who
     return {
+        "scenario": scenario.name,
         "who": who if who in KINDS else "file",
         "guarantee": spec.known.guarantee,
         "completeness": completeness(spec.known.guarantee, judged),
@@ -168,8 +205,9 @@ def _weights(cell: str, served: Served) -> dict[str, bytes]:
     }
 
 
-def _summary(scenarios: Mapping[str, Row]) -> str:
+def summary_words(standings: Sequence[Row]) -> str:
+    """Return what a cell came to in a few words for the screen."""
     return "; ".join(
-        f"{name}: NDCG {row[NDCG]:.3f}, {row['request_time_s']:.3g} s a request"
-        for name, row in scenarios.items()
+        f"{row['scenario']}: NDCG {row[NDCG]:.3f}, {row['request_time_s']:.3g} s a request"
+        for row in standings
     )

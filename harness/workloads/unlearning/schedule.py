@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -71,8 +71,15 @@ class Cellwork:
         prepared = self._prepare(engine)
         answers: list[Answer] = []
         for scenario in self.scenarios:
-            answers += self._answer(scenario, prepared.state, engine)
+            answers += self._answers(scenario, prepared.state, engine)
         return Served(prepared, answers, self.scenarios)
+
+    def rounds(self, engine: Runs) -> Iterator[Outcome | Answer]:
+        """Yield what `carry_out` does, one after another: prepared first, then each answer."""
+        prepared = self._prepare(engine)
+        yield prepared
+        for scenario in self.scenarios:
+            yield from self._answers(scenario, prepared.state, engine)
 
     def _prepare(self, engine: Runs) -> Outcome:
         jobs = self.method.prepare(self.world)
@@ -86,13 +93,12 @@ class Cellwork:
     def _judge_prepared(self, state: State) -> Judged:
         return self.judge.prepared(state, self.scenarios)
 
-    def _answer(self, scenario: Scenario, state: State, engine: Runs) -> list[Answer]:
-        found: list[Answer] = []
+    def _answers(self, scenario: Scenario, state: State, engine: Runs) -> Iterator[Answer]:
         gone: tuple[int, ...] = ()
         answered = scenario.answered
         for request in scenario.requests:
             if request.refusal:
-                found.append(Answer(request))
+                yield Answer(request)
                 continue
             gone += request.users
             final = request is answered[-1]
@@ -101,8 +107,7 @@ class Cellwork:
             touched = self.method.shards_touched(state, np.array(request.users))
             outcome = engine.run(job)
             state = outcome.state
-            found.append(Answer(request, touched, outcome))
-        return found
+            yield Answer(request, touched, outcome)
 
     def _judging(self, scenario: Scenario, gone: tuple[int, ...], *, final: bool) -> Judging:
         return lambda state: self.judge.answered(state, scenario, gone, final=final)

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from harness.core.errors import raise_all
-from harness.federated.keeping import Keeper
+from harness.federated.engine import RoundsEngine
+from harness.federated.keeping import JobState, Keeper
 from harness.federated.observer import Observer, SilentObserver
-from harness.federated.trainers import Trainers
+from harness.federated.trainers import RoundRequest, Trainers
 from harness.measurement.cost import DeviceModel
 from harness.records.cells import Cell, CellReport, CellResult
 from harness.run_folder.results import csv_text
@@ -19,13 +20,16 @@ from harness.running.prepare import prepare_torch
 from harness.running.target import Target
 from harness.workloads.base import Expectation, PlanScreen
 from harness.workloads.simple import SimpleStudy
+from harness.workloads.unlearning.board_report import board_report
+from harness.workloads.unlearning.boards import BoardRounds, BoardsJob
 from harness.workloads.unlearning.choice import KINDS, Asked, Scenario, batch_size, scenarios
+from harness.workloads.unlearning.codec import UnlearningCodec
 from harness.workloads.unlearning.comparison import compared
 from harness.workloads.unlearning.config import UnlearningConfig
 from harness.workloads.unlearning.data.generated import Generated
 from harness.workloads.unlearning.data.interactions import Interactions
 from harness.workloads.unlearning.data.source import GeneratedSource, Source, open_file
-from harness.workloads.unlearning.engine import JobCodec, JobsEngine
+from harness.workloads.unlearning.engine import JobsEngine
 from harness.workloads.unlearning.forecast import expected
 from harness.workloads.unlearning.judging.judge import Judge, References
 from harness.workloads.unlearning.methods.base import World
@@ -54,8 +58,13 @@ class UnlearningStudy(SimpleStudy):
     timing: Timing
     drawn: dict[int, Interactions] = field(default_factory=dict)
     references: References = field(default_factory=References)
+    board_rounds: list[BoardRounds] = field(default_factory=list)
 
-    codec: ClassVar[JobCodec] = JobCodec()
+    def __post_init__(self) -> None:
+        """Make the rounds of boards once, as they keep models."""
+        self.board_rounds.append(BoardRounds(self))
+
+    codec: ClassVar[UnlearningCodec] = UnlearningCodec()
 
     def expected(self) -> Expectation:
         """Return what the run is expected to take."""
@@ -78,7 +87,7 @@ class UnlearningStudy(SimpleStudy):
     @property
     def clients(self) -> int:
         """Return the boards of a fleet: each holds all data, and has requests of its own."""
-        return self.config.boards
+        return max(1, self.config.boards)
 
     def samples(self, client: int) -> int:
         """Return 1: no board counts more than another."""
@@ -149,25 +158,39 @@ class UnlearningStudy(SimpleStudy):
         self, seed: int, observer: Observer, keeper: Keeper, trainers: Trainers | None
     ) -> Any:  # noqa: ANN401 - of this device, or of a fleet
         """Return what carries out the jobs of one cell."""
-        del trainers
         prepare_torch(self.threads)
+        if self.config.boards:
+            return RoundsEngine(self.rounds(), seed, observer, keeper, trainers)
         return JobsEngine(World(self.interactions(seed), self.training, seed), observer, keeper)
 
-    def carry_out(self, spec: UnlearningMethod, seed: int, engine: Any) -> Served:  # noqa: ANN401
-        """Prepare, and answer all requests."""
+    def rounds(self) -> BoardRounds:
+        """Return the rounds of boards."""
+        return self.board_rounds[0]
+
+    def work(self, request: RoundRequest, observer: Observer) -> BoardRounds:
+        """Return what does a board's rounds; its models stay from one to the next."""
+        found: BoardRounds = self.rounds().open(None, request.seed, observer)
+        return found
+
+    def carry_out(self, spec: UnlearningMethod, seed: int, engine: Any) -> Served | JobState:  # noqa: ANN401
+        """Prepare, and answer all requests; boards of a fleet do so round by round."""
+        if self.config.boards:
+            last = 1 + self.config.batch + self.config.stream
+            found: JobState = engine.run(BoardsJob(spec.text, last))
+            return found
         return self.cellwork(spec, seed).carry_out(engine)
 
     def report(self, result: CellResult) -> CellReport:
         """Return what a cell came to."""
-        return cell_report(self, result)
+        return board_report(self, result) if self.config.boards else cell_report(self, result)
 
     def comparisons(self, standings: Sequence[tuple[Cell, Mapping[str, Any]]]) -> Mapping[str, str]:
         """Return the summary: every scenario of every cell, against training anew."""
         rows = [
             {"cell": cell.name, "method": cell.spec.text, "seed": cell.seed,
-             "repeat": cell.repeat, "scenario": name, **standing["setup"], **values}
+             "repeat": cell.repeat, **own}
             for cell, standing in standings
-            for name, values in standing["scenarios"].items()
+            for own in standing["rows"]
         ]  # fmt: skip
         return {SUMMARY_FILE: csv_text(SUMMARY, compared(rows))}
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.errors import raise_all
 from harness.records.listing import Item
 from harness.workloads.base import Objective, PlanScreen, Settling
 from harness.workloads.simple import SimpleWorkload
@@ -20,7 +22,21 @@ if TYPE_CHECKING:
     from harness.evidence.findings import Finding
     from harness.evidence.reading import RunFiles
     from harness.running.target import Target
+    from harness.workloads.unlearning.boards import BoardWire
     from harness.workloads.unlearning.study import UnlearningStudy
+
+
+DEFAULT_BOARDS = 2
+
+
+class Silence:
+    """Say nothing of the plan: boards have no screen."""
+
+    def say(self, title: str, text: str) -> None:
+        """Say nothing."""
+
+    def making_data(self, done: int, total: int) -> None:
+        """Say nothing."""
 
 
 class Unlearning(SimpleWorkload):
@@ -74,6 +90,25 @@ class Unlearning(SimpleWorkload):
         from harness.workloads.unlearning.listing import conclusion  # noqa: PLC0415
 
         return conclusion(folder)
+
+    def for_fleet(self, config: UnlearningConfig) -> UnlearningConfig:  # type: ignore[override]
+        """Return the configuration of a run over boards; of two if it does not say how many."""
+        found = replace(config, boards=config.boards or DEFAULT_BOARDS)
+        raise_all(found.problems())
+        return found
+
+    @property
+    def wire(self) -> BoardWire:  # type: ignore[override]
+        """Return what travels in a fleet."""
+        from harness.workloads.unlearning.boards import BoardWire  # noqa: PLC0415 - imports torch
+
+        return BoardWire()
+
+    def participant(self, config: UnlearningConfig, target: Target) -> UnlearningStudy:  # type: ignore[override]
+        """Open the data on a board of a fleet."""
+        from harness.workloads.unlearning.study import draft  # noqa: PLC0415 - imports torch
+
+        return draft(config, target, {}, Silence())
 
     def draft(  # type: ignore[override]
         self,

@@ -36,7 +36,7 @@ def test_the_report_refuses_and_names_what_does_not_agree(bent, capsys):
 def test_what_is_reported_all_the_same_says_so_in_every_caption(bent):
     """Tables as Markdown, LaTeX and captions, and every caption and verdict of the page."""
     paths = write_report([bent], allow_damaged=True)
-    words = "DAMAGED, contradicts its own files: bent (independent-s0-r0: total"
+    words = "DAMAGED, not as written or contradicting itself: bent (independent-s0-r0: total"
     tables = [path for path in paths.tables if path.suffix == ".md"]
     captions = [path for path in paths.tables if path.name.endswith("_caption.tex")]
     assert len(tables) == len(captions) > 3

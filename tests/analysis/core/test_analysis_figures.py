@@ -30,7 +30,10 @@ def axes():
 def test_basis_prefers_measured_then_modelled_then_time(make_run):
     """The axis says which of the three it is, and never mixes them."""
     measured = cost_basis(load_run(make_run(run_id="a", seeds=1)))
-    modelled = cost_basis(load_run(make_run(run_id="b", seeds=1, measured=False)))
+    busier = {"all-in-one-s0-r0": {"energy_model_j": 500.0}}
+    modelled = cost_basis(
+        load_run(make_run(run_id="b", seeds=1, measured=False, cell_changes=busier))
+    )
     timed = cost_basis(load_run(make_run(run_id="c", seeds=1, measured=False, modelled=False)))
     assert (measured.column, measured.quantity) == (
         "energy_j",
@@ -39,6 +42,20 @@ def test_basis_prefers_measured_then_modelled_then_time(make_run):
     assert (modelled.column, modelled.quantity) == ("energy_model_j", "Modelled energy")
     assert any("modelled" in note for note in modelled.notes)
     assert (timed.column, timed.unit) == ("time_s", "s")
+
+
+@pytest.mark.parametrize(("matches", "column"), [(True, "time_s"), (False, "time_model_s")])
+def test_modelled_energy_of_one_power_is_no_basis_beside_time(make_run, matches, column):
+    """All cells are modelled at one power, 4 W or 4/9 W: joules would draw time again."""
+    run = load_run(make_run(seeds=2, measured=False, matches=matches))
+    basis = cost_basis(run)
+    assert (basis.kind, basis.column) == ("time", column)
+    assert f"modelled energy is time × {4 if matches else '0.444'} W" in basis.notes
+    assert cost_basis(run, restated=True).column == "energy_model_j"
+    assert [outcome.reason[:17] for outcome in power.drawings(run)] == ["modelled power is"]
+    (drawn,) = breakdown.drawings(run)
+    assert set(drawn.drawn["unit"]) == {"s"}
+    assert "says nothing beyond time" in drawn.caption
 
 
 def test_basis_leaves_other_meters_out_aloud(make_run):

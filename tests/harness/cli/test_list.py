@@ -57,7 +57,8 @@ def test_everything_registered_has_one_line(show, items, tree, kind, names):
     assert status == 0
     entries = [line for line in out.splitlines() if line and not line.startswith(" ")]
     assert {line.split()[1] for line in entries} == set(names)
-    assert {line.split()[0] for line in entries} <= {"yes", "no"}
+    marks = {"here", "model"} if kind == "devices" else {"yes", "no"}
+    assert {line.split()[0] for line in entries} <= marks
     assert set(items(kind, "--root", root)) == set(names)
 
 
@@ -67,6 +68,16 @@ def test_only_the_host_is_usable(items, tree):
     assert [name for name, item in devices.items() if item["usable"]] == ["raspberry-pi-4"]
     assert "would be modelled" in devices["jetson-nano"]["text"]
     assert devices["jetson-orin-nx"]["power_modes"]["MAXN_SUPER"] == 0
+
+
+def test_no_board_is_called_unusable_that_can_be_named(show, tree):
+    """--device takes every one of them: those that are not here are modelled, which is said."""
+    _, out, _ = show("devices", "--root", tree("raspberry-pi-4"))
+    lines = [line.split() for line in out.splitlines() if line and not line.startswith(" ")]
+    marks = {name: mark for mark, name, *_ in lines}
+    assert marks.pop("raspberry-pi-4") == "here"
+    assert set(marks.values()) == {"model"}
+    assert "--device takes it too" in " ".join(out.split())
 
 
 def test_meters_say_why_not(items, tree):

@@ -159,11 +159,12 @@ def test_measured_and_modelled_energy_are_never_compared(draft, capsys) -> None:
 
 def test_modelled_energy_is_called_modelled_and_needs_the_same_model(draft, capsys) -> None:
     first, second = unmeasured(draft, "a"), unmeasured(draft, "b")
-    assert main([str(first), str(second)]) == 0
+    asked = [str(first), str(second), "--metric", "energy_model_j"]
+    assert main(asked) == 0
     assert "modelled energy" in capsys.readouterr().out
     path = second / "manifest.json"
     path.write_text(path.read_text().replace("65.0", "70.0"))
-    assert main([str(first), str(second)]) == 7
+    assert main(asked) == 7
     assert "energy_model full_load_w: 65.0 → 70.0" in capsys.readouterr().err
 
 

@@ -1,6 +1,7 @@
 """Ratios are paired by seed; their interval is the printed one and covers what it says."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from harness.evidence.paired import (
     CONFIDENCE,
     Interval,
+    half_width,
+    half_widths,
     paired_ratio,
     t_cdf,
-    t_half_width,
     t_quantile,
     values_by_seed,
 )
@@ -39,14 +41,14 @@ def test_t_quantile_refuses_what_it_cannot_answer(probability: float, df: int) -
         t_quantile(probability, df)
 
 
-def test_half_width_of_three_values() -> None:
+def teshalf_width_of_three_values() -> None:
     """For 1, 2, 3 the half-width is 4.3027 × 1 / √3; a missing value does not count."""
-    assert t_half_width([1.0, 2.0, 3.0, math.nan]) == pytest.approx(4.302653 / math.sqrt(3))
+    assert half_width([1.0, 2.0, 3.0, math.nan]) == pytest.approx(4.302653 / math.sqrt(3))
 
 
 def test_one_pair_has_no_interval() -> None:
     """The spread of a single seed is not available, never 0."""
-    assert t_half_width([5.0]) is None
+    assert half_width([5.0]) is None
     found = paired_ratio({3: 2.0}, {3: 4.0})
     assert found is not None
     assert (found.ratio, found.interval) == (pytest.approx(0.5), None)
@@ -97,7 +99,44 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("pairs", [5, 6, 9, 12, 20])
+def test_skewed_values_have_the_longer_half_on_the_skewed_side() -> None:
+    """For 0, 0, 0, 0, 1: m2 = 0.16, m3 = 0.096, so g = 1.5; √(s²/n) = 0.2 and t(4) = 2.7764."""
+    found = half_widths([0.0, 0.0, 0.0, 0.0, 1.0])
+    t_s = 2.776445 * 0.2
+    assert found is not None
+    assert found == pytest.approx((t_s, t_s * (1 + 12.4 * 1.5 / 3**1.5)))
+    assert half_widths([0.0, 0.0, 0.0, 0.0, -1.0]) == pytest.approx(found[::-1])
+    assert half_width([0.0, 0.0, 0.0, 0.0, 1.0]) == found[1]
+    assert half_widths([1e-200] * 4) == (0.0, 0.0)
+    wide = half_widths([1e200, -1e200, 3e200])
+    assert wide is not None
+    assert math.isfinite(wide[1])
+
+
+LOGS: dict[str, tuple[Callable[[np.random.Generator, tuple[int, int]], np.ndarray], float]] = {
+    "normal": (lambda rng, size: rng.normal(size=size), 0.0),
+    "exponential": (lambda rng, size: rng.exponential(size=size), 1.0),
+    "gamma, the other way": (lambda rng, size: -rng.gamma(2.0, size=size), -2.0),
+    "log-normal": (lambda rng, size: np.exp(0.5 * rng.normal(size=size)), math.exp(0.125)),
+    "t with three degrees": (lambda rng, size: rng.standard_t(3, size), 0.0),
+}
+
+
+@pytest.mark.parametrize("pairs", [5, 9, 20])
+@pytest.mark.parametrize("shape", LOGS)
+def test_the_interval_holds_where_the_logarithms_themselves_are_skewed(
+    shape: str, pairs: int
+) -> None:
+    """The mean of the shape is known; Student's t alone holds 88 to 92 of 100 exponential ones."""
+    draw, mean = LOGS[shape]
+    values = draw(np.random.default_rng(21), (4_000, pairs))
+    centres = values.mean(1)
+    bounds = np.array([half_widths(own) for own in values.tolist()])
+    held = np.mean((centres - bounds[:, 0] <= mean) & (mean <= centres + bounds[:, 1]))
+    assert held >= 0.94
+
+
+@pytest.mark.parametrize("pairs", [5, 9, 20])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_at_least_94_of_100_intervals_hold_the_true_ratio(shape: str, pairs: int) -> None:
     """Both methods' figures have the shape, the true ratio of geometric means is 0.5.

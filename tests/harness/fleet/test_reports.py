@@ -143,7 +143,7 @@ def test_a_field_that_nobody_knows_refuses_the_report() -> None:
         ([entry(round_index=7)], "not asked"),
         ([entry(client=0)], "not asked"),
         ([entry(client=5)], "does not hold"),
-        ([entry(phase="evaluate")], "no phase"),
+        ([entry(phase="cool-down")], "no phase"),
         ([{**entry(), "attempt": ""}], "which request"),
     ],
 )

@@ -35,6 +35,13 @@ def test_phases_nest_and_keep_what_was_said_of_them(opened):
     assert found == {"outer": (1.0, 7.0, {"round": 3}, None), "inner": (2.0, 4.0, {}, 16.0)}
 
 
+def test_lines_that_are_no_marks_end_nothing():
+    """A mark without an identity is opened under none; a torn line has none either."""
+    lines = ['{"t_s": 1.5, "begin": "load"}', '{"t_s": Infin', "[]", '{"end": "None"}']
+    (span,) = read_marks(lines, 9.0)
+    assert (span.name, span.start.time_s, span.end.time_s) == ("load", 1.5, 9.0)
+
+
 def test_many_threads_lose_nothing(opened):
     path, descriptor = opened
     marks = MarkFile(descriptor)

@@ -8,6 +8,7 @@ import pytest
 
 from devices.energy import Reading
 from harness.config import ORDERS
+from harness.core.disk import check_space
 from harness.core.errors import StorageError, UsageError
 from harness.measurement.conditions import Conditions, HostClocks, clock_flags
 from harness.measurement.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
@@ -15,7 +16,6 @@ from harness.measurement.idle import IdlePower, net_energy, read_idle
 from harness.records.conditions import ConditionSample
 from harness.records.cost import Cost, total_cost
 from harness.records.work import Work
-from harness.run_folder.disk import check_space
 from harness.run_folder.rows import condition_rows
 from harness.run_folder.sessions import RunSession, next_session, read_sessions
 from harness.running.matrix import ordered

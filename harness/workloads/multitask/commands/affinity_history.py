@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from devices.plain_numbers import plain_float, plain_int
 from harness.core.errors import UsageError
 from harness.workloads.multitask.methods.split_analysis import (
     Agreement,
@@ -68,7 +69,7 @@ def read_history(path: Path) -> History:
     """
     if not path.name.endswith(ROUNDS):
         raise UsageError(f"--history reads no file of the name {path.name}", REMEDY)
-    entries = list(_entries(path, ("round",)))
+    entries = _all_entries(path, ("round",))
     if not entries:
         raise UsageError(f"{path} holds no round", REMEDY)
     names = tuple(dict.fromkeys(entry.recipient for entry in entries))
@@ -76,7 +77,7 @@ def read_history(path: Path) -> History:
     beside = path.with_name(path.name.removesuffix(ROUNDS) + CLIENTS)
     clients: tuple[ClientMatrix, ...] = ()
     if beside.is_file():
-        matrices = _matrices(beside, list(_entries(beside, ("round", "client"))), names)
+        matrices = _matrices(beside, _all_entries(beside, ("round", "client")), names)
         clients = tuple(ClientMatrix(key[0], key[1], m) for key, m in matrices.items())
     return History(names, rounds, clients)
 
@@ -90,13 +91,20 @@ class _Entry:
     where: str
 
 
+def _all_entries(path: Path, keys: Sequence[str]) -> list[_Entry]:
+    try:
+        return list(_entries(path, keys))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no table: {error}", REMEDY) from None
+
+
 def _entries(path: Path, keys: Sequence[str]) -> Iterator[_Entry]:
     try:
         stream = path.open(encoding="utf-8", newline="")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     with stream:
-        reader = csv.DictReader(stream)
+        reader = csv.DictReader(stream, strict=True)
         missing = {*keys, "recipient", "source", "mean"} - set(reader.fieldnames or ())
         if missing:
             raise UsageError(f"{path} lacks the columns {', '.join(sorted(missing))}", REMEDY)
@@ -113,14 +121,14 @@ def _entries(path: Path, keys: Sequence[str]) -> Iterator[_Entry]:
 
 def _whole(text: str | None, column: str, where: str) -> int:
     try:
-        return int(text or "")
+        return plain_int(text or "")
     except ValueError:
         raise UsageError(f"{where}: {column} is a whole number, not '{text}'") from None
 
 
 def _number(text: str | None, where: str) -> float:
     try:
-        value = float(text or "")
+        value = plain_float(text or "")
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from devices.host import usable_cores
 from harness.cli.options import Parser, run_command
 from harness.core.errors import EXIT_DONE, EXIT_INTERRUPTED, DataError, DataUsageError
 from harness.workloads.multitask.data.build import BuildPlan, ensure_store, fault_table, read_faults
@@ -61,7 +62,7 @@ def _add_cache(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     parser.add_argument("--workers", type=int, default=cores, metavar="N", help="processes")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.plain_numbers import plain_float
 from harness.core.errors import UsageError
 
 Matrix = NDArray[np.float64]
@@ -71,7 +72,10 @@ def _lines(path: Path) -> list[_Line]:
     for number, line in enumerate(text.splitlines(), 1):
         content = line.partition("#")[0].strip()
         if content:
-            cells = next(csv.reader([content], skipinitialspace=True))
+            try:
+                cells = next(csv.reader([content], skipinitialspace=True, strict=True))
+            except csv.Error as error:
+                raise UsageError(f"{path}, line {number}: is no row: {error}") from None
             found.append(_Line(number, [cell.strip() for cell in cells]))
     return found
 
@@ -103,7 +107,7 @@ def _row_index(where: str, line: _Line, names: Sequence[str], seen: set[str]) ->
 
 def _number(where: str, cell: tuple[str, str], text: str) -> float:
     try:
-        value = float(text)
+        value = plain_float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.core.durable import sync_folder
+from harness.core.disk import sync_folder
 from harness.core.errors import DataError, DataUsageError
 from harness.core.locks import held
 from harness.workloads.multitask.data.files import (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.core.durable import sync_folder
+from harness.core.disk import sync_folder
 from harness.core.errors import DataError
 
 _REMEDIES = {

@@ -135,7 +135,14 @@ def read_manifest(folder: Path) -> StoreManifest:
         if content["sha256"] != content_hash(content):
             raise ValueError("its content is not what its SHA-256 says")
         return _parse(content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         message = f"{path} is damaged: expected a manifest, {type(error).__name__}: {error}."
         raise DataError(message, REMEDY) from error
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from harness.core.durable import sync_folder
+from harness.core.disk import sync_folder
 from harness.core.errors import DataError
 from harness.workloads.multitask.data.files import (
     remove_folder,
@@ -211,7 +211,14 @@ def parse_record(path: Path, content: bytes) -> ShardRecord:
             for name, faults in values["left_out"]
         ]
         return ShardRecord(files, [str(name) for name in values["images"]], left_out)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         message = f"{path} is damaged: expected a record, {type(error).__name__}: {error}."
         raise DataError(message, REMEDY) from error
 

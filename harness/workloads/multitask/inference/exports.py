@@ -117,7 +117,7 @@ def read_list(run: Path) -> dict[str, Mapping[str, Any]]:
     try:
         entries = json.loads(path.read_bytes())["exports"]
         return {str(entry["file"]): entry for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DamagedRunError(f"{path}: cannot be read: {error}", AGAIN) from None
 
 

@@ -6,8 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from harness.workloads.multitask.job import Job
-from harness.workloads.multitask.methods.choice import losses_to_choose_by
+from harness.workloads.multitask.job import Job, losses_to_choose_by
 from harness.workloads.multitask.methods.overlapping import best_cover, hoa_scores
 from harness.workloads.multitask.methods.schedule import Schedule, Served, Setting
 

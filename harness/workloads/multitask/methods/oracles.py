@@ -6,7 +6,7 @@ Neither is a method to use: but for the gap between validation and test, both bo
 
 from __future__ import annotations
 
-from harness.workloads.multitask.methods.choice import losses_to_choose_by
+from harness.workloads.multitask.job import losses_to_choose_by
 from harness.workloads.multitask.methods.continuation import Continuation, merge
 from harness.workloads.multitask.methods.schedule import Schedule, Setting, serving_itself
 from harness.workloads.multitask.methods.split import groups_of, partitions

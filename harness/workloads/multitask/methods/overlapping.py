@@ -20,7 +20,10 @@ SINGLETON_SCORE = -1e6
 """A task alone in TAG, so low that it stays alone only where there is no other group."""
 
 TIE = 1e-12
-"""Relative difference of sums below which fewer groups are as good."""
+"""Difference of two sums, over the sum of the magnitudes added, below which they are equal.
+
+It is rounding only, whatever unit scores have: 2^-52 times the number of terms stays below it.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,15 @@ class Cover:
     def serving(self, tasks: str) -> tuple[str, ...]:
         """Return, for each group, the letters of the tasks it serves."""
         return tuple("".join(names_of(mask, tasks)) for mask in self.blocks)
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """Hold the best group for a block of tasks: the sum of their scores, and of magnitudes."""
+
+    total: float
+    group: int
+    magnitude: float
 
 
 Scores = Sequence[NDArray[np.float64]]
@@ -92,21 +104,23 @@ def best_cover(scores: Scores, splits: int, *, exact: bool = False) -> Cover:
     return Cover(tuple(chosen), tuple(chosen.values()), total)
 
 
-def _holders(scores: Scores) -> list[tuple[float, int]]:
-    """Return, for each block, the best sum of its tasks' scores and the group that gives it."""
+def _holders(scores: Scores) -> list[_Holder]:
+    """Return, for each block, the group with the best sum; of equals the smallest costs least."""
     everything = len(scores) - 1
-    found = [(0.0, 0)]
+    found = [_Holder(0.0, 0, 0.0)]
     for block in range(1, len(scores)):
         inside = members(block)
         rest = everything ^ block
         sums = {block | more: float(scores[block | more][inside].sum()) for more in _subsets(rest)}
-        # the smallest group among equals, as it costs least
-        group = max(sums, key=lambda mask: (sums[mask], -mask.bit_count()))
-        found.append((sums[group], group))
+        best = max(sums, key=lambda mask: sums[mask])
+        limit = sums[best] - TIE * float(abs(scores[best][inside]).sum())
+        equal = [mask for mask, value in sums.items() if value >= limit]
+        group = min(equal, key=lambda mask: (mask.bit_count(), -sums[mask]))
+        found.append(_Holder(sums[group], group, float(abs(scores[group][inside]).sum())))
     return found
 
 
-def _blocks(holders: Sequence[tuple[float, int]], n: int, splits: int) -> list[tuple[int, int]]:
+def _blocks(holders: Sequence[_Holder], n: int, splits: int) -> list[tuple[int, int]]:
     """Return the best cut into at most `splits` blocks as pairs of group and block."""
     everything = (1 << n) - 1
     reached: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
@@ -114,16 +128,17 @@ def _blocks(holders: Sequence[tuple[float, int]], n: int, splits: int) -> list[t
     for _ in range(splits):
         reached = _one_more(reached, holders, everything)
         total, blocks = reached[everything]
-        if best is None or total > best[0] + TIE * max(1.0, abs(total)):
+        added = sum(holders[block].magnitude for block in blocks)
+        if best is None or total > best[0] + TIE * added:
             best = (total, blocks)
         del reached[everything]
     assert best is not None
-    return [(holders[block][1], block) for block in best[1]]
+    return [(holders[block].group, block) for block in best[1]]
 
 
 def _one_more(
     reached: dict[int, tuple[float, list[int]]],
-    holders: Sequence[tuple[float, int]],
+    holders: Sequence[_Holder],
     everything: int,
 ) -> dict[int, tuple[float, list[int]]]:
     """Add one block to each cut of a part of the tasks; keep the best cut of each larger part.
@@ -136,7 +151,7 @@ def _one_more(
         first = missing & -missing
         for more in _subsets(missing ^ first):
             block = first | more
-            value = total + holders[block][0]
+            value = total + holders[block].total
             part = done | block
             if part not in found or value > found[part][0]:
                 found[part] = (value, [*blocks, block])

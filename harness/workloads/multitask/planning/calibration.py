@@ -74,7 +74,7 @@ def recorded_timing(manifest: Mapping[str, Any]) -> RunTiming | None:
         rates = float(host["flop_per_s"]), float(host["memory_bytes_per_s"])
         parts = _floats(host["forward_s"]), _floats(host["arithmetic"])
         return RunTiming(calibration, HostTiming(*parts, *rates), foreign)
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
 
 

@@ -115,7 +115,7 @@ def recorded_choice(manifest: Mapping[str, Any]) -> StepChoice | None:
             str(told.get("file", "")),
             BatchFit(**told["batch"]) if told.get("batch") else None,
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
 
 
@@ -127,6 +127,8 @@ def known_choice(config: MultitaskConfig, target: Target) -> StepChoice | None:
     """
     if target.accelerator == CUDA:
         return _on_gpu(config, target)
+    if config.board_python and config.step == AUTO:  # ways are timed under this PyTorch alone
+        return StepChoice(PLAIN, target.threads, config.step)
     if config.step != AUTO:
         execution = parse_execution(config.step)
         if execution.reduced and not bf16_supported():
@@ -161,7 +163,9 @@ def choose_step(
     fixed = PLAIN if config.step == AUTO else parse_execution(config.step)
     batch = fit_batch(config, target, architecture, fixed)
     config = replace(config, batch_size=batch.taken)
-    measuring = anew and config.step == AUTO and target.accelerator != CUDA
+    measuring = (
+        anew and config.step == AUTO and target.accelerator != CUDA and not config.board_python
+    )
     known = None if measuring else known_choice(config, target)
     return replace(known or _calibrated_choice(config, target, architecture), batch=batch)
 
@@ -242,7 +246,7 @@ def _kept(config: MultitaskConfig, target: Target) -> StepChoice | None:
         if calibrated["version"] != VERSION or calibrated["facts"] != _facts(config, target):
             return None
         return _from_calibration(calibrated, without_home(str(path)))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None  # what cannot be read is measured anew
 
 

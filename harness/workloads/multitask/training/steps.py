@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from torch import Tensor
 
+from harness.federated.random_streams import child_stream
 from harness.workloads.multitask.training.local_rule import Balanced, GradNorm, LocalRule, Proximal
 from models.multitask.balance import BalancedStep
 from models.multitask.gradnorm import GradNormStep
@@ -33,4 +34,4 @@ def training_step(net: MultiTaskNet, rule: LocalRule | None, order: np.random.Ge
         return GradNormStep(net, rule.alpha, rule.step)
     if isinstance(rule, Balanced):
         return BalancedStep(net)
-    return ProjectedStep(net, order.spawn(1)[0])
+    return ProjectedStep(net, child_stream(order))

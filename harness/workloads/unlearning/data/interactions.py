@@ -13,6 +13,9 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+MOST_MAP = 1 << 26
+"""Pairs of which a map is made: 64 MB."""
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -55,8 +58,18 @@ class Pairs:
         """Return a user's items."""
         return self.items[self.starts[user] : self.starts[user + 1]]
 
+    @cached_property
+    def _map(self) -> Bools:
+        """Return a truth value for every pair there could be."""
+        found = np.zeros(self.user_count * self.item_count, dtype=bool)
+        found[self._keys] = True
+        return found
+
     def contain(self, user: Ints, item: Ints) -> Bools:
-        """Say of each pair whether it is one of these."""
+        """Say of each pair whether it is one of these; by a search where a map would be large."""
+        if self.user_count * self.item_count <= MOST_MAP:
+            known: Bools = self._map[user * self.item_count + item]
+            return known
         wanted = user * self.item_count + item
         at = np.searchsorted(self._keys, wanted)
         found: Bools = self._keys[np.minimum(at, len(self._keys) - 1)] == wanted

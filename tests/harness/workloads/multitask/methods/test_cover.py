@@ -121,3 +121,26 @@ def test_impossible_numbers_of_groups_are_refused(splits: int) -> None:
     """Fewer than one or more than n groups raise ValueError."""
     with pytest.raises(ValueError, match="splits"):
         best_cover(tag_scores(np.zeros((3, 3))), splits)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-9, 1.0, 1e12])
+@pytest.mark.parametrize("splits", [2, 3, 4])
+def test_groups_do_not_depend_on_the_unit_of_scores(unit: float, splits: int) -> None:
+    """Affinities of a billionth differ as much, relatively, as those of one."""
+    rng = np.random.default_rng(7)
+    for _ in range(5):
+        matrix = rng.uniform(-1.0, 1.0, (5, 5))
+        np.fill_diagonal(matrix, -3.0)  # HOA's losses scale as a whole; a task alone is worst
+        plain = best_cover(hoa_scores(-matrix), splits)
+        assert best_cover(hoa_scores(-matrix * unit), splits).groups == plain.groups
+
+
+def test_equal_sums_are_equal_whatever_their_rounding() -> None:
+    """0.1 + 0.2 is not 0.3 to the bit: the pair is as good as the three, so it is taken."""
+    scores = [np.zeros(3) for _ in range(8)]
+    for mask in range(1, 8):
+        scores[mask][list(_members(mask))] = -5.0
+    scores[0b011][[0, 1]] = 0.3, 0.3
+    scores[0b111][:] = 0.1 + 0.2, 0.1 + 0.2, -9.0
+    scores[0b100][2] = 1.0
+    assert best_cover(scores, 2).groups == (0b011, 0b100)

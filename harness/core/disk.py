@@ -1,11 +1,21 @@
-"""Refuse to begin what cannot end for want of space."""
+"""Have the disk keep what was written, and refuse to begin what cannot end for want of space."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from harness.core.errors import DiskFullError
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def check_space(folder: Path, needed_bytes: float) -> None:

@@ -1,0 +1,1 @@
+"""Let clients train under the Python and PyTorch that a board's vendor supplies, however old."""
