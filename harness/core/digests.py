@@ -6,7 +6,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from devices.host import usable_cores
@@ -46,6 +45,8 @@ def file_digests(folder: Path, names: Sequence[str]) -> Mapping[str, str]:
             return file_digest(folder / name)
         except OSError:
             return ""
+
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import
 
     with ThreadPoolExecutor(max(1, min(MOST_THREADS, usable_cores()))) as pool:
         return dict(zip(names, pool.map(digest, names), strict=True))

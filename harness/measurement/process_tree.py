@@ -79,10 +79,12 @@ class MemoryWatch:
         process: int,
         clock: Callable[[], float] = time.monotonic,
         look: Callable[[int], int | None] = tree_bytes,
+        cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._process = process
         self._clock = clock
         self._look = look
+        self._cpu_clock = cpu_clock
         self._peak: int | None = None
         self.next_s = clock() + FIRST_LOOK_S
         self._pause_s = FIRST_LOOK_S
@@ -92,9 +94,10 @@ class MemoryWatch:
         began_s = self._clock()
         if began_s < self.next_s:
             return
+        begun_cpu_s = self._cpu_clock()
         with contextlib.suppress(OSError, ValueError):
             self._peak = max(self._peak or 0, self._look(self._process) or 0) or None
-        took_s = self._clock() - began_s
+        took_s = self._cpu_clock() - begun_cpu_s  # waiting its turn on a busy host costs nothing
         self._pause_s = min(2.0 * self._pause_s, USUAL_PAUSE_S)  # short programs are seen too
         self.next_s = began_s + max(self._pause_s, took_s / SHARE)
 

@@ -74,7 +74,8 @@ def test_processor_seconds_and_memory_of_grandchildren_count(tmp_path):
 def test_an_orphan_counts_too(tmp_path):
     """Its parent does not wait for it."""
     inner = "import time; t = time.process_time()\nwhile time.process_time() < t + 0.3: pass"
-    line = f"({PYTHON} -c {shlex.quote(inner)} &) ; sleep 1.5"
+    wait = "until [ -e over ]; do sleep 0.05; done; sleep 0.2"  # however long it takes meanwhile
+    line = f"(({PYTHON} -c {shlex.quote(inner)}; touch over) &) ; {wait}"
     _, found, _ = measured("--meter", "none", "--", "sh", "-c", line, cwd=tmp_path)
     assert found["cpu_s"] >= 0.3
 
