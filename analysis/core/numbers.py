@@ -23,7 +23,7 @@ SeedValues = dict[int, float]
 
 
 @dataclass(frozen=True)
-class Estimate:
+class SeedMean:
     """Hold a mean over seeds, its 95 % half-width (None for one seed) and the number of seeds."""
 
     mean: float
@@ -42,7 +42,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class RatioEstimate(Estimate):
+class RatioEstimate(SeedMean):
     """Hold a ratio with an interval that need not be symmetric; `half_width` is half of it."""
 
     lower: float | None = None
@@ -67,13 +67,13 @@ class RatioEstimate(Estimate):
         return self.mean if self.upper is None else self.upper
 
 
-def summarise(values: Iterable[float], scale: float = 1.0) -> Estimate | None:
+def summarise(values: Iterable[float], scale: float = 1.0) -> SeedMean | None:
     """Return mean and 95 % half-width of the finite values times `scale`; None without any."""
     array = finite(list(values)) * scale
     if not len(array):
         return None
     numbers = array.tolist()
-    return Estimate(math.fsum(numbers) / len(numbers), half_width(numbers), len(numbers))
+    return SeedMean(math.fsum(numbers) / len(numbers), half_width(numbers), len(numbers))
 
 
 def per_seed(cells: pd.DataFrame, method: str, column: str) -> SeedValues:
@@ -87,7 +87,7 @@ def per_seed(cells: pd.DataFrame, method: str, column: str) -> SeedValues:
 
 def method_value(
     cells: pd.DataFrame, method: str, column: str, scale: float = 1.0
-) -> Estimate | None:
+) -> SeedMean | None:
     """Return the mean over seeds of a column of one method."""
     return summarise(per_seed(cells, method, column).values(), scale)
 

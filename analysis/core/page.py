@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analysis.core.disturbed import run_words
 from analysis.core.loading import Run
-from analysis.core.numbers import Estimate, energy_sources, source_words
+from analysis.core.numbers import SeedMean, energy_sources, source_words
 from analysis.core.tables.table import Content, Shown, Table, display_rows, footnote_letter
 from analysis.core.words import data_words, no_energy_words, origin_words, summary_words
 
@@ -229,7 +229,7 @@ def _table(entry: PageTable) -> str:
 
 
 def _field(content: Content, field: Shown, numeric: bool) -> str:
-    value = repr(content.mean) if isinstance(content, Estimate) else field.text
+    value = repr(content.mean) if isinstance(content, SeedMean) else field.text
     mark = f"<sup>{field.mark}</sup>" if field.mark else ""
     text = {0: "{}", 1: "<strong>{}</strong>", 2: "<u>{}</u>"}[field.rank].format(
         _text(field.plain)

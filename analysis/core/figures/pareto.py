@@ -14,7 +14,7 @@ from analysis.core.basis import CostBasis, cost_basis, note_text
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.core.loading import Run
 from analysis.core.method_styles import method_style
-from analysis.core.numbers import Estimate, per_seed, summarise
+from analysis.core.numbers import SeedMean, per_seed, summarise
 from analysis.core.style import keep_limits, log_axis, paint_axes, scaled_unit, spans_decade
 from analysis.core.words import is_wide, spread_words, wide_words
 
@@ -57,7 +57,7 @@ def prepare(basis: CostBasis) -> pd.DataFrame:
         loss_half_width, n, on_front, front_share (of bootstrap samples; see `front_shares`).
     """
     rows: list[dict[str, object]] = []
-    means: dict[str, tuple[Estimate, Estimate]] = {}
+    means: dict[str, tuple[SeedMean, SeedMean]] = {}
     for method in dict.fromkeys(basis.cells["method"]):
         costs = per_seed(basis.cells, method, basis.column)
         losses = per_seed(basis.cells, method, "total_loss")
@@ -185,7 +185,7 @@ def _bar(half_width: float | None, factor: float) -> float | None:
     return None if half_width is None or math.isnan(half_width) else half_width * factor
 
 
-def _mean_row(method: str, cost: Estimate, loss: Estimate, on_front: bool) -> dict[str, object]:
+def _mean_row(method: str, cost: SeedMean, loss: SeedMean, on_front: bool) -> dict[str, object]:
     return {
         "method": method,
         "element": "mean",

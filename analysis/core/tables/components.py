@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis.core.component_data import KEYS, agreements, component_means
 from analysis.core.loading import Run
-from analysis.core.numbers import Estimate
+from analysis.core.numbers import SeedMean
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import provenance
 
@@ -45,7 +45,7 @@ def component_table(runs: Sequence[Run]) -> Table | None:
 
 
 def _value(number: float, cells: int) -> Content:
-    return NO_FIGURE if number != number else Estimate(float(number), None, cells)  # noqa: PLR0124
+    return NO_FIGURE if number != number else SeedMean(float(number), None, cells)  # noqa: PLR0124
 
 
 def witness_table(runs: Sequence[Run]) -> Table | None:
@@ -59,7 +59,7 @@ def witness_table(runs: Sequence[Run]) -> Table | None:
             low, middle, high = ratios.min(), ratios.median(), ratios.max()
             rows.append([
                 str(witness), str(component), str(len(own)),
-                *(Estimate(float(ratio), None, len(own)) for ratio in (low, middle, high)),
+                *(SeedMean(float(ratio), None, len(own)) for ratio in (low, middle, high)),
                 _rest(str(component), float(own["rest_j"].median())),
             ])  # fmt: skip
     if not rows:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from analysis.core.loading import Run
-from analysis.core.numbers import Estimate, method_value
+from analysis.core.numbers import SeedMean, method_value
 from analysis.core.tables.fields import (
     MethodColumn,
     cell_column,
@@ -109,7 +109,7 @@ def _exact(column: MethodColumn) -> MethodColumn:
 
     def read(run: Run, method: str) -> Content:
         content = column.read(run, method)
-        if isinstance(content, Estimate) and (content.half_width or 0.0) <= NOISE * content.mean:
+        if isinstance(content, SeedMean) and (content.half_width or 0.0) <= NOISE * content.mean:
             return replace(content, half_width=None)
         return content
 

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 from io import StringIO
 
-from analysis.core.numbers import Estimate, RatioEstimate
+from analysis.core.numbers import RatioEstimate, SeedMean
 from analysis.core.tables.table import Content, Heading, Shown, Table, display_rows, footnote_letter
 from analysis.core.tables.text import (
     comment_safe,
@@ -101,7 +101,7 @@ def _ratio_fields(content: Content) -> list[str]:
 
 
 def _csv_fields(content: Content, numeric: bool) -> list[str]:
-    if isinstance(content, Estimate):
+    if isinstance(content, SeedMean):
         half = "" if content.half_width is None else repr(content.half_width)
         return [repr(content.mean), half, str(content.n)]
     text = spreadsheet_safe(content) if isinstance(content, str) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.core.loading import Run
-from analysis.core.numbers import Estimate
+from analysis.core.numbers import SeedMean
 from analysis.core.pooling import series_names
 from analysis.core.statistics import MIN_PAIRS_FOR_TEST, least_p
 from analysis.core.tables.table import Absent, Content, Heading, Table
@@ -54,9 +54,9 @@ def _row(found: Comparison) -> list[Content]:
     return [
         found.method,
         found.quantity,
-        Estimate(found.ratio, None, found.pairs),
-        Estimate(interval.low, None, found.pairs) if interval else ONE_PAIR,
-        Estimate(interval.high, None, found.pairs) if interval else ONE_PAIR,
+        SeedMean(found.ratio, None, found.pairs),
+        SeedMean(interval.low, None, found.pairs) if interval else ONE_PAIR,
+        SeedMean(interval.high, None, found.pairs) if interval else ONE_PAIR,
         str(found.pairs),
         _p_content(found.raw_p_value, found.pairs),
         _p_content(found.p_value, found.pairs),
@@ -65,7 +65,7 @@ def _row(found: Comparison) -> list[Content]:
 
 def _p_content(p_value: float | None, pairs: int) -> Content:
     if p_value is not None:
-        return Estimate(p_value, None, pairs)
+        return SeedMean(p_value, None, pairs)
     least = least_p(pairs)
     words = "1 pair" if pairs == 1 else f"{pairs} pairs"
     return Absent(

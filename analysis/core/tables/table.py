@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.core.numbers import Estimate, RatioEstimate
+from analysis.core.numbers import RatioEstimate, SeedMean
 
 NOISE = 1e-9
 HUGE = 1e9
@@ -22,7 +22,7 @@ class Absent:
     reason: str = NOT_RECORDED
 
 
-Content = str | Estimate | Absent | None
+Content = str | SeedMean | Absent | None
 """None is an absent value without a reason of its own."""
 
 
@@ -81,7 +81,7 @@ class Table:
 
     def is_numeric(self, index: int) -> bool:
         """Tell whether a column holds values."""
-        return any(isinstance(row[index], Estimate) for row in self.rows)
+        return any(isinstance(row[index], SeedMean) for row in self.rows)
 
     def has_bounds(self, index: int) -> bool:
         """Tell whether a column holds ratios with bounds."""
@@ -132,7 +132,7 @@ def absence(content: Content) -> Absent | None:
     """Return what stands for an absent value, or None if the value is there."""
     if isinstance(content, Absent):
         return content
-    return None if isinstance(content, Estimate) or content else Absent()
+    return None if isinstance(content, SeedMean) or content else Absent()
 
 
 def display_rows(table: Table) -> list[list[Shown]]:
@@ -160,7 +160,7 @@ def column_decimals(contents: Sequence[Content]) -> int:
     rounding noise does not count. Without half-widths, four digits of the largest mean or three
     of the smallest are kept. A column of whole numbers has no decimals.
     """
-    values = [content for content in contents if isinstance(content, Estimate)]
+    values = [content for content in contents if isinstance(content, SeedMean)]
     if all(value.mean.is_integer() and not value.half_width for value in values):
         return 0
     sizes = [abs(value.mean) for value in values if value.mean] or [1.0]
@@ -177,12 +177,12 @@ def column_ranks(table: Table, index: int) -> dict[int, int]:
     A rank is given only if the column has a better direction, every value rests on two seeds or
     more, and the interval of the ranked value reaches into no other of its group.
     """
-    groups: dict[Content, dict[int, Estimate]] = {}
+    groups: dict[Content, dict[int, SeedMean]] = {}
     keys = [heading.key for heading in table.headings]
     within = keys.index(table.ranked_within) if table.ranked_within else None
     for number, row in enumerate(table.rows[: len(table.rows) - table.reference_rows]):
         content = row[index]
-        if isinstance(content, Estimate):
+        if isinstance(content, SeedMean):
             group = "" if within is None else row[within]
             groups.setdefault(group, {})[number] = content
     found: dict[int, int] = {}
@@ -191,7 +191,7 @@ def column_ranks(table: Table, index: int) -> dict[int, int]:
     return found
 
 
-def _ranks(values: dict[int, Estimate], better: str) -> dict[int, int]:
+def _ranks(values: dict[int, SeedMean], better: str) -> dict[int, int]:
     if not better or len(values) < 2 or any(v.half_width is None for v in values.values()):
         return {}
     sign = 1.0 if better == "low" else -1.0
@@ -202,7 +202,7 @@ def _ranks(values: dict[int, Estimate], better: str) -> dict[int, int]:
     return {order[0]: 1, order[1]: 2} if second else {order[0]: 1}
 
 
-def _apart(values: dict[int, Estimate], chosen: int) -> bool:
+def _apart(values: dict[int, SeedMean], chosen: int) -> bool:
     """Tell whether the interval of a value overlaps with no other one."""
     own = values[chosen]
     return all(
@@ -216,7 +216,7 @@ def _field(content: Content, decimals: int, rank: int, letters: dict[str, str]) 
         low, high = (plain_number(bound, decimals) for bound in (content.low, content.high))
         text = plain_number(content.mean, decimals)
         return Shown(text, f"{low}–{high}", rank=rank, bounds=(low, high))
-    if isinstance(content, Estimate):
+    if isinstance(content, SeedMean):
         half = content.half_width
         spread = "" if half is None else plain_number(half, decimals)
         return Shown(plain_number(content.mean, decimals), spread, rank=rank)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from analysis.core.loading import Run
-from analysis.core.numbers import Estimate, RatioEstimate
+from analysis.core.numbers import RatioEstimate, SeedMean
 from analysis.core.pooling import series_names
 from analysis.core.statistics import MIN_PAIRS_FOR_TEST
 from analysis.core.tables.table import Absent, Content, Heading, Table
@@ -150,7 +150,7 @@ def _p_value(found: Comparison | None, is_family: bool) -> Content:
         return Absent("The method itself." if is_family else "No pair of seeds.")
     if found.p_value is None:
         return Absent(f"No test below {MIN_PAIRS_FOR_TEST} pairs.")
-    return Estimate(found.p_value, None, found.pairs)
+    return SeedMean(found.p_value, None, found.pairs)
 
 
 def _headings(quantities: Sequence[str], reference: str) -> list[Heading]:

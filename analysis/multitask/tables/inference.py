@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.core.loading import Run
 from analysis.core.numbers import (
-    Estimate,
+    SeedMean,
     energy_sources,
     measured_by,
     per_seed,
@@ -178,7 +178,7 @@ def _best(line: _Line) -> Content:
     means = [
         value
         for _, own in offline.groupby(["threads", "batch_size"])
-        if isinstance(value := _mean(own, "throughput_images_per_s"), Estimate)
+        if isinstance(value := _mean(own, "throughput_images_per_s"), SeedMean)
     ]
     return max(means, key=lambda value: value.mean) if means else Absent("Not measured offline.")
 
@@ -203,7 +203,7 @@ def _table(
     names = series_names(runs)
     several = len(runs) > 1
     rows = [[field.read(line) for field in fields] for line in lines]
-    kept = [i for i in range(len(fields)) if any(isinstance(row[i], Estimate) for row in rows)]
+    kept = [i for i in range(len(fields)) if any(isinstance(row[i], SeedMean) for row in rows)]
     if not kept:
         return None
     caption = [words, SPREAD, *(sentence(text) for run in runs if (text := origin(run)))]

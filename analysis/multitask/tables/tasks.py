@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from analysis.core.loading import Run
-from analysis.core.numbers import Estimate, last_task_losses, summarise
+from analysis.core.numbers import SeedMean, last_task_losses, summarise
 from analysis.core.pooling import series_names
 from analysis.core.tables.fields import cell_column
 from analysis.core.tables.table import Absent, Content, Heading, Table
@@ -70,7 +70,7 @@ def measure_table(runs: Sequence[Run]) -> Table | None:
         for method in run.methods:
             values = [_of_task(known[m.name], method, task) for task, m in columns]
             rows.append([*start, method, *values])
-    if not any(isinstance(content, Estimate) for row in rows for content in row):
+    if not any(isinstance(content, SeedMean) for row in rows for content in row):
         return None
     return Table(
         name="measures",
@@ -154,4 +154,4 @@ def _plain(name: str) -> str:
 
 def _no_spread(content: Content) -> Content:
     """Return a reference value without half-width: it is a fact of the data, not of training."""
-    return replace(content, half_width=None) if isinstance(content, Estimate) else content
+    return replace(content, half_width=None) if isinstance(content, SeedMean) else content

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.core.basis import cost_basis
 from analysis.core.loading import load_run
-from analysis.core.numbers import Estimate, groups_text, last_task_losses, per_seed, serving_rows
+from analysis.core.numbers import SeedMean, groups_text, last_task_losses, per_seed, serving_rows
 from analysis.core.pooling import pool
 from analysis.core.tables.cost import cost_table
 from analysis.core.tables.formats import to_latex
@@ -90,7 +90,7 @@ def test_units_are_scaled_once(make_run):
     """512 000 000 bytes are 512 MB; 30 MB go up and 32 MB come down."""
     run = load_run(make_run())
     assert column(main_table([run]), "peak_memory_mb")[0].mean == pytest.approx(512.0)
-    assert column(cost_table([run]), "upload_mb")[0] == Estimate(30.0, None, 3)
+    assert column(cost_table([run]), "upload_mb")[0] == SeedMean(30.0, None, 3)
     assert column(cost_table([run]), "download_mb")[0].mean == pytest.approx(32.0)
 
 

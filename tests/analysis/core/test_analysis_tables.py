@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from analysis.core.numbers import Estimate
+from analysis.core.numbers import SeedMean
 from analysis.core.tables.formats import to_csv, to_latex, to_markdown
 from analysis.core.tables.macros import macro_name, row_names, to_macros
 from analysis.core.tables.table import (
@@ -36,9 +36,9 @@ def small_table(**changes) -> Table:
         "caption": "Two | methods.",
         "headings": HEADINGS,
         "rows": [
-            ["mas:splits=2", Estimate(51.96, 1.234, 3), Estimate(5.0, 3.1, 3)],
-            ["a_b & c", Estimate(104.04, 9.876, 3), Estimate(4.0, 2.2, 3)],
-            ["reference", Absent("No clock."), Estimate(-1.25, None, 3)],
+            ["mas:splits=2", SeedMean(51.96, 1.234, 3), SeedMean(5.0, 3.1, 3)],
+            ["a_b & c", SeedMean(104.04, 9.876, 3), SeedMean(4.0, 2.2, 3)],
+            ["reference", Absent("No clock."), SeedMean(-1.25, None, 3)],
         ],
         "provenance": ["run: x_1", "command: python --quick"],
         "reference_rows": 1,
@@ -119,7 +119,7 @@ def test_macros_are_the_text_written_by_hand():
 def test_macro_names_are_letters_only_and_never_defined_twice():
     """LaTeX knows no digits in names, and a second definition of one would end the paper."""
     assert macro_name("main", "mas:splits=13 r0") == "MainMasSplitsOneThreeR" + "Zero"
-    rows = [["a b", Estimate(1.0, None, 1), None], ["a_b", Estimate(2.0, None, 1), None]]
+    rows = [["a b", SeedMean(1.0, None, 1), None], ["a_b", SeedMean(2.0, None, 1), None]]
     text = to_macros([small_table(rows=rows, reference_rows=0), small_table()])
     names = re.findall(r"newcommand{(.*?)}", text)
     assert len(set(names)) == len(names)
@@ -145,7 +145,7 @@ def test_long_text_is_broken_into_lines_in_latex():
 
 def test_every_dash_has_a_footnote_and_equal_reasons_share_it():
     """A reader must learn why a value is missing; None has the general reason."""
-    rows = [["a", Absent("No meter."), None], ["b", Absent("No meter."), Estimate(1.0, None, 1)]]
+    rows = [["a", Absent("No meter."), None], ["b", Absent("No meter."), SeedMean(1.0, None, 1)]]
     table = small_table(rows=rows, reference_rows=0)
     assert table.footnotes() == ["No meter.", "No value was recorded."]
     marks = [[field.mark for field in row] for row in display_rows(table)]
@@ -155,21 +155,21 @@ def test_every_dash_has_a_footnote_and_equal_reasons_share_it():
 
 def test_the_second_best_is_underlined_only_if_clear():
     """Three clear values: bold, underlined, plain; a tie for the second place leaves it plain."""
-    values = [Estimate(3.0, 0.1, 3), Estimate(1.0, 0.1, 3), Estimate(2.0, 0.1, 3)]
+    values = [SeedMean(3.0, 0.1, 3), SeedMean(1.0, 0.1, 3), SeedMean(2.0, 0.1, 3)]
     rows = [[f"m{n}", value, None] for n, value in enumerate(values)]
     table = small_table(rows=rows, reference_rows=0)
     assert column_ranks(table, 1) == {1: 1, 2: 2}
     assert r"m2 & \underline{2.00} &" in to_latex(table)
     assert "<u>2.00 ± 0.10</u>" in to_markdown(table)
-    tied = [["a", values[0], None], ["b", values[1], None], ["c", Estimate(2.9, 0.1, 3), None]]
+    tied = [["a", values[0], None], ["b", values[1], None], ["c", SeedMean(2.9, 0.1, 3), None]]
     assert column_ranks(small_table(rows=tied, reference_rows=0), 1) == {1: 1}
 
 
 def test_values_are_ranked_within_their_group_only():
     """With a grouping column each group has a best of its own."""
     rows = [
-        ["x", Estimate(1.0, 0.1, 3), None], ["x", Estimate(2.0, 0.1, 3), None],
-        ["y", Estimate(8.0, 0.1, 3), None], ["y", Estimate(9.0, 0.1, 3), None],
+        ["x", SeedMean(1.0, 0.1, 3), None], ["x", SeedMean(2.0, 0.1, 3), None],
+        ["y", SeedMean(8.0, 0.1, 3), None], ["y", SeedMean(9.0, 0.1, 3), None],
     ]  # fmt: skip
     table = small_table(rows=rows, reference_rows=0, ranked_within="method")
     assert column_ranks(table, 1) == {0: 1, 2: 1}
@@ -198,7 +198,7 @@ def test_csv_has_full_precision_and_n():
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@sum"])
 def test_csv_text_is_no_formula(text):
     """A spreadsheet must not run text that begins like a formula."""
-    table = small_table(rows=[[text, Estimate(1.0, None, 1), None]], reference_rows=0)
+    table = small_table(rows=[[text, SeedMean(1.0, None, 1), None]], reference_rows=0)
     assert to_csv(table).splitlines()[1].startswith(f"'{text}")
 
 
@@ -212,14 +212,14 @@ def test_every_special_character_of_latex_is_escaped():
 @pytest.mark.parametrize(
     ("values", "decimals"),
     [
-        ([Estimate(0.57751, 0.00423, 3)], 4),  # two digits of the half-width
-        ([Estimate(123.4, 15.0, 3)], 0),
-        ([Estimate(8.83, None, 1)], 3),  # four digits without half-width
-        ([Estimate(120.0, None, 1), Estimate(0.0312, None, 1)], 4),  # three digits of the smallest
-        ([Estimate(0.5, 1e-17, 3)], 4),  # rounding noise is no spread
-        ([Estimate(0.5, 1e-8, 2), Estimate(0.6, 0.02, 2)], 5),  # a lucky pair must not blow it up
-        ([Estimate(0.5, 0.0, 3)], 4),
-        ([Estimate(14.0, None, 1), Estimate(2240.0, None, 1)], 0),  # counts are whole
+        ([SeedMean(0.57751, 0.00423, 3)], 4),  # two digits of the half-width
+        ([SeedMean(123.4, 15.0, 3)], 0),
+        ([SeedMean(8.83, None, 1)], 3),  # four digits without half-width
+        ([SeedMean(120.0, None, 1), SeedMean(0.0312, None, 1)], 4),  # three digits of the smallest
+        ([SeedMean(0.5, 1e-17, 3)], 4),  # rounding noise is no spread
+        ([SeedMean(0.5, 1e-8, 2), SeedMean(0.6, 0.02, 2)], 5),  # a lucky pair must not blow it up
+        ([SeedMean(0.5, 0.0, 3)], 4),
+        ([SeedMean(14.0, None, 1), SeedMean(2240.0, None, 1)], 0),  # counts are whole
     ],
 )
 def test_decimals_of_a_column(values, decimals):
@@ -229,11 +229,11 @@ def test_decimals_of_a_column(values, decimals):
 
 def test_one_seed_prints_no_spread():
     """A single seed prints the value alone, with a real minus sign and no minus zero."""
-    rows = [["a", Estimate(-3.14159, None, 1), Estimate(-0.0001, None, 1)],
-            ["b", Estimate(1234.5, None, 1), Estimate(8.25, None, 1)]]  # fmt: skip
+    rows = [["a", SeedMean(-3.14159, None, 1), SeedMean(-0.0001, None, 1)],
+            ["b", SeedMean(1234.5, None, 1), SeedMean(8.25, None, 1)]]  # fmt: skip
     first = display_rows(small_table(rows=rows, reference_rows=0))[0]
     assert [field.plain for field in first] == ["a", "−3.14", "−0.000100"]
-    rows[1][2] = Estimate(8.0, 2.5, 3)
+    rows[1][2] = SeedMean(8.0, 2.5, 3)
     first = display_rows(small_table(rows=rows, reference_rows=0))[0]
     assert first[2].plain == "0.0"
 
@@ -241,11 +241,11 @@ def test_one_seed_prints_no_spread():
 @pytest.mark.parametrize(
     ("values", "best"),
     [
-        ([Estimate(1.0, 0.1, 3), Estimate(2.0, 0.1, 3)], 0),
-        ([Estimate(1.0, 0.6, 3), Estimate(2.0, 0.6, 3)], None),  # intervals touch
-        ([Estimate(1.0, None, 1), Estimate(2.0, None, 1)], None),  # one seed
-        ([Estimate(1.0, 0.1, 3), None], None),  # nothing to be better than
-        ([Estimate(1.0, 0.1, 3), Estimate(1.0, 0.0, 3)], None),  # tie
+        ([SeedMean(1.0, 0.1, 3), SeedMean(2.0, 0.1, 3)], 0),
+        ([SeedMean(1.0, 0.6, 3), SeedMean(2.0, 0.6, 3)], None),  # intervals touch
+        ([SeedMean(1.0, None, 1), SeedMean(2.0, None, 1)], None),  # one seed
+        ([SeedMean(1.0, 0.1, 3), None], None),  # nothing to be better than
+        ([SeedMean(1.0, 0.1, 3), SeedMean(1.0, 0.0, 3)], None),  # tie
     ],
 )
 def test_bold_only_beyond_the_interval(values, best):
@@ -258,8 +258,8 @@ def test_bold_only_beyond_the_interval(values, best):
 def test_a_reference_row_is_never_the_best():
     """The mean predictor is no method, so it is neither bold nor does it prevent bold."""
     rows = [
-        ["a", Estimate(2.0, 0.1, 3), None],
-        ["b", Estimate(3.0, 0.1, 3), None],
-        ["reference", Estimate(1.0, None, 3), None],
+        ["a", SeedMean(2.0, 0.1, 3), None],
+        ["b", SeedMean(3.0, 0.1, 3), None],
+        ["reference", SeedMean(1.0, None, 3), None],
     ]
     assert column_ranks(small_table(rows=rows), 1) == {0: 1}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from analysis.core.errors import AnalysisError
 from analysis.core.figures.drawing import Drawing, NotDrawn
 from analysis.core.loading import load_run
-from analysis.core.numbers import Estimate
+from analysis.core.numbers import SeedMean
 from analysis.core.pooling import pool
 from analysis.multitask.figures import inference_cost, life_cycle
 from analysis.multitask.figures.life_cycle import Life, count, crossings
@@ -234,7 +234,7 @@ def test_pooled_runs_keep_their_rows_apart(make_inferred) -> None:
     assert set(rows["cell"]) <= set(run.cells["cell"])
     found = table([run], "inference")
     value = column(found, "energy_mj")[0]
-    assert isinstance(value, Estimate)
+    assert isinstance(value, SeedMean)
     assert value.n == 4
 
 
