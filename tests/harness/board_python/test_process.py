@@ -1,6 +1,7 @@
 """Another Python trains as this one does, and its failures are told in words."""
 
 import os
+import shutil
 import signal
 import sys
 import venv
@@ -219,3 +220,17 @@ def test_memory_that_runs_out_is_told_as_such():
     words = "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB"
     assert isinstance(process_module._failure("p", words), MemoryExceededError)
     assert isinstance(process_module._failure("p", "ValueError: x"), BoardPythonError)
+
+
+@pytest.mark.whole
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_a_program_may_pass_its_words_on_to_a_shell_elsewhere(tmp_path, one_thread):
+    """As ssh does, which joins its words for the shell there (docs/jetson-nano.md)."""
+    away = tmp_path / "away"
+    away.write_text(f'#!/bin/bash\nexec bash -c "{sys.executable} $(printf \'%q \' "$@")"\n')
+    away.chmod(0o755)
+    pictures = FewPictures()
+    with BoardProcess(usable_program(str(away)), pictures, 1, "cpu") as other:
+        board = Board(other, pictures, MultitaskWire())
+        board.provide(0)
+        assert board.train(net_and_weights()[1], request(), 0, SilentObserver())
