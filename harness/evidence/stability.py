@@ -58,10 +58,12 @@ FLAGS: Mapping[str, tuple[Level, str, str]] = {
         f"Let it run without a stop, {AGAIN}",
     ),
     "few-samples": (
-        "unstable", "rests on few readings of the meter", "Measure for longer, or read it more often.",
+        "unstable", "rests on few readings of the meter",
+        "Measure for longer, or read it more often.",
     ),
     "unsteady": (
-        "unstable", "power swings faster than the meter is read", "Read it more often, or use a counter.",
+        "unstable", "power swings faster than the meter is read",
+        "Read it more often, or use a counter.",
     ),
     "wrap": ("note", "the counter wrapped, which is counted", ""),
     "clock-step": ("note", "the wall clock was set; durations are safe, dates may be wrong", ""),

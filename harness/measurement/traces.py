@@ -9,7 +9,6 @@ from operator import itemgetter
 
 from devices.stream import Stream, StreamSet
 
-
 FEWEST = 2
 """Samples that a trace needs, or there is nothing to integrate."""
 
