@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from analysis.core.errors import EXIT_OK, EXIT_USAGE, AnalysisError
 from analysis.core.venues import VENUE_WIDTHS_IN
 from harness.core.clean_text import leave_pipe, prepare_terminal, say
-from harness.core.errors import HarnessError, UsageError
+from harness.core.errors import HarnessError, UsageError, impossible_path
 from harness.core.parser import Parser, read_options
 from harness.evidence import reading as evidence
 
@@ -51,6 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
     except BrokenPipeError:
         return leave_pipe()
+    except OSError as error:
+        impossible = impossible_path(error)
+        if impossible is None:
+            raise
+        say(f"error: {impossible.shown()}", sys.stderr)
+        return impossible.exit_status
     for entry in paths.not_drawn:
         say(f"not drawn: {entry.title}: {entry.reason}", sys.stderr)
     return EXIT_OK

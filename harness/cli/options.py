@@ -18,6 +18,7 @@ from harness.core.errors import (
     HarnessError,
     MissingPackageError,
     Problems,
+    impossible_path,
     raise_all,
 )
 from harness.core.own_packages import OWN
@@ -98,6 +99,11 @@ def run_command(
         if missing is None:
             raise
         return report(missing)
+    except OSError as error:
+        impossible = impossible_path(error)
+        if impossible is None:
+            raise
+        return report(impossible)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -162,8 +168,8 @@ def _told_workload(path: Path) -> object:
 def _recorded_workload(run: str, out: str) -> object:
     from harness.run_folder.resume import read_manifest  # noqa: PLC0415 - only with --resume
 
-    path = Path(run) if Path(run).is_dir() else Path(out) / run
-    with contextlib.suppress(HarnessError):
+    with contextlib.suppress(HarnessError, OSError):  # said when the run itself is read
+        path = Path(run) if Path(run).is_dir() else Path(out) / run
         config = read_manifest(path).get("config")
         return config.get("workload") if isinstance(config, dict) else None
     return None

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,6 @@ from harness.core.errors import (
     EXIT_CELLS_FAILED,
     EXIT_DONE,
     EXIT_INTERRUPTED,
-    ConfigChangedError,
     DamagedRunError,
     HarnessError,
     Problems,
@@ -38,6 +37,7 @@ from harness.core.errors import (
 )
 from harness.core.launching import typed_name
 from harness.evidence.claims import PAIRS_FOR_A_TEST
+from harness.evidence.foreign import refuse_foreign
 from harness.evidence.reading import read_run
 from harness.run_folder.resume import Start, read_manifest, unfinished, unreported
 from harness.running.limits import Limits, parse_energy_j, parse_time_s
@@ -142,33 +142,10 @@ def _config(parsed: Namespace, kind: type[RunConfig]) -> RunConfig:
         raise DamagedRunError(f"{path / 'manifest.json'}: holds no configuration", "Restore it.")
     own = check_values(values, str(path / "manifest.json"), kind)
     places = {key: str(Path(str(own[key])).expanduser()) for key in PATHS if own.get(key)}
-    _refuse_foreign(parsed, {**own, **places}, path)
-    return config_from(parsed, kind, {**own, **places, "out": str(path.absolute().parent)})
-
-
-def _refuse_foreign(parsed: Namespace, own: Mapping[str, Any], path: Path) -> None:
-    """Let a manifest name no address, file or folder that whoever types did not name.
-
-    A meter with options may send what a file holds to an address; a cache is written to. A cache
-    that holds data sets already is one of this program's.
-
-    Raises:
-        ConfigChangedError: naming what is to be typed.
-    """
     workload = find_workload(str(own.get("workload", DEFAULT)))
-    meter, cache, data = (str(own.get(key) or "") for key in ("meter", "cache", "data"))
-    missing = []
-    if ":" in meter and not meter.startswith("simulated") and parsed.meter is None:
-        missing.append(f"--meter {shlex.quote(meter)}")
-    if cache and parsed.cache is None and not workload.owns_cache(Path(cache)):
-        missing.append(f"--cache {shlex.quote(cache)}")
-    if ("/" in data or ":" in data) and getattr(parsed, "data", None) is None:
-        missing.append(f"--data {shlex.quote(data)}")
-    if missing:
-        raise ConfigChangedError(
-            f"{path} names addresses or folders, and a run folder may be somebody else's",
-            f"If they are yours, type them too: {' '.join(missing)}",
-        )
+    typed = {name: getattr(parsed, name, None) for name in ("meter", "cache", "data")}
+    refuse_foreign(path, {**own, **places}, typed, workload.owns_cache)
+    return config_from(parsed, kind, {**own, **places, "out": str(path.absolute().parent)})
 
 
 def _resumed(parsed: Namespace) -> Path:

@@ -13,6 +13,8 @@ these classes by `python -m harness.cli.errors_page`.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -20,6 +22,9 @@ from typing import Any, ClassVar, TypeVar
 from devices.names import did_you_mean
 
 T = TypeVar("T")
+
+MOST_SHOWN = 80
+"""Letters of a path that is too long for any file system."""
 
 EXIT_DONE = 0
 EXIT_INTERNAL = 1
@@ -296,6 +301,18 @@ STOPS = (
     ),
 )  # fmt: skip
 """Ends of a command that are no errors of it, but have a status that others can test for."""
+
+
+def impossible_path(error: OSError) -> UsageError | None:
+    """Return the error for a path that no file system can hold; None for any other trouble."""
+    if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+        return None
+    path = str(error.filename or "a path")
+    shown = path if len(path) <= MOST_SHOWN else f"{path[:MOST_SHOWN]}…"
+    return UsageError(
+        f"{shown}: {os.strerror(error.errno)}",
+        "A name has at most 255 bytes, a path 4096, and links must not lead in a circle.",
+    )
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> UnknownNameError:

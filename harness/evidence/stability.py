@@ -57,6 +57,15 @@ FLAGS: Mapping[str, tuple[Level, str, str]] = {
         "unstable", "the process was stopped for a while, which is charged",
         f"Let it run without a stop, {AGAIN}",
     ),
+    "few-samples": (
+        "unstable", "rests on few readings of the meter",
+        "Measure for longer, or read it more often.",
+    ),
+    "unsteady": (
+        "unstable", "power swings faster than the meter is read",
+        "Read it more often, or use a counter.",
+    ),
+    "wrap": ("note", "the counter wrapped, which is counted", ""),
     "clock-step": ("note", "the wall clock was set; durations are safe, dates may be wrong", ""),
     "power-mode-changed": (
         "unstable", "the power mode was changed", f"Pin it (sudo nvpmodel -m N), {AGAIN}",
@@ -211,6 +220,8 @@ def flag_meaning(flag: str) -> tuple[Level, str, str]:
     """Return how bad a flag of a cell is, what it means, and what to do."""
     if flag in FLAGS:
         return FLAGS[flag]
+    if flag in SPOILT_WINDOW:
+        return "unstable", SPOILT_WINDOW[flag], f"python -m harness.doctor examines it; {AGAIN}"
     if flag.startswith("maybe-"):
         what = flag.removeprefix("maybe-")
         remedy = "Start the board anew before the run, so that a new event shows."

@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.core.reading import read_table
-from harness.core.schema import CELLS, FILES, OLDEST_SCHEMA_VERSION, SCHEMA_VERSION
+from harness.core.schema import CELLS, FILES, OLDEST_SCHEMA_VERSION, SCHEMA_VERSION, Column
 from harness.run_folder.results import csv_text
 from models.multitask.measures import BY_NAME
 from models.multitask.measures import MEASURES as TASK_MEASURES
@@ -42,3 +42,25 @@ def test_every_task_has_measures_of_one_meaning_each() -> None:
         assert measures
         assert all(BY_NAME[m.name] is m and m.better in ("lower", "higher") for m in measures)
     assert not any(name.endswith("_loss") or name.startswith("unseen_") for name in BY_NAME)
+
+
+@pytest.mark.parametrize(
+    ("column", "good", "bad"),
+    [
+        (Column("time_s", "float", "s", ""), "1e10", "1.1e10"),
+        (Column("t_c", "float", "°C", ""), "-1e4", "-1e5"),
+        (Column("power_w", "float", "W", ""), "1e9", "2e9"),
+        (Column("x", "float", "", ""), "1e100", "1e101"),
+        (Column("count", "int", "", ""), str(2**53), str(2**53 + 1)),
+        (Column("reason", "str", "", ""), "x" * 20_000, "x" * 20_001),
+        (Column("cell", "str", "", ""), "x" * 255, "x" * 256),
+        (Column("flag", "bool", "", ""), "true", "True"),
+        (Column("x", "float", "", ""), "1.5", "1_5"),
+        (Column("x", "int", "", ""), "15", "１５"),
+    ],
+)
+def test_numbers_and_texts_beyond_what_can_be_meant_are_refused(column, good, bad) -> None:
+    """So that sums of squares are numbers, and a name of 100,000 letters stalls no table."""
+    assert column.value(good) is not None
+    with pytest.raises(ValueError, match=r".+"):
+        column.value(bad)

@@ -20,10 +20,12 @@ from harness.core.errors import (
     MissingPackageError,
     UsageError,
 )
+from harness.evidence.foreign import refuse_foreign
 from harness.evidence.reading import RunFiles, find_run, read_run
 from harness.run_folder.lock import busy, is_running
 from harness.running.accelerator import CPU
 from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
+from harness.workloads.multitask.data.catalogue import is_cache
 from harness.workloads.multitask.inference import settings as read
 from harness.workloads.multitask.inference.deployment import chosen_cells
 from harness.workloads.multitask.inference.settings import InferenceSettings
@@ -85,6 +87,7 @@ def _parser() -> Parser:
     add("--idle", metavar="SECONDS", help="idle power before and after [as in the run]")
     add("--rate-hz", metavar="N", help="samples per second asked of the meter [as in the run]")
     add("--cache", metavar="DIR", help="folder of generated data [as in the run]")
+    add("--data", metavar="NAME", help="data set or folder of a store [as in the run]")
     add("--quick", action="store_true", help="short windows to see that all works")
     add("--fresh", action="store_true", help="throw away what is there and begin anew")
     add("--no-report", action="store_true", help="make no report at the end")
@@ -162,6 +165,8 @@ def _config(run: RunFiles, parsed: Namespace) -> MultitaskConfig:
             "Use the version of this program that made the run.",
         ) from None
     places = {key: str(Path(str(own[key])).expanduser()) for key in PATHS if own.get(key)}
+    typed = {"meter": parsed.meter, "cache": parsed.cache, "data": parsed.data}
+    refuse_foreign(run.folder, {**own, **places}, typed, is_cache)
     given: dict[str, Any] = {
         "device": parsed.device or own.get("device", "auto"),
         "require_device": parsed.require_device,
@@ -170,8 +175,7 @@ def _config(run: RunFiles, parsed: Namespace) -> MultitaskConfig:
         "threads": 0,
         "accelerator": CPU,  # torch answers on the processor; graphics are a provider's matter
     }
-    if parsed.cache:
-        given["cache"] = parsed.cache
+    given |= {key: typed[key] for key in ("cache", "data") if typed[key]}
     for option, name, least in (("idle", "idle_s", 0.0), ("rate_hz", "rate_hz", 1e-3)):
         text = getattr(parsed, option)
         if text is not None:
