@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from analysis.core.exhibits import CommonExhibits, Series
 from analysis.core.figures import breakdown, fleet, power, stability
-from analysis.core.numbers import summarise
 from analysis.core.tables.cost import cost_table
 from analysis.core.tables.fleet import fleet_table
 from analysis.core.tables.main import main_table
@@ -23,6 +24,7 @@ from analysis.personalized.tables import (
     party_table,
     teacher_table,
 )
+from harness.evidence.paired import half_widths
 
 if TYPE_CHECKING:
     from analysis.core.loading import Run
@@ -59,23 +61,28 @@ class PersonalizedExhibits(CommonExhibits):
 
 
 def _remark(run: Run, method: str) -> str:
-    found = summarise(differences(run, method, CONTROL, accuracies(run)), 100.0)
-    if found is None:
+    found = differences(run, method, CONTROL, accuracies(run))
+    if not found:
         return (
             f"{method}: {CONTROL}, the control whose teacher knows nothing, did not run, so nothing"
             " can be said of what its teachers teach."
         )
-    text = f"{method} is {found.mean:+.1f} points of accuracy from {CONTROL}, the control"
+    points = [100.0 * difference for difference in found]
+    mean, halves = math.fsum(points) / len(points), half_widths(points)
+    text = f"{method} is {mean:+.1f} points of accuracy from {CONTROL}, the control"
     text += " whose teacher knows nothing"
-    if found.half_width is None:
-        return f"{text}; one seed has no interval.".replace("-", "−")
-    low, high = found.mean - found.half_width, found.mean + found.half_width
-    shown = low > 0 or high < 0
-    words = (
-        "so what its teachers know " + ("helps" if low > 0 else "harms")
-        if shown else "so it is not shown that what its teachers know matters"
-    )  # fmt: skip
-    return f"{text} (95 % interval {low:+.1f} to {high:+.1f}), {words}.".replace("-", "−")
+    if halves is None:
+        return _signs(f"{text}; one seed has no interval.")
+    low, high = mean - halves[0], mean + halves[1]
+    words = "so it is not shown that what its teachers know matters"
+    if low > 0 or high < 0:
+        words = f"so what its teachers know {'helps' if low > 0 else 'harms'}"
+    return _signs(f"{text} (95 % interval {low:+.1f} to {high:+.1f}), {words}.")
+
+
+def _signs(text: str) -> str:
+    """Return a text with minus signs before numbers, and hyphens left in names."""
+    return re.sub(r"(?<![\w])-(?=\d)", "−", text)
 
 
 EXHIBITS = PersonalizedExhibits()

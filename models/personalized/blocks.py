@@ -57,7 +57,7 @@ class ChainNet(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.joins = nn.ModuleList(joins or [nn.Identity() for _ in blocks])
         self.scale = 1.0
-        """What every block but the classifier is multiplied by in training (HeteroFL)."""
+        """What every block but the classifier is multiplied by (HeteroFL)."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits."""
@@ -68,7 +68,7 @@ class ChainNet(nn.Module):
         features = images
         for join, block in list(zip(self.joins, self.blocks, strict=True))[:-1]:
             features = block(join(features))
-            if self.training and self.scale != 1.0:
+            if self.scale != 1.0:
                 features = features * self.scale
         return features
 

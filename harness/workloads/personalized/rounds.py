@@ -31,7 +31,7 @@ from harness.workloads.personalized.job import UNIT, ClubJob, ClubOutcome, Round
 from harness.workloads.personalized.methods.pfedclub import GONE
 from harness.workloads.personalized.methods.registry import parse
 from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
-from models.personalized.blocks import ChainNet, build
+from models.personalized.blocks import ChainNet
 
 MODEL = "model."
 SENT = "sent."
@@ -90,7 +90,7 @@ class ClientWorkshop:
     ) -> Update:
         """Train one client's network and return it, with what its method sends beside."""
         fed, rule = self.federation, self.rule
-        net = build(rule.shapes(fed, client))
+        net = rule.built(fed, client)
         net.load_state_dict(under(sent, MODEL))
         given = under(sent, SENT)
         rule.takes(net, given)
@@ -176,7 +176,7 @@ class ClubWork:
     def expected(self, client: int) -> Mapping[str, Tensor]:
         """Return tensors like those of a client's update."""
         fed, rule = self._federation, self._rule
-        own = over(MODEL, build(rule.shapes(fed, client)).state_dict())
+        own = over(MODEL, rule.built(fed, client).state_dict())
         return over(of_client(client), {**own, **over(FOUND, rule.finds(fed, client))})
 
     def download(self, weights: Checkpoint, client: int) -> int:
@@ -229,7 +229,7 @@ class ClubWork:
 
     def _net(self, state: Tensors, client: int, *, starting: bool) -> ChainNet:
         fed, rule = self._federation, self._rule
-        net = build(rule.shapes(fed, client))
+        net = rule.built(fed, client)
         net.load_state_dict(under(state, of_client(client) + MODEL))
         if starting:
             rule.takes(net, rule.sent(fed, state, client))

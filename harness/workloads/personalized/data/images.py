@@ -77,7 +77,7 @@ def without_doubles(pictures: Pictures) -> tuple[Pictures, int]:
     seen: set[bytes] = set()
     keep = []
     for index, image in enumerate(pictures.images):
-        key = image.tobytes()
+        key = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
         if key not in seen:
             seen.add(key)
             keep.append(index)

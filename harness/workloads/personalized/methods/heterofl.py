@@ -18,7 +18,7 @@ from harness.workloads.personalized.federation import (
     under,
 )
 from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
-from models.personalized.blocks import ChainNet, NetBlock
+from models.personalized.blocks import ChainNet
 from models.personalized.families import FAMILIES, plan
 from models.personalized.shapes import BlockShape, chain
 
@@ -43,7 +43,7 @@ def cut(whole: Tensor, like: torch.Size) -> Tensor:
 class HeteroFL(ClubRule):
     """Train the leading slices W[:⌈r·d⌉, :⌈r·k⌉] of one network.
 
-    Activations are scaled by 1/r in training; logits of classes that a client lacks are masked. The
+    Activations are scaled by 1/r; logits of classes that a client lacks are masked. The
     flattened map before the embedding is cut by channels, which lead in it.
     """
 
@@ -64,6 +64,16 @@ class HeteroFL(ClubRule):
 
     def _whole(self, federation: ClubSetup) -> ChainNet:
         return federation.fresh(self._cut(federation, 1.0), self.one_family)
+
+    def built(self, federation: ClubSetup, client: int) -> ChainNet:
+        """Return the client's cut, its activations scaled by 1/r.
+
+        The published code scales in training alone, as it judges the whole network; here a client's
+        own cut is judged, which was trained with the scale.
+        """
+        net = super().built(federation, client)
+        net.scale = 1.0 / rate_of(federation.families[client])
+        return net
 
     def start(self, federation: ClubSetup, client: int) -> ChainNet:
         """Return the client's cut of the one start."""
@@ -98,12 +108,7 @@ class HeteroFL(ClubRule):
         def loss(batch: Batch) -> Tensor:
             return replace(batch, logits=batch.logits.masked_fill(lacks, 0.0)).cross_entropy()
 
-        whole = plan(self.one_family, side.club.classes)[0].width
-        first = side.net.blocks[0]
-        assert isinstance(first, NetBlock)
-        side.net.scale = whole / first.shape.plan.width
         side.fit(loss)
-        side.net.scale = 1.0
         return {}
 
     def found_bytes(self, model: Tensors, found: Tensors) -> int:  # noqa: ARG002

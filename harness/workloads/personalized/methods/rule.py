@@ -55,7 +55,7 @@ class ServerSide:
 
     def net(self, client: int) -> ChainNet:
         """Return a client's network as it has trained it, in eval mode."""
-        net = build(self.rule.shapes(self.federation, client))
+        net = self.rule.built(self.federation, client)
         net.load_state_dict(under(self.state, f"{of_client(client)}model."))
         net.eval()
         return net
@@ -95,6 +95,10 @@ class ClubRule:
     def shapes(self, federation: ClubSetup, client: int) -> tuple[BlockShape, ...]:
         """Return the blocks of a client's network."""
         return federation.shapes(self.family(federation, client))
+
+    def built(self, federation: ClubSetup, client: int) -> ChainNet:
+        """Return a network for a client's weights."""
+        return build(self.shapes(federation, client))
 
     def start(self, federation: ClubSetup, client: int) -> ChainNet:
         """Return a client's network before the first round; clients of a family begin alike."""

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -328,3 +329,23 @@ def test_wrong_parameters_are_refused_with_what_is_allowed(text, says) -> None:
 
 def _job(method):
     return ClubJob(method, 2)
+
+
+def test_clients_whose_accuracy_says_nothing_are_in_no_mean_and_named(train, small) -> None:
+    """One has no test images, another one class alone: both train, neither is counted."""
+    fed = small.federation()
+    club = fed.club
+    without = replace(club.clients[0], test_images=club.clients[0].test_images[:0],
+                      test_labels=club.clients[0].test_labels[:0])  # fmt: skip
+    label = club.clients[1].train_labels[0]
+    same = club.clients[1].train_labels == label
+    alone = replace(club.clients[1], train_images=club.clients[1].train_images[same],
+                    train_labels=club.clients[1].train_labels[same])  # fmt: skip
+    changed = replace(club, clients=(without, alone, *club.clients[2:]))
+    assert changed.counted == (2, 3)
+    assert without.why_not_counted == "has no test images"
+    assert alone.why_not_counted == "has one class alone"
+    outcome = train(SHORT["pfedclub"], federation=replace(fed, club=changed))
+    assert sorted(outcome.accuracy) == sorted(outcome.start_accuracy) == [2, 3]
+    trained = [int(outcome.weights.tensors[f"client.{c}.rounds"]) for c in range(4)]
+    assert trained == [2, 2, 2, 2]
