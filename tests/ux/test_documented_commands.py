@@ -20,8 +20,8 @@ NO_OPTIONS = ("harness.evidence.schema_page", "harness.cli.errors_page")
 """Modules that take no words and do one thing."""
 
 
-Command = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""A module, the plain words typed after it, the options typed after it."""
+Command = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""A module, the plain words typed after it, the options typed after it, its workload as typed."""
 
 
 def commands(page: Path) -> set[Command]:
@@ -38,7 +38,9 @@ def commands(page: Path) -> set[Command]:
 def command(module: str, rest: str) -> Command:
     plain = re.match(r"(?: [a-z]+\b)*", rest)
     options = re.findall(r"(?<![\w-])--[a-z][\w-]*", rest)
-    return module, tuple((plain[0] if plain else "").split()), tuple(options)
+    workload = re.search(r"(--workload) (\w+)", rest)
+    chosen = workload.groups() if workload and module == "harness.run" else ()
+    return module, tuple((plain[0] if plain else "").split()), tuple(options), chosen
 
 
 @functools.cache
@@ -53,11 +55,11 @@ def help_of(module: str, *words: str) -> tuple[int, str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_modules_and_options_exist(page: Path) -> None:
     """An option is in the help of the command, or of the command within it that is named."""
-    for module, words, options in commands(page):
+    for module, words, options, workload in commands(page):
         assert importlib.util.find_spec(module) is not None, (page.name, module)
         if not options or module in NO_OPTIONS:
             continue
-        inner = [help_of(module, *words[:n]) for n in range(min(len(words), 2) + 1)]
+        inner = [help_of(module, *words[:n], *workload) for n in range(min(len(words), 2) + 1)]
         known = "".join(text for status, text in inner if status == 0)
         for option in options:
             assert re.search(rf"{option}\b", known), (page.name, module, words, option)
