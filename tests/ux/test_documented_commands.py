@@ -38,7 +38,9 @@ def commands(page: Path) -> set[Command]:
 def command(module: str, rest: str) -> Command:
     plain = re.match(r"(?: [a-z]+\b)*", rest)
     options = re.findall(r"(?<![\w-])--[a-z][\w-]*", rest)
-    return module, tuple((plain[0] if plain else "").split()), tuple(options)
+    workload = re.search(r"--workload[ =]([a-z]+)", rest)
+    words = (plain[0] if plain else "").split()
+    return module, (*words, *(("--workload", workload[1]) if workload else ())), tuple(options)
 
 
 @functools.cache
@@ -58,6 +60,7 @@ def test_modules_and_options_exist(page: Path) -> None:
         if not options or module in NO_OPTIONS:
             continue
         inner = [help_of(module, *words[:n]) for n in range(min(len(words), 2) + 1)]
+        inner += [help_of(module, *words)] if "--workload" in words else []
         known = "".join(text for status, text in inner if status == 0)
         for option in options:
             assert re.search(rf"{option}\b", known), (page.name, module, words, option)
