@@ -27,6 +27,7 @@ BENCHMARKS = {
     "report": "a report of 100 runs, 1,000 cells and a million samples",
     "measure": "a command under harness.measure, hyperfine, CodeCarbon and Zeus",
     "unlearning": "training recommenders here, in a plain torch loop, and fed pair by pair",
+    "lora": "fine-tuning beside a plain peft loop, and joining adapters beside copying them",
     "comparison": "one fake file tree, measured by this project, CodeCarbon and Zeus",
 }
 """Module of this package with a function `report` → what it measures."""

@@ -174,8 +174,8 @@ class FineTuningWork:
         return fine_tune(self._setting, self._rule, weights, request, client, order, self._observer)
 
     def sent(self, weights: Checkpoint, client: int) -> Checkpoint:
-        """Return what a device that kept nothing is sent; here the state itself is at hand."""
-        return self._rule.sent(weights, client) if self._setting.remote else weights
+        """Return what a client that kept nothing is sent: here too, so that both train alike."""
+        return self._rule.sent(weights, client)
 
     def expected(self, client: int) -> Mapping[str, Tensor]:
         """Return tensors like those of a client's answer."""

@@ -151,9 +151,13 @@ class Pooled(Averaging):
         """Return the adapter."""
         return Fitting(worn=cut(from_tensors(state.tensors), self.federation.top))
 
-    def expected(self, client: int) -> Mapping[str, Tensor]:  # noqa: ARG002
+    def received(self, client: int) -> Mapping[str, Tensor]:  # noqa: ARG002
         """Return tensors of the largest rank."""
         return self.federation.like(self.federation.top)
+
+    def expected(self, client: int) -> Mapping[str, Tensor]:
+        """Return tensors of the largest rank."""
+        return self.received(client)
 
     def aggregator(
         self,
