@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = read_options(_parser(), sys.argv[1:] if arguments is None else arguments)
         folders = [find_run(Path(text)) for text in options.runs]
         paths = write_report(folders, options.out, options.venue, options.allow_damaged)
-        say("\n".join(map(str, paths.all())))
+        say("\n".join(paths.lines()))
         sys.stdout.flush()
     except AnalysisError as error:
         say(f"error: {error}", sys.stderr)
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
-def find_run(folder: Path) -> Path:
+def find_run(folder: str | Path) -> Path:
     """Return the folder if it exists; a bare run name is also looked up under `results`.
 
     Raises:

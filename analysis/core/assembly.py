@@ -48,6 +48,15 @@ class ReportPaths:
     figures: tuple[Path, ...]
     not_drawn: tuple[NotDrawn, ...] = ()
 
+    def lines(self) -> list[str]:
+        """Return where to look, in three lines, the page first."""
+        tables, figures = self.folder / "tables", self.folder / "figures"
+        return [
+            f"Page     {self.page}",
+            f"Tables   {tables}: {len(self.tables)} files, for LaTeX, Markdown and a spreadsheet",
+            f"Figures  {figures}: {len(self.figures)} files, each as PDF, PNG and its numbers",
+        ]
+
     def all(self) -> list[Path]:
         """Return every file, the page first."""
         return [self.page, *self.tables, *self.figures]

@@ -233,11 +233,12 @@ def test_help_needs_neither_pandas_nor_matplotlib():
 
 
 def test_command_line_prints_the_paths(make_run, capsys, tmp_path):
-    """The command prints one path a line and ends with 0; --venue sets the width."""
+    """The command prints three lines, the page first, and ends with 0; --venue sets the width."""
     folder = make_run(seeds=1, methods=("independent",), trace=False, modelled=False)
     assert main([str(folder), "--out", str(tmp_path / "out"), "--venue", "iclr"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == str(tmp_path / "out" / "index.html")
+    assert lines[0].split() == ["Page", str(tmp_path / "out" / "index.html")]
+    assert [line.split()[0] for line in lines] == ["Page", "Tables", "Figures"]
     assert "/MediaBox [ 0 0 396 " in pdf_text(tmp_path / "out" / "figures" / "pareto.pdf")
 
 
