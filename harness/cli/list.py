@@ -14,7 +14,7 @@ from devices.host import Host, detect
 from devices.meters.registry import METERS, try_meter
 from devices.profile import load_profiles, matches
 from harness.checkup.facts import detect_tree
-from harness.cli.options import Parser, run_command
+from harness.cli.options import Parser, add_include_options, run_command
 from harness.core.clean_text import say
 from harness.core.errors import (
     EXIT_DONE,
@@ -50,6 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", default="results", metavar="DIR", help="folder of runs [results]")
     parser.add_argument("--cache", metavar="DIR", help="folder of data sets [~/.cache/…]")
     parser.add_argument("--root", metavar="DIR", help="answer for a folder that doctor has written")
+    add_include_options(parser)
     return run_command(parser, words, _list)
 
 

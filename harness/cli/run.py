@@ -15,6 +15,7 @@ from harness.cli.ending import list_on_page, report_on, terminated_like_interrup
 from harness.cli.options import (
     Parser,
     add_config_options,
+    add_include_options,
     asked_workload,
     config_from,
     group_of,
@@ -70,6 +71,7 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     kind = workload.config_class()
     add_config_options(parser, kind)
+    add_include_options(parser)
     _add_own_options(parser)
     return run_command(parser, typed, lambda parsed: _run(*_settled(parsed, kind), typed))
 

@@ -97,7 +97,7 @@ def _imported(name: str, meaning: str, stores: Sequence[Path]) -> Item:
     """Return an imported data set: its stores, or the command that makes one."""
     if not stores:
         install = "pip install 'mas-edge-harness[import]'; "
-        command = (install if find_spec(_NEEDS[name]) is None else "") + IMPORTS[name]
+        command = (install if find_spec(_NEEDS.get(name, "PIL")) is None else "") + IMPORTS[name]
         text = f"{meaning}; not imported yet: {command}"
         return Item(name, False, text, {"stores": [], "fix": command})
     found = "; ".join(map(_store_words, stores))
