@@ -165,7 +165,7 @@ def render_page(page: Page) -> str:
     """Return the whole page as text."""
     runs = page.runs
     title = _title(runs)
-    lead, *others = page.figures or [None]
+    lead, others = next(iter(page.figures), None), page.figures[1:]
     first = [entry for entry in page.tables if entry.table.name not in FOLDED]
     rest = [entry for entry in page.tables if entry.table.name in FOLDED]
     commands = dict.fromkeys(facts.command for run in runs for facts in run.members)
@@ -186,7 +186,7 @@ def render_page(page: Page) -> str:
         *[_folded(entry) for entry in rest],
         f'<p class="caption">Every number as a LaTeX macro: {_links([page.macros])}</p>',
         "<h2>Figures</h2>",
-        f'<div class="figures">{"".join(map(_figure, filter(None, others)))}</div>',
+        f'<div class="figures">{"".join(map(_figure, others))}</div>',
         *(["<h3>Not drawn</h3>", _list(page.not_drawn)] if page.not_drawn else []),
         "<h2>What is measured and what is modelled</h2>",
         *[_origin(run, len(runs) > 1) for run in runs],

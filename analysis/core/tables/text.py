@@ -82,7 +82,7 @@ def latex_escape(text: str) -> str:
 def _latex_character(character: str) -> str:
     if character in LATEX_CHARACTERS or character.isascii():
         return LATEX_CHARACTERS.get(character, character)
-    base, *marks = unicodedata.normalize("NFKD", character)
+    base, *marks = list(unicodedata.normalize("NFKD", character))
     if marks and base.isascii() and all(mark in ACCENTS for mark in marks):
         return reduce(lambda letter, mark: rf"\{ACCENTS[mark]}{{{letter}}}", marks, base)
     return _greek(base) or LATEX_CHARACTERS.get(base) or f"[U+{ord(character):04X}]"
