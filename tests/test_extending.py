@@ -129,7 +129,7 @@ def test_faulty_files_are_named_with_all_their_faults_and_all_else_works(tmp_pat
         assert words in done.stderr, words
     meters = typed("python -m harness.list meters --include .", tmp_path)
     assert meters.returncode == 0
-    for words in ("'Mine' is not of small letters", "it lacks open()", "it lacks probe()",
+    for words in ("'Mine' is not of small letters", "it lacks open()", "it lacks refusal()",
                   "'simulated' is taken by this program"):  # fmt: skip
         assert words in meters.stderr, words
 
