@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 ARGS ?=
 
-.PHONY: run lora-real test test-all test-installed test-fleet fuzz lint bench bench-tools bench-rivals reference reference-report test-arm64 clean
+.PHONY: run lora-real test test-all test-installed test-fleet fuzz lint bench bench-tools bench-rivals reference reference-report test-arm64 docs clean
 
 run: $(VENV)/ready
 	$(BIN)/python -m harness.run $(ARGS)
@@ -94,6 +94,11 @@ bench-rivals: $(VENV)/ready-dev
 # On 64-bit Arm, emulated; as root, with debootstrap, qemu-user-static and binfmt-support.
 test-arm64: $(VENV)/ready
 	PYTHON=$(CURDIR)/$(BIN)/python tests/arm64/run $(ARGS)
+
+# The manual as a site in build/site, read without a server; every warning is an error.
+docs: $(VENV)/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis,docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # PyTorch goes first and by name: anything else that asked for it could pull another build.
 $(VENV)/ready: pyproject.toml constraints.txt

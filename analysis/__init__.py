@@ -2,7 +2,7 @@
 
 In a notebook one line reads a run::
 
-    run = analysis.load("results/20261123-043333-x86-ae141704")
+    run = analysis.open("results/20261123-043333-x86-ae141704")
 
 `run.cells`, `run.metrics` and `run.phases` are frames with the columns of docs/results.md;
 `run.with_facts(run.metrics)` adds device, method, seed and repeat to each row; `run.trace(cell)`,
@@ -11,7 +11,8 @@ one cell. `pool` of `analysis.core.pooling` puts runs together that belong toget
 and `all_drawings` of `analysis.core.assembly` give every table and figure as objects.
 docs/analysis.md has an example.
 
-Importing this package costs nothing: pandas is imported by the first call of `load`.
+Importing this package costs nothing: pandas is imported by the first call of `open`, or of `load`,
+which takes folders alone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from analysis.core.loading import Run
 
-__all__ = ["load"]
+__all__ = ["load", "open"]
 
 
 def load(folder: str | Path) -> Run:
@@ -37,3 +38,19 @@ def load(folder: str | Path) -> Run:
     from analysis.core.loading import load_run  # noqa: PLC0415 - keeps pandas out of the import
 
     return load_run(folder)
+
+
+def open(folder: str | Path) -> Run:  # noqa: A001 - what people type: analysis.open(RUN)
+    """Read one run: a folder, or a name in results/, as every command takes it.
+
+    Two lines give a tidy frame::
+
+        run = analysis.open("20261123-043333-x86-ae141704")
+        losses = run.with_facts(run.metrics)
+
+    Raises:
+        AnalysisError: if there is no such run, naming the nearest, or its files cannot be read.
+    """
+    from analysis.report import find_run  # noqa: PLC0415 - as above
+
+    return load(find_run(folder))

@@ -11,7 +11,7 @@ from analysis.core.errors import EXIT_OK, EXIT_USAGE, AnalysisError
 from analysis.core.venues import VENUE_WIDTHS_IN
 from harness.core.clean_text import leave_pipe, prepare_terminal, say
 from harness.core.errors import HarnessError, UsageError, impossible_path
-from harness.core.parser import Parser, read_options
+from harness.core.parser import Parser, add_include_options, read_options, say_skipped
 from harness.evidence import reading as evidence
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = read_options(_parser(), sys.argv[1:] if arguments is None else arguments)
         folders = [find_run(Path(text)) for text in options.runs]
         paths = write_report(folders, options.out, options.venue, options.allow_damaged)
-        say("\n".join(map(str, paths.all())))
+        say("\n".join(paths.lines()))
         sys.stdout.flush()
     except AnalysisError as error:
         say(f"error: {error}", sys.stderr)
@@ -57,12 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         say(f"error: {impossible.shown()}", sys.stderr)
         return impossible.exit_status
+    finally:
+        say_skipped()
     for entry in paths.not_drawn:
         say(f"not drawn: {entry.title}: {entry.reason}", sys.stderr)
     return EXIT_OK
 
 
-def find_run(folder: Path) -> Path:
+def find_run(folder: str | Path) -> Path:
     """Return the folder if it exists; a bare run name is also looked up under `results`.
 
     Raises:
@@ -97,6 +99,7 @@ def _parser() -> Parser:
         action="store_true",
         help="report runs that contradict their own files, too; every caption says so",
     )
+    add_include_options(parser)
     return parser
 
 

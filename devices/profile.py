@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from devices.errors import DeviceError
+from devices import extensions
+from devices.errors import DeviceError, faults_of
 from devices.host import Host, HostMatch, match_strength
 from devices.names import nearest, offer
 from devices.toml_tables import TableReader, load_toml
@@ -148,31 +149,67 @@ def matches(host: Host, profile: Profile) -> bool:
     return not (generic and any(match_strength(host, board) for board in _boards()))
 
 
-@lru_cache(maxsize=1)
 def _boards() -> tuple[HostMatch, ...]:
-    """Return how the shipped profiles of boards are recognised."""
+    """Return how the profiles of boards are recognised."""
     return tuple(p.match for p in load_profiles() if p.match.compatible or p.match.model)
 
 
 def profile_names(folder: Path = PROFILE_FOLDER) -> list[str]:
-    """Return the names of all profiles, sorted."""
+    """Return the names of the profiles of a folder, sorted."""
     return sorted(path.stem for path in folder.glob("*.toml"))
 
 
 def load_profiles(folder: Path = PROFILE_FOLDER) -> list[Profile]:
-    """Load every profile of a folder.
+    """Load every profile of a folder, and behind them those that come from outside.
 
-    Raises:
-        DeviceError: A file is wrong, or two profiles claim one name.
+    A file that is wrong, or claims a name that another has, is skipped with all that is wrong with
+    it (`devices.extensions.skipped`); all others can be used.
     """
-    profiles = [load_profile(folder / f"{name}.toml") for name in profile_names(folder)]
     owners: dict[str, str] = {}
-    for profile in profiles:
-        for name in (profile.name, *profile.aliases):
-            if name in owners:
-                raise DeviceError(f"both {owners[name]} and {profile.name} are called {name!r}")
-            owners[name] = profile.name
-    return profiles
+    found = []
+    own = {folder / f"{name}.toml": None for name in profile_names(folder)}
+    for path, offered in {**own, **_outside()}.items():
+        try:
+            profile = _known_profile(path, path.stat().st_mtime_ns)
+        except (DeviceError, OSError) as error:
+            wrong = faults_of(error) if isinstance(error, DeviceError) else (error,)
+            extensions.skip(str(path), [str(one).removeprefix(f"{path}: ") for one in wrong])
+            continue
+        taken = [name for name in (profile.name, *profile.aliases) if name in owners]
+        if taken:
+            extensions.skip(
+                str(path), [f"the name {name!r} is taken by {owners[name]}" for name in taken]
+            )
+            continue
+        owners |= dict.fromkeys((profile.name, *profile.aliases), profile.name)
+        found.append(profile)
+        if offered is not None:
+            extensions.accept(profile.name, offered)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _known_profile(path: Path, changed_ns: int) -> Profile:  # noqa: ARG001 - the key of the cache
+    return load_profile(path)
+
+
+def _outside() -> dict[Path, extensions.Offered]:
+    """Return the files of profiles that come from outside, each with who offers it."""
+    found: dict[Path, extensions.Offered] = {}
+    for offered in extensions.offers(extensions.PROFILES):
+        try:
+            thing = offered.load()
+        except Exception as error:
+            extensions.skip(offered.origin, [extensions.fault(error)])
+            continue
+        for place in thing if isinstance(thing, list | tuple) else [thing]:
+            if not isinstance(place, str | Path):
+                extensions.skip(offered.origin, [f"it offers {place!r}, not a file or folder"])
+                continue
+            path = Path(place)
+            files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+            found |= {file: replace(offered, sources=(file,)) for file in files}
+    return found
 
 
 def find_profile(name: str, host: Host | None = None, folder: Path = PROFILE_FOLDER) -> Profile:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from devices.errors import DeviceError
+from devices.errors import DeviceError, raise_faults
 from devices.names import did_you_mean
 
 _Table = TypeVar("_Table")
@@ -70,15 +70,12 @@ class TableReader:
         if not isinstance(data, dict):
             raise self.error(section.rstrip("."), "is not a table")
         values, problems = self.values(kind, data, section)
-        if problems:
-            raise problems[0]
-        for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # all are dataclasses
-            optional = (
-                field.default is not dataclasses.MISSING
-                or field.default_factory is not dataclasses.MISSING
-            )
-            if not optional and field.name not in data:
-                raise self.error(f"{section}{field.name}", "is missing")
+        problems += [
+            self.error(f"{section}{field.name}", "is missing")
+            for field in dataclasses.fields(kind)  # type: ignore[arg-type]  # all are dataclasses
+            if _required(field) and field.name not in data
+        ]
+        raise_faults(problems)
         table = kind(**values)
         found = self.check(table)
         if found is not None:
@@ -179,3 +176,9 @@ class TableReader:
             elif current == wanted and re.match(rf"\s*['\"]?{re.escape(last)}['\"]?\s*=", line):
                 return number
         return 0
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    """Say whether a table must have the key of a field."""
+    missing = dataclasses.MISSING
+    return field.default is missing and field.default_factory is missing

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from devices import extensions
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
@@ -24,6 +26,14 @@ def denormal_numbers() -> Iterator[None]:
     import torch  # noqa: PLC0415
 
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True)
+def nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let each test begin with nothing from outside, and leave nothing of it."""
+    monkeypatch.delenv(extensions.VARIABLE, raising=False)
+    yield
+    extensions.forget()
 
 
 @pytest.fixture(autouse=True, scope="session")

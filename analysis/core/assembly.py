@@ -10,17 +10,23 @@ from pathlib import Path
 from analysis.core.damage import captioned, contradictions, damage_words, refuse
 from analysis.core.disturbed import marked
 from analysis.core.errors import EXIT_USAGE, AnalysisError, damage_told
-from analysis.core.exhibits import Exhibits, Series, find_exhibits
+from analysis.core.exhibits import Exhibits, Legendary, Series, find_exhibits
 from analysis.core.figures import devices
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome, file_stem
 from analysis.core.figures.writing import write_figures
 from analysis.core.loading import Run, load_runs
 from analysis.core.page import Page, PageFigure, PageTable, render_page
+from analysis.core.paper import paper_tex
 from analysis.core.pooling import pool
-from analysis.core.tables.formats import to_csv, to_latex, to_markdown
+from analysis.core.tables.formats import (
+    caption_macro,
+    to_caption,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
 from analysis.core.tables.macros import to_macros
 from analysis.core.tables.table import Table
-from analysis.core.tables.text import latex_escape
 from analysis.core.venues import venue_width_in
 from analysis.core.verdict import sentences
 from harness.core.guarded_folder import folder_below, write_below
@@ -47,6 +53,15 @@ class ReportPaths:
     tables: tuple[Path, ...]
     figures: tuple[Path, ...]
     not_drawn: tuple[NotDrawn, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Return where to look, in three lines, the page first."""
+        tables, figures = self.folder / "tables", self.folder / "figures"
+        return [
+            f"Page     {self.page}",
+            f"Tables   {tables}: {len(self.tables)} files, for LaTeX, Markdown and a spreadsheet",
+            f"Figures  {figures}: {len(self.figures)} files, each as PDF, PNG and its numbers",
+        ]
 
     def all(self) -> list[Path]:
         """Return every file, the page first."""
@@ -91,6 +106,10 @@ def write_report(
         figures_folder = folder_below(folder, "figures")
     figure_files = write_figures(drawings, figures_folder, venue)
     figures = list(zip(drawings, figure_files, strict=True))
+    captions = [to_caption(table) for table in tables]
+    captions += [caption_macro(drawing.stem, drawing.caption) for drawing in drawings]
+    macro_files = (macros, _write(folder, "tables/captions.tex", "".join(captions)))
+    paper = _write(folder, "paper.tex", paper_tex(tables, drawings))
     page = Page(
         runs=runs,
         verdicts=[(run.run_id, [*_verdict(run), *filter(None, [words])]) for run in runs],
@@ -100,15 +119,22 @@ def write_report(
         apart=apart_words([(run.run_id, run.manifest.raw) for run in runs]),
         command=_report_command(run_dirs, out, venue, allow_damaged),
         macros=macros.relative_to(folder).as_posix(),
+        legend=_legend(runs),
     )
     _write(folder, "index.html", render_page(page))
     return ReportPaths(
         folder,
         folder / "index.html",
-        (*(path for files in table_files for path in files), macros),
+        (*(path for files in table_files for path in files), *macro_files, paper),
         tuple(path for _, files in figures for path in files),
         tuple(not_drawn),
     )
+
+
+def _legend(runs: Sequence[Run]) -> list[str]:
+    """Return what names of a workload stand for, if it says so."""
+    exhibits = exhibits_of(runs)
+    return list(exhibits.legend(runs)) if isinstance(exhibits, Legendary) else []
 
 
 def all_tables(runs: Sequence[Run]) -> list[Table]:
@@ -202,7 +228,6 @@ def _write_table(table: Table, folder: Path) -> list[Path]:
         f"{table.name}.csv": to_csv(table),
         f"{table.name}.md": to_markdown(table),
         f"{table.name}.tex": to_latex(table),
-        f"{table.name}_caption.tex": latex_escape(table.caption) + "%\n",
     }
     return [_write(folder, f"tables/{name}", text) for name, text in contents.items()]
 
@@ -213,8 +238,7 @@ def _write(folder: Path, name: str, text: str) -> Path:
 
 
 def _page_table(table: Table, files: Iterable[Path], folder: Path) -> PageTable:
-    shown = [path for path in files if not path.name.endswith("_caption.tex")]
-    return PageTable(table, [path.relative_to(folder).as_posix() for path in shown])
+    return PageTable(table, [path.relative_to(folder).as_posix() for path in files])
 
 
 def _page_figure(drawing: Drawing, files: Sequence[Path], folder: Path) -> PageFigure:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from analysis.core.figures import (
     breakdown,
@@ -23,11 +23,13 @@ from analysis.core.figures import (
 from analysis.core.tables.components import component_table, witness_table
 from analysis.core.tables.cost import cost_table
 from analysis.core.tables.fleet import fleet_table
+from analysis.core.tables.groups import groups_table
 from analysis.core.tables.main import main_table
 from analysis.core.tables.pairs import pair_table
 from analysis.core.tables.phases import phase_tables
 from analysis.core.tables.setup import settings_table, setup_table
 from analysis.core.tables.variants import variant_table
+from devices import extensions
 
 if TYPE_CHECKING:
     from analysis.core.figures.drawing import Outcome
@@ -68,6 +70,15 @@ class Exhibits(Protocol):
         ...
 
 
+@runtime_checkable
+class Legendary(Protocol):
+    """Be exhibits that say what their names stand for."""
+
+    def legend(self, runs: Sequence[Run]) -> Sequence[str]:
+        """Return sentences."""
+        ...
+
+
 class CommonExhibits:
     """Show what all runs have."""
 
@@ -79,6 +90,7 @@ class CommonExhibits:
         """Return the main table, what the run cost and on what, pairs and settings."""
         return [
             main_table(runs),
+            groups_table(runs),
             *phase_tables(runs),
             component_table(runs),
             witness_table(runs),
@@ -96,13 +108,68 @@ class CommonExhibits:
 
 
 def find_exhibits(workload: str) -> Exhibits:
-    """Return what the runs of a workload show."""
+    """Return what the runs of a workload show, and behind it the figures from outside."""
+    own, added = _of_workload(workload), _figures_outside()
+    return _Added(own, added) if added else own
+
+
+def _of_workload(workload: str) -> Exhibits:
     place = OWN.get(workload) or _installed().get(workload)
     if place is None:
         return CommonExhibits()
     module, _, attribute = place.partition(":")
     exhibits: Exhibits = getattr(import_module(module), attribute)
     return exhibits
+
+
+class _Added:
+    """Show what a workload shows, and behind it the figures from outside."""
+
+    def __init__(self, own: Exhibits, added: Sequence[Series]) -> None:
+        self._own = own
+        self.figures: Sequence[Series] = (*own.figures, *added)
+
+    def tables(self, runs: Sequence[Run]) -> Sequence[Table | None]:
+        """Return the workload's own tables."""
+        return self._own.tables(runs)
+
+    def remarks(self, run: Run) -> Sequence[str]:
+        """Return the workload's own sentences."""
+        return self._own.remarks(run)
+
+    def legend(self, runs: Sequence[Run]) -> Sequence[str]:
+        """Return what the workload's own names stand for."""
+        return self._own.legend(runs) if isinstance(self._own, Legendary) else ()
+
+
+class _Guarded:
+    """Let a figure from outside cost itself alone, whatever it does."""
+
+    def __init__(self, series: Series) -> None:
+        self._series = series
+        self.TITLE = series.TITLE
+
+    def drawings(self, run: Run, /) -> list[Outcome]:
+        """Return its figures; those it cannot make with the reason."""
+        from analysis.core.figures.drawing import NotDrawn  # noqa: PLC0415 - imports matplotlib
+
+        try:
+            return list(self._series.drawings(run))
+        except Exception as error:
+            return [NotDrawn(self.TITLE, extensions.fault(error))]
+
+
+def _figures_outside() -> list[Series]:
+    found = extensions.sound("figures", _faults)
+    return [_Guarded(cast("Series", thing)) for thing, _ in found.values()]
+
+
+def _faults(thing: object, _: extensions.Offered) -> list[str]:
+    """Return everything that is wrong with a figure from outside."""
+    faults = [] if isinstance(getattr(thing, "TITLE", None), str) else ["it lacks a TITLE"]
+    if not callable(getattr(thing, "drawings", None)):
+        faults.append("it lacks drawings(run)")
+    return faults
 
 
 def _installed() -> Mapping[str, str]:

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.core.errors import AnalysisError, damage_told
+from analysis.core.errors import EXIT_USAGE, AnalysisError, damage_told
 from analysis.core.manifest import Manifest, read_manifest
 from analysis.core.reading import read_matrix, read_table
+from harness.core.errors import unknown
 from harness.core.guarded_folder import guard, is_safe_name
 from harness.core.schema import (
     AFFINITY_ROUNDS,
@@ -69,6 +70,18 @@ class Run:
             "columns: docs/results.md"
         )
 
+    @cached_property
+    def disturbances(self) -> pd.DataFrame:
+        """Return a row per cell and disturbance: its `cell`, and `disturbance`, a word such as gap.
+
+        The column `flags` of a frame can be read as `frame["flags"]` alone, as `frame.flags` is
+        pandas' own; here each word is a row.
+        """
+        words = self.cells["flags"].fillna("").astype(str).str.split("+")
+        rows = pd.DataFrame({"cell": self.cells["cell"], "disturbance": words})
+        rows = rows.explode("disturbance").reset_index(drop=True)
+        return rows[rows["disturbance"] != ""].reset_index(drop=True)
+
     def with_facts(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return `metrics` or `phases` with device, method, seed and repeat of each row's cell."""
         facts = self.cells[["cell", "device", "method", "seed", "repeat"]]
@@ -111,7 +124,10 @@ class Run:
         return read_table(path, COMPONENTS)[0]
 
     def trace(self, cell: str) -> pd.DataFrame | None:
-        """Return the power trace of a cell, or None if it has none or an empty one."""
+        """Return the power trace of a cell, or None if it has none or an empty one.
+
+        This and what follows raise AnalysisError for a cell that the run does not have.
+        """
         path = self._cell_file("traces", cell, ".csv.gz")
         frame = read_table(path, TRACE)[0] if path.is_file() else None
         return None if frame is None or frame.empty else frame
@@ -140,8 +156,15 @@ class Run:
 
     def _cell_file(self, kind: str, cell: str, ending: str) -> Path:
         _check_name(self.folder, cell)
+        self._check_known(cell)
         folder, name = self.origins.get(cell, (self.folder, cell))
         return folder / kind / f"{name}{ending}"
+
+    def _check_known(self, cell: str) -> None:
+        names = [str(name) for name in self.cells["cell"]]
+        if cell not in names:
+            error = unknown("cell", cell, names)
+            raise AnalysisError(f"{self.run_id}: {error.message}.", error.remedy, EXIT_USAGE)
 
 
 def _check_name(folder: Path, cell: str) -> None:

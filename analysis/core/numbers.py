@@ -117,15 +117,6 @@ def source_words(source: tuple[str, str, str]) -> str:
     return ", ".join(word for word in (scope, kind) if word) or meter
 
 
-def groups_text(cells: pd.DataFrame, method: str) -> str:
-    """Return the split of a method; with the number of cells for each if the splits differ."""
-    splits = Counter(str(text) for text in cells.loc[cells["method"] == method, "groups"] if text)
-    if len(splits) <= 1:
-        return next(iter(splits), "")
-    ordered = sorted(splits.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{split} ({count}×)" for split, count in ordered)
-
-
 def last_task_losses(run: Run, metric: str = "test_loss") -> pd.DataFrame:
     """Return the last value of a metric per cell and task.
 

@@ -27,13 +27,26 @@ FOLDED = {
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 """What the browser may load for the page: nothing that is not inside it."""
 
+FIRST_WORDS = 4
+"""Sentences of the verdict that stand on the first screen; the others are folded."""
+
+FEW_METHODS = 3
+
+MARKS = (
+    "Bold is the best of its column, underlined the second best, where the 95 % interval reaches "
+    "into that of no other; ties carry no mark. ↓ lower is better, ↑ higher.",
+    "– is a value that is not there; the small letter behind it leads to the reason below the "
+    "table. Measured and modelled figures never share a column.",
+)
+"""What the marks of a table stand for."""
+
 LONG = 40
 """Letters from which a field may wrap."""
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8882; --accent: #0072b2; }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 62rem; padding: 1rem; line-height: 1.5;
+body { margin: 0 auto; max-width: 70rem; padding: 1rem; line-height: 1.5;
   font-family: system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: .5rem 0 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
@@ -59,6 +72,11 @@ th[aria-sort="ascending"] button::after { content: " ▴"; }
 th[aria-sort="descending"] button::after { content: " ▾"; }
 td:first-child, th:first-child { position: sticky; left: 0; background: Canvas; }
 td.long { white-space: normal; min-width: 16rem; overflow-wrap: anywhere; }
+.warning.disturbed { border-color: #c0182b; background: #c0182b22; font-weight: 600; }
+.lead { display: grid; gap: 1.4rem; align-items: start;
+  grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); }
+.lead h2 { margin-top: .4rem; } .lead figure { margin-top: .4rem; }
+.legend { opacity: .85; }
 .scroll { margin-top: .3rem; } p.words { margin-top: 1.8rem; }
 details { margin: .8rem 0; } summary { cursor: pointer; font-weight: 600; }
 .plain { font-size: .9rem; padding-left: 1.2rem; overflow-wrap: anywhere; }
@@ -129,6 +147,7 @@ class Page:
         apart: sentences on series that are not pooled.
         command: the command that makes this page again.
         macros: the file of LaTeX macros, relative to the page.
+        legend: sentences that say what names stand for, such as the letters of tasks.
     """
 
     runs: Sequence[Run]
@@ -139,12 +158,14 @@ class Page:
     apart: Sequence[str]
     command: str
     macros: str
+    legend: Sequence[str] = ()
 
 
 def render_page(page: Page) -> str:
     """Return the whole page as text."""
     runs = page.runs
-    title = ", ".join(run.run_id for run in runs)
+    title = _title(runs)
+    lead, others = next(iter(page.figures), None), page.figures[1:]
     first = [entry for entry in page.tables if entry.table.name not in FOLDED]
     rest = [entry for entry in page.tables if entry.table.name in FOLDED]
     commands = dict.fromkeys(facts.command for run in runs for facts in run.members)
@@ -152,16 +173,20 @@ def render_page(page: Page) -> str:
         f"<h1>{_text(title)}</h1>",
         *[_run_facts(run) for run in runs],
         *[_warning(origin_words(run)) for run in runs],
-        *[_warning(_disturbed(run)) for run in runs],
-        _list(page.apart),
-        "<h2>In short</h2>",
+        *[_warning(_disturbed(run), "warning disturbed") for run in runs],
+        '<div class="lead"><section><h2>In short</h2>',
         *[_verdict(name, words, len(page.verdicts) > 1) for name, words in page.verdicts],
+        "</section>",
+        _figure(lead) if lead else "",
+        "</div>",
+        _list(page.apart),
         "<h2>Tables</h2>",
+        _legend(page.legend),
         *[_table(entry) for entry in first],
         *[_folded(entry) for entry in rest],
         f'<p class="caption">Every number as a LaTeX macro: {_links([page.macros])}</p>',
         "<h2>Figures</h2>",
-        f'<div class="figures">{"".join(_figure(figure) for figure in page.figures)}</div>',
+        f'<div class="figures">{"".join(map(_figure, others))}</div>',
         *(["<h3>Not drawn</h3>", _list(page.not_drawn)] if page.not_drawn else []),
         "<h2>What is measured and what is modelled</h2>",
         *[_origin(run, len(runs) > 1) for run in runs],
@@ -181,9 +206,23 @@ def _document(title: str, body: str) -> str:
     )
 
 
+def _title(runs: Sequence[Run]) -> str:
+    """Return in words what the page is about; names of runs stand below it."""
+    devices = list(dict.fromkeys(run.manifest.device_title for run in runs))
+    methods = list(dict.fromkeys(method for run in runs for method in run.methods))
+    what = ", ".join(methods) if len(methods) <= FEW_METHODS else f"{len(methods)} methods"
+    return f"What {what or 'a run'} cost{'s' if len(methods) == 1 else ''} on {', '.join(devices)}"
+
+
+def _legend(more: Sequence[str]) -> str:
+    """Return how to read tables and figures: what every mark stands for."""
+    return _list([*MARKS, *more]).replace('"plain"', '"plain legend"')
+
+
 def _run_facts(run: Run) -> str:
     facts = run.manifest
-    parts = [facts.device_title, f"tasks {run.tasks}", summary_words(run), facts.created]
+    tasks = f"tasks {run.tasks}" if run.tasks else ""
+    parts = [run.run_id, tasks, summary_words(run), facts.created]
     return f'<p class="facts">{_text(" · ".join(part for part in parts if part))}</p>'
 
 
@@ -192,13 +231,19 @@ def _disturbed(run: Run) -> str:
     return f"{words}: its times and joules are not those of a quiet device" if words else ""
 
 
-def _warning(words: str) -> str:
-    return f'<p class="warning">{_text(words[:1].upper() + words[1:])}.</p>' if words else ""
+def _warning(words: str, kind: str = "warning") -> str:
+    return f'<p class="{kind}">{_text(words[:1].upper() + words[1:])}.</p>' if words else ""
 
 
 def _verdict(name: str, words: Sequence[str], named: bool) -> str:
     heading = f"<h3>{_text(name)}</h3>" if named else ""
-    return f'{heading}<ul class="verdict">{"".join(f"<li>{_text(w)}</li>" for w in words)}</ul>'
+    first, rest = words[:FIRST_WORDS], words[FIRST_WORDS:]
+    more = f"<details><summary>More</summary>{_sentences(rest)}</details>" if rest else ""
+    return f"{heading}{_sentences(first)}{more}"
+
+
+def _sentences(words: Sequence[str]) -> str:
+    return f'<ul class="verdict">{"".join(f"<li>{_text(w)}</li>" for w in words)}</ul>'
 
 
 def _table(entry: PageTable) -> str:

@@ -19,6 +19,7 @@ from analysis.core.figures import (
 from analysis.core.tables.components import component_table, witness_table
 from analysis.core.tables.cost import cost_table
 from analysis.core.tables.fleet import fleet_table
+from analysis.core.tables.groups import groups_table
 from analysis.core.tables.main import main_table
 from analysis.core.tables.pairs import pair_table
 from analysis.core.tables.phases import phase_tables
@@ -35,6 +36,7 @@ from analysis.multitask.figures import (
 )
 from analysis.multitask.tables.inference import inference_tables
 from analysis.multitask.tables.tasks import all_measures_table, measure_table, task_loss_table
+from models.multitask.tasks import TASKS
 
 if TYPE_CHECKING:
     from analysis.core.loading import Run
@@ -53,6 +55,7 @@ class MultitaskExhibits:
         """Return losses and measures of the tasks, and of inference, beside what all runs have."""
         return [
             main_table(runs),
+            groups_table(runs),
             task_loss_table(runs),
             measure_table(runs),
             all_measures_table(runs),
@@ -71,6 +74,13 @@ class MultitaskExhibits:
     def remarks(self, run: Run) -> Sequence[str]:  # noqa: ARG002 - the verdict says all there is
         """Return nothing."""
         return ()
+
+    def legend(self, runs: Sequence[Run]) -> Sequence[str]:
+        """Return what the letters of the runs' tasks stand for."""
+        letters = dict.fromkeys(letter for run in runs for letter in run.tasks)
+        known = [f"{x} {TASKS[x].name}" for x in letters if x in TASKS]
+        divided = "sd|nkt are two networks, one for s and d, one for n, k and t"
+        return [f"Tasks: {', '.join(known)}. A bar divides networks: {divided}."] if known else []
 
 
 EXHIBITS = MultitaskExhibits()

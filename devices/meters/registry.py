@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 class MeterClasses(MutableMapping[str, type[Meter]]):
     """Find the classes of meters by name; the module of each is imported when it is asked for.
 
+    Behind those of this program stand those that come from outside (`devices.extensions`).
+
     A collector needs one meter, and some of the others bring whole libraries: for HTTP, statistics.
     """
 
@@ -30,6 +33,8 @@ class MeterClasses(MutableMapping[str, type[Meter]]):
         self._known: dict[str, str | type[Meter]] = dict(homes)
 
     def __getitem__(self, name: str) -> type[Meter]:
+        if name not in self._known:
+            return self._outside()[name]
         found = self._known[name]
         if isinstance(found, str):
             module, _, kind = found.partition(":")
@@ -45,13 +50,34 @@ class MeterClasses(MutableMapping[str, type[Meter]]):
         del self._known[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
+        return iter((*self._known, *self._outside()))
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._known) + len(self._outside())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._known
+        return name in self._known or name in self._outside()
+
+    def _outside(self) -> dict[str, type[Meter]]:
+        from devices import extensions  # noqa: PLC0415 - a collector of ours does without
+
+        found = extensions.sound("meters", _faults, tuple(self._known))
+        return {name: thing for name, (thing, _) in found.items() if isinstance(thing, type)}
+
+
+def _faults(thing: object, _: object) -> list[str]:
+    """Return everything that is wrong with a meter from outside."""
+    if not (isinstance(thing, type) and issubclass(thing, Meter)):
+        return ["METER is no subclass of devices.meters.base.Meter"]
+    faults = []
+    name = getattr(thing, "name", None)
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        faults.append(f"its name {name!r} is not of small letters, digits and -")
+    faults += [f"it lacks {method}()" for method in sorted(thing.__abstractmethods__)]
+    options = thing.option_names
+    if not isinstance(options, tuple) or not all(isinstance(option, str) for option in options):
+        faults.append("option_names is no tuple of texts")
+    return faults
 
 
 METERS = MeterClasses({

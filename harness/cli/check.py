@@ -6,7 +6,7 @@ import json
 from argparse import Namespace
 from collections.abc import Sequence
 
-from harness.cli.options import Parser, run_command
+from harness.cli.options import Parser, add_include_options, run_command
 from harness.core.clean_text import say
 from harness.evidence.comparable import apart_words
 from harness.evidence.findings import exit_status, verdict
@@ -37,6 +37,7 @@ def main(words: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="limits count as unstable too")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_include_options(parser)
     return run_command(parser, words, _check)
 
 

@@ -6,7 +6,7 @@ import json
 from argparse import Namespace
 from collections.abc import Sequence
 
-from harness.cli.options import Parser, run_command
+from harness.cli.options import Parser, add_include_options, run_command
 from harness.core.clean_text import say
 from harness.core.errors import EXIT_DONE, EXIT_WORSE
 from harness.evidence.comparable import remarks
@@ -51,6 +51,7 @@ def main(words: Sequence[str] | None = None) -> int:
         help="compare runs that contradict their own files, too, and say so",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_include_options(parser)
     return run_command(parser, words, _compare)
 
 

@@ -22,7 +22,7 @@ from harness.checkup.facts import ClockWatch, HostFacts, detect_tree, facts_here
 from harness.checkup.readiness import Checkup
 from harness.checkup.report import as_dict, as_text
 from harness.checkup.torch_trial import TorchTrial
-from harness.cli.options import Parser, run_command
+from harness.cli.options import Parser, add_include_options, run_command
 from harness.core.errors import EXIT_DEVICE, EXIT_DONE, StorageError, UsageError
 
 NOT_OF_A_HOST = ("simulated", "replay")
@@ -66,6 +66,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--out", default="results", metavar="DIR", help="folder that results go to [results]"
     )
+    add_include_options(parser)
     return parser
 
 

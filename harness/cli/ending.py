@@ -7,6 +7,9 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.core.errors import HarnessError
+from harness.evidence.overview_page import write_overview
+
 
 def report_on(path: Path) -> Path | None:
     """Write the report; where that fails the run is still whole, so say how to make it later."""
@@ -24,6 +27,12 @@ def report_on(path: Path) -> Path | None:
         why = f"{error.name} is not installed"
     print(f"\nNo report: {why}. To make it later:\n  python -m analysis.report {path}")
     return None
+
+
+def list_on_page(out: Path) -> None:
+    """Write the page that lists the runs of a folder; a run does not fail for want of it."""
+    with contextlib.suppress(OSError, HarnessError):
+        write_overview(out)
 
 
 @contextlib.contextmanager

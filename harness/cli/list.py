@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import textwrap
+import os
+import sys
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -16,18 +14,20 @@ from devices.host import Host, detect
 from devices.meters.registry import METERS, try_meter
 from devices.profile import load_profiles, matches
 from harness.checkup.facts import detect_tree
-from harness.cli.options import Parser, run_command
+from harness.cli.options import Parser, add_include_options, run_command
 from harness.core.clean_text import say
 from harness.core.errors import (
     EXIT_DONE,
-    DamagedRunError,
     DeviceMissingError,
     UsageError,
     unknown,
 )
-from harness.core.guarded_folder import read_bytes, read_object
+from harness.core.launching import typed_name
+from harness.core.wrapping import screen_width, wrapped
+from harness.evidence.overview import RunEntry, overview
+from harness.evidence.overview_page import NAME as PAGE
+from harness.evidence.overview_page import best_words, joules, write_overview
 from harness.records.listing import Item
-from harness.run_folder.lock import is_running
 from harness.workloads.registry import DEFAULT, find_workload, known_workloads
 
 
@@ -44,9 +44,13 @@ def main(words: Sequence[str] | None = None) -> int:
         help=f"whose {', '.join(OF_WORKLOAD)} [{DEFAULT}]",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a JSON list")
+    parser.add_argument(
+        "--page", action="store_true", help=f"of runs: write DIR/{PAGE}, a page of them, too"
+    )
     parser.add_argument("--out", default="results", metavar="DIR", help="folder of runs [results]")
     parser.add_argument("--cache", metavar="DIR", help="folder of data sets [~/.cache/…]")
     parser.add_argument("--root", metavar="DIR", help="answer for a folder that doctor has written")
+    add_include_options(parser)
     return run_command(parser, words, _list)
 
 
@@ -76,16 +80,19 @@ def _print(items: Sequence[Item], parsed: Namespace, legend: str) -> None:
         print(f"no {parsed.kind} in {parsed.out}" if parsed.kind == "runs" else "none")
     width = max((len(item.name) for item in items), default=0)
     marks = max((len(item.shown_mark) for item in items), default=0)
+    columns = screen_width()
     for item in items:
-        say(f"{item.shown_mark:<{marks}} {item.name:<{width}}  {item.text}")
+        line = f"{item.shown_mark:<{marks}} {item.name:<{width}}  {item.text}"
+        indent = min(width, MOST_INDENT) + marks + 3
+        say(wrapped(line, columns, indent) if sys.stdout.isatty() else line)
         for paragraph in item.below:
-            say(_below(paragraph))
+            say(_below(paragraph, columns))
     if legend:
-        say("\n" + _below(legend))
+        say("\n" + _below(legend, columns))
 
 
-def _below(paragraph: str) -> str:
-    return textwrap.fill(paragraph, 80, initial_indent=" " * 4, subsequent_indent=" " * 8)
+def _below(paragraph: str, columns: int) -> str:
+    return " " * 4 + wrapped(paragraph, columns - 4, 8)
 
 
 def _host(parsed: Namespace) -> Host:
@@ -127,7 +134,7 @@ def _workloads(_: Namespace) -> Iterable[Item]:
     for name in known_workloads():
         try:
             workload = find_workload(name)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:
             yield Item(name, False, f"cannot be loaded: {error}")
             continue
         judged = f"judged by {workload.objective.name}, {workload.objective.better} is better"
@@ -138,41 +145,41 @@ def _runs(parsed: Namespace) -> Iterable[Item]:
     out = Path(parsed.out)
     if not out.is_dir():
         raise UsageError(f"there is no folder {out}", "Name the folder of runs with --out DIR.")
-    for manifest in sorted(out.glob("*/manifest.json")):
-        yield _run(manifest)
+    runs = overview(out)
+    if parsed.page:
+        page = write_overview(out)
+        where = out / PAGE if page is None else page
+        say(f"{'left alone, not ours' if page is None else 'wrote'}: {where}", sys.stderr)
+    for run in runs:
+        yield _run(run, out)
 
 
-def _run(manifest: Path) -> Item:
-    name = manifest.parent.name
-    try:
-        facts = read_object(manifest)
-        cells = _cell_states(manifest.parent / "cells.csv")
-    except (DamagedRunError, UnicodeDecodeError, csv.Error) as error:
-        words = error.message if isinstance(error, DamagedRunError) else str(error)
-        return Item(name, False, f"cannot be read: {words}", {"status": None})
-    status = str(facts.get("status", "unknown"))
-    counted = ", ".join(f"{count} {state}" for state, count in sorted(cells.items())) or "none"
-    quick = "; quick, not for publication" if facts.get("quick") else ""
+def _run(run: RunEntry, out: Path) -> Item:
+    name = os.path.relpath(run.folder, out)
+    if run.problem:
+        return Item(name, False, f"cannot be read: {run.problem}", {"status": None})
+    counted = ", ".join(f"{count} {state}" for state, count in sorted(run.cells.items())) or "none"
+    quick = "; quick, not for publication" if run.quick else ""
+    page = f"report: {run.page}" if run.page else f"no report: {typed_name('report')} {run.folder}"
     return Item(
-        name, status == "done", f"{_going(manifest.parent, status)}; cells: {counted}{quick}",
-        {"status": status, "created": facts.get("created"), "cells": dict(cells)},
+        name, run.status == "done", f"{_going(run)}; cells: {counted}{quick}",
+        {"status": run.status, "created": run.created, "cells": dict(run.cells),
+         "folder": str(run.folder), "device": run.device, "workload": run.workload,
+         "methods": dict(run.methods), "objective": run.objective, "energy_j": run.energy_j,
+         "energy_model_j": run.energy_model_j, "report": str(run.page) if run.page else None},
+        (f"{run.device}, {run.workload}: {', '.join(run.methods) or 'no method'}",
+         f"{joules(run)}, best {best_words(run)}", page),
     )  # fmt: skip
 
 
-def _going(folder: Path, status: str) -> str:
-    """Return how a run stands: one that says it is running may have been killed."""
-    if status == "done":
-        return status
-    if is_running(folder):
-        return "running"
-    word = "killed" if status == "running" else status
-    return f"{word}; to go on: python -m harness.run --resume {folder}"
+def _going(run: RunEntry) -> str:
+    """Return how a run stands, and what to type to go on with it."""
+    if run.status in ("done", "running"):
+        return run.status
+    return f"{run.status}; to go on: {typed_name('run')} --resume {run.folder}"
 
 
-def _cell_states(path: Path) -> Counter[str]:
-    lines = io.StringIO(read_bytes(path).decode(), newline="")
-    return Counter((row.get("status") or "unknown")[:20] for row in csv.DictReader(lines))
-
+MOST_INDENT = 24
 
 LISTS: dict[str, Callable[[Namespace], Iterable[Item]]] = {
     "devices": _devices,

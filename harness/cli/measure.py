@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.options import Parser, run_command
+from harness.cli.options import Parser, add_include_options, run_command
 from harness.core.errors import (
     EXIT_INTERRUPTED,
     Problems,
@@ -68,6 +68,7 @@ def main(words: Sequence[str] | None = None) -> int:
     add("--vs", metavar="'OTHER'", action="append", default=[], help="command to take turns with")
     add("--require-meter", action="store_true", help="refuse to go on without measured joules")
     add("--root", metavar="DIR", default="/", help=SUPPRESS)
+    add_include_options(parser)
     typed = list(sys.argv[1:] if words is None else words)
     own, command = _divided(typed)
     return run_command(parser, own, lambda parsed: _measure(parsed, command))

@@ -22,11 +22,11 @@ from harness.core.errors import (
     raise_all,
 )
 from harness.core.own_packages import OWN
-from harness.core.parser import Parser, read_options
+from harness.core.parser import Parser, add_include_options, read_options, say_skipped
 from harness.workloads.base import Workload
 from harness.workloads.registry import DEFAULT, find_workload
 
-__all__ = ["Parser", "read_options"]  # what every command needs, beside what is here
+__all__ = ["Parser", "add_include_options", "read_options"]  # every command needs them, too
 
 if TYPE_CHECKING:
     from harness.config import Config, RunConfig
@@ -107,6 +107,8 @@ def run_command(
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    finally:
+        say_skipped()
 
 
 def report(error: HarnessError) -> int:
@@ -147,6 +149,7 @@ def asked_workload(words: Sequence[str]) -> Workload:
     parser.add_argument("--config", metavar="FILE")
     parser.add_argument("--resume", metavar="RUN")
     parser.add_argument("--out", metavar="DIR")
+    add_include_options(parser, shown=False)
     found, _ = parser.parse_known_args(list(words))
     name = found.workload
     if name is None and found.config is not None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.ending import report_on, terminated_like_interrupted
+from harness.cli.ending import list_on_page, report_on, terminated_like_interrupted
 from harness.cli.options import (
     Parser,
     add_config_options,
+    add_include_options,
     asked_workload,
     config_from,
     group_of,
@@ -70,6 +71,7 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     kind = workload.config_class()
     add_config_options(parser, kind)
+    add_include_options(parser)
     _add_own_options(parser)
     return run_command(parser, typed, lambda parsed: _run(*_settled(parsed, kind), typed))
 
@@ -218,6 +220,7 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
             screen.stopped(summary, _same_command(argv))
             return EXIT_BUDGET if summary.stopped == "budget" else EXIT_INTERRUPTED
         page = report_on(summary.path) if options.report and summary.done else None
+        list_on_page(Path(config.out))
         screen.goodbye(summary, page, _next_command(config, argv))
     return EXIT_CELLS_FAILED if summary.failed else EXIT_DONE
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +17,7 @@ from analysis.core.verdict import cell_sentences
 from devices.time_model import INTERVAL
 from harness.cli.live import TimeLeft, left_words, power_words
 from harness.cli.plan_words import duration, energy_words, expectation_words
+from harness.core.wrapping import NARROWEST, WIDEST, wrapped
 from harness.evidence.disturbed import disturbing
 from harness.evidence.yardstick import of_workload
 from harness.running.accelerator import CUDA
@@ -99,9 +98,7 @@ class RunScreen:
         ]
         if config.quick:
             lines.append("Quick    a tiny run to see that everything works; not for publication")
-        width = min(self._console.width, 100)
-        hanging = partial(textwrap.fill, width=width, subsequent_indent=" " * 9)
-        self._print("\n".join(map(hanging, lines)))
+        self._print("\n".join(self._wrapped(line, 9) for line in lines))
 
     def warn(self, troubles: Sequence[Trouble]) -> None:
         """Print what would spoil figures now, and what to do, a line each."""
@@ -117,7 +114,7 @@ class RunScreen:
         if title:
             self._filled(f"{title:<8} {text}")
         else:
-            self._print(text)
+            self._print(self._wrapped(text, 0))
 
     def estimate(self, expected: Expectation) -> None:
         """Print the expected cost and where the expectation comes from."""
@@ -143,7 +140,7 @@ class RunScreen:
 
     def note(self, text: str) -> None:
         """Print a sentence in full width."""
-        self._print(textwrap.fill(f"Note     {text}", 80, subsequent_indent=" " * 9))
+        self._filled(f"Note     {text}")
 
     def making_data(self, done: int, total: int) -> None:
         """Show how far the data are."""
@@ -214,7 +211,8 @@ class RunScreen:
             return
         spoilt = ", ".join(disturbing("+".join(result.flags)))
         mark = f"; disturbed: {spoilt}" if spoilt else ""
-        self._print(f"  {name}: {result.cost.time_s:.1f} s, {report.summary}{mark}")
+        line = f"  {name}: {result.cost.time_s:.1f} s, {report.summary}{mark}"
+        self._print(self._wrapped(line, 4))
 
     def conclude(self, summary: RunSummary) -> None:
         """Print the method table, the verdict in words and what spoilt any figure."""
@@ -226,7 +224,8 @@ class RunScreen:
             return
         judged = replace(of_workload(self._config.workload), reference=self._config.reference)
         lines = cell_sentences(summary.done, judged, quick=self._config.quick)
-        self._print("\n" + "\n".join([*lines, *_spoilt(summary)]))
+        sentences = [self._wrapped(line, 2) for line in [*lines, *_spoilt(summary)]]
+        self._print("\n" + "\n".join(sentences))
 
     def stopped(self, summary: RunSummary, command: str) -> None:
         """Print why the run stopped and what to type to go on."""
@@ -246,8 +245,13 @@ class RunScreen:
         objective = ("objective_value", self._workload.objective.name.replace("_", "\n", 1), ".4f")
         known = COLUMNS if rows[0].get("total_loss") is not None else (*COLUMNS, objective)
         columns = [c for c in known if any(row.get(c[0]) is not None for row in rows)]
-        for _, title, form in columns:
-            table.add_column(title, justify="right" if form else "left", overflow="fold")
+        for key, title, form in columns:
+            shown = [cell_text(row.get(key), form) for row in rows]
+            table.add_column(
+                title, justify="right" if form else "left", overflow="fold",
+                # a number is never broken over lines; a text is where the screen is too narrow
+                min_width=max(map(len, shown)) if form else None,
+            )  # fmt: skip
         for row in rows:
             table.add_row(*(cell_text(row.get(key), form) for key, _, form in columns))
         self._console.print()
@@ -260,8 +264,11 @@ class RunScreen:
 
     def _filled(self, text: str) -> None:
         """Print a line that begins with a word of the plan, wrapped under its text."""
-        width = min(self._console.width, 100)
-        self._print(textwrap.fill(text, width, subsequent_indent=" " * 9))
+        self._print(self._wrapped(text, 9))
+
+    def _wrapped(self, text: str, later: int) -> str:
+        """Return a text in lines of the screen, each after the first indented."""
+        return wrapped(text, min(max(self._console.width, NARROWEST), WIDEST), later)
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TextIO
 
-from harness.cli.options import Parser, run_command
+from harness.cli.options import Parser, add_include_options, run_command
 from harness.core.errors import EXIT_DONE, MeterMissingError, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
     add("--prometheus", metavar="FILE", default="", help="file for node_exporter's textfile")
     add("--csv", metavar="FILE", default="", help="write a line per rail and look")
     add("--root", metavar="DIR", default="/", help="look for sensors below this folder")
+    add_include_options(parser)
     return run_command(parser, words, _watch)
 
 

@@ -26,6 +26,9 @@ T = TypeVar("T")
 MOST_SHOWN = 80
 """Letters of a path that is too long for any file system."""
 
+MOST_KNOWN = 30
+"""Of more names than this only some are listed beside the nearest."""
+
 EXIT_DONE = 0
 EXIT_INTERNAL = 1
 EXIT_USAGE = 2
@@ -319,7 +322,10 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for an unknown name: the wrong word, the nearest right one, the list."""
     names = list(known)
     hint = did_you_mean(word, names)
-    return UnknownNameError(f"unknown {kind} '{word}'", f"{hint}Known: {', '.join(names)}")
+    shown = names if len(names) <= MOST_KNOWN or not hint else names[: MOST_KNOWN // 2]
+    more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    listed = f"Known: {', '.join(shown)}{more}"
+    return UnknownNameError(f"unknown {kind} '{word}'", hint + listed)
 
 
 class Problems:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
+from devices import extensions
+from devices.errors import DeviceError
 from devices.names import did_you_mean
+from harness.core.clean_text import say
 from harness.core.errors import UnknownNameError, UsageError, raise_all
 from harness.core.launching import TITLES, module_of, typed_name
 from harness.core.version import version_text
@@ -71,6 +76,59 @@ def as_typed(prog: str) -> str:
     words = prog.removeprefix("python -m ").split()
     command = next((name for name in TITLES if module_of(name) == words[0]), None)
     return prog if command is None else typed_name(" ".join([command, *words[1:]]))
+
+
+class _Include(argparse.Action):
+    """Take a file or folder in at once, as later options may name what is in it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - as argparse calls it
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Keep the path and take it in.
+
+        Raises:
+            UsageError: if there is no such file or folder.
+        """
+        try:
+            extensions.include([Path(values)])
+        except DeviceError as error:
+            raise UsageError(error.message, error.remedy) from None
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), values])
+
+
+def add_include_options(parser: argparse.ArgumentParser, *, shown: bool = True) -> None:
+    """Add the options that name boards, meters, methods and the like from outside."""
+    group = parser.add_argument_group("from outside (docs/extending)") if shown else parser
+    group.add_argument(
+        "--include", metavar="FOLDER", action=_Include, default=None,
+        help="folder of boards (.toml) and of meters, workloads, methods, data sets and figures"
+        " (.py); may be repeated",
+    )  # fmt: skip
+    group.add_argument(
+        "--profile", metavar="FILE.toml", action=_Include, default=None,
+        help="file of one board; may be repeated",
+    )  # fmt: skip
+
+
+def take_in_early(words: Sequence[str]) -> list[str]:
+    """Take in what options name, where the parser itself depends on it; return the other words.
+
+    Raises:
+        UsageError: if there is no such file or folder.
+    """
+    parser = Parser(add_help=False, allow_abbrev=False)
+    add_include_options(parser, shown=False)
+    return parser.parse_known_args(list(words))[1]
+
+
+def say_skipped() -> None:
+    """Print on standard error what of outside was skipped, with all its faults."""
+    for one in extensions.skipped():
+        say(str(one), sys.stderr)
 
 
 def read_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:

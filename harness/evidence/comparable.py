@@ -145,7 +145,22 @@ def facts(manifest: Manifest) -> dict[str, Fact]:
         known["devices of the fleet"] = Fact(
             _text(sorted(map(_device, fleet.get("devices") or [])))
         )
+    known |= _from_outside(manifest)
     return known | {name: fact for name in SECTIONS for name, fact in _of_section(manifest, name)}
+
+
+def _from_outside(manifest: Manifest) -> dict[str, Fact]:
+    """Return the checksum of each thing that came from outside the program.
+
+    Methods are often the very thing compared, so other ones are noted and forbid nothing.
+    """
+    return {
+        f"{name} from outside": Fact(
+            _text(value.get("sha256") if isinstance(value, Mapping) else value),
+            "note" if str(name).startswith("method ") else "must agree",
+        )
+        for name, value in _section(manifest, "extensions").items()
+    }
 
 
 def _of_section(manifest: Manifest, name: str) -> Iterator[tuple[str, Fact]]:

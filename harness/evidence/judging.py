@@ -12,6 +12,7 @@ from harness.core.errors import DamagedRunError, SeveralProblems
 from harness.evidence.claims import claims
 from harness.evidence.completeness import completeness
 from harness.evidence.findings import LEVELS, Finding, verdict
+from harness.evidence.outside import from_outside
 from harness.evidence.own_files import damaged_own_files, workload_of
 from harness.evidence.reading import RunFiles, read_run
 from harness.evidence.stability import SPREAD_LIMIT, stability
@@ -56,6 +57,7 @@ def judge(folder: Path, spread_limit: float = SPREAD_LIMIT) -> Judgement:
             *stability(run, spread_limit),
             *_of_workload(run),
             *claims(run),
+            *from_outside(run),
         ]
     except DamagedRunError as error:
         return Judgement(folder, None, [_damage(error)])

@@ -18,6 +18,8 @@ from harness.core.clean_text import clean
 from harness.core.errors import DamagedRunError, HarnessError, UsageError, raise_all
 from harness.core.guarded_folder import RESTORE, guard, is_safe_name, read_bytes
 from harness.core.schema import CELLS, METRICS, PHASE_ROWS, Column, version_problem
+from harness.evidence.findings import MOST_NAMED
+from harness.evidence.overview import run_folders
 from harness.run_folder.resume import read_manifest
 
 TABLES: Mapping[str, tuple[Column, ...]] = {
@@ -83,6 +85,7 @@ def find_run(text: str, results: Path = Path("results")) -> Path:
     """
     for candidate in (Path(text), results / text):
         if candidate.is_dir():
+            _refuse_a_shelf(candidate)
             return candidate
     folder = Path(text)
     parent = folder.parent if folder.parent != Path() else results
@@ -91,6 +94,24 @@ def find_run(text: str, results: Path = Path("results")) -> Path:
     hint = f"Did you mean {' or '.join(str(parent / n) for n in near)}? " if near else ""
     how = "python -m harness.list runs shows them." if near else "python -m harness.run makes one."
     raise UsageError(f"{text}: no such run folder", hint + how)
+
+
+def _refuse_a_shelf(folder: Path) -> None:
+    """Refuse a folder that is no run but has runs below it.
+
+    Raises:
+        UsageError: naming them.
+    """
+    if (folder / "manifest.json").exists():
+        return
+    runs = list(run_folders(folder))
+    if runs:
+        names = ", ".join(map(str, runs[:MOST_NAMED]))
+        more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
+        raise UsageError(
+            f"{folder}: is no run folder, but has {len(runs)} below it",
+            f"Did you mean {names}{more}? python -m harness.list runs --out {folder}",
+        )
 
 
 def read_run(folder: Path) -> RunFiles:

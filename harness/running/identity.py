@@ -9,6 +9,7 @@ from typing import Any
 from harness.config import RunConfig
 from harness.core.schema import SCHEMA_VERSION
 from harness.running.environment import power_mode, source_version
+from harness.running.outside import outside
 from harness.running.target import Target, describe_host
 
 
@@ -30,4 +31,5 @@ def known_before_data(config: RunConfig, target: Target, root: Path = Path("/"))
         "power mode": power_mode(root),
         "meter": target.meter or "none",
         "source": source_version().get("commit", ""),
+        **outside(config, target),  # with another file of a board or method it is another run
     }

@@ -11,6 +11,7 @@ from harness.measurement.cost import Accountant
 from harness.running.accelerator import describe_accelerator
 from harness.running.cell import RunContext
 from harness.running.environment import command_line, environment
+from harness.running.outside import outside
 from harness.running.target import Target
 from harness.workloads.registry import find_workload
 
@@ -35,6 +36,7 @@ def describe_run(context: RunContext) -> dict[str, Any]:
         **models_used(context.accountant, target),
         **study.describe(),
         **({"fleet": context.devices.describe()} if context.devices else {}),
+        **outside(asked, target),
         "config": asked.as_dict(),
         "config_digest": asked.digest(),
     }

@@ -26,20 +26,56 @@ class Task:
     channels: int
     loss: Literal["cross-entropy", "l1"]
     label: str
+    meaning: str
 
 
 TASKS: dict[str, Task] = {
     task.letter: task
     for task in (
-        Task("s", "semantic segmentation", SEMANTIC_CLASSES, "cross-entropy", "s"),
-        Task("d", "depth", 1, "l1", "d"),
-        Task("n", "surface normals", 3, "l1", "n"),
-        Task("k", "2D keypoints", 1, "l1", "k"),
-        Task("t", "texture edges", 1, "l1", "t"),
-        Task("e", "occlusion edges", 1, "l1", "e"),
-        Task("r", "reshading", 1, "l1", "r"),
-        Task("c", "principal curvature", 2, "l1", "c"),
-        Task("a", "auto-encoder", 3, "l1", "rgb"),
+        Task(
+            "s",
+            "semantic segmentation",
+            SEMANTIC_CLASSES,
+            "cross-entropy",
+            "s",
+            "what each pixel shows, one of 17 classes such as wall or chair",
+        ),
+        Task("d", "depth", 1, "l1", "d", "how far from the camera each pixel is"),
+        Task(
+            "n",
+            "surface normals",
+            3,
+            "l1",
+            "n",
+            "in which direction the surface of each pixel faces",
+        ),
+        Task(
+            "k",
+            "2D keypoints",
+            1,
+            "l1",
+            "k",
+            "how well each pixel can be found again in another picture",
+        ),
+        Task("t", "texture edges", 1, "l1", "t", "edges of brightness"),
+        Task("e", "occlusion edges", 1, "l1", "e", "edges where one thing hides another"),
+        Task("r", "reshading", 1, "l1", "r", "the scene lit by one lamp at the camera"),
+        Task(
+            "c",
+            "principal curvature",
+            2,
+            "l1",
+            "c",
+            "how the surface of each pixel is bent, in two directions",
+        ),
+        Task(
+            "a",
+            "auto-encoder",
+            3,
+            "l1",
+            "rgb",
+            "the picture itself, after it went through the encoder",
+        ),
     )
 }
 

@@ -42,9 +42,9 @@ def test_every_file_is_there(measured_report):
     folder, paths = measured_report
     names = {path.relative_to(folder / "report").as_posix() for path in paths.all()}
     expected = {"index.html"}
-    expected.add("tables/macros.tex")
+    expected |= {"tables/macros.tex", "tables/captions.tex", "paper.tex"}
     for table in TABLES:
-        expected |= {f"tables/{table}{end}" for end in (".csv", ".md", ".tex", "_caption.tex")}
+        expected |= {f"tables/{table}{end}" for end in (".csv", ".md", ".tex")}
     for figure in FIGURES:
         expected |= {f"figures/{figure}{end}" for end in (".pdf", ".png", ".csv")}
     assert names == expected
@@ -233,11 +233,12 @@ def test_help_needs_neither_pandas_nor_matplotlib():
 
 
 def test_command_line_prints_the_paths(make_run, capsys, tmp_path):
-    """The command prints one path a line and ends with 0; --venue sets the width."""
+    """The command prints three lines, the page first, and ends with 0; --venue sets the width."""
     folder = make_run(seeds=1, methods=("independent",), trace=False, modelled=False)
     assert main([str(folder), "--out", str(tmp_path / "out"), "--venue", "iclr"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == str(tmp_path / "out" / "index.html")
+    assert lines[0].split() == ["Page", str(tmp_path / "out" / "index.html")]
+    assert [line.split()[0] for line in lines] == ["Page", "Tables", "Figures"]
     assert "/MediaBox [ 0 0 396 " in pdf_text(tmp_path / "out" / "figures" / "pareto.pdf")
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devices import extensions
 from devices.errors import DeviceError
 from devices.host import detect
 from devices.profile import (
@@ -157,14 +158,28 @@ def test_wrong_profiles_are_refused(tmp_path, old, new, words):
 
 
 def test_missing_file_and_shared_name(tmp_path):
-    """An absent file, and two profiles with one name, are errors."""
+    """An absent file is an error; of two profiles with one name the second is skipped."""
     with pytest.raises(DeviceError, match="is missing"):
         load_profile(tmp_path / "none.toml")
     (tmp_path / "raspberry-pi-4.toml").write_text(PI_4, encoding="utf-8")
     other = PI_4.replace('name = "raspberry-pi-4"', 'name = "other"')
     (tmp_path / "other.toml").write_text(other, encoding="utf-8")
-    with pytest.raises(DeviceError, match="both other and raspberry-pi-4"):
-        load_profiles(tmp_path)
+    assert [profile.name for profile in load_profiles(tmp_path)] == ["other"]
+    (fault,) = [one for one in extensions.skipped() if str(tmp_path) in one.origin]
+    assert "taken by other" in fault.problems[0]
+
+
+def test_all_faults_of_a_file_are_named_at_once_and_the_others_work(tmp_path):
+    """One faulty file disables nothing else."""
+    (tmp_path / "raspberry-pi-4.toml").write_text(PI_4, encoding="utf-8")
+    faulty = PI_4.replace("cores = ", "coers = ").replace("idle_w = ", "idle_w = -")
+    (tmp_path / "mine.toml").write_text(faulty, encoding="utf-8")
+    assert [profile.name for profile in load_profiles(tmp_path)] == ["raspberry-pi-4"]
+    (fault,) = [one for one in extensions.skipped() if str(tmp_path) in one.origin]
+    said = "\n".join(fault.problems)
+    assert len(fault.problems) == 3
+    for words in ("coers is an unknown key", "cores is missing", "power.idle_w must be above zero"):
+        assert words in said
 
 
 @given(data=st.data())

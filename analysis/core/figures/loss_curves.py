@@ -38,8 +38,8 @@ def drawings(run: Run) -> list[Outcome]:
             stem="loss_over_rounds",
             timed=False,
             title=TITLE,
-            caption="Total test loss after each round; thick lines are means over seeds, faint "
-            "ones single seeds. Rounds of different methods do not cost the same."
+            caption="Total test loss after each round; lines are means over seeds, bands reach "
+            "from the lowest seed to the highest. Rounds of different methods do not cost the same."
             + (" Dotted lines mark the split." if splits else "")
             + f" {spread_words([run])}",
             note=note_text(origin_words(run)),
@@ -78,16 +78,16 @@ def prepare(run: Run) -> pd.DataFrame:
 
 
 def draw(ax: Axes, drawn: pd.DataFrame, splits: Mapping[str, int]) -> Axes:
-    """Draw one line per method, its seeds faintly, and a dotted line at each split."""
+    """Draw one line per method, a band over its seeds, and a dotted line at each split."""
     for method, own in drawn.groupby("method", sort=False):
         shape = method_style(str(method))
         seeds = own[own["element"] == "seed"]
         if seeds["seed"].nunique() > 1:
-            for _, line in seeds.groupby("seed"):
-                ax.plot(
-                    line["round"], line["total_test_loss"], color=shape.colour, alpha=0.3,
-                    linewidth=0.75,
-                )  # fmt: skip
+            span = seeds.groupby("round")["total_test_loss"].agg(["min", "max"])
+            ax.fill_between(
+                span.index.astype(float), span["min"].astype(float), span["max"].astype(float),
+                color=shape.colour, alpha=0.13, linewidth=0,
+            )  # fmt: skip
         mean = own[own["element"] == "mean"]
         ax.plot(
             mean["round"], mean["total_test_loss"], color=shape.colour, linestyle=shape.line,
@@ -101,8 +101,8 @@ def draw(ax: Axes, drawn: pd.DataFrame, splits: Mapping[str, int]) -> Axes:
 
 
 def _mark_splits(ax: Axes, splits: Mapping[str, int]) -> None:
-    for method, rounds in splits.items():
-        ax.axvline(rounds, color=method_style(method).colour, linestyle=":", linewidth=1.0)
+    for rounds in sorted(set(splits.values())):
+        ax.axvline(rounds, color="#444444", linestyle=":", linewidth=1.0)
     for rounds in sorted(set(splits.values())):
         ax.annotate(
             "split", xy=(rounds, 1.0), xycoords=("data", "axes fraction"), xytext=(2, -1),

@@ -37,9 +37,9 @@ def drawings(run: Run) -> list[Outcome]:
             stem="pareto",
             title=TITLE,
             caption=f"{label} against total test loss; towards the lower left is better. Large "
-            "marks are means over seeds, small ones single seeds; the dashed line is the front "
-            "over the means. Bars are of each method alone; methods that share seeds may differ "
-            "though their bars overlap (table of pairs)."
+            f"marks are means over seeds, small ones single seeds{_front_words(drawn)}. Bars are "
+            "of each method alone; methods that share seeds may differ though their bars overlap "
+            "(table of pairs)."
             f"{_share_words(drawn)} {spread_words([run])}{wide_words(drawn['n'].dropna())}",
             note=note_text(*basis.notes),
             aspect=0.82,
@@ -154,6 +154,15 @@ def draw(ax: Axes, drawn: pd.DataFrame, quantity: str, unit: str) -> Axes:
     ax.set_ylabel("Total test loss")
     _mark_better(ax)
     return ax
+
+
+def _front_words(drawn: pd.DataFrame) -> str:
+    """Return what the dashed line is, if it is drawn: a front of one method is its mark alone."""
+    means = drawn[drawn["element"] == "mean"]
+    front = means.loc[means["on_front"].astype(bool), "method"]
+    if len(front) > 1:
+        return "; the dashed line is the front over the means"
+    return f"; {front.iloc[0]} costs least and loses least" if len(front) else ""
 
 
 def _share_words(drawn: pd.DataFrame) -> str:

@@ -19,6 +19,7 @@ from matplotlib import style
 from analysis.core.figures.drawing import Drawing
 from analysis.core.style import figure_style, new_figure, save_figure
 from analysis.core.venues import venue_width_in
+from devices import extensions
 
 FEW_FIGURES = 16
 """Up to so many figures starting another process costs more than it saves."""
@@ -60,6 +61,7 @@ def write_figure(drawing: Drawing, folder: Path, venue: str) -> None:
 
 def main() -> int:
     """Write the drawings that the parent sends."""
+    extensions.offers("figures")  # loads the files that drawings from outside are made by
     drawings, folder, venue = pickle.load(sys.stdin.buffer)
     for drawing in drawings:
         write_figure(drawing, folder, venue)

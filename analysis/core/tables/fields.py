@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from analysis.core.loading import Run
 from analysis.core.numbers import (
     energy_sources,
-    groups_text,
     measured_by,
     method_value,
     per_seed,
@@ -83,20 +82,14 @@ def cell_column(heading: Heading, column: str = "", why_empty: str = "") -> Meth
     return MethodColumn(heading, read, why_empty)
 
 
-def groups_column() -> MethodColumn:
-    """Return the column with the split of each method."""
-    return MethodColumn(
-        Heading("groups", "Groups"),
-        lambda run, method: groups_text(run.done, method) or Absent("The run recorded no groups."),
-    )
-
-
 def energy_columns(runs: Sequence[Run]) -> list[MethodColumn]:
     """Return one column per meter scope and kind, then the modelled one; they are never mixed."""
     found = measured_columns(runs, "energy_j", "Energy, measured")
     if not found:
-        reasons = "; ".join(dict.fromkeys(no_energy_words(run) for run in runs if run.methods))
         heading = Heading("energy_j", "Energy, measured", "J", "low")
+        reasons = "; ".join(dict.fromkeys(no_energy_words(run) for run in runs if run.methods))
+        if "/" in reasons:  # a path of the host says nothing to the reader of a paper
+            reasons = "no meter worked on the host"
         why = f"No measured energy: {reasons or 'no meter'}"
         found.append(MethodColumn(heading, lambda _run, _method: None, why))
     modelled = Heading("energy_model_j", "Energy, modelled", "J", "low")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import textwrap
 from collections.abc import Sequence
 from io import StringIO
 
 from analysis.core.numbers import RatioEstimate, SeedMean
+from analysis.core.tables.macros import macro_name
 from analysis.core.tables.table import Content, Heading, Shown, Table, display_rows, footnote_letter
 from analysis.core.tables.text import (
     comment_safe,
@@ -18,6 +20,15 @@ from harness.core.clean_text import spreadsheet_safe
 
 LONG = 60
 """Letters from which a column of text is broken into lines in LaTeX."""
+
+HEAD = 13
+"""Letters of a line of a column's head in LaTeX."""
+
+PIECE = 12
+"""Letters of a word in a column of text after which it may be broken."""
+
+MOST_ROWS = 45
+"""Rows of a table in LaTeX that fit on a page; of more there are several tables."""
 
 LONG_WIDTH = 0.6
 """Share of the line that all such columns have together."""
@@ -61,12 +72,37 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    r"""Return the tabular alone, so that `\input` works; it needs the package booktabs.
+    r"""Return the tables alone, so that `\input` works in a column of any width; needs booktabs.
 
     A column with half-widths is two: means to the right and half-widths to the left, so that
-    decimal points stand below each other.
+    decimal points stand below each other. What would be wider than the line is set smaller, if the
+    package graphicx is loaded. A long table is several, so that pages can break between them.
+    Footnotes stand below, in the width of the line.
     """
     fields = display_rows(table)
+    parts = [range(n, min(n + MOST_ROWS, len(fields))) for n in range(0, len(fields), MOST_ROWS)]
+    lines = [f"% {one_line(line)}" for line in table.provenance]
+    lines += [r"\begingroup\footnotesize\setlength{\tabcolsep}{3.5pt}%"]
+    for number, part in enumerate(parts):
+        lines += [r"\par\medskip"] if number else []
+        lines += _fitted(_tabular(table, fields, part))
+    for n, reason in enumerate(table.footnotes()):
+        note = rf"\textsuperscript{{{footnote_letter(n)}}}~{latex_escape(reason)}"
+        lines.append(rf"\par\smallskip\parbox{{\linewidth}}{{\raggedright {note}}}%")
+    return "\n".join([*lines, r"\endgroup"]) + "\n"
+
+
+def _fitted(lines: Sequence[str]) -> list[str]:
+    """Return a tabular in a box that is no wider than the line."""
+    return [
+        r"\setbox0=\hbox{%", *lines[:-1], lines[-1] + "}%",
+        r"\ifdim\wd0>\linewidth\ifdefined\resizebox\resizebox{\linewidth}{!}{\box0}%",
+        r"\else\box0 \fi\else\box0 \fi",
+    ]  # fmt: skip
+
+
+def _tabular(table: Table, fields: Sequence[Sequence[Shown]], part: range) -> list[str]:
+    """Return some rows of a table with its heads."""
     columns = range(len(table.headings))
     wide = [any(row[index].spread for row in fields) for index in columns]
     long = [any(len(row[index].text) > LONG for row in fields) for index in columns]
@@ -75,22 +111,42 @@ def to_latex(table: Table) -> str:
         for index in columns
     )
     units = [f"({latex_escape(head.unit)})" if head.unit else "" for head in table.headings]
-    lines = [f"% {one_line(line)}" for line in table.provenance]
-    lines += [rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
-    lines.append(_latex_heads([latex_escape(head.label) for head in table.headings], wide))
+    lines = [rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
+    lines.append(_latex_heads([_stacked(head.label) for head in table.headings], wide))
     if any(units):
         lines.append(_latex_heads(units, wide))
     lines.append(r"\midrule")
-    for number, row in enumerate(fields):
-        if number and table.begins_group(number):
+    for number in part:
+        if number > part.start and table.begins_group(number):
             lines.append(r"\midrule")
-        lines.append(_latex_row([_latex_field(row[i], wide[i]) for i in columns]))
-    lines.append(r"\bottomrule")
-    width = len(table.headings) + sum(wide)
-    for n, reason in enumerate(table.footnotes()):
-        note = rf"\footnotesize\textsuperscript{{{footnote_letter(n)}}}~{latex_escape(reason)}"
-        lines.append(rf"\multicolumn{{{width}}}{{@{{}}l}}{{{note}}} \\")
-    return "\n".join([*lines, r"\end{tabular}"]) + "\n"
+        texts = [_latex_field(fields[number][i], wide[i], breaks=long[i]) for i in columns]
+        lines.append(_latex_row(texts))
+    return [*lines, r"\bottomrule", r"\end{tabular}"]
+
+
+def _stacked(label: str) -> str:
+    """Return a head whose words stand below each other where it is long."""
+    parts = textwrap.wrap(label.replace(" ↓", "~↓").replace(" ↑", "~↑"), HEAD)
+    escaped = [latex_escape(part.replace("~", " ")) for part in parts]
+    if len(escaped) < 2:
+        return "".join(escaped)
+    stack = r" \\ ".join(escaped)
+    return rf"\begin{{tabular}}[b]{{@{{}}c@{{}}}}{stack}\end{{tabular}}"
+
+
+def to_caption(table: Table) -> str:
+    r"""Return the definition of a macro that holds the caption, for `\caption{\CaptionMain}`."""
+    return caption_macro(table.name, table.caption)
+
+
+def caption_macro(name: str, caption: str) -> str:
+    """Return the definition of the macro of a caption, named after its table or figure."""
+    return rf"\newcommand{{\{caption_name(name)}}}{{{latex_escape(caption)}}}" + "\n"
+
+
+def caption_name(name: str) -> str:
+    """Return the name of the macro of a caption."""
+    return macro_name("caption", name)
 
 
 def _ratio_fields(content: Content) -> list[str]:
@@ -132,8 +188,8 @@ def _latex_heads(texts: Sequence[str], wide: Sequence[bool]) -> str:
     )
 
 
-def _latex_field(field: Shown, wide: bool) -> str:
-    text = latex_escape(field.text)
+def _latex_field(field: Shown, wide: bool, *, breaks: bool = False) -> str:
+    text = _breakable(field.text) if breaks else latex_escape(field.text)
     if field.mark:
         text += rf"\textsuperscript{{{field.mark}}}"
         return rf"\multicolumn{{2}}{{c}}{{{text}}}" if wide else text
@@ -144,6 +200,15 @@ def _latex_field(field: Shown, wide: bool) -> str:
     if field.rank == 2:
         text = rf"\underline{{{text}}}"
     return f"{text} & {spread}" if wide else text
+
+
+def _breakable(text: str) -> str:
+    """Return a text in which checksums and paths may be broken over lines."""
+    words = []
+    for word in text.split():
+        pieces = [word[n : n + PIECE] for n in range(0, len(word), PIECE)]
+        words.append(r"\hspace{0pt}".join(map(latex_escape, pieces)))
+    return " ".join(words)
 
 
 def _latex_row(texts: Sequence[str]) -> str:

@@ -15,7 +15,6 @@ from analysis.core.tables.fields import (
     MethodColumn,
     cell_column,
     energy_columns,
-    groups_column,
     method_rows_table,
     partial_energy_words,
     time_columns,
@@ -26,10 +25,9 @@ from harness.evidence.yardstick import LOSS
 
 
 def main_table(runs: Sequence[Run]) -> Table | None:
-    """Return one row per run and method: groups, time, energy, power, cost to target, loss."""
+    """Return one row per run and method: time, energy, power, cost to target, loss."""
     target = _target_column(runs)
     columns = [
-        groups_column(),
         *time_columns(runs),
         *energy_columns(runs),
         MethodColumn(Heading("power_w", "Mean power, measured", "W"), _mean_power),

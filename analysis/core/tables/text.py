@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from functools import reduce
+
 LATEX_CHARACTERS = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -26,6 +30,26 @@ LATEX_CHARACTERS = {
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "²": r"$^2$",
+    "³": r"$^3$",
+    "⁻": r"$^-$",
+    "¹": r"$^1$",
+    "‘": "`",
+    "“": "``",
+    "”": "''",
+    "—": "---",
+    "∞": r"$\infty$",
+    "√": r"$\surd$",
+    "ß": r"\ss{}",
+    "ø": r"\o{}",
+    "Ø": r"\O{}",
+    "æ": r"\ae{}",
+    "Æ": r"\AE{}",
+    "œ": r"\oe{}",
+    "Œ": r"\OE{}",
+    "ł": r"\l{}",
+    "Ł": r"\L{}",
+    "ı": r"\i{}",
+    "€": "EUR",
     "°": r"$^\circ$",
     "µ": r"$\mu$",
     "↓": r"$\downarrow$",
@@ -35,10 +59,45 @@ LATEX_CHARACTERS = {
     "…": r"\ldots{}",
 }
 
+ACCENTS = {
+    "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u",
+    "\u0307": ".", "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c",
+    "\u0328": "c",
+}  # fmt: skip
+"""Combining accent → the command that sets it in every font encoding."""
+
+LATIN_LIKE = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΧο", "ABEZHIKMNOPTXo", strict=True))
+"""Greek letters that look like Latin ones, for which LaTeX has no command."""
+
 
 def latex_escape(text: str) -> str:
-    """Return text that LaTeX prints as it stands."""
-    return "".join(LATEX_CHARACTERS.get(character, character) for character in one_line(text))
+    """Return text that pdfLaTeX prints as it stands, whatever alphabet it is of.
+
+    Greek is set by commands, accents over their letters; a letter of which LaTeX's usual fonts
+    have no picture is named by its number, as in [U+4E2D].
+    """
+    return "".join(map(_latex_character, one_line(text)))
+
+
+def _latex_character(character: str) -> str:
+    if character in LATEX_CHARACTERS or character.isascii():
+        return LATEX_CHARACTERS.get(character, character)
+    base, *marks = list(unicodedata.normalize("NFKD", character))
+    if marks and base.isascii() and all(mark in ACCENTS for mark in marks):
+        return reduce(lambda letter, mark: rf"\{ACCENTS[mark]}{{{letter}}}", marks, base)
+    return _greek(base) or LATEX_CHARACTERS.get(base) or f"[U+{ord(character):04X}]"
+
+
+def _greek(letter: str) -> str:
+    """Return a Greek letter as a command, or as the Latin one that looks the same; else nothing."""
+    if letter in LATIN_LIKE:
+        return LATIN_LIKE[letter]
+    name = unicodedata.name(letter, "").replace("LAMDA", "LAMBDA")
+    found = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?([A-Z]+)", name)
+    if not found:
+        return ""
+    word = found[2].lower() if found[1] == "SMALL" else found[2].capitalize()
+    return rf"$\{word}$"
 
 
 def markdown_escape(text: str) -> str:

@@ -22,8 +22,25 @@ from analysis.multitask.figures.affinity import (
 )
 
 TITLE = "Affinity over rounds"
-MOST_ROUNDS = 6
-A_ROW = 3
+FULL = (2, 3, 4, 6)
+"""Numbers of panels that leave no gap."""
+
+
+def a_row(count: int) -> int:
+    """Return how many panels stand beside each other."""
+    return 2 if count in (2, 4) else 3
+
+
+def colour_limit(drawn: pd.DataFrame) -> float:
+    """Return where the colours end: the median over rounds of the largest affinity.
+
+    The first round is often many times as strong as all others, which one scale up to its largest
+    would leave blank; what is stronger than the limit has the darkest colour.
+    """
+    others = drawn[drawn["recipient"] != drawn["source"]]
+    largest = others["mean"].abs().groupby(others["round"]).max()
+    limit = float(largest.median()) if len(largest) else 0.0
+    return limit if limit > 0 else 1.0
 
 
 def drawings(run: Run) -> list[Outcome]:
@@ -39,13 +56,14 @@ def drawings(run: Run) -> list[Outcome]:
 
 
 def shown_rounds(rounds: pd.DataFrame) -> pd.DataFrame:
-    """Return all rounds, or `MOST_ROUNDS` of them evenly spread from the first to the last.
+    """Return rounds evenly spread from the first to the last, as many as fill whole rows.
 
     Returns:
         Columns round, recipient, source, mean.
     """
     numbers = np.sort(rounds["round"].unique().astype(int))
-    places = np.linspace(0, len(numbers) - 1, min(len(numbers), MOST_ROUNDS)).round().astype(int)
+    count = max(n for n in FULL if n <= max(2, len(numbers)))
+    places = np.linspace(0, len(numbers) - 1, count).round().astype(int)
     kept = rounds[rounds["round"].isin(numbers[places])]
     return kept[["round", "recipient", "source", "mean"]].reset_index(drop=True)
 
@@ -53,11 +71,10 @@ def shown_rounds(rounds: pd.DataFrame) -> pd.DataFrame:
 def paint(figure: Figure, _width_in: float, drawn: pd.DataFrame, groups: list[str]) -> None:
     """Put one small heat map per round, all with the colours of one scale."""
     numbers = sorted(set(drawn["round"].astype(int)))
-    across = min(A_ROW, len(numbers))
+    across = a_row(len(numbers))
     down = -(-len(numbers) // across)
     panels = figure.subplots(down, across, squeeze=False)
-    others = drawn.loc[drawn["recipient"] != drawn["source"], "mean"].abs()
-    limit = float(others.max()) if len(others) and others.max() > 0 else 1.0
+    limit = colour_limit(drawn)
     power = power_of_thousand(limit)
     images: list[AxesImage] = []
     for ax, number in zip(panels.flat, numbers, strict=False):
@@ -72,21 +89,22 @@ def paint(figure: Figure, _width_in: float, drawn: pd.DataFrame, groups: list[st
         )  # fmt: skip
     for ax in list(panels.flat)[len(numbers) :]:
         ax.set_visible(False)
-    bar = figure.colorbar(images[0], ax=panels, shrink=0.9, pad=0.03)
+    bar = figure.colorbar(images[0], ax=panels, shrink=0.9, pad=0.03, extend="both")
     bar.set_label(scale_label(power))
     bar.outline.set_linewidth(0.5)
 
 
 def _drawing(run: Run, method: str, seed: int, drawn: pd.DataFrame, groups: list[str]) -> Drawing:
     count = drawn["round"].nunique()
-    down = -(-count // A_ROW)
+    down = -(-count // a_row(count))
     return Drawing(
         stem=f"affinity_rounds_{file_stem(method)}",
         timed=False,
         title=TITLE,
-        caption=f"Affinity in single rounds of {method}, seed {seed}, all on one scale: rows are "
-        "recipients, columns sources; the diagonal is not used. Boxes: the split that the mean of "
-        "all rounds gave.",
+        caption=f"Affinity in single rounds of {method}, seed {seed}, all on one scale, which ends "
+        "at the median over rounds of the largest value, so that the strongest are darkest: rows "
+        "are recipients, columns sources; the diagonal is not used. Boxes: the split that the mean "
+        "of all rounds gave.",
         note=note_text(f"one seed ({seed})", origin_words(run)),
         aspect=0.12 + down * (0.33 if count > 2 else 0.45),
         drawn=drawn,

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogFormatter, LogLocator
 
 from analysis.core.basis import CostBasis, cost_basis, note_text
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome
@@ -202,7 +202,9 @@ def draw(ax: Axes, drawn: pd.DataFrame, quantity: str, unit: str) -> Axes:
     ax.set_yscale("log")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(numticks=12))
-        axis.set_minor_locator(NullLocator())
+        axis.set_minor_locator(LogLocator(subs=(2.0, 5.0), numticks=24))
+        axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(3.0, 1.0)))
+        axis.set_tick_params(which="minor", labelsize=SMALL_PT)
     ax.set_xlabel("Complete answers N")
     ax.set_ylabel(f"{quantity.partition(' of ')[0]} ({shown})")
     return ax

@@ -87,13 +87,12 @@ def paint_panels(figure: Figure, width_in: float, drawn: pd.DataFrame, tasks: st
 def draw(ax: Axes, own: pd.DataFrame, tasks: str, inch_per_unit: float) -> Axes:
     """Draw the jobs of one method as boxes over the rows of their tasks, with its name above.
 
-    Tasks are ordered by the last jobs, so that groups of the final split stand together.
+    Tasks stand in the order of the run, alike in every panel; a job of tasks that do not stand
+    together is several boxes.
     """
     method = str(own["method"].iloc[0])
     shape = method_style(method)
-    order = "".join(dict.fromkeys("".join(reversed([str(job) for job in own["job"]]))))
-    order = "".join(task for task in order if task in tasks)
-    order += "".join(task for task in tasks if task not in order)
+    order = tasks
     for job, start, end in own[["job", "start_s", "end_s"]].to_numpy().tolist():
         rows = sorted({order.index(task) for task in str(job) if task in order})
         for low, high in _runs(rows):

@@ -15,9 +15,10 @@ from analysis.core.numbers import last_task_losses, summarise
 from analysis.core.style import keep_limits, paint_axes
 from analysis.core.words import is_wide, origin_words, wide_words
 from analysis.multitask import REFERENCE
+from models.multitask.tasks import TASKS
 
 TITLE = "Change of each task"
-BAR_IN = 0.1
+BAR_IN = 0.125
 
 
 def drawings(run: Run) -> list[Outcome]:
@@ -84,8 +85,8 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
                   for task in own["task"]]  # fmt: skip
         bars += [own.assign(place=places)]
         ax.barh(
-            places, own["reduction_percent"], height=step, color=shape.colour, hatch=shape.hatch,
-            edgecolor="white", linewidth=0.4, label=method,
+            places, own["reduction_percent"], height=0.86 * step, color=shape.colour,
+            hatch=shape.hatch[:2], edgecolor="white", linewidth=0.4, label=method,
         )  # fmt: skip
     whiskers = pd.concat(bars).dropna(subset=["half_width"])
     wide = whiskers["n"].map(is_wide).astype(bool)
@@ -93,13 +94,17 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     with keep_limits(ax):
         _draw_whiskers(ax, whiskers[wide])
     ax.axvline(0, color="black", linewidth=0.75)
-    ax.set_yticks(range(len(tasks)), tasks)
+    ax.set_yticks(range(len(tasks)), [task_name(task) for task in tasks])
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.tick_params(axis="y", length=0)
-    ax.set_ylabel("Task")
     ax.set_xlabel(f"Loss reduction against {REFERENCE} (%)")
     return ax
+
+
+def task_name(letter: str) -> str:
+    """Return letter and name of a task, the name on lines of its own where it has several words."""
+    return f"{TASKS[letter].name.replace(' ', chr(10))} ({letter})" if letter in TASKS else letter
 
 
 def _draw_whiskers(ax: Axes, rows: pd.DataFrame) -> None:

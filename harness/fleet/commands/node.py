@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from devices.own_modules import module_words
-from harness.cli.options import Parser, read_options
+from harness.cli.options import Parser, add_include_options, read_options
 from harness.core.errors import BusyError, FleetError, StorageError
 from harness.core.locks import held
 from harness.fleet.keys import NodeKeys
@@ -76,6 +76,7 @@ def _parser() -> Parser:
     parser.add_argument("--server", required=True, metavar="HOST[:PORT]",
                         help=f"the server; port {PORT} if none is given")  # fmt: skip
     add_device_options(parser)
+    add_include_options(parser)
     parser.add_argument("--keys", default="keys", metavar="DIR", help="this device's keys [keys]")
     parser.add_argument("--insecure", action="store_true", help="no TLS and no keys")
     parser.add_argument("--state", default=".fleet", metavar="DIR", help="logs and locks [.fleet]")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from harness.cli.options import (
     Parser,
     add_config_options,
+    add_include_options,
     asked_workload,
     config_from,
     read_options,
@@ -63,6 +64,7 @@ class ServerOptions:
 def parser(kind: type[RunConfig]) -> Parser:
     """Return the parser of the command."""
     found = Parser(prog="python -m harness.fleet server", description=__doc__, allow_abbrev=False)
+    add_include_options(found)
     own = found.add_argument_group("fleet")
     own.add_argument("--host", default="127.0.0.1", help="address devices dial [127.0.0.1]")
     own.add_argument("--port", type=int, default=PORT, help=f"port devices dial [{PORT}]")

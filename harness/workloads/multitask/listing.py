@@ -22,7 +22,7 @@ from harness.workloads.multitask.methods.parameters import Method, Parameter
 from harness.workloads.multitask.methods.registry import METHODS
 from models.multitask.measures import MEASURES as TASK_MEASURES
 from models.multitask.registry import MODELS
-from models.multitask.tasks import TASKS
+from models.multitask.tasks import TASK_SETS, TASKS
 
 KINDS = {int: "N", float: "X", bool: "yes|no", str: "WORD"}
 
@@ -31,6 +31,13 @@ COST_LEGEND = (
     " round of the encoder and of one decoder costs, o is the share that look-aheads add; N"
     " clients, K of them in a round. [ ] holds defaults; --protocol release has others"
     " (docs/protocol.md)."
+)
+
+
+TASKS_LEGEND = (
+    "A letter stands for a task. A task set is written by its letters, as in sdnkt; the groups of a"
+    " split with a bar between them: sd|nkt are two networks, one for s and d, one for n, k and t."
+    " The sets of the MAS paper: " + ", ".join(TASK_SETS) + "."
 )
 
 
@@ -90,7 +97,7 @@ def _imported(name: str, meaning: str, stores: Sequence[Path]) -> Item:
     """Return an imported data set: its stores, or the command that makes one."""
     if not stores:
         install = "pip install 'mas-edge-harness[import]'; "
-        command = (install if find_spec(_NEEDS[name]) is None else "") + IMPORTS[name]
+        command = (install if find_spec(_NEEDS.get(name, "PIL")) is None else "") + IMPORTS[name]
         text = f"{meaning}; not imported yet: {command}"
         return Item(name, False, text, {"stores": [], "fix": command})
     found = "; ".join(map(_store_words, stores))
@@ -107,7 +114,10 @@ def _store_words(path: Path) -> str:
 
 def _tasks(_: str) -> Iterable[Item]:
     for letter, task in TASKS.items():
-        yield Item(letter, True, f"{task.name}; loss: {task.loss}", {"name": task.name})
+        yield Item(
+            letter, True, f"{task.name}: {task.meaning}; loss: {task.loss}",
+            {"name": task.name, "meaning": task.meaning, "loss": task.loss},
+        )  # fmt: skip
 
 
 LISTS: Mapping[str, Callable[[str], Iterable[Item]]] = {

@@ -12,7 +12,7 @@ from harness.records.listing import Item
 from harness.workloads.base import Objective, PlanScreen, Settling
 from harness.workloads.multitask.config import AUTO, MultitaskConfig
 from harness.workloads.multitask.data.catalogue import is_cache
-from harness.workloads.multitask.listing import COST_LEGEND, LISTS, measures_page
+from harness.workloads.multitask.listing import COST_LEGEND, LISTS, TASKS_LEGEND, measures_page
 from harness.workloads.multitask.methods import registry
 from harness.workloads.multitask.methods.registry import MultitaskMethod
 
@@ -45,8 +45,8 @@ class Multitask:
         return LISTS[kind](cache)
 
     def legend(self, kind: str) -> str:
-        """Return what costs of methods are written in."""
-        return COST_LEGEND if kind == "methods" else ""
+        """Return what costs of methods, and letters of tasks, are written in."""
+        return {"methods": COST_LEGEND, "tasks": TASKS_LEGEND}.get(kind, "")
 
     def parse(self, text: str) -> MultitaskMethod:
         """Read one method as typed."""

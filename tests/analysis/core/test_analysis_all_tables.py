@@ -8,10 +8,11 @@ import pytest
 
 from analysis.core.basis import cost_basis
 from analysis.core.loading import load_run
-from analysis.core.numbers import SeedMean, groups_text, last_task_losses, per_seed, serving_rows
+from analysis.core.numbers import SeedMean, last_task_losses, per_seed, serving_rows
 from analysis.core.pooling import pool
 from analysis.core.tables.cost import cost_table
 from analysis.core.tables.formats import to_latex
+from analysis.core.tables.groups import groups_table
 from analysis.core.tables.main import main_table
 from analysis.core.tables.pairs import pair_table
 from analysis.core.tables.phases import phase_tables
@@ -331,7 +332,8 @@ def test_provenance_names_run_command_source_and_data(make_run):
 def test_splits_that_differ_are_counted(make_run):
     """If seeds choose different splits, each is shown with its count."""
     run = load_run(make_run(cell_changes={"mas-splits-2-s1-r0": {"groups": "sd|nkt"}}))
-    assert groups_text(run.done, "mas:splits=2") == "sdn|kt (2×), sd|nkt (1×)"
+    rows = [row for row in groups_table([run]).rows if row[0] == "mas:splits=2"]
+    assert [(row[1], row[2].mean) for row in rows] == [("sdn|kt", 2.0), ("sd|nkt", 1.0)]
 
 
 def add_metric(folder, job, task, rounds, value):

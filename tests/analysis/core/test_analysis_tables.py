@@ -48,6 +48,8 @@ def small_table(**changes) -> Table:
 
 LATEX = r"""% run: x_1
 % command: python --quick
+\begingroup\footnotesize\setlength{\tabcolsep}{3.5pt}%
+\setbox0=\hbox{%
 \begin{tabular}{lr@{}lr@{}l}
 \toprule
 Method & \multicolumn{2}{c}{Time $\downarrow$} & \multicolumn{2}{c}{Share\_A $\uparrow$} \\
@@ -58,8 +60,11 @@ a\_b \& c & 104.0 & \,$\pm$\,9.9 & 4.0 & \,$\pm$\,2.2 \\
 \midrule
 reference & \multicolumn{2}{c}{--\textsuperscript{a}} & $-$1.2 & \\
 \bottomrule
-\multicolumn{5}{@{}l}{\footnotesize\textsuperscript{a}~No clock.} \\
-\end{tabular}
+\end{tabular}}%
+\ifdim\wd0>\linewidth\ifdefined\resizebox\resizebox{\linewidth}{!}{\box0}%
+\else\box0 \fi\else\box0 \fi
+\par\smallskip\parbox{\linewidth}{\raggedright \textsuperscript{a}~No clock.}%
+\endgroup
 """
 
 MARKDOWN = r"""<!-- run: x_1 -->
@@ -263,3 +268,28 @@ def test_a_reference_row_is_never_the_best():
         ["reference", SeedMean(1.0, None, 3), None],
     ]
     assert column_ranks(small_table(rows=rows), 1) == {0: 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("Ada's Rechner αβΩ", r"Ada's Rechner $\alpha$$\beta$$\Omega$"),
+        ("Ελλάδα", r"E$\lambda$$\lambda$$\alpha$$\delta$$\alpha$"),
+        ("Zürich ñandú ßø", r"Z\"{u}rich \~{n}and\'{u} \ss{}\o{}"),
+        ("节点", "[U+8282][U+70B9]"),
+        ("ящик", "[U+044F][U+0449][U+0438][U+043A]"),
+    ],
+)
+def test_letters_of_host_names_are_set_or_named(text, latex):
+    """Every result is plain ASCII, which no font encoding stops at."""
+    assert latex_escape(text) == latex
+    assert latex_escape(text).isascii()
+
+
+def test_a_long_table_is_several_that_pages_can_break_between():
+    rows = [[f"m{number}", SeedMean(float(number), None, 1)] for number in range(100)]
+    table = small_table(headings=[Heading("a", "Name"), Heading("b", "Value")], rows=rows,
+                        reference_rows=0)  # fmt: skip
+    text = to_latex(table)
+    assert text.count(r"\toprule") == 3
+    assert all(f"m{number} &" in text for number in range(100))

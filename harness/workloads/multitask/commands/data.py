@@ -5,15 +5,24 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from devices import extensions
 from devices.host import usable_cores
-from harness.cli.options import Parser, run_command
-from harness.core.errors import EXIT_DONE, EXIT_INTERRUPTED, DataError, DataUsageError
+from harness.cli.options import Parser, add_include_options, report, run_command
+from harness.core.errors import EXIT_DONE, EXIT_INTERRUPTED, DataError, DataUsageError, UsageError
+from harness.core.parser import take_in_early
 from harness.workloads.multitask.data.build import BuildPlan, ensure_store, fault_table, read_faults
-from harness.workloads.multitask.data.catalogue import DATA_SETS, SCENES, default_cache, find_store
+from harness.workloads.multitask.data.catalogue import (
+    DATA_SETS,
+    SCENES,
+    default_cache,
+    find_store,
+    outside_data,
+)
 from harness.workloads.multitask.data.config import ScenesConfig
 from harness.workloads.multitask.data.dataset import ensure_scenes, open_store
 from harness.workloads.multitask.data.files import reported, write_durably
@@ -26,6 +35,7 @@ from harness.workloads.multitask.data.verify import verify
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m harness.data", description=__doc__)
+    add_include_options(parser)
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="generate the scenes unless they are there")
     _add_scenes(make)
@@ -117,7 +127,8 @@ def _add_imports(parser: argparse.ArgumentParser) -> None:
         )
     folder = kinds.add_parser("folder", help=DATA_SETS["folder"])
     folder.add_argument("path", type=Path, metavar="DIR", help="folder with dataset.toml")
-    for kind in (taskonomy, nyuv2, folder):
+    outside = [kinds.add_parser(one.name, help=one.meaning) for one in outside_data().values()]
+    for kind in (taskonomy, nyuv2, folder, *outside):
         _add_cache(kind)
         _add_workers(kind)
 
@@ -168,6 +179,23 @@ def _make(options: argparse.Namespace) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
+    outside = outside_data().get(options.kind)
+    if outside is None:
+        _import_from(options)
+        return
+    with tempfile.TemporaryDirectory(prefix=f"{outside.name}-") as folder:
+        options.path = Path(folder)
+        try:
+            outside.prepare(options.path)
+        except Exception as error:
+            raise DataError(
+                f"data set {outside.name} cannot be made: {extensions.fault(error)}",
+                "Ask whoever wrote the file that defines it.",
+            ) from error
+        _import_from(options)
+
+
+def _import_from(options: argparse.Namespace) -> None:
     plan = _plan(options)
     if (options.cache / plan.folder_name).exists():
         print("This was imported before; delete the folder to import it again.")
@@ -204,7 +232,7 @@ def _plan(options: argparse.Namespace) -> BuildPlan:
         return nyuv2.plan_nyuv2(nyuv2.NyuSelection(options.path, options.size))
     from harness.workloads.multitask.data.sources.folder.plan import plan_folder  # noqa: PLC0415
 
-    return plan_folder(options.path)
+    return plan_folder(options.path, options.kind)
 
 
 def _print_summary(store: Store) -> None:
@@ -286,7 +314,11 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
-    return run_command(_parser(), arguments, _command)
+    try:
+        words = take_in_early(sys.argv[1:] if arguments is None else arguments)
+    except UsageError as error:
+        return report(error)
+    return run_command(_parser(), words, _command)
 
 
 def _command(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.ending import report_on, terminated_like_interrupted
-from harness.cli.options import Parser, run_command
+from harness.cli.options import Parser, add_include_options, run_command
 from harness.config import PATHS, check_values
 from harness.core.errors import (
     EXIT_CELLS_FAILED,
@@ -91,6 +91,7 @@ def _parser() -> Parser:
     add("--quick", action="store_true", help="short windows to see that all works")
     add("--fresh", action="store_true", help="throw away what is there and begin anew")
     add("--no-report", action="store_true", help="make no report at the end")
+    add_include_options(parser)
     return parser  # fmt: skip
 
 

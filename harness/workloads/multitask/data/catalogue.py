@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices import extensions
 from devices.names import did_you_mean
 from harness.core.errors import DataUsageError
 from harness.workloads.multitask.data.manifest import MANIFEST, StoreManifest, read_manifest
@@ -14,7 +16,7 @@ from harness.workloads.multitask.data.split import Split
 
 SCENES = "scenes"
 
-DATA_SETS = {
+OWN = {
     SCENES: "ray-cast rooms with exact labels, made on the spot",
     "taskonomy": "real rooms of 32 buildings, nine tasks; bring the data (Zamir et al., 2018)",
     "nyuv2": "real rooms by type, seven tasks; bring the file (Silberman et al., 2012)",
@@ -22,11 +24,69 @@ DATA_SETS = {
 }
 """Name -> meaning. All but `scenes` are imported once before they can be used."""
 
-IMPORTS = {
+OWN_IMPORTS = {
     "taskonomy": "python -m harness.data import taskonomy DIR",
     "nyuv2": "python -m harness.data import nyuv2 nyu_depth_v2_labeled.mat",
     "folder": "python -m harness.data import folder DIR",
 }
+
+
+@dataclass(frozen=True)
+class OutsideData:
+    """Describe a data set from outside: who makes its pictures, once, when it is imported.
+
+    Attributes:
+        name: What people type.
+        meaning: One line.
+        prepare: Write pictures, labels and `dataset.toml` of docs/data.md into an empty folder.
+    """
+
+    name: str
+    meaning: str
+    prepare: Callable[[Path], None]
+
+
+def outside_data() -> dict[str, OutsideData]:
+    """Return the sound data sets from outside by name."""
+    found = extensions.sound("datasets", _faults, tuple(OWN))
+    return {name: thing for name, (thing, _) in found.items() if isinstance(thing, OutsideData)}
+
+
+def _faults(thing: object, _: extensions.Offered) -> list[str]:
+    """Return everything that is wrong with a data set from outside."""
+    if not isinstance(thing, OutsideData):
+        return ["DATASET is no harness.workloads.multitask.data.catalogue.OutsideData"]
+    faults = [] if thing.meaning else ["its meaning is empty"]
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", thing.name):
+        faults.append(f"its name {thing.name!r} is not of small letters, digits and _")
+    if not callable(thing.prepare):
+        faults.append("its prepare cannot be called")
+    return faults
+
+
+class _Texts(Mapping[str, str]):
+    """Be texts by the name of a data set: of this program, and behind them of those outside."""
+
+    def __init__(self, own: Mapping[str, str], of: Callable[[OutsideData], str]) -> None:
+        self._own, self._of = own, of
+
+    def _all(self) -> dict[str, str]:
+        return {**self._own, **{name: self._of(one) for name, one in outside_data().items()}}
+
+    def __getitem__(self, name: str) -> str:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
+DATA_SETS: Mapping[str, str] = _Texts(OWN, lambda one: one.meaning)
+IMPORTS: Mapping[str, str] = _Texts(
+    OWN_IMPORTS, lambda one: f"python -m harness.data import {one.name}"
+)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,13 @@ A method is written `name` or `name:key=value,key=value`. No torch is needed to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from devices import extensions
 from harness.core.errors import HarnessError, UsageError, unknown
 from harness.workloads.multitask.affinity.rule import MODES
 from harness.workloads.multitask.methods.continuation import Continuation
@@ -65,7 +68,7 @@ def _measuring(
     )  # fmt: skip
 
 
-METHODS: dict[str, Method] = {
+OWN: dict[str, Method] = {
     method.name: method
     for method in (
         Method(
@@ -222,6 +225,48 @@ METHODS: dict[str, Method] = {
         ),
     )
 }  # fmt: skip
+
+
+class _Methods(Mapping[str, Method]):
+    """Be all methods by name: those of this program, and behind them those from outside."""
+
+    def __getitem__(self, name: str) -> Method:
+        return OWN[name] if name in OWN else _outside()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*OWN, *_outside()))
+
+    def __len__(self) -> int:
+        return len(OWN) + len(_outside())
+
+
+METHODS: Mapping[str, Method] = _Methods()
+
+
+def _outside() -> dict[str, Method]:
+    found = extensions.sound("methods", _faults, tuple(OWN))
+    return {name: thing for name, (thing, _) in found.items() if isinstance(thing, Method)}
+
+
+def _faults(thing: object, _: extensions.Offered) -> list[str]:
+    """Return everything that is wrong with a method from outside."""
+    if not isinstance(thing, Method):
+        return ["METHOD is no harness.workloads.multitask.methods.parameters.Method"]
+    faults = []
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", thing.name):
+        faults.append(f"its name {thing.name!r} is not of small letters, digits and -")
+    faults += [
+        f"its {word} is empty" for word in ("meaning", "cost", "source") if not getattr(thing, word)
+    ]
+    try:
+        takes = list(inspect.signature(thing.load()).parameters)[1:]
+    except Exception as error:
+        return [*faults, f"its schedule {thing.schedule!r}: {extensions.fault(error)}"]
+    given = dict.fromkeys(p.record or p.name for p in thing.parameters)
+    faults += [f"its schedule takes no {name}" for name in given if name not in takes]
+    faults += [f"its schedule takes {name}, of which it tells nothing" for name in takes
+               if name not in given]  # fmt: skip
+    return faults
 
 
 @dataclass(frozen=True)

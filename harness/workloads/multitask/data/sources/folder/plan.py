@@ -48,8 +48,12 @@ _OWN_SPLITS = tuple(split for split in SPLITS if split != "test_unseen")
 _REMEDY = "docs/data.md shows the layout."
 
 
-def plan_folder(root: Path) -> BuildPlan:
+def plan_folder(root: Path, kind: str = NAME) -> BuildPlan:
     """Look at the folder and return what to import.
+
+    Args:
+        root: The folder.
+        kind: Data set that it is; one that comes from outside has a folder for the moment only.
 
     Raises:
         DataError: If `dataset.toml`, a split or a task folder is missing, or a client is empty.
@@ -58,7 +62,8 @@ def plan_folder(root: Path) -> BuildPlan:
     require_pillow()
     parts = _parts(root, settings)
     expected = _expected(settings, parts)
-    source = {"root": str(root.resolve()), "settings": settings.as_dict()}
+    where = str(root.resolve()) if kind == NAME else f"made by the data set {kind}"
+    source = {"root": where, "settings": settings.as_dict()}
     description = Description(
         name=settings.name, version=VERSION, source=json.loads(json.dumps(source)),
         size=settings.size, tasks=settings.tasks, labels=expected.labels, normalisation={},
@@ -68,7 +73,7 @@ def plan_folder(root: Path) -> BuildPlan:
     jobs = _scaled([FilesJob(description, settings, expected, part) for part in parts], settings)
     digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:12]
     return BuildPlan(
-        f"{NAME}-{settings.name}-{settings.size}px-{digest}", jobs[0].description, jobs
+        f"{kind}-{settings.name}-{settings.size}px-{digest}", jobs[0].description, jobs
     )
 
 

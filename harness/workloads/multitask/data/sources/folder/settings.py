@@ -10,7 +10,7 @@ from typing import Any
 from devices.errors import DeviceError
 from devices.toml_tables import TableReader, load_toml
 from harness.core.errors import DataError
-from harness.workloads.multitask.data.catalogue import DATA_SETS
+from harness.workloads.multitask.data.catalogue import OWN
 from models.multitask.tasks import SEMANTIC_CLASSES, TASKS
 
 FILE = "dataset.toml"
@@ -71,7 +71,7 @@ def _problem(settings: object) -> tuple[str, str] | None:
 def _wrong_name(name: str) -> tuple[str, str] | None:
     if "/" in name or not name.strip(". "):
         return "name", f"is '{name}', which cannot name a folder"
-    if name in DATA_SETS:
+    if name in OWN:
         return "name", f"is '{name}', but '{name}' is taken: choose another"
     return None
 

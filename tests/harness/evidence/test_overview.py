@@ -1,0 +1,89 @@
+"""Every run below a folder is listed with what it cost and reached, and one page links them."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.cli.list import main
+from harness.core.errors import UsageError
+from harness.evidence.overview import overview, run_folders
+from harness.evidence.overview_page import joules, write_overview
+from harness.evidence.reading import find_run
+from tests.harness.evidence.test_bundle import GOLDEN
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """Return a folder with a run in it, one two folders down, and a damaged one."""
+    shutil.copytree(GOLDEN, tmp_path / "first")
+    shutil.copytree(GOLDEN, tmp_path / "paper" / "main" / "second")
+    shutil.copytree(GOLDEN, tmp_path / "torn")
+    (tmp_path / "torn" / "cells.csv").write_bytes(b"\xff\xfe")
+    (tmp_path / "first" / "report").mkdir()
+    (tmp_path / "first" / "report" / "index.html").write_text("a report")
+    return tmp_path
+
+
+def test_runs_are_found_at_any_depth_and_not_inside_runs(shelf: Path) -> None:
+    shutil.copytree(GOLDEN, shelf / "first" / "inference")
+    found = [path.relative_to(shelf).as_posix() for path in run_folders(shelf)]
+    assert found == ["first", "paper/main/second", "torn"]
+
+
+def test_an_entry_holds_what_the_files_say(shelf: Path) -> None:
+    """Sums and means are those that a spreadsheet would give."""
+    entry = overview(shelf)[0]
+    table = list(csv.DictReader((GOLDEN / "cells.csv").read_text().splitlines()))
+    rows = [row for row in table if row["status"] == "done"]
+    column = "energy_j" if any(row["energy_j"] for row in rows) else "energy_model_j"
+    total = sum(float(row[column]) for row in rows if row[column])
+    assert (entry.energy_j or entry.energy_model_j) == pytest.approx(total)
+    for method, mean in entry.methods.items():
+        losses = [float(row["total_loss"]) for row in rows if row["method"] == method]
+        assert mean == (pytest.approx(sum(losses) / len(losses)) if losses else None)
+    assert entry.best == min(((m, v) for m, v in entry.methods.items() if v), key=lambda p: p[1])
+    assert ("measured" in joules(entry)) is (entry.energy_j is not None)
+
+
+def test_the_page_links_reports_and_says_what_is_damaged(shelf: Path) -> None:
+    page = write_overview(shelf)
+    assert page is not None
+    text = page.read_text()
+    assert 'href="first/report/index.html"' in text
+    assert "paper/main/second" in text
+    assert "cannot be read" in text
+    assert write_overview(shelf) == page  # it is ours, so it is written again
+
+
+def test_a_page_of_somebody_else_is_left_alone(shelf: Path) -> None:
+    (shelf / "index.html").write_text("my thesis")
+    assert write_overview(shelf) is None
+    assert (shelf / "index.html").read_text() == "my thesis"
+
+
+def test_names_of_strangers_do_no_harm(shelf: Path) -> None:
+    manifest = json.loads((shelf / "first" / "manifest.json").read_text())
+    manifest["device"] = {"name": "<script>alert(1)</script>"}
+    (shelf / "first" / "manifest.json").write_text(json.dumps(manifest))
+    page = write_overview(shelf)
+    assert page is not None
+    assert "<script>" not in page.read_text()
+
+
+def test_a_folder_of_runs_is_no_run_and_names_them(shelf: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_run(str(shelf / "paper"))
+    assert str(shelf / "paper" / "main" / "second") in caught.value.remedy
+
+
+def test_the_list_names_device_joules_and_report(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["runs", "--out", str(shelf), "--json", "--page"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [item["name"] for item in listed] == ["first", "paper/main/second", "torn"]
+    assert listed[0]["report"].endswith("first/report/index.html")
+    assert (shelf / "index.html").is_file()
