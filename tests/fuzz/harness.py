@@ -121,7 +121,9 @@ def _run_files(folder: Path) -> Iterator[Target]:
     path = _file(folder, "affinity.csv", lambda path: read_matrix(path, with_diagonal=True))
     yield Target("affinity matrix", [matrix], path, REFUSED,
                  lambda c, found: invented(c, found.values.ravel().tolist()))  # fmt: skip
-    rounds = b"round,recipient,source,mean,std,count\n0,s,d,0.5,0.1,3\n0,d,s,0.25,0.1,3\n"
+    rounds = b"round,recipient,source,mean,std,count\n" + b"".join(
+        f"0,{row},{column},0.5,0.1,3\n".encode() for row in "sd" for column in "sd"
+    )
     yield Target(
         "affinity by rounds", [rounds], _file(folder, "c_rounds.csv", read_history), REFUSED
     )
@@ -173,7 +175,7 @@ def _options(folder: Path) -> Iterator[Target]:
             (*REFUSED, *refused), _one_number,
         )  # type: ignore[misc]  # fmt: skip
     toml = b'methods = ["independent", "mas:splits=2"]\nrounds = 4\n'
-    toml += b'learning_rate = 0.5\nseeds = "0-4"\n'
+    toml += b'learning_rate = 0.5\nseeds = [0, 1]\n'
     read_toml = _file(folder, "config.toml", read_multitask_file)
     yield Target("--config FILE", [toml], read_toml, REFUSED)
 
