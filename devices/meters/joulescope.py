@@ -62,19 +62,13 @@ class JoulescopeMeter(Meter):
         self._device: Any = None
         self._told: queue.SimpleQueue[tuple[float, float]] = queue.SimpleQueue()
 
-    @classmethod
-    def probe(
-        cls,
-        root: Path = Path("/"),
-        options: Mapping[str, str] | None = None,
-        scan: Scan | None = None,
-    ) -> Availability:
+    def refusal(self) -> Availability | None:
         """Look for the instrument, without opening it."""
         try:
-            cls(root, options=options, scan=scan).find()
+            self.find()
         except DeviceError as error:
-            return cls.refuse("no-sensor", error.message, error.remedy)
-        return Availability(cls.name, True)
+            return self.refuse("no-sensor", error.message, error.remedy)
+        return None
 
     def find(self) -> Any:  # noqa: ANN401 - of the optional package
         """Return the instrument.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from devices.errors import DeviceError
-from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample
+from devices.meters.base import Availability, Clock, Meter, MeterInfo, Rail, RawSample, ReasonCode
 from devices.meters.board_rails import find_limits
 from devices.meters.packages import Package
 from devices.meters.plug import EVERYTHING_BEHIND_W, LEAST_W
@@ -86,26 +86,18 @@ class KasaMeter(Meter):
             raise DeviceError(f"meter kasa: {path} does not hold two lines", LOGIN_FIX)
         return lines[0], lines[1]
 
-    @classmethod
-    def probe(
-        cls, root: Path = Path("/"), options: Mapping[str, str] | None = None
-    ) -> Availability:
+    def refusal(self) -> Availability | None:
         """Ask the plug once."""
         try:
-            meter = cls(root, options=options)
-        except DeviceError as error:
-            return cls.refuse("bad-option", error.message, error.remedy)
-        try:
             KASA.check(Path("/"))
-            meter.open()
+            self.open()
         except DeviceError as error:
             reason = error.message.removeprefix("meter kasa: ")
-            if error.remedy == LOGIN_FIX:
-                return cls.refuse("permission", reason, error.remedy)
-            return cls.refuse("no-sensor", reason, error.remedy)
+            code: ReasonCode = "permission" if error.remedy == LOGIN_FIX else "no-sensor"
+            return self.refuse(code, reason, error.remedy)
         finally:
-            meter.close()
-        return Availability(cls.name, True)
+            self.close()
+        return None
 
     def open(self) -> None:
         """Find the plug, and its energy meter.
