@@ -65,7 +65,7 @@ def spending_table(runs: Sequence[Run]) -> Table | None:
 
 
 def _joule_columns(runs: Sequence[Run]) -> list[MethodColumn]:
-    kinds = {cost_basis(run).kind for run in runs}
+    kinds = {cost_basis(run, restated=True).kind for run in runs}
     if kinds == {"time"} or len(kinds) > 1:
         return []
     modelled = ", modelled" if kinds == {"modelled"} else ", measured"
@@ -78,7 +78,7 @@ def _joule_columns(runs: Sequence[Run]) -> list[MethodColumn]:
 
 
 def _joules(run: Run) -> pd.Series:
-    basis: CostBasis = cost_basis(run)
+    basis: CostBasis = cost_basis(run, restated=True)
     return basis.cells.set_index("cell")[basis.column].astype("float64")
 
 

@@ -32,7 +32,7 @@ def run(tmp_path):
             cells.append(
                 {"run_id": "r", "cell": cell, "device": "x86", "host_matches_device": True,
                  "method": method, "tasks": "", "seed": seed, "repeat": 0, "rounds": 2,
-                 "clients": 2, "clients_per_round": 2, "time_s": 8.0, "energy_model_j": 80.0,
+                 "clients": 2, "clients_per_round": 2, "time_s": 8.0 + seed, "energy_model_j": 80.0,
                  "upload_bytes": 1_000_000, "download_bytes": down,
                  "peak_memory_bytes": 2**31, "status": "done", "workload": "lora",
                  "objective": "mixture_loss", "objective_value": loss + seed,

@@ -417,5 +417,6 @@ def checksum(place: Place) -> str:
     found = hashlib.sha256()
     for path in place.files():
         with path.open("rb") as stream:
-            found.update(hashlib.file_digest(stream, "sha256").digest())
+            while part := stream.read(1 << 20):
+                found.update(part)
     return found.hexdigest()
