@@ -228,9 +228,9 @@ def draft(
     source = find_source(config)
     first = source.draw(config.seeds[0])
     raise_all([p for spec in config.method_specs() for p in shard_problems(spec, first.user_count)])
-    attention = any(spec.name == "receraser" for spec in config.method_specs())
+    attention = [spec.shards for spec in config.method_specs() if spec.name == "receraser"]
     training = Training(config.model, config.width, batch_size=config.batch_size)
-    timing = recorded(manifest) or take(first, training, attention=attention)
+    timing = recorded(manifest) or take(first, training, max(attention, default=0))
     study = UnlearningStudy(config, target, source, timing, {config.seeds[0]: first})
     asked = study.scenarios(config.seeds[0])
     for title, text in notes(config, first, asked):
