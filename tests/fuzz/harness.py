@@ -175,7 +175,7 @@ def _options(folder: Path) -> Iterator[Target]:
             (*REFUSED, *refused), _one_number,
         )  # type: ignore[misc]  # fmt: skip
     toml = b'methods = ["independent", "mas:splits=2"]\nrounds = 4\n'
-    toml += b'learning_rate = 0.5\nseeds = [0, 1]\n'
+    toml += b"learning_rate = 0.5\nseeds = [0, 1]\n"
     read_toml = _file(folder, "config.toml", read_multitask_file)
     yield Target("--config FILE", [toml], read_toml, REFUSED)
 
