@@ -218,6 +218,8 @@ def fault(error: BaseException, file: Path | None = None) -> str:
 
 
 def _of_packages() -> Iterator[Offered]:
+    if not _any_package_offers():
+        return
     from importlib import metadata  # noqa: PLC0415 - takes longer than all the rest
 
     for kind in KINDS:
@@ -232,6 +234,12 @@ def _of_packages() -> Iterator[Offered]:
             yield Offered(
                 kind, entry.name, f"{origin}, entry point {entry.name}", sources, entry.load
             )
+
+
+def _any_package_offers() -> bool:
+    """Say whether an installed package names one of our groups, from the text of its files."""
+    listed = (p for place in sys.path for p in Path(place or ".").glob("*-info/entry_points.txt"))
+    return any(f"[{GROUP}." in path.read_text("utf-8", "replace") for path in listed)
 
 
 def _sources(module: str) -> tuple[Path, ...]:

@@ -35,6 +35,9 @@ class Scripted(Meter):
     def probe(cls, root=Path("/"), options=None):
         raise NotImplementedError
 
+    def refusal(self):
+        """Let itself be tried."""
+
     def open(self):
         """Do nothing."""
 

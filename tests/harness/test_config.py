@@ -24,6 +24,7 @@ OTHER = {
     "learning_rate": "0.5", "momentum": "0.5", "weight_decay": "0.001", "look_ahead_every": "3",
     "evaluate_every": "1", "seeds": "3-5", "repeats": "2", "threads": "1", "idle_s": "0",
     "accelerator": "cpu",
+    "board_python": "/usr/bin/python3",
     "rate_hz": "2", "out": "elsewhere", "cache": "here", "order": "fixed", "cool_down": "9",
     "optimizer": "nesterov", "schedule": "hold", "step": "fp32+channels-last+fused",
 }  # fmt: skip

@@ -18,9 +18,10 @@ def test_a_disturbed_run_says_so_everywhere(make_run):
     page = paths.page.read_text()
     assert f"{WORDS}: its times and joules" in page
     assert any(WORDS in words for words in sentences(load_run(folder)))
-    told = {path.name for path in paths.tables if WORDS in path.read_text()}
-    assert {"main_caption.tex", "cost_caption.tex"} <= told
-    assert "tasks_caption.tex" not in told  # losses are those of a quiet device
+    captions = next(path for path in paths.tables if path.name == "captions.tex").read_text()
+    told = {line.split("}")[0] for line in captions.splitlines() if WORDS in line}
+    assert {r"\newcommand{\CaptionMain", r"\newcommand{\CaptionCost"} <= told
+    assert r"\newcommand{\CaptionTasks" not in told  # losses are those of a quiet device
 
 
 def test_figures_of_losses_alone_do_not_rest_on_it(make_run):
