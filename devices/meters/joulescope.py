@@ -25,7 +25,7 @@ MOST_W = 150.0
 """15 V at 10 A, the rating of both models."""
 
 PATIENCE_S = 2.0
-PLUG_IT = "plug it into USB, close Joulescope's own program, and see that you may open it (udev)"
+PLUG_IT = "plug it in, close its own program, allow its USB device (udev)"
 
 VENDORS = ("1fc9", "16d0")
 """USB vendors under whose numbers the JS110 and the JS220 are sold, among other things."""

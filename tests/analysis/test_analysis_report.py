@@ -22,7 +22,8 @@ FIGURES = (
     "affinity_mas-splits-2", "schedule", "published",
 )  # fmt: skip
 TABLES = (
-    "main", "groups", "tasks", "phase_energy", "phase_energy_modelled", "phase_time", "setup", "pairs",
+    "main", "groups", "tasks", "phase_energy", "phase_energy_modelled", "phase_time", "setup",
+    "pairs",
     "settings", "cost",
 )  # fmt: skip
 

@@ -230,6 +230,9 @@ class FakeMeter(Meter):
     def probe(cls, root=Path("/"), options=None):
         return Availability(cls.name, True)
 
+    def refusal(self):
+        pass
+
     def open(self):
         pass
 

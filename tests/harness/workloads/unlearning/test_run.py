@@ -135,6 +135,7 @@ def test_a_missing_or_altered_table_is_found(finished, tmp_path) -> None:
     assert [f for f in judge(copy).findings if f.code == "file-missing"]
 
 
+@pytest.mark.whole
 def test_a_meter_sees_requests_repeated_until_they_are_long_enough(tmp_path) -> None:
     """20 W are drawn: joules of one request are 20 times its seconds; repeats are not charged."""
     out = started(
