@@ -20,7 +20,7 @@ test: $(VENV)/ready-dev lint
 	$(PYTEST) -n auto --dist loadfile $(ARGS)
 
 # What `test` leaves out, and nothing of what it runs.
-test-all: $(VENV)/ready-dev test-installed
+test-all: $(VENV)/ready-dev
 	$(PYTEST) -n auto --dist loadfile -m "whole and not fleet" $(ARGS)
 
 # Wheel and sdist, built twice to the same bytes; then the suite against the installed wheel.
