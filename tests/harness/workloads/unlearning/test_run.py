@@ -229,7 +229,7 @@ raise SystemExit(main(sys.argv[2:]))
 
 
 @pytest.mark.whole
-@pytest.mark.parametrize("calls", [1, 2, 5])
+@pytest.mark.parametrize("calls", [5, 7, 10])
 def test_a_power_cut_repeats_the_request_and_no_bit_differs(tmp_path, finished, calls) -> None:
     out = tmp_path / "out"
     words = [*TINY, *OFF, "--methods", ALL, "--order", "fixed", "--out", str(out)]
