@@ -79,6 +79,21 @@ class Legendary(Protocol):
         ...
 
 
+def tables_of_any_run(runs: Sequence[Run]) -> list[Table | None]:
+    """Return what stands behind the tables of a workload: costs, devices, pairs, settings."""
+    return [
+        *phase_tables(runs),
+        component_table(runs),
+        witness_table(runs),
+        fleet_table(runs),
+        setup_table(runs),
+        pair_table(runs),
+        variant_table(runs),
+        settings_table(runs),
+        cost_table(runs),
+    ]
+
+
 class CommonExhibits:
     """Show what all runs have."""
 
@@ -91,15 +106,7 @@ class CommonExhibits:
         return [
             main_table(runs),
             groups_table(runs),
-            *phase_tables(runs),
-            component_table(runs),
-            witness_table(runs),
-            fleet_table(runs),
-            setup_table(runs),
-            pair_table(runs),
-            variant_table(runs),
-            settings_table(runs),
-            cost_table(runs),
+            *tables_of_any_run(runs),
         ]
 
     def remarks(self, run: Run) -> Sequence[str]:  # noqa: ARG002 - others have something to say

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analysis.core.exhibits import Series
+from analysis.core.exhibits import Series, tables_of_any_run
 from analysis.core.figures import breakdown, fleet, pareto, power, stability
-from analysis.core.tables.cost import cost_table
-from analysis.core.tables.fleet import fleet_table
 from analysis.core.tables.main import main_table
-from analysis.core.tables.pairs import pair_table
-from analysis.core.tables.phases import phase_tables
-from analysis.core.tables.setup import settings_table, setup_table
-from analysis.core.tables.variants import variant_table
 from analysis.lora.figures import loss_over_spending, rank_cost, update_error
 from analysis.lora.tables.tuning import learning_table, spending_table
 
@@ -37,13 +31,7 @@ class LoraExhibits:
             main_table(runs),
             learning_table(runs),
             spending_table(runs),
-            *phase_tables(runs),
-            fleet_table(runs),
-            setup_table(runs),
-            pair_table(runs),
-            variant_table(runs),
-            settings_table(runs),
-            cost_table(runs),
+            *tables_of_any_run(runs),
         ]
 
     def remarks(self, run: Run) -> Sequence[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analysis.core.exhibits import Series
+from analysis.core.exhibits import Series, tables_of_any_run
 from analysis.core.figures import (
     breakdown,
     components,
@@ -16,15 +16,8 @@ from analysis.core.figures import (
     power,
     stability,
 )
-from analysis.core.tables.components import component_table, witness_table
-from analysis.core.tables.cost import cost_table
-from analysis.core.tables.fleet import fleet_table
 from analysis.core.tables.groups import groups_table
 from analysis.core.tables.main import main_table
-from analysis.core.tables.pairs import pair_table
-from analysis.core.tables.phases import phase_tables
-from analysis.core.tables.setup import settings_table, setup_table
-from analysis.core.tables.variants import variant_table
 from analysis.multitask.figures import (
     affinity,
     affinity_rounds,
@@ -60,15 +53,7 @@ class MultitaskExhibits:
             measure_table(runs),
             all_measures_table(runs),
             *inference_tables(runs),
-            *phase_tables(runs),
-            component_table(runs),
-            witness_table(runs),
-            fleet_table(runs),
-            setup_table(runs),
-            pair_table(runs),
-            variant_table(runs),
-            settings_table(runs),
-            cost_table(runs),
+            *tables_of_any_run(runs),
         ]
 
     def remarks(self, run: Run) -> Sequence[str]:  # noqa: ARG002 - the verdict says all there is

@@ -7,15 +7,9 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analysis.core.exhibits import CommonExhibits, Series
+from analysis.core.exhibits import CommonExhibits, Series, tables_of_any_run
 from analysis.core.figures import breakdown, fleet, power, stability
-from analysis.core.tables.cost import cost_table
-from analysis.core.tables.fleet import fleet_table
 from analysis.core.tables.main import main_table
-from analysis.core.tables.pairs import pair_table
-from analysis.core.tables.phases import phase_tables
-from analysis.core.tables.setup import settings_table, setup_table
-from analysis.core.tables.variants import variant_table
 from analysis.personalized.figures import bill, block_map, growth, joules
 from analysis.personalized.frames import CONTROL, accuracies, differences, has_teachers
 from analysis.personalized.tables import (
@@ -46,13 +40,7 @@ class PersonalizedExhibits(CommonExhibits):
             party_table(runs),
             teacher_table(runs),
             device_table(runs),
-            *phase_tables(runs),
-            fleet_table(runs),
-            setup_table(runs),
-            pair_table(runs),
-            variant_table(runs),
-            settings_table(runs),
-            cost_table(runs),
+            *tables_of_any_run(runs),
         ]
 
     def remarks(self, run: Run) -> Sequence[str]:

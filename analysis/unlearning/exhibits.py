@@ -6,15 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from analysis.core.errors import AnalysisError
-from analysis.core.exhibits import Series
+from analysis.core.exhibits import Series, tables_of_any_run
 from analysis.core.figures import breakdown, fleet, power, stability
-from analysis.core.tables.cost import cost_table
-from analysis.core.tables.fleet import fleet_table
 from analysis.core.tables.main import main_table
-from analysis.core.tables.pairs import pair_table
-from analysis.core.tables.phases import phase_tables
-from analysis.core.tables.setup import settings_table, setup_table
-from analysis.core.tables.variants import variant_table
 from analysis.unlearning.figures import pays, request_cost, trace
 from analysis.unlearning.reading import data_words, summary
 from analysis.unlearning.tables import unlearning_tables
@@ -35,13 +29,7 @@ class UnlearningExhibits:
         return [
             main_table(runs),
             *unlearning_tables(runs),
-            *phase_tables(runs),
-            fleet_table(runs),
-            setup_table(runs),
-            pair_table(runs),
-            variant_table(runs),
-            settings_table(runs),
-            cost_table(runs),
+            *tables_of_any_run(runs),
         ]
 
     def remarks(self, run: Run) -> Sequence[str]:
