@@ -32,7 +32,7 @@ class MultitaskCodec:
             "measured_rounds": job.measured_rounds,
             "local": None if job.local is None else [type(job.local).__name__, asdict(job.local)],
             "affinity": asdict(job.affinity),
-        }
+        } | ({"passing": True} if job.passing else {})
 
     @staticmethod
     def measured(found: RoundAffinity) -> dict[str, Plain]:
