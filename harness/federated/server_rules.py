@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-State = dict[str, dict[str, Tensor]]
+State = dict[str, dict[str, "Tensor"]]
 """Tensors like those that are stepped, by what they remember and their names."""
 
 
@@ -60,7 +60,7 @@ class Additive(Adaptive):
     """Let v change by (1 − β₂)·Δ² at most: v ← v − (1 − β₂)·Δ²·sign(v − Δ²) (FedYogi)."""
 
     def _follow(self, square: Tensor, seen: Tensor) -> None:
-        square.sub_(seen * torch.sign(square - seen), alpha=1.0 - self.second)
+        square.sub_(seen * (square - seen).sign(), alpha=1.0 - self.second)
 
 
 ServerRule = Momentum | Adaptive
@@ -68,9 +68,8 @@ ServerRule = Momentum | Adaptive
 
 def at_rest(rule: ServerRule, tensors: Mapping[str, Tensor], stepped: Collection[str]) -> State:
     """Return what a rule remembers before the first round: zeros for every stepped tensor."""
-    return {
-        what: {name: torch.zeros_like(tensors[name]) for name in stepped} for what in rule.remembers
-    }
+    zeros = {name: tensors[name].new_zeros(tensors[name].shape) for name in stepped}
+    return {what: dict(zeros) for what in rule.remembers}
 
 
 def stepped(

@@ -24,6 +24,7 @@ from harness.workloads.multitask.methods.registry import MultitaskMethod
 from harness.workloads.multitask.methods.schedule import Setting
 from harness.workloads.multitask.protocol import PROTOCOLS, RELEASE, REPAIRED
 from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES
+from harness.workloads.multitask.training.joining import SERVERS
 from models.execution import parse_execution
 from models.multitask.registry import MODELS
 from models.multitask.tasks import LOSSES, TASKS
@@ -85,6 +86,9 @@ class MultitaskConfig(RunConfig):
     schedule: str = option(
         "polynomial", "how the learning rate falls: " + ", ".join(SCHEDULES), metavar="NAME"
     )
+    server: str = option(
+        "fedavg", "how a server joins clients' models: " + ", ".join(SERVERS), metavar="NAME"
+    )
     momentum: float = option(0.9, "momentum of the local optimizer")
     weight_decay: float = option(1e-4, "weight decay of the local optimizer")
     look_ahead_every: int = option(10, "batches from one affinity look-ahead to the next")
@@ -116,6 +120,7 @@ class MultitaskConfig(RunConfig):
     choices: ClassVar[Mapping[str, Sequence[str]]] = {
         "model": tuple(MODELS), "loss": tuple(LOSSES), **RunConfig.choices,
         "protocol": tuple(PROTOCOLS), "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
+        "server": tuple(SERVERS),
     }  # fmt: skip
 
     @classmethod

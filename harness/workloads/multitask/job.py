@@ -14,6 +14,7 @@ from harness.core.errors import DataError
 from harness.federated.job import Checkpoint, Engine, Traffic
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.training.descent import Descent
+from harness.workloads.multitask.training.joining import Joining
 from harness.workloads.multitask.training.local_rule import LocalRule
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Job:
     (default: to the end of this job), so that a job split off from another goes on where that one
     stopped, or begins anew. Parts of the network that `start` lacks begin with the seed's weights.
     Affinity is measured in the first `affinity_rounds` rounds (default: in all), as `affinity`
-    says. `local` changes how clients train and `descent` how their steps are taken (default: as the
+    says. `joining` says how the server makes one model of the clients' (default: as the run says),
+    `local` changes how clients train and `descent` how their steps are taken (default: as the
     run says); `clients` restricts who may be chosen (default: all).
 
     `start` may say how the server makes the first weights of what other jobs came to; that is
@@ -63,6 +65,7 @@ class Job:
     affinity: AffinityRule = field(default_factory=AffinityRule)
     descent: Descent | None = None
     passing: bool = False
+    joining: Joining | None = None
 
     @property
     def units(self) -> tuple[str, ...]:

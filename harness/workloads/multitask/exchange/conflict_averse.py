@@ -111,10 +111,10 @@ def conflict_averse(changes: Tensor, caution: float) -> Tensor:
     mean = changes.mean(0)
     weights = torch.from_numpy(worst_mixture((changes @ changes.T).numpy(), caution))
     turned = weights @ changes
-    length = turned.norm()
-    if not length > 0.0:
-        return mean / (1.0 + caution**2)
-    return (mean + caution * mean.norm() / length * turned) / (1.0 + caution**2)
+    length = float(turned.norm())
+    if length > 0.0:
+        mean = mean + caution * float(mean.norm()) / length * turned
+    return mean / (1.0 + caution**2)
 
 
 def worst_mixture(gram: Matrix, caution: float) -> Matrix:
@@ -130,10 +130,10 @@ def worst_mixture(gram: Matrix, caution: float) -> Matrix:
     for members in (np.flatnonzero([mask >> i & 1 for i in range(n)]) for mask in range(1, 1 << n)):
         found = np.zeros(n)
         found[members] = _stationary(gram[np.ix_(members, members)], mean[members], weight)
-        if found.min() < -1e-9 or not math.isclose(found.sum(), 1.0, rel_tol=1e-6):
+        if float(found.min()) < -1e-9 or not math.isclose(found.sum(), 1.0, rel_tol=1e-6):
             continue
-        value = found @ mean + weight * math.sqrt(max(found @ gram @ found, 0.0))
-        best = min(best, (float(value), found), key=lambda pair: pair[0])
+        value = float(found @ mean) + weight * math.sqrt(max(float(found @ gram @ found), 0.0))
+        best = min(best, (value, found), key=lambda pair: pair[0])
     return best[1]
 
 
@@ -143,12 +143,13 @@ def _stationary(gram: Matrix, mean: Matrix, weight: float) -> Matrix:
         return np.ones(1)
     inverse = np.linalg.pinv(gram, hermitian=True)
     ones, means = inverse.sum(axis=1), inverse @ mean
-    a, d, e = ones.sum(), means.sum(), mean @ means
+    a, d, e = float(ones.sum()), float(means.sum()), float(mean @ means)
     square = d * d - a * (e - weight * weight)
     if not square > 0.0:
         return np.zeros(len(gram))
     root = math.sqrt(square)
-    return ((d + root) / a * ones - means) / root
+    found: Matrix = ((d + root) / a * ones - means) / root
+    return found
 
 
 def attention(own: Tensor, rows: Tensor) -> Tensor:

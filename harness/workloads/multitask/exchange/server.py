@@ -65,7 +65,9 @@ def flat(model: Model, names: Sequence[str]) -> Tensor:
 
 def unflat(row: Tensor, like: Model, names: Sequence[str]) -> dict[str, Tensor]:
     """Return the tensors of a row with the shapes and types of a model's."""
-    parts = row.split([like[name].numel() for name in names])
+    import torch  # noqa: PLC0415
+
+    parts = torch.split(row, [like[name].numel() for name in names])
     return {
         name: part.reshape(like[name].shape).to(like[name].dtype)
         for name, part in zip(names, parts, strict=True)

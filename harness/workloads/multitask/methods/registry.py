@@ -38,6 +38,12 @@ RECORDS: Mapping[str, Callable[..., object]] = {
 }
 """What parameters that belong together make up; fields have the parameters' names."""
 
+ADAPTIVE = (
+    Parameter("rate", float, 0.01, "the server's rate", least=1e-12),
+    Parameter("first", float, 0.9, "decay of the mean change", least=0.0, below=1.0),
+    Parameter("second", float, 0.99, "decay of its square", least=0.0, below=1.0),
+    Parameter("floor", float, 1e-3, "added to the root of the square", least=1e-12),
+)
 CAUTION = Parameter(
     "caution", float, 0.4, "how far the common step may turn from the mean", least=0.0, below=1.0
 )
@@ -185,6 +191,47 @@ OWN: dict[str, Method] = {
             "R·(E + n·D)",
             "Li et al., MLSys 2020",
             (Parameter("mu", float, 0.01, "weight of the proximal term", least=0.0),),
+        ),
+        Method(
+            "fedavgm",
+            "harness.workloads.multitask.methods.servers:fedavgm",
+            "all-in-one with a server that keeps the momentum of the mean change",
+            "R·(E + n·D)",
+            "Hsu et al., 2019",
+            (
+                Parameter("rate", float, 1.0, "the server's rate", least=1e-12),
+                Parameter("momentum", float, 0.9, "the server's momentum", least=0.0, below=1.0),
+            ),
+        ),
+        Method(
+            "fedadam",
+            "harness.workloads.multitask.methods.servers:fedadam",
+            "all-in-one with a server that steps as Adam does",
+            "R·(E + n·D)",
+            "Reddi et al., ICLR 2021",
+            ADAPTIVE,
+        ),
+        Method(
+            "fedyogi",
+            "harness.workloads.multitask.methods.servers:fedyogi",
+            "all-in-one with a server that steps as Yogi does",
+            "R·(E + n·D)",
+            "Reddi et al., ICLR 2021",
+            ADAPTIVE,
+        ),
+        Method(
+            "fednova",
+            "harness.workloads.multitask.methods.servers:fednova",
+            "all-in-one with changes averaged per step, for clients of unlike numbers of steps",
+            "R·(E + n·D)",
+            "Wang et al., NeurIPS 2020",
+        ),
+        Method(
+            "scaffold",
+            "harness.workloads.multitask.methods.servers:scaffold",
+            "all-in-one with control variates, which travel too",
+            "R·(E + n·D), three models down and two up",
+            "Karimireddy et al., ICML 2020",
         ),
         Method(
             "gradnorm",
