@@ -10,8 +10,7 @@ from harness.evidence.derived import Claim, Contradiction, contradiction, total
 from harness.evidence.intact import weight_bytes
 from harness.evidence.reading import Row, RunFiles
 from harness.workloads.multitask.exchange.server import STATISTICS
-from harness.workloads.multitask.methods.cost import STEPS_BYTES
-from harness.workloads.multitask.training.joining import SERVERS
+from harness.workloads.multitask.training.joining import SERVERS, STEPS_BYTES
 from harness.workloads.multitask.workload import WORKLOAD
 from models.multitask.measures import MEASURES as TASK_MEASURES
 

@@ -15,11 +15,13 @@ from harness.records.work import Work
 from harness.workloads.multitask.exchange.server import STATISTICS
 from harness.workloads.multitask.job import Job, restricted
 from harness.workloads.multitask.rounds import Draw, epoch_batches
-from harness.workloads.multitask.training.joining import Controlled, Joining, Normalised
+from harness.workloads.multitask.training.joining import (
+    STEPS_BYTES,
+    Controlled,
+    Joining,
+    Normalised,
+)
 from harness.workloads.multitask.work import ENCODER, looking_ahead, shares_gradients, training
-
-STEPS_BYTES = 8
-"""Of the number of steps that an update tells of (FedNova)."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ class Controlled:
 
 Joining = ServerRule | Normalised | Controlled
 
+STEPS_BYTES = 8
+"""Of the number of steps that a `Normalised` update tells of."""
+
 SERVERS: Mapping[str, Joining | None] = {
     "fedavg": None,
     "fedavgm": Momentum(),
