@@ -72,15 +72,21 @@ def read_trace(path: Path) -> bytes:
     return content
 
 
-def weight_bytes(folder: Path) -> dict[str, int]:
-    """Return the bytes of a model's tensors by its job, as far as a run folder keeps weights."""
+def weight_bytes(folder: Path, without: tuple[str, ...] = ()) -> dict[str, int]:
+    """Return the bytes of a model's tensors by its job, as far as a run folder keeps weights.
+
+    Those whose names end as one of `without` says are left out.
+    """
     found: dict[str, int] = {}
     for path in sorted((folder / "checkpoints").glob("*/*.safetensors")):
         sound = path.is_file() and not path.is_symlink() and not _weights(path)
         if sound and path.stem not in found:
             with path.open("rb") as stream:
                 (length,) = struct.unpack("<Q", stream.read(HEAD_BYTES))
-            found[path.stem] = path.stat().st_size - HEAD_BYTES - length
+                head = json.loads(stream.read(length))
+            offsets = [e["data_offsets"] for k, e in head.items()
+                       if k != "__metadata__" and not k.endswith(without)]  # fmt: skip
+            found[path.stem] = sum(end - begin for begin, end in offsets)
     return found
 
 

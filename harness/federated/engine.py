@@ -39,8 +39,12 @@ class RoundsEngine:
     def run(self, job: FederatedJob) -> Any:  # noqa: ANN401 - methods and workload agree on it
         """Carry out the rounds of a job, or those that are left."""
         work = self._task.open(job, self._seed, self._observer)
-        state = self._keeper.recall(job) or JobState(job.first_round, work.begin())
+        recalled = self._keeper.recall(job)
         self._observer.job_started(job)
+        state = recalled or JobState(job.first_round, work.begin())
+        if recalled is None and job.first_round == job.last_round:
+            state = self._judged(work, state, final=True)
+            self._keeper.keep(job, state)
         while state.rounds_done < job.last_round:
             state = self._after_a_round(work, state, job)
             self._observer.round_done(state.rounds_done)
@@ -53,8 +57,12 @@ class RoundsEngine:
         final = done == job.last_round
         if not final and not work.is_judged_after(done):
             return state
+        return self._judged(work, state, final=final)
+
+    def _judged(self, work: JobWork, state: JobState, *, final: bool) -> JobState:
+        done = state.rounds_done
         with (
-            self._observer.phase("evaluate", round_index=done - 1),
+            self._observer.phase("evaluate", round_index=max(done - 1, 0)),
             naming(f"test after round {done}"),
         ):
             judgement = work.judge(state.weights, final=final)

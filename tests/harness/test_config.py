@@ -26,6 +26,7 @@ OTHER = {
     "accelerator": "cpu",
     "board_python": "/usr/bin/python3",
     "rate_hz": "2", "out": "elsewhere", "cache": "here", "order": "fixed", "cool_down": "9",
+    "server": "fedyogi", "client_tasks": "sdn|kt",
     "optimizer": "nesterov", "schedule": "hold", "step": "fp32+channels-last+fused",
 }  # fmt: skip
 
@@ -56,6 +57,7 @@ def test_every_option_changes_the_configuration(field) -> None:
     }
     follows = {
         "quick": set(QUICK),
+        "client_tasks": {"methods"},  # most need clients that have all labels
         "tasks": {"methods"},  # two tasks cannot be split in three
         "protocol": {"loss", "step"},  # a protocol brings its own along
     }

@@ -32,7 +32,7 @@ class MultitaskCodec:
             "measured_rounds": job.measured_rounds,
             "local": None if job.local is None else [type(job.local).__name__, asdict(job.local)],
             "affinity": asdict(job.affinity),
-        }
+        } | _unusual(job)
 
     @staticmethod
     def measured(found: RoundAffinity) -> dict[str, Plain]:
@@ -59,6 +59,14 @@ class MultitaskCodec:
             int(plain["count"]),
             tuple(clients),
         )
+
+
+def _unusual(job: Job) -> dict[str, Plain]:
+    """Return what most jobs do not say, so that files of earlier versions are still theirs."""
+    found: dict[str, Plain] = {"passing": True} if job.passing else {}
+    if job.joining is not None:
+        found["joining"] = [type(job.joining).__name__, asdict(job.joining)]
+    return found
 
 
 def _plain_matrix(matrix: Matrix) -> list[list[float | None]]:

@@ -24,6 +24,7 @@ from harness.workloads.multitask.methods.registry import MultitaskMethod
 from harness.workloads.multitask.methods.schedule import Setting
 from harness.workloads.multitask.protocol import PROTOCOLS, RELEASE, REPAIRED
 from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES
+from harness.workloads.multitask.training.joining import SERVERS
 from models.execution import parse_execution
 from models.multitask.registry import MODELS
 from models.multitask.tasks import LOSSES, TASKS
@@ -67,6 +68,11 @@ class MultitaskConfig(RunConfig):
     unseen_images: int = option(16, "images per unseen building")
     data_seed: int = option(1, "seed of the data; the same for all learning seeds")
     skew: float = option(1.0, "0 gives alike clients, 1 buildings with a style of their own")
+    client_tasks: str = option(
+        "",
+        "tasks that clients have labels for, dealt in turn, as in 'sdn|kt' [all]",
+        metavar="LETTERS",
+    )
     clients_per_round: int = option(4, "clients that train in a round", group=HOW_LONG)
     rounds: int = option(14, "rounds every task is trained for", group=HOW_LONG)
     epochs: int = option(1, "local epochs per round", group=HOW_LONG)
@@ -79,6 +85,9 @@ class MultitaskConfig(RunConfig):
     )
     schedule: str = option(
         "polynomial", "how the learning rate falls: " + ", ".join(SCHEDULES), metavar="NAME"
+    )
+    server: str = option(
+        "fedavg", "how a server joins clients' models: " + ", ".join(SERVERS), metavar="NAME"
     )
     momentum: float = option(0.9, "momentum of the local optimizer")
     weight_decay: float = option(1e-4, "weight decay of the local optimizer")
@@ -111,6 +120,7 @@ class MultitaskConfig(RunConfig):
     choices: ClassVar[Mapping[str, Sequence[str]]] = {
         "model": tuple(MODELS), "loss": tuple(LOSSES), **RunConfig.choices,
         "protocol": tuple(PROTOCOLS), "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
+        "server": tuple(SERVERS),
     }  # fmt: skip
 
     @classmethod
@@ -174,7 +184,10 @@ class MultitaskConfig(RunConfig):
     def setting(self) -> Setting:
         """Return what a method is asked to train."""
         protocol = PROTOCOLS.get(self.protocol, REPAIRED)  # a wrong name is reported by itself
-        return Setting(self.tasks, self.rounds, protocol=protocol)
+        named = self.client_tasks.split("|") if self.client_tasks else []
+        kinds = ["".join(t for t in self.tasks if t in kind) for kind in named]
+        dealt = tuple(kinds[client % len(kinds)] for client in range(self.clients * bool(kinds)))
+        return Setting(self.tasks, self.rounds, protocol=protocol, client_tasks=dealt)
 
 
 def make_multitask_config(
@@ -246,9 +259,33 @@ def _problems(config: MultitaskConfig) -> list[HarnessError]:
             )
         )
     found += _data_problems(config)
+    found += _client_task_problems(config)
     if config.model == "xception" and config.size % 16:
         found.append(UsageError(f"xception needs --size in multiples of 16, got {config.size}"))
     return found
+
+
+def _client_task_problems(config: MultitaskConfig) -> list[HarnessError]:
+    """Return what makes it impossible that clients have labels of these tasks."""
+    if not config.client_tasks:
+        return []
+    kinds = config.client_tasks.split("|")
+    told = f"--client-tasks {config.client_tasks}: "
+    strange = sorted({letter for kind in kinds for letter in kind} - set(config.tasks))
+    found = []
+    if strange:
+        found.append(f"{', '.join(strange)} is not among the tasks {config.tasks}")
+    if not all(kinds):
+        found.append("a kind of clients has no task")
+    if any(len(set(kind)) < len(kind) for kind in kinds):
+        found.append("a kind of clients has a task twice")
+    nobody = [task for task in config.tasks if task not in config.client_tasks]
+    if nobody:
+        found.append(f"no client has labels for {', '.join(nobody)}")
+    if len(kinds) > config.clients:
+        found.append(f"{len(kinds)} kinds of {config.clients} clients are impossible")
+    example = f"{config.tasks[:-1]}|{config.tasks[1:]}"
+    return [UsageError(told + text, f"For example --client-tasks '{example}'.") for text in found]
 
 
 def _data_problems(config: MultitaskConfig) -> list[HarnessError]:

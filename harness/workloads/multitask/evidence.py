@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness.evidence.derived import Claim, Contradiction, contradiction, total
 from harness.evidence.intact import weight_bytes
 from harness.evidence.reading import Row, RunFiles
+from harness.workloads.multitask.exchange.server import STATISTICS
+from harness.workloads.multitask.training.joining import SERVERS, STEPS_BYTES
 from harness.workloads.multitask.workload import WORKLOAD
 from models.multitask.measures import MEASURES as TASK_MEASURES
 
@@ -170,8 +172,8 @@ def _traffic(run: RunFiles) -> Iterator[tuple[str, str, str]]:
         if phase["phase"] == "train" and phase["client"] and phase["round"] is not None:
             key = (str(phase["job"]), int(phase["round"]), str(phase["client"]))
             trained[str(phase["cell"])][key] = None
-    sizes = weight_bytes(run.folder)
-    alike: dict[tuple[tuple[str, int], ...], Row] = {}
+    sizes, stepped = weight_bytes(run.folder), weight_bytes(run.folder, without=STATISTICS)
+    alike: dict[object, Row] = {}
     for row in run.done:
         cell, counts = str(row["cell"]), defaultdict[str, int](int)
         for job, _, _ in trained[cell]:
@@ -179,16 +181,34 @@ def _traffic(run: RunFiles) -> Iterator[tuple[str, str, str]]:
         if not counts:
             continue
         rounds = tuple(sorted(counts.items()))
-        first = alike.setdefault(rounds, row)
+        joining = _joining(run, row)
+        first = alike.setdefault((rounds, joining), row)
         known = all(job in sizes or not count for job, count in rounds)
-        made = sum(count * sizes.get(job, 0) for job, count in rounds)
-        for column in ("upload_bytes", "download_bytes"):
+        for column, more in _BESIDE_MODELS[joining].items():
+            made = sum(n * (sizes.get(job, 0) + more(stepped.get(job, 0))) for job, n in rounds)
             expected = made if known else first[column]
             if None not in (row[column], expected) and row[column] != expected:
                 source = (
                     "its rounds and models make" if known else f"{first['cell']} trained alike:"
                 )
                 yield column, cell, f"{column} is {row[column]} in cells.csv, {source} {expected}"
+
+
+_BESIDE_MODELS: Mapping[str, Mapping[str, Callable[[int], int]]] = {
+    "": {"upload_bytes": lambda _: 0, "download_bytes": lambda _: 0},
+    "fednova": {"upload_bytes": lambda _: STEPS_BYTES, "download_bytes": lambda _: 0},
+    "scaffold": {"upload_bytes": lambda variate: variate,
+                 "download_bytes": lambda variate: 2 * variate},
+}  # fmt: skip
+"""Bytes that a client sends and gets beside a model whose parameters take so many."""
+
+
+def _joining(run: RunFiles, row: Row) -> str:
+    """Return the method or the run's server, if more than models travels by it."""
+    method = str(row["method"]).partition(":")[0]
+    server = str(run.section("config").get("server", ""))
+    own = method if method in SERVERS else server
+    return own if own in _BESIDE_MODELS else ""
 
 
 def _travels(job: str) -> bool:

@@ -13,8 +13,8 @@ from harness.federated.engine import RoundsEngine
 from harness.federated.job import Checkpoint
 from harness.federated.keeping import JobState, Keeper
 from harness.federated.observer import Observer
-from harness.federated.server import FederatedAverage
-from harness.federated.task import StateJudgement
+from harness.federated.server import averaging
+from harness.federated.task import Aggregator, StateJudgement
 from harness.federated.trainers import RoundRequest, Trainers, Update
 from harness.workloads.multitask.affinity.matrix import (
     Affinity,
@@ -23,12 +23,14 @@ from harness.workloads.multitask.affinity.matrix import (
     combine_clients,
 )
 from harness.workloads.multitask.job import Job, Outcome
+from harness.workloads.multitask.joiners import joiner
 from harness.workloads.multitask.rounds import Draw, job_rate
 from harness.workloads.multitask.training.batches import PROCESSOR, Source
 from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
 from harness.workloads.multitask.training.copy import on_processor, train_copy
 from harness.workloads.multitask.training.descent import Descent
 from harness.workloads.multitask.training.evaluation import judge
+from harness.workloads.multitask.training.joining import Joining
 from models.multitask.losses import named
 from models.multitask.network import Architecture, MultiTaskNet, build
 
@@ -44,17 +46,23 @@ class Federation:
     loss: str = "auto"
     device: torch.device = PROCESSOR
     descent: Descent = field(default_factory=Descent)
+    joining: Joining | None = None
 
     def draw(self, clients: int, seed: int) -> Draw:
         """Return how clients of a federation of that size are drawn."""
         return Draw(clients, self.clients_per_round, seed, self.training.protocol)
 
+    def joining_of(self, job: Job) -> Joining | None:
+        """Return how models of a job are joined; a client that trains alone joins nothing."""
+        return (job.joining or self.joining) if job.travels else None
+
     def round_settings(self, job: Job, index: int) -> RoundSettings:
         """Return how clients train in a round of a job."""
         descent = job.descent or self.descent
         training = replace(
-            self.training, rule=job.local, affinity=job.affinity, nesterov=descent.nesterov
-        )
+            self.training, rule=job.local, affinity=job.affinity, nesterov=descent.nesterov,
+            joining=self.joining_of(job),
+        )  # fmt: skip
         rate = job_rate(self.learning_rate, job, index, self.descent)
         return RoundSettings(training, rate, index < job.first_round + job.measured_rounds)
 
@@ -93,12 +101,25 @@ class MultitaskWork:
         self._federation = federation
         self._seed = seed
         self._observer = observer
+        parameters = [name for name, _ in net.named_parameters()]
+        self._joiner = joiner(federation.joining_of(job), parameters, source.count("train"))
 
     def begin(self) -> Checkpoint:
         """Return the weights before the first round."""
-        if self._job.start is not None:
-            self._net.load_state_dict({**self._net.state_dict(), **self._job.start.tensors})
-        return Checkpoint(on_processor(self._net).each(Tensor.clone))
+        start = self._start()
+        if start is not None:
+            self._net.load_state_dict({**self._net.state_dict(), **start.tensors})
+        return Checkpoint(self._joiner.begin(on_processor(self._net).each(Tensor.clone)))
+
+    def _start(self) -> Checkpoint | None:
+        """Return what the job starts from, once the server has made it."""
+        start = self._job.start
+        if not callable(start):
+            return start
+        with self._observer.phase("aggregate", round_index=max(self._job.first_round - 1, 0)):
+            made = start()
+            self._observer.work(averaging(made.bytes))
+        return made
 
     def request(self, round_index: int, weights: Checkpoint) -> RoundRequest:  # noqa: ARG002
         """Return the clients of a round, and how they train."""
@@ -119,25 +140,25 @@ class MultitaskWork:
         """Train one client's copy of the global model."""
         return train_copy(self._net, weights, self._source, request, client, order, self._observer)
 
-    def sent(self, weights: Checkpoint, client: int) -> Checkpoint:  # noqa: ARG002 - all are alike
-        """Return the global model."""
-        return weights
+    def sent(self, weights: Checkpoint, client: int) -> Checkpoint:
+        """Return the global model, and what else a client needs of the state."""
+        return Checkpoint(self._joiner.sent(weights.tensors, client))
 
-    def expected(self, client: int) -> Mapping[str, Tensor]:  # noqa: ARG002 - all are alike
-        """Return tensors like those of any client's update."""
-        return on_processor(self._net)
+    def expected(self, client: int) -> Mapping[str, Tensor]:
+        """Return tensors like those of a client's update."""
+        return self._joiner.told(on_processor(self._net), client)
 
-    def download(self, weights: Checkpoint, client: int) -> int:  # noqa: ARG002 - all are alike
-        """Return the bytes of the model, none for a client that trains alone."""
-        return weights.bytes if self._job.travels else 0
+    def download(self, weights: Checkpoint, client: int) -> int:
+        """Return the bytes of what is sent, none for a client that trains alone."""
+        return self.sent(weights, client).bytes if self._job.travels else 0
 
     def upload(self, update: Update) -> int:
-        """Return the bytes of the model that comes back, none from a client that trains alone."""
-        return self.download(Checkpoint(update.tensors), update.client)
+        """Return the bytes of what comes back, none from a client that trains alone."""
+        return Checkpoint(update.tensors).bytes if self._job.travels else 0
 
-    def aggregator(self, expected_weight: float, weights: Checkpoint) -> FederatedAverage:  # noqa: ARG002
-        """Return the average weighted by the clients' images."""
-        return FederatedAverage(expected_weight)
+    def aggregator(self, expected_weight: float, weights: Checkpoint) -> Aggregator:
+        """Return what joins the clients' models."""
+        return self._joiner.aggregator(expected_weight, weights.tensors)
 
     def measured(
         self, round_index: int, found: Sequence[ClientAffinity]
@@ -151,16 +172,18 @@ class MultitaskWork:
 
     def judge(self, weights: Checkpoint, *, final: bool) -> StateJudgement:
         """Test the global model, and at the end of the job judge it by all else."""
-        self._net.take(weights.tensors)
+        if self._job.passing:
+            return StateJudgement({})
+        self._net.take(self._joiner.model(weights.tensors))
         return judge(self._net, self._source, self._observer, final=final).told()
 
     def outcome(self, state: JobState) -> Outcome:
         """Return what came of the job."""
         affinity = Affinity(self._job.tasks, state.measured) if state.measured else None
+        model, judged = self._joiner.model(state.weights.tensors), state.judged
         return Outcome(
-            self._job, state.weights, state.judged.get("test_loss", {}), affinity,
-            state.judged.get("test_unseen_loss", {}), state.judged.get("validation_loss", {}),
-            state.traffic,
+            self._job, Checkpoint(model), judged.get("test_loss", {}), affinity,
+            judged.get("test_unseen_loss", {}), judged.get("validation_loss", {}), state.traffic,
         )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ the other's kind: this module is all they share.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from harness.core.errors import DataError
 from harness.federated.job import Checkpoint, Engine, Traffic
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.training.descent import Descent
+from harness.workloads.multitask.training.joining import Joining
 from harness.workloads.multitask.training.local_rule import LocalRule
 
 if TYPE_CHECKING:
@@ -26,6 +27,13 @@ def restricted(weights: Checkpoint, tasks: str) -> Checkpoint:
     return Checkpoint({k: v for k, v in weights.tensors.items() if k.startswith(prefixes)})
 
 
+MOST_NAMED = 8
+"""Clients that the name of a job lists."""
+
+Start = Checkpoint | Callable[[], Checkpoint] | None
+"""What a job begins with: weights, how the server makes them, or None for those of the seed."""
+
+
 @dataclass(frozen=True)
 class Job:
     """Ask for one federated training of one model on one group of tasks.
@@ -35,13 +43,18 @@ class Job:
     (default: to the end of this job), so that a job split off from another goes on where that one
     stopped, or begins anew. Parts of the network that `start` lacks begin with the seed's weights.
     Affinity is measured in the first `affinity_rounds` rounds (default: in all), as `affinity`
-    says. `local` changes how clients train and `descent` how their steps are taken (default: as the
+    says. `joining` says how the server makes one model of the clients' (default: as the run says),
+    `local` changes how clients train and `descent` how their steps are taken (default: as the
     run says); `clients` restricts who may be chosen (default: all).
+
+    `start` may say how the server makes the first weights of what other jobs came to; that is
+    charged as aggregation. What comes of a `passing` job is not judged: another goes on from it at
+    once. A job of no rounds judges what it starts from.
     """
 
     tasks: str
     rounds: int
-    start: Checkpoint | None = None
+    start: Start = None
     first_round: int = 0
     horizon: int | None = None
     measure_affinity: bool = False
@@ -51,6 +64,8 @@ class Job:
     clients: tuple[int, ...] | None = None
     affinity: AffinityRule = field(default_factory=AffinityRule)
     descent: Descent | None = None
+    passing: bool = False
+    joining: Joining | None = None
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -71,10 +86,16 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Return the task letters, and the clients if only some take part: `sd`, `sd@3`."""
+        """Return the task letters, and the clients if only some take part: `sd`, `sd@3`.
+
+        Of many the first stands for all, as file names are short: `sd@3+11more`.
+        """
         if self.clients is None:
             return self.tasks
-        return f"{self.tasks}@{'+'.join(map(str, self.clients))}"
+        named = [str(client) for client in self.clients]
+        if len(named) > MOST_NAMED:
+            named = [named[0], f"{len(named) - 1}more"]
+        return f"{self.tasks}@{'+'.join(named)}"
 
     def per_round(self, clients_per_round: int) -> int:
         """Return how many clients train in a round: all of them if there are too few."""

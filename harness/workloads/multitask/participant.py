@@ -20,10 +20,12 @@ from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
+from harness.workloads.multitask.joiners import joiner
 from harness.workloads.multitask.planning.modelling import device_model
 from harness.workloads.multitask.settings import federation
 from harness.workloads.multitask.study import open_data
 from harness.workloads.multitask.training.copy import on_processor, train_copy
+from harness.workloads.multitask.training.joining import Joining
 from models.multitask.losses import named
 from models.multitask.network import Architecture, MultiTaskNet, build
 from models.multitask.registry import architecture
@@ -36,10 +38,13 @@ class MultitaskClientWork:
     net: MultiTaskNet
     store: Store
     observer: Observer
+    joining: Joining | None = None
 
-    def received(self, client: int) -> Mapping[str, Tensor]:  # noqa: ARG002 - all are alike
-        """Return tensors like those of the model that a client gets."""
-        return on_processor(self.net)
+    def received(self, client: int) -> Mapping[str, Tensor]:
+        """Return tensors like those that a client gets."""
+        parameters = [name for name, _ in self.net.named_parameters()]
+        own = joiner(self.joining, parameters, self.store.count("train"))
+        return own.sent(own.begin(on_processor(self.net)), client)
 
     def train(
         self, weights: Checkpoint, request: RoundRequest, client: int, order: np.random.Generator
@@ -91,7 +96,8 @@ class MultitaskParticipant:
             net = build(self.network, "".join(units), 0, loss)
             self.nets[units] = net.to(torch_device(self.target.accelerator))
             self.nets[units].execute_as(request.settings.training.execution)
-        return MultitaskClientWork(self.nets[units], self.store, observer)
+        joining = request.settings.training.joining
+        return MultitaskClientWork(self.nets[units], self.store, observer, joining)
 
 
 class _Silence:

@@ -10,6 +10,7 @@ from harness.workloads.multitask.protocol import PROTOCOLS
 from harness.workloads.multitask.training.batches import Source
 from harness.workloads.multitask.training.client import LocalTraining
 from harness.workloads.multitask.training.descent import Descent
+from harness.workloads.multitask.training.joining import SERVERS
 from models.execution import PLAIN, Execution
 from models.multitask.losses import TaskLoss, named
 
@@ -33,6 +34,7 @@ def federation(config: MultitaskConfig, execution: Execution = PLAIN) -> Federat
         loss=config.loss,
         device=torch_device(config.accelerator),
         descent=Descent(config.optimizer, config.schedule),
+        joining=SERVERS[config.server],
     )
 
 

@@ -16,7 +16,7 @@ from harness.records.cells import FinishedCell, SharedJob
 from harness.records.cost import SegmentCost, SessionCost
 from harness.records.values import Value
 from harness.workloads.multitask.federation import Federation
-from harness.workloads.multitask.job import Job, Outcome
+from harness.workloads.multitask.job import Job, Outcome, Start
 from harness.workloads.multitask.rounds import job_rate
 
 
@@ -59,9 +59,9 @@ class JobLibrary:
 
     def _serves(self, lent: Job, job: Job) -> bool:
         """Say whether a finished job is, to the last bit, the beginning of another."""
-        same = ("tasks", "first_round", "rate_start", "local", "clients")
+        same = ("tasks", "first_round", "rate_start", "local", "clients", "passing", "joining")
         return (
-            lent.rounds <= job.rounds
+            0 < lent.rounds <= job.rounds
             and all(getattr(lent, name) == getattr(job, name) for name in same)
             and self._looks_alike(lent, job)
             and self._steps(lent, lent.last_round) == self._steps(job, lent.last_round)
@@ -107,9 +107,9 @@ def _overlap(one: Job, other: Job) -> bool:
     return one.name == other.name and (rounds_meet or one is other)
 
 
-def _equal(one: Checkpoint | None, other: Checkpoint | None) -> bool:
-    if one is None or other is None:
-        return one is other
+def _equal(one: Start, other: Start) -> bool:
+    if not isinstance(one, Checkpoint) or not isinstance(other, Checkpoint):
+        return one is None and other is None  # what a server makes belongs to its own method
     return one.tensors.keys() == other.tensors.keys() and all(
         tensor.equal(other.tensors[name]) for name, tensor in one.tensors.items()
     )

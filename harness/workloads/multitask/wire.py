@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from harness.core.errors import RefusedError
+from harness.federated.server_rules import Adaptive, Additive, Momentum
 from harness.federated.trainers import RoundRequest
 from harness.workloads.multitask.affinity.matrix import ClientAffinity
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.protocol import PROTOCOLS
 from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
+from harness.workloads.multitask.training.joining import Controlled, Joining, Normalised
 from harness.workloads.multitask.training.local_rule import (
     Balanced,
     GradNorm,
@@ -25,6 +27,10 @@ from harness.workloads.multitask.training.local_rule import (
 from models.execution import Execution
 
 Plain = Any
+
+_JOININGS: dict[str, type[Joining]] = {
+    kind.__name__: kind for kind in (Momentum, Adaptive, Additive, Normalised, Controlled)
+}
 
 MOST_VALUE = 1e18
 """Largest affinity that is taken."""
@@ -48,10 +54,11 @@ class MultitaskWire:
             "measuring": settings.measuring,
             "training": {
                 **own,
-                "rule": None if rule is None else [type(rule).__name__, asdict(rule)],
+                "rule": _named(rule),
                 "affinity": asdict(training.affinity),
                 "protocol": training.protocol.name,
                 "execution": asdict(training.execution),
+                "joining": _named(training.joining),
             },
         }
 
@@ -63,7 +70,7 @@ class MultitaskWire:
             KeyError, TypeError, ValueError: if it is nothing of that kind.
         """
         told = dict(plain["training"])
-        rule = told["rule"]
+        rule, joining = told["rule"], told["joining"]
         training = LocalTraining(
             **{
                 **told,
@@ -71,6 +78,7 @@ class MultitaskWire:
                 "affinity": AffinityRule(**told["affinity"]),
                 "protocol": PROTOCOLS[told["protocol"]],
                 "execution": Execution(**told["execution"]),
+                "joining": None if joining is None else _JOININGS[joining[0]](**joining[1]),
             }
         )
         return RoundSettings(training, float(plain["learning_rate"]), bool(plain["measuring"]))
@@ -112,6 +120,10 @@ class MultitaskWire:
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count < 1 << 53:
             raise RefusedError("the affinity does not say how many look-aheads it is of")
         return ClientAffinity(client, np.array(rows, dtype=np.float64), count)
+
+
+def _named(rule: LocalRule | Joining | None) -> list[Plain] | None:
+    return None if rule is None else [type(rule).__name__, asdict(rule)]
 
 
 def _is_number(value: object) -> bool:

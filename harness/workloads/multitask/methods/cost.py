@@ -12,8 +12,15 @@ from dataclasses import dataclass, field
 
 from harness.federated.job import Checkpoint
 from harness.records.work import Work
+from harness.workloads.multitask.exchange.server import STATISTICS
 from harness.workloads.multitask.job import Job, restricted
 from harness.workloads.multitask.rounds import Draw, epoch_batches
+from harness.workloads.multitask.training.joining import (
+    STEPS_BYTES,
+    Controlled,
+    Joining,
+    Normalised,
+)
 from harness.workloads.multitask.work import ENCODER, looking_ahead, shares_gradients, training
 
 
@@ -22,7 +29,7 @@ class Load:
     """Hold what the cost of a job depends on, beside the job: data, clients and local training.
 
     `lengths` are the training images of every client; `rounded` says that steps are taken in less
-    than fp32, of which a look-ahead takes the losses anew.
+    than fp32, of which a look-ahead takes the losses anew. `joining` is that of jobs that say none.
     """
 
     lengths: Sequence[int]
@@ -31,6 +38,7 @@ class Load:
     batch_size: int
     look_ahead_every: int
     rounded: bool = False
+    joining: Joining | None = None
 
 
 @dataclass(frozen=True)
@@ -108,22 +116,44 @@ def job_cost(job: Job, load: Load, part_bytes: Mapping[str, int] | None = None) 
 
     Every chosen client gets the model and sends it back each round, unless it trains alone.
     """
-    model = sum(part_bytes[part] for part in (ENCODER, *job.tasks)) if part_bytes else 0
+    up, down = _client_bytes(job, load, part_bytes or {})
     total = JobCost()
     for index in range(job.first_round, job.last_round):
         measuring = index < job.first_round + job.measured_rounds
         chosen = load.draw.chosen(job, index)
-        sent = model * len(chosen) if job.travels else 0
-        total += JobCost(rounds=1, upload_bytes=sent, download_bytes=sent)
+        clients = len(chosen) if job.travels else 0
+        total += JobCost(rounds=1, upload_bytes=clients * up, download_bytes=clients * down)
         for client in chosen:
             total += _client_cost(job, load, client, measuring=measuring)
     return total
 
 
 def part_bytes(weights: Checkpoint, tasks: str) -> dict[str, int]:
-    """Return the bytes of the encoder and of each task's decoder as they travel."""
-    encoder = restricted(weights, "").bytes
-    return {ENCODER: encoder} | {t: restricted(weights, t).bytes - encoder for t in tasks}
+    """Return the bytes of the encoder and of each task's decoder as they travel.
+
+    With `*` behind its name those of its parameters alone, which control variates are as long as.
+    """
+    stepped = Checkpoint({k: t for k, t in weights.tensors.items() if not k.endswith(STATISTICS)})
+    found: dict[str, int] = {}
+    for mark, of in (("", weights), ("*", stepped)):
+        encoder = restricted(of, "").bytes
+        found[ENCODER + mark] = encoder
+        found |= {task + mark: restricted(of, task).bytes - encoder for task in tasks}
+    return found
+
+
+def _client_bytes(job: Job, load: Load, part_bytes: Mapping[str, int]) -> tuple[int, int]:
+    """Return what a client sends and is sent in a round; nothing where sizes are not known."""
+    if not part_bytes:
+        return 0, 0
+    model = sum(part_bytes[part] for part in (ENCODER, *job.tasks))
+    joining = job.joining or load.joining
+    if isinstance(joining, Normalised):
+        return model + STEPS_BYTES, model
+    if not isinstance(joining, Controlled):
+        return model, model
+    variate = sum(part_bytes[part + "*"] for part in (ENCODER, *job.tasks))
+    return model + variate, model + 2 * variate
 
 
 def method_cost(

@@ -7,9 +7,9 @@ from harness.workloads.multitask.methods.schedule import Schedule, Setting, serv
 
 
 def independent(setting: Setting) -> Schedule:
-    """Train one model per task for all rounds."""
+    """Train one model per task for all rounds, on the clients that have labels for it."""
     served = []
     for task in setting.tasks:
-        outcome = yield Job(task, setting.rounds)
+        outcome = yield Job(task, setting.rounds, clients=setting.owners(task))
         served.append(serving_itself(outcome))
     return served

@@ -111,13 +111,17 @@ def _typed(value: Value) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
+ALIKE, UNLIKE, ANY = "alike", "unlike", "any"
+
+
 @dataclass(frozen=True)
 class Method:
     """Describe a method: where its schedule is, its parameters, its cost and its source.
 
     In a cost formula R is the rounds, R0 the merged rounds, n the tasks, E and D the cost of one
     round of an encoder and of a decoder, o the share that look-ahead adds, N all clients and K
-    those of a round.
+    those of a round. `clients` says whether it is for those that have labels of alike or of unlike
+    tasks, or for any.
     """
 
     name: str
@@ -126,6 +130,7 @@ class Method:
     cost: str
     source: str
     parameters: tuple[Parameter, ...] = ()
+    clients: str = ALIKE
 
     def load(self) -> Callable[..., Schedule]:
         """Import the schedule."""

@@ -17,7 +17,14 @@ from harness.workloads.multitask.affinity.rule import MODES
 from harness.workloads.multitask.methods.continuation import Continuation
 from harness.workloads.multitask.methods.how_many import HowMany
 from harness.workloads.multitask.methods.measuring import Measuring
-from harness.workloads.multitask.methods.parameters import Method, Parameter, Value
+from harness.workloads.multitask.methods.parameters import (
+    ALIKE,
+    ANY,
+    UNLIKE,
+    Method,
+    Parameter,
+    Value,
+)
 from harness.workloads.multitask.methods.schedule import Schedule, Setting, measured_throughout
 from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES, Descent
 
@@ -31,6 +38,18 @@ RECORDS: Mapping[str, Callable[..., object]] = {
 }
 """What parameters that belong together make up; fields have the parameters' names."""
 
+ADAPTIVE = (
+    Parameter("rate", float, 0.01, "the server's rate", least=1e-12),
+    Parameter("first", float, 0.9, "decay of the mean change", least=0.0, below=1.0),
+    Parameter("second", float, 0.99, "decay of its square", least=0.0, below=1.0),
+    Parameter("floor", float, 1e-3, "added to the root of the square", least=1e-12),
+)
+CAUTION = Parameter(
+    "caution", float, 0.4, "how far the common step may turn from the mean", least=0.0, below=1.0
+)
+SHARE = Parameter(
+    "share", float, 0.1, "share of the common step to begin with; it is learnt", least=0.0
+)
 SPLITS = Parameter(
     "splits", int, 2, "groups to split into", least=1, most="tasks", noun="splits"
 )  # fmt: skip
@@ -77,6 +96,7 @@ OWN: dict[str, Method] = {
             "one job per task (one-by-one), the reference",
             "n·R·(E + D)",
             "McMahan et al., AISTATS 2017 (FedAvg)",
+            clients=ANY,
         ),
         Method(
             "all-in-one",
@@ -84,6 +104,7 @@ OWN: dict[str, Method] = {
             "one job for all tasks, merged to the end",
             "R·(E + n·D)",
             "Zhuang et al., ICCV 2023",
+            clients=ANY,
         ),
         Method(
             "mas",
@@ -172,6 +193,47 @@ OWN: dict[str, Method] = {
             (Parameter("mu", float, 0.01, "weight of the proximal term", least=0.0),),
         ),
         Method(
+            "fedavgm",
+            "harness.workloads.multitask.methods.servers:fedavgm",
+            "all-in-one with a server that keeps the momentum of the mean change",
+            "R·(E + n·D)",
+            "Hsu et al., 2019",
+            (
+                Parameter("rate", float, 1.0, "the server's rate", least=1e-12),
+                Parameter("momentum", float, 0.9, "the server's momentum", least=0.0, below=1.0),
+            ),
+        ),
+        Method(
+            "fedadam",
+            "harness.workloads.multitask.methods.servers:fedadam",
+            "all-in-one with a server that steps as Adam does",
+            "R·(E + n·D)",
+            "Reddi et al., ICLR 2021",
+            ADAPTIVE,
+        ),
+        Method(
+            "fedyogi",
+            "harness.workloads.multitask.methods.servers:fedyogi",
+            "all-in-one with a server that steps as Yogi does",
+            "R·(E + n·D)",
+            "Reddi et al., ICLR 2021",
+            ADAPTIVE,
+        ),
+        Method(
+            "fednova",
+            "harness.workloads.multitask.methods.servers:fednova",
+            "all-in-one with changes averaged per step, for clients of unlike numbers of steps",
+            "R·(E + n·D)",
+            "Wang et al., NeurIPS 2020",
+        ),
+        Method(
+            "scaffold",
+            "harness.workloads.multitask.methods.servers:scaffold",
+            "all-in-one with control variates, which travel too",
+            "R·(E + n·D), three models down and two up",
+            "Karimireddy et al., ICML 2020",
+        ),
+        Method(
             "gradnorm",
             "harness.workloads.multitask.methods.gradnorm:gradnorm",
             "all-in-one with task weights that even out training rates, per client and round",
@@ -222,6 +284,46 @@ OWN: dict[str, Method] = {
             "R0·(E + n·D) + Σ over all groups g of any partition of (R − R0)·(E + |g|·D)",
             "Zhuang et al., ICCV 2023 (ablation); charged for all it trains",
             (SPLITS, MERGE_ROUNDS_OR_NONE),
+        ),
+        Method(
+            "mas-together",
+            "harness.workloads.multitask.methods.mas_together:mas_together",
+            "as mas, but after the split encoders go on exchanging a step that none suffers from",
+            "as mas; the exchange is the server's work",
+            "this project; the exchange is that of Lu et al., CVPR 2024 (FedHCA²)",
+            (
+                SPLITS,
+                CAUTION,
+                SHARE,
+                MERGE_ROUNDS,
+                *_measuring("merge_rounds", "rounds that measure affinity; all merged ones"),
+            ),
+        ),
+        Method(
+            "apart",
+            "harness.workloads.multitask.methods.unlike_clients:apart",
+            "clients of the same tasks train one model, and nothing is exchanged between kinds",
+            "Σ over kinds of clients g of R·(E + |g|·D)",
+            "no paper: what every exchange between unlike clients has to beat",
+            clients=UNLIKE,
+        ),
+        Method(
+            "mat-fl",
+            "harness.workloads.multitask.methods.unlike_clients:mat_fl",
+            "as apart, with encoders mixed by how alike they have become",
+            "as apart; the mixing is the server's work",
+            "Cai et al., CVPR workshops 2023 (MaT-FL)",
+            (Parameter("threshold", float, 0.0, "added to every cosine", least=-1.0),),
+            UNLIKE,
+        ),
+        Method(
+            "fedhca2",
+            "harness.workloads.multitask.methods.unlike_clients:fedhca2",
+            "as apart, with a step that none suffers from and attention among decoders",
+            "as apart; the exchange is the server's work",
+            "Lu et al., CVPR 2024 (FedHCA²)",
+            (CAUTION, SHARE),
+            UNLIKE,
         ),
     )
 }  # fmt: skip
@@ -296,6 +398,8 @@ class MultitaskMethod:
     def problems(self, setting: Setting) -> list[HarnessError]:
         """Return what makes the parameters impossible in a setting."""
         method = METHODS[self.name]
+        if method.clients == (ALIKE if setting.client_tasks else UNLIKE):
+            return [_wrong_clients(self.text, method)]
         values = self.parameters(setting)
         found = (p.problem(values[p.name], values, setting, self.text) for p in method.parameters)
         return [_with_help(problem, method) for problem in found if problem is not None]
@@ -333,6 +437,20 @@ def _arguments(method: Method, values: Mapping[str, Value]) -> dict[str, object]
         else:
             found[parameter.name] = value
     return found | {record: RECORDS[record](**fields) for record, fields in parts.items()}
+
+
+def _wrong_clients(text: str, method: Method) -> UsageError:
+    """Return what is wrong with a method that is for other clients."""
+    if method.clients == UNLIKE:
+        return UsageError(
+            f"{text} is for clients with labels of unlike tasks, and all have all of them",
+            "Say which have which, as in --client-tasks 'sdn|kt'.",
+        )
+    able = ", ".join(name for name, other in METHODS.items() if other.clients != ALIKE)
+    return UsageError(
+        f"{text} needs clients with labels for all tasks, and --client-tasks says otherwise",
+        f"Methods for unlike clients: {able}.",
+    )
 
 
 def _words(text: str) -> Sequence[str]:

@@ -31,6 +31,7 @@ class Setting:
 
     `tasks` are the letters, `rounds` is what each task gets, `clients` the size of the federation;
     `seed` is the cell's, for methods that draw at random. `protocol` decides defaults.
+    `client_tasks` are the letters that each client has labels for; empty if all have all.
     """
 
     tasks: str
@@ -38,6 +39,20 @@ class Setting:
     clients: int = 1
     seed: int = 0
     protocol: Protocol = REPAIRED
+    client_tasks: tuple[str, ...] = ()
+
+    def owners(self, task: str) -> tuple[int, ...] | None:
+        """Return the clients with labels for a task; None if all have them, without a choice."""
+        if not self.client_tasks:
+            return None
+        return tuple(client for client, own in enumerate(self.client_tasks) if task in own)
+
+    def kinds(self) -> dict[str, tuple[int, ...]]:
+        """Return the clients of each kind by their tasks, in order of the first of each."""
+        return {
+            tasks: tuple(client for client, own in enumerate(self.client_tasks) if own == tasks)
+            for tasks in dict.fromkeys(self.client_tasks)
+        }
 
 
 def serving_itself(outcome: Outcome) -> Served:

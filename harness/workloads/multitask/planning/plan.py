@@ -18,6 +18,7 @@ from harness.workloads.multitask.methods.cost import Load, job_cost
 from harness.workloads.multitask.methods.registry import MultitaskMethod
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.rounds import Draw
+from harness.workloads.multitask.training.joining import SERVERS
 from harness.workloads.multitask.work import evaluating
 from models.execution import Execution
 
@@ -74,6 +75,7 @@ def planned_load(config: MultitaskConfig, seed: int) -> Load:
         epochs=config.epochs,
         batch_size=config.batch_size,
         look_ahead_every=config.look_ahead_every,
+        joining=SERVERS[config.server],
     )
 
 
@@ -85,7 +87,9 @@ def planned_work(job: Job, config: MultitaskConfig, seed: int | None = None) -> 
         for done in range(job.first_round + 1, job.last_round + 1)
         if done % config.evaluate_every == 0 or done == job.last_round
     )
-    images = tests * config.layout.images("test")
+    if job.passing:  # nobody judges it
+        return cost.work
+    images = max(tests, 1) * config.layout.images("test")
     validation = config.layout.images("validation")
     unseen = config.layout.images("test_unseen")
     return cost.work + evaluating(job.tasks, images + validation + unseen)

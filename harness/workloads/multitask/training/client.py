@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ from harness.workloads.multitask.affinity.measure import (
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.protocol import REPAIRED, Protocol
 from harness.workloads.multitask.training.batches import Batch, ClientBatches
+from harness.workloads.multitask.training.joining import Joining
 from harness.workloads.multitask.training.local_rule import Balanced, LocalRule
 from harness.workloads.multitask.training.steps import training_step
 from harness.workloads.multitask.work import looking_ahead, shares_gradients, training
@@ -33,7 +34,8 @@ class LocalTraining:
     """Fix how a client trains: SGD as in the MAS paper, a fresh optimizer every round.
 
     `rule` replaces plain descent on the summed loss, `affinity` says how affinity is measured; jobs
-    that ask for either set them. `execution` is how the steps are carried out.
+    that ask for either set them. `execution` is how the steps are carried out; `joining` says what
+    a server needs beside the model.
     """
 
     epochs: int
@@ -46,6 +48,7 @@ class LocalTraining:
     nesterov: bool = False
     protocol: Protocol = REPAIRED
     execution: Execution = PLAIN
+    joining: Joining | None = None
 
     @property
     def period(self) -> int:
@@ -74,37 +77,40 @@ class RoundSettings:
 
 @dataclass(frozen=True)
 class ClientResult:
-    """Report one client's round: mean loss per task, and its affinity if that was measured."""
+    """Report one client's round: mean loss per task, affinity if it was measured, and steps."""
 
     losses: dict[str, float]
     affinity: ClientAffinity | None
+    steps: int = 0
 
 
 def train_client(
     net: MultiTaskNet,
     batches: ClientBatches,
-    settings: LocalTraining,
-    learning_rate: float,
+    settings: RoundSettings,
     order: np.random.Generator,
     observer: Observer,
     measured_as: int | None = None,
+    correction: Mapping[str, Tensor] | None = None,
 ) -> ClientResult:
     """Train the network in place for the local epochs and report what was seen.
 
-    With the client's number in `measured_as`, affinity is measured on every `period`-th batch of an
-    epoch, from the first on. The training step is the same with and without, to the last bit.
+    A `correction` is added to the gradients of every step, by name of the parameter. With the
+    client's number in `measured_as`, affinity is measured on every `period`-th batch of an epoch,
+    from the first on. The training step is the same with and without, to the last bit.
     """
     if not net.training:  # visiting every layer takes as long as copying the weights in
         net.train()
-    client = _Client(net, settings, learning_rate, order, observer)
+    training, rate = settings.training, settings.learning_rate
+    client = _Client(net, settings, order, observer, correction or {})
     sums = dict.fromkeys(net.tasks, 0.0)
     seen = 0
     epochs: list[Epoch] = []
-    for _ in range(settings.epochs):
+    for _ in range(training.epochs):
         looks: list[Matrix] = []
         count = 0
-        for count, batch in enumerate(_epoch(batches, settings, order), 1):
-            measuring = measured_as is not None and (count - 1) % settings.period == 0
+        for count, batch in enumerate(_epoch(batches, training, order), 1):
+            measuring = measured_as is not None and (count - 1) % training.period == 0
             losses = client.measure(batch, looks) if measuring else client.train(batch)
             images = len(batch[0])
             for task, loss in losses.items():
@@ -113,9 +119,10 @@ def train_client(
         epochs.append(Epoch(looks, count))
     found = None
     if measured_as is not None:
-        mean = client_mean(epochs, settings.period, learning_rate, settings.protocol)
+        mean = client_mean(epochs, training.period, rate, training.protocol)
         found = ClientAffinity(measured_as, mean, sum(len(epoch.looks) for epoch in epochs))
-    return ClientResult({t: s / seen for t, s in sums.items()}, found)
+    steps = sum(epoch.batches for epoch in epochs)
+    return ClientResult({t: s / seen for t, s in sums.items()}, found, steps)
 
 
 class _Client:
@@ -124,24 +131,27 @@ class _Client:
     def __init__(
         self,
         net: MultiTaskNet,
-        settings: LocalTraining,
-        learning_rate: float,
+        settings: RoundSettings,
         order: np.random.Generator,
         observer: Observer,
+        correction: Mapping[str, Tensor],
     ) -> None:
+        training, rate = settings.training, settings.learning_rate
         self._net = net
+        own = dict(net.named_parameters()) if correction else {}
+        self._corrections = [(own[n], tensor.to(net.device)) for n, tensor in correction.items()]
         self._tasks = "".join(net.tasks)
-        self._settings = settings
+        self._settings = training
         self._observer = observer
-        self._ahead = settings.look_ahead(learning_rate)
-        self._step = training_step(net, settings.rule, order)
+        self._ahead = training.look_ahead(rate)
+        self._step = training_step(net, training.rule, order)
         self._optimizer = descent(
             net,
-            settings.execution,
-            lr=learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            nesterov=settings.nesterov,
+            training.execution,
+            lr=rate,
+            momentum=training.momentum,
+            weight_decay=training.weight_decay,
+            nesterov=training.nesterov,
         )
 
     def train(self, batch: Batch) -> dict[str, Tensor]:
@@ -182,6 +192,9 @@ class _Client:
         return step.losses
 
     def _finish(self, images: int) -> None:
+        for parameter, tensor in self._corrections:
+            if parameter.grad is not None:
+                parameter.grad.add_(tensor)
         self._optimizer.step()
         self._observer.work(training(self._tasks, images, self._settings.rule))
 

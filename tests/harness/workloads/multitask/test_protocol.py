@@ -15,6 +15,7 @@ from harness.workloads.multitask.config import MultitaskConfig, make_multitask_c
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
+from harness.workloads.multitask.methods.parameters import UNLIKE
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.protocol import PROTOCOLS, RELEASE, REPAIRED, Protocol
 from harness.workloads.multitask.rounds import Draw, published_clients
@@ -124,12 +125,14 @@ def test_published_methods_look_ahead_in_every_job() -> None:
     for text in registry.METHODS:
         engine = _Writing()
         spec = registry.parse(text)
-        carry_out(spec.schedule(Setting("sdn", 20, clients=2, protocol=RELEASE)), engine)
+        kinds = ("sd", "n") if registry.METHODS[text].clients == UNLIKE else ()
+        setting = Setting("sdn", 20, clients=2, client_tasks=kinds)
+        carry_out(spec.schedule(replace(setting, protocol=RELEASE)), engine)
         assert all(job.measured_rounds == job.rounds for job in engine.jobs)
         plain = _Writing()
-        carry_out(spec.schedule(Setting("sdn", 20, clients=2)), plain)
+        carry_out(spec.schedule(setting), plain)
         assert any(job.measured_rounds for job in plain.jobs) == (
-            text in ("mas", "mas-plus", "tag")
+            text in ("mas", "mas-plus", "mas-together", "tag")
         )
 
 

@@ -24,7 +24,7 @@ from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.planning.plan import random_batch
 from harness.workloads.multitask.protocol import Protocol
 from harness.workloads.multitask.training.batches import ClientBatches
-from harness.workloads.multitask.training.client import LocalTraining, train_client
+from harness.workloads.multitask.training.client import LocalTraining, RoundSettings, train_client
 from harness.workloads.multitask.training.local_rule import Balanced, ProjectedGradients, Proximal
 from harness.workloads.multitask.work import ENCODER
 from models.multitask.balance import BalancedStep
@@ -407,7 +407,7 @@ def test_work_is_the_passes_that_hooks_count(
     settings = LocalTraining(2, 2, look_ahead_every=2, rule=rule, affinity=AffinityRule(mode))
     batches = ClientBatches(tiny_source, "train", 0, tasks)  # 6 images: 3 batches of 2
 
-    train_client(net, batches, settings, 0.1, random_stream(0), heard, measured_as=0)
+    train_client(net, batches, RoundSettings(settings, 0.1, True), random_stream(0), heard, 0)
 
     reported = sum(heard.by_phase.values(), Work()).forwards
     assert reported[ENCODER] == 2 * (counted["forward"] + 2 * counted["backward"])
@@ -448,7 +448,9 @@ def test_published_training_takes_the_rest_of_the_batches(tiny_architecture, mak
         settings = LocalTraining(1, 2, look_ahead_every=2, protocol=protocol)
         batches = ClientBatches(source, "train", 0, "d")
         net = build(tiny_architecture, "d", 0)
-        result = train_client(net, batches, settings, 0.1, random_stream(0), heard, 0)
+        result = train_client(
+            net, batches, RoundSettings(settings, 0.1, True), random_stream(0), heard, 0
+        )
         seen[protocol.trains_on_rest] = (heard.by_phase["train"].passes("encoder"),
                                          result.affinity.count)  # fmt: skip
 
@@ -462,7 +464,9 @@ def test_published_training_mirrors_images(tiny_architecture, tiny_source) -> No
         net = build(tiny_architecture, "n", 0)
         settings = LocalTraining(1, 2, protocol=Protocol(mirrors_images=mirrors))
         batches = ClientBatches(tiny_source, "train", 0, "n")
-        train_client(net, batches, settings, 0.1, random_stream(0), SilentObserver())
+        train_client(
+            net, batches, RoundSettings(settings, 0.1, True), random_stream(0), SilentObserver()
+        )
         ends.append(next(net.encoder.parameters()).detach())
 
     assert not torch.equal(ends[0], ends[1])

@@ -12,6 +12,7 @@ from harness.workloads.multitask.affinity.matrix import Affinity, RoundAffinity
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
+from harness.workloads.multitask.methods.parameters import UNLIKE
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 
 BLOCKS = {("s", "d"), ("d", "s"), ("n", "k"), ("k", "n")}
@@ -128,7 +129,9 @@ def test_every_method_serves_every_task_alike_in_every_run(
     second run gives the same losses to the last bit.
     """
     engine = LocalEngine(tiny_source, tiny_architecture, federation, 0, SilentObserver())
-    setting = Setting("sdn", 2, clients=4)
+    unlike = text in registry.METHODS and registry.METHODS[text].clients == UNLIKE
+    kinds = ("sd", "n") * 2 if unlike else ()
+    setting = Setting("sdn", 2, clients=4, client_tasks=kinds)
     runs = [carry_out(registry.parse(text).schedule(setting), engine) for _ in range(2)]
 
     times = 4 if text == "standalone" else 1

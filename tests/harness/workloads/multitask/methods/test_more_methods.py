@@ -12,6 +12,7 @@ from harness.federated.job import Checkpoint
 from harness.workloads.multitask.affinity.matrix import Affinity, RoundAffinity
 from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods import registry
+from harness.workloads.multitask.methods.parameters import UNLIKE
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.training.local_rule import GradNorm, ProjectedGradients, Proximal
 
@@ -282,7 +283,9 @@ def test_every_method_accepts_its_defaults() -> None:
     """Each method's defaults are possible, and its text gives a name for files."""
     for name in registry.METHODS:
         spec = registry.parse(name)
-        assert spec.problems(Setting(TASKS, 10)) == []
+        unlike = registry.METHODS[name].clients == UNLIKE
+        kinds = (TASKS, TASKS[:1]) if unlike else ()
+        assert spec.problems(Setting(TASKS, 10, 2, client_tasks=kinds)) == []
         assert spec.slug == name
 
 

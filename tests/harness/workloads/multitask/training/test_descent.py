@@ -10,7 +10,7 @@ from harness.federated.random_streams import random_stream
 from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.rounds import job_rate
 from harness.workloads.multitask.training.batches import ClientBatches
-from harness.workloads.multitask.training.client import LocalTraining, train_client
+from harness.workloads.multitask.training.client import LocalTraining, RoundSettings, train_client
 from harness.workloads.multitask.training.descent import Descent
 from models.multitask.network import build
 from models.multitask.step import accumulate_gradients
@@ -48,7 +48,9 @@ def test_a_client_steps_as_the_formula_says(nesterov, tiny_architecture, tiny_so
     settings = LocalTraining(1, 2, momentum=momentum, weight_decay=0.0, nesterov=nesterov)
     batches = ClientBatches(tiny_source, "train", 0, "d")
     ours, slow = build(tiny_architecture, "d", 0), build(tiny_architecture, "d", 0).train()
-    train_client(ours, batches, settings, rate, random_stream(0), SilentObserver())
+    train_client(
+        ours, batches, RoundSettings(settings, rate, False), random_stream(0), SilentObserver()
+    )
 
     velocity = [torch.zeros_like(p) for p in slow.parameters()]
     for batch in batches.epoch(2, random_stream(0)):

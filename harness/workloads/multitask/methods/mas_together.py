@@ -1,0 +1,32 @@
+"""MAS that splits but does not part: after the split, groups' encoders go on exchanging steps."""
+
+from __future__ import annotations
+
+from harness.workloads.multitask.exchange.conflict_averse import ConflictAverse
+from harness.workloads.multitask.methods.continuation import Continuation
+from harness.workloads.multitask.methods.in_step import in_step
+from harness.workloads.multitask.methods.measuring import Measuring
+from harness.workloads.multitask.methods.schedule import Schedule, Setting, serving_itself
+from harness.workloads.multitask.methods.split import best_split
+
+
+def mas_together(
+    setting: Setting,
+    *,
+    splits: int,
+    caution: float,
+    share: float,
+    go_on: Continuation,
+    measuring: Measuring,
+) -> Schedule:
+    """Merge and split as MAS does; then add to every group's round the step that none suffers from.
+
+    That costs clients nothing: what they sent back is all the server needs. Decoders, which are of
+    one task each, exchange nothing.
+    """
+    merged = yield measuring.measured(go_on.merged_job(setting))
+    if merged.affinity is None or go_on.merge_rounds == setting.rounds:
+        return [serving_itself(merged)]
+    split = best_split(measuring.mean(merged.affinity), setting.tasks, splits, exact=True)
+    jobs = [go_on.group_job(group, setting, merged) for group in split.groups]
+    return (yield from in_step(jobs, ConflictAverse(caution, share, decoders=False)))

@@ -1,0 +1,165 @@
+"""Ways of joining clients' models in whole jobs, against loops that do the same slowly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from harness.federated.controlled import uncontrolled
+from harness.federated.observer import SilentObserver
+from harness.federated.server_rules import Adaptive, Momentum
+from harness.workloads.multitask.federation import LocalEngine
+from harness.workloads.multitask.job import Job
+from harness.workloads.multitask.joiners import joiner
+from harness.workloads.multitask.training.joining import SERVERS, Controlled, Normalised
+from harness.workloads.multitask.wire import MultitaskWire
+from models.multitask.network import build
+
+
+class Kept:
+    """Keep the last state, and go on from one that was kept."""
+
+    def __init__(self, state=None):
+        self.state = state
+
+    def recall(self, job):
+        return self.state
+
+    def announce(self, job):
+        return 0
+
+    def keep(self, job, state):
+        copies = {name: tensor.clone() for name, tensor in state.weights.tensors.items()}
+        self.state = replace(state, weights=type(state.weights)(copies))
+
+
+@pytest.fixture
+def make_engine(tiny_source, tiny_architecture, federation):
+    def make(**changes):
+        keeper = changes.pop("keeper", None)
+        settings = replace(federation, **changes)
+        return LocalEngine(tiny_source, tiny_architecture, settings, 0, SilentObserver(), keeper)
+
+    return make
+
+
+def _equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(t, other[n]) for n, t in one.items())
+
+
+@pytest.mark.parametrize("joining", [Momentum(1.0, 0.0), Normalised()])
+def test_ways_that_come_to_the_mean_come_to_fedavg(
+    make_source, tiny_architecture, federation, joining
+) -> None:
+    """Momentum of 0 is the mean; so is FedNova where all clients take as many steps."""
+    source = make_source((4, 4, 4))
+    engine = LocalEngine(source, tiny_architecture, federation, 0, SilentObserver())
+    plain, ours = (engine.run(Job("sd", 3, joining=how)) for how in (None, joining))
+    for name, tensor in plain.weights.tensors.items():
+        assert torch.allclose(ours.weights.tensors[name], tensor, rtol=1e-4, atol=1e-6), name
+
+
+def test_the_first_corrected_round_is_a_plain_one(make_engine) -> None:
+    """All variates begin at zero, so SCAFFOLD departs from FedAvg in the second round only."""
+    one, two = (
+        [
+            make_engine().run(Job("sd", rounds, joining=j)).weights.tensors
+            for j in (None, Controlled())
+        ]
+        for rounds in (1, 2)
+    )
+    assert _equal(*one)
+    assert not _equal(*two)
+
+
+def test_variates_are_mean_gradients_of_the_round(
+    make_engine, tiny_source, tiny_architecture, federation
+) -> None:
+    """Without momentum and decay c_k⁺ = (x − y_k)/(K·η) after a first round, c their sum over N."""
+    training = replace(federation.training, momentum=0.0, weight_decay=0.0)
+    keeper = Kept()
+    job = Job("d", 1, clients=(0, 2), joining=Controlled(), horizon=4)
+    make_engine(training=training, keeper=keeper).run(job)
+    state = keeper.state.weights.tensors
+    start = build(tiny_architecture, "d", 0).state_dict()
+    alone = {
+        client: make_engine(training=training)
+        .run(Job("d", 1, clients=(client,), horizon=4))
+        .weights.tensors
+        for client in (0, 2)
+    }
+    steps = {
+        c: 2 * (tiny_source.length("train", c) // 2) for c in alone
+    }  # two epochs, batches of 2
+    for name in [n for n in state if n.startswith("control@0.")]:
+        bare = name.removeprefix("control@0.")
+        wanted = {
+            c: (start[bare] - end[bare]) / (steps[c] * federation.learning_rate)
+            for c, end in alone.items()
+        }
+        for client, variate in wanted.items():
+            assert torch.allclose(state[f"control@{client}.{bare}"], variate, rtol=1e-3, atol=1e-5)
+        common = (wanted[0] + wanted[2]) / tiny_source.count("train")
+        assert torch.allclose(state[f"control.{bare}"], common, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in SERVERS if name != "fedavg"])
+def test_a_job_goes_on_from_what_was_kept_to_the_same_bits(make_engine, name) -> None:
+    joining = SERVERS[name]
+    whole = make_engine(joining=joining).run(Job("sd", 4))
+    keeper = Kept()
+    make_engine(joining=joining, keeper=keeper).run(Job("sd", 2, horizon=4))
+    again = make_engine(joining=joining, keeper=Kept(keeper.state)).run(Job("sd", 4))
+    assert _equal(again.weights.tensors, whole.weights.tensors)
+
+
+@pytest.mark.parametrize("name", list(SERVERS))
+def test_what_comes_of_a_job_is_the_model_alone(make_engine, tiny_architecture, name) -> None:
+    outcome = make_engine(joining=SERVERS[name]).run(Job("sd", 2))
+    assert outcome.weights.tensors.keys() == build(tiny_architecture, "sd", 0).state_dict().keys()
+
+
+def test_what_a_server_remembers_never_travels(tiny_architecture) -> None:
+    model = build(tiny_architecture, "s", 0).state_dict()
+    parameters = [name for name, _ in build(tiny_architecture, "s", 0).named_parameters()]
+    own = joiner(Adaptive(), parameters, 4)
+    state = own.begin(model)
+    assert len(state) == len(model) + 2 * len(parameters)
+    assert own.sent(state, 1).keys() == model.keys()
+
+
+def test_bytes_are_those_of_what_travels(make_engine, tiny_architecture) -> None:
+    net = build(tiny_architecture, "s", 0)
+    model = sum(t.numel() * t.element_size() for t in net.state_dict().values())
+    variate = sum(p.numel() * p.element_size() for p in net.parameters())
+    traffic = {
+        name: make_engine(joining=joining).run(Job("s", 1)).traffic
+        for name, joining in SERVERS.items()
+    }
+    assert traffic["fedadam"] == traffic["fedavg"]
+    assert traffic["fedavg"].upload_bytes == traffic["fedavg"].download_bytes == 2 * model
+    assert traffic["fednova"].upload_bytes == 2 * (model + 8)
+    assert traffic["scaffold"].upload_bytes == 2 * (model + variate)
+    assert traffic["scaffold"].download_bytes == 2 * (model + 2 * variate)
+
+
+def test_a_client_alone_has_no_server(make_engine) -> None:
+    plain = make_engine().run(Job("s", 2, clients=(1,)))
+    ours = make_engine(joining=Controlled()).run(Job("s", 2, clients=(1,)))
+    assert _equal(ours.weights.tensors, plain.weights.tensors)
+    assert ours.traffic.download_bytes == 0
+
+
+@pytest.mark.parametrize("name", list(SERVERS))
+def test_a_device_is_told_how_models_are_joined(federation, name) -> None:
+    settings = replace(federation, joining=SERVERS[name]).round_settings(Job("s", 2), 0)
+    assert MultitaskWire.read_settings(MultitaskWire.settings(settings)) == settings
+
+
+def test_the_model_of_a_state_with_variates(tiny_architecture) -> None:
+    net = build(tiny_architecture, "s", 0)
+    own = joiner(Controlled(), [n for n, _ in net.named_parameters()], 3)
+    state = own.begin(net.state_dict())
+    assert own.model(state).keys() == uncontrolled(state).keys() == net.state_dict().keys()
