@@ -116,7 +116,7 @@ class MultitaskDraft:
         if self.config.board_python:  # which trains under another PyTorch
             return step
         config = step.applied_to(self.config)
-        with memory_errors():
+        with memory_errors(), sharing_cores(step.threads, self.target.accelerator):
             return checked(step, Examiner(config, self.network, store))
 
 
