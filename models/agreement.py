@@ -111,7 +111,9 @@ def agreement(plain: Passes, other: Passes, *, reduced: bool) -> Agreement:
         if not cosine >= least:
             faults.append(f"gradient of {name}: cosine {cosine:.6f} with plain fp32")
         elif not abs(own_norm / norm - 1.0) <= LENGTH_TOLERANCE:
-            faults.append(f"gradient of {name}: {own_norm / norm:.3g} times as long as plain fp32's")
+            faults.append(
+                f"gradient of {name}: {own_norm / norm:.3g} times as long as plain fp32's"
+            )
     block = min(cosines, key=lambda name: _order(cosines[name]), default="")
     return Agreement(
         cosines.get(block, 1.0), block, loss, least, len(plain.gradients) - len(cosines),

@@ -7,16 +7,18 @@ import pytest
 import torch
 
 from harness.core.errors import UsageError
+from harness.running.target import resolve_target
 from harness.workloads.base import Settling
 from harness.workloads.lora import precision_check, study, timing
 from harness.workloads.lora.base.opening import open_corpus, open_model
 from harness.workloads.lora.config import LoraConfig
 from harness.workloads.lora.precision_check import compare_bf16
 from harness.workloads.lora.study import local_training
-from harness.running.target import resolve_target
 from models.agreement import Passes
 
-CONFIG = LoraConfig(rows=8, clients=2, batch_size=4, ranks="4", methods=("flora",), meter="none", threads=1)
+CONFIG = LoraConfig(
+    rows=8, clients=2, batch_size=4, ranks="4", methods=("flora",), meter="none", threads=1
+)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,9 @@ def test_wrong_bf16_is_not_taken(asked, opened, wrong, monkeypatch) -> None:
         return study.draft(config, resolve_target(config), manifest, Settling(), Screen())
 
     if asked == "bf16":
-        with pytest.raises(UsageError, match="--precision bf16: under PyTorch .* computes something"):
+        with pytest.raises(
+            UsageError, match=r"--precision bf16: under PyTorch .* computes something"
+        ):
             drafted({})
         return
     found = drafted({})

@@ -51,7 +51,7 @@ def scales_losses(net, batch):
 
 def loses_a_block(net, batch):
     losses = as_executed(net, batch)
-    list(net.decoders.values())[0][0].weight.grad.zero_()
+    next(iter(net.decoders.values()))[0].weight.grad.zero_()
     return losses
 
 
@@ -159,8 +159,10 @@ def test_the_fastest_way_that_is_right_is_taken(opened) -> None:
     assert [way["execution"] for way in found.checked["ways"]] == [
         BF16.text, FUSED.text, CONTIGUOUS.text
     ]  # fmt: skip
-    first, second = found.refused
-    assert first.startswith(f"bf16, channels-last, fused is not taken: under PyTorch {torch.__version__}")
+    first, _second = found.refused
+    assert first.startswith(
+        f"bf16, channels-last, fused is not taken: under PyTorch {torch.__version__}"
+    )
     assert "merged step: gradient of" in first
     assert "single step: " in first
     assert recorded_choice(json.loads(json.dumps({"step": found.as_dict()}))) == found
@@ -189,7 +191,7 @@ def test_plain_steps_are_not_examined_and_right_ones_stay_as_they_were(opened) -
 def test_a_way_asked_for_by_name_that_is_wrong_ends_the_run(opened) -> None:
     config, store = opened
     judge = Judge(config, store, FUSED)
-    with pytest.raises(UsageError, match="--step fused: under PyTorch .* computes something else"):
+    with pytest.raises(UsageError, match=r"--step fused: under PyTorch .* computes something else"):
         checked(choice((FUSED, 1.4, True), asked="fused"), judge.examiner)
 
 
@@ -217,17 +219,25 @@ def test_a_run_shows_and_records_the_refusal_and_keeps_it_when_it_goes_on(
 ) -> None:
     """Done once: the run that goes on takes choice and finding from its manifest."""
     monkeypatch.setattr(study, "choose_step", lambda *_, **__: choice((FUSED, 1.4, True)))
-    examiners = iter([lambda *found: Examiner(*found, halves_convolutions)])
-    monkeypatch.setattr(study, "Examiner", lambda *found: next(examiners)(*found))
+    examined = []
+
+    def examiner(*found):
+        assert not examined, "examined twice"
+        examined.append(found)
+        return Examiner(*found, halves_convolutions)
+
+    monkeypatch.setattr(study, "Examiner", examiner)
     screen = Talking()
     runner.run(tmp_path, limits=Limits(time_s=1e-9), step="auto", screen=screen)
-    assert any(note.startswith("Note: fp32, channels-last, fused is not taken") for note in screen.notes)
+    assert any(
+        note.startswith("Note: fp32, channels-last, fused is not taken") for note in screen.notes
+    )
     assert any(note.startswith("Step: plain") for note in screen.notes)
     before = manifest(only(tmp_path))["step"]
     assert before["execution"] == PLAIN.text
     assert before["checked"]["ways"][0]["execution"] == FUSED.text
     assert before["checked"]["torch"] == torch.__version__
     assert "merged step: gradient of" in before["checked"]["ways"][0]["fault"]
-    summary = runner.run(tmp_path, step="auto")  # examining again would raise StopIteration
+    summary = runner.run(tmp_path, step="auto")
     assert not summary.stopped
     assert manifest(only(tmp_path))["step"] == before
