@@ -221,8 +221,8 @@ class Draft(Protocol):
         """Return what the run is expected to take."""
         ...
 
-    def open(self, screen: DataScreen) -> OpenedData:
-        """Open the data, making them if need be.
+    def open(self, screen: PlanScreen) -> OpenedData:
+        """Open the data, making them if need be, and say what that changes of the plan.
 
         Raises:
             DataError: if they cannot be made or are damaged.

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from harness.core.errors import DataError, DivergedError
+from harness.core.errors import DataError, DivergedError, UsageError
 from harness.federated.keeping import Keeper
 from harness.federated.observer import Observer, SilentObserver
 from harness.federated.trainers import Trainers
@@ -267,6 +267,14 @@ def draft(
         steps = timing.recorded(manifest) or timing.take(
             opened.model, corpus, local_training(config), max(found.ranks)
         )
+    if steps.fault:
+        words = (
+            f"under PyTorch {steps.agreement['torch']} bf16 computes something else here than fp32"
+            f" ({steps.fault})"
+        )
+        if steps.precision == "bf16":
+            raise UsageError(f"--precision bf16: {words}", "Use --precision fp32 or auto.")
+        screen.say("Note", f"bf16 is not taken: {words}")
     screen.say("Step", _step_words(steps, config))
     del settling  # a few steps are timed anew in every run
     return LoraDraft(config, target, found, opened, corpus, steps)

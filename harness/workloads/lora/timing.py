@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -19,6 +19,7 @@ from harness.workloads.lora.aggregation.adapters import fresh, largest_rank
 from harness.workloads.lora.base.tunable import TunableModel
 from harness.workloads.lora.data.corpus import Corpus
 from harness.workloads.lora.data.rows import collate
+from harness.workloads.lora.precision_check import compare_bf16
 from harness.workloads.lora.rules import Fitting
 from harness.workloads.lora.training import TOKENS, LocalTraining, train_rows
 
@@ -38,11 +39,19 @@ class StepTiming:
         token_s: seconds of a forward pass of one token: half of an adapter's training step.
         precision: of products, as settled.
         host: rates of the host.
+        agreement: of bf16 with fp32 on a real batch, and of which PyTorch; empty where it was not
+            in question.
     """
 
     token_s: float
     precision: str
     host: HostTiming
+    agreement: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fault(self) -> str:
+        """Return in what bf16 computes something else here; empty if in nothing."""
+        return str(self.agreement.get("fault", ""))
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for the manifest."""
@@ -50,6 +59,7 @@ class StepTiming:
             "token_s": self.token_s,
             "precision": self.precision,
             "host_timing": asdict(self.host),
+            "agreement": dict(self.agreement) or None,
         }
 
 
@@ -62,8 +72,9 @@ def recorded(manifest: Mapping[str, Any]) -> StepTiming | None:
         forward = {str(k): float(v) for k, v in host["forward_s"].items()}
         shares = {str(k): float(v) for k, v in host["arithmetic"].items()}
         return StepTiming(
-            float(told["token_s"]), str(told["precision"]), HostTiming(forward, shares, *rates)
-        )
+            float(told["token_s"]), str(told["precision"]), HostTiming(forward, shares, *rates),
+            dict(told.get("agreement") or {}),
+        )  # fmt: skip
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
@@ -75,18 +86,34 @@ def take(
     rank: int,
     clock: Clock = time.perf_counter,
 ) -> StepTiming:
-    """Return what a token takes; of `auto` the precision that is faster here by a twentieth."""
+    """Return what a token takes; of `auto` the precision that is faster here by a twentieth.
+
+    bf16 is compared with fp32 before it is taken.
+    """
     rank = min(rank, largest_rank(model.shapes))
     asked = training.precision
     if asked != "auto":
         seconds = _token_s(model, corpus, training, rank, clock)
-        return StepTiming(seconds, asked, _host(model, seconds, clock))
+        told = _agreement(model, corpus, training, rank) if asked == "bf16" else {}
+        return StepTiming(seconds, asked, _host(model, seconds, clock), told)
     found = {
         precision: _token_s(model, corpus, replace(training, precision=precision), rank, clock)
         for precision in ("fp32", "bf16")
     }
-    chosen = "bf16" if found["bf16"] < 0.95 * found["fp32"] else "fp32"
-    return StepTiming(found[chosen], chosen, _host(model, found[chosen], clock))
+    faster = found["bf16"] < 0.95 * found["fp32"]
+    told = _agreement(model, corpus, training, rank) if faster else {}
+    chosen = "bf16" if faster and not told["fault"] else "fp32"
+    return StepTiming(found[chosen], chosen, _host(model, found[chosen], clock), told)
+
+
+def _agreement(
+    model: TunableModel, corpus: Corpus, training: LocalTraining, rank: int
+) -> dict[str, Any]:
+    release = {"torch": str(torch.__version__)}
+    try:
+        return release | compare_bf16(model, corpus, training, rank).as_dict()
+    except (RuntimeError, ValueError) as error:
+        return release | {"fault": (str(error).splitlines() or ["it fails"])[0]}
 
 
 def _token_s(

@@ -35,6 +35,7 @@ from harness.workloads.multitask.planning.calibration import RunTiming, recorded
 from harness.workloads.multitask.planning.disk import results_bytes
 from harness.workloads.multitask.planning.modelling import device_model, estimate
 from harness.workloads.multitask.planning.plan import cell_setting, planned_run
+from harness.workloads.multitask.planning.step_check import Examiner, checked
 from harness.workloads.multitask.planning.step_choice import (
     StepChoice,
     choose_step,
@@ -89,13 +90,34 @@ class MultitaskDraft:
             return self.timing
         return _timed(self.config, self.target, self.network, step)
 
-    def open(self, screen: DataScreen) -> MultitaskData:
+    def open(self, screen: PlanScreen) -> MultitaskData:
         """Open the data set, making it first if it is not in the cache, and check every file.
+
+        A new run's way of executing steps is compared with plain fp32 then, on a real batch.
 
         Raises:
             DataError: if it cannot be made, does not fit the disk, or is damaged.
+            UsageError: if the way that was asked for computes something else.
         """
-        return MultitaskData(self, open_data(self.config, screen))
+        store = open_data(self.config, screen)
+        if recorded_choice(self.earlier) is not None:
+            return MultitaskData(self, store)
+        step = self.checked(self.step, store)
+        for words in step.refused:
+            screen.say("Note", words)
+        if step.execution == self.step.execution:
+            return MultitaskData(replace(self, step=step), store)
+        screen.say("Step", step_words(step))
+        timing = _timed(self.config, self.target, self.network, step)
+        return MultitaskData(replace(self, step=step, timing=timing), store)
+
+    def checked(self, step: StepChoice, store: Store) -> StepChoice:
+        """Return the choice of a new run, another one if it computes something else."""
+        if self.config.board_python:  # which trains under another PyTorch
+            return step
+        config = step.applied_to(self.config)
+        with memory_errors(), sharing_cores(step.threads, self.target.accelerator):
+            return checked(step, Examiner(config, self.network, store))
 
 
 @dataclass(frozen=True)
@@ -125,13 +147,17 @@ class MultitaskData:
         constants = recorded_constants(manifest) or constant_predictor_losses(
             self.store, draft.config.tasks, task_loss(draft.config, self.store)
         )
-        step = recorded_choice(manifest) or draft.own_step()
+        step = recorded_choice(manifest) or self._own_step()
         torch.set_num_threads(step.threads)
         timing = recorded_timing(manifest) or draft.own_timing(step)
         return MultitaskStudy(
             step.applied_to(draft.config), draft.target, self.store, draft.network, step, timing,
             constants,
         )  # fmt: skip
+
+    def _own_step(self) -> StepChoice:
+        step = self.draft.own_step()
+        return step if step.checked else self.draft.checked(step, self.store)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class StepChoice:
     """Hold how steps are executed, on how many threads, and from what that follows.
 
     `calibrated` is what was measured, empty if nothing was; `file` keeps it for later runs. `batch`
-    is the batch size taken; None as long as nobody asked whether it fits.
+    is the batch size taken; None as long as nobody asked whether it fits. `checked` is how far ways
+    agreed with plain fp32 on a real batch; empty before that, and for plain steps.
     """
 
     execution: Execution
@@ -63,6 +64,17 @@ class StepChoice:
     calibrated: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""
     batch: BatchFit | None = None
+    checked: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def refused(self) -> list[str]:
+        """Return in words which ways were not taken as they compute something else."""
+        return [
+            f"{str(way['execution']).replace('+', ', ')} is not taken: under PyTorch"
+            f" {self.checked['torch']} it computes something else here ({way['fault']})"
+            for way in self.checked.get("ways", ())
+            if way["fault"]
+        ]
 
     @property
     def plain(self) -> bool:
@@ -98,6 +110,7 @@ class StepChoice:
             "file": self.file,
             "compilation": COMPILATION,
             "batch": self.batch.as_dict() if self.batch else None,
+            "checked": dict(self.checked) or None,
         }
 
 
@@ -114,9 +127,27 @@ def recorded_choice(manifest: Mapping[str, Any]) -> StepChoice | None:
             told.get("calibrated") or {},
             str(told.get("file", "")),
             BatchFit(**told["batch"]) if told.get("batch") else None,
+            _read_checks(told.get("checked")),
         )
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
+
+
+def _read_checks(told: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Return what a manifest tells of checks; empty if it tells of none.
+
+    Raises:
+        KeyError, TypeError: if it is nothing of the kind.
+    """
+    if not told:
+        return {}
+    return {
+        "torch": str(told["torch"]),
+        "ways": [
+            {**way, "execution": str(way["execution"]), "fault": str(way["fault"])}
+            for way in told["ways"]
+        ],
+    }
 
 
 def known_choice(config: MultitaskConfig, target: Target) -> StepChoice | None:

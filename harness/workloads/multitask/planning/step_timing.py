@@ -77,6 +77,8 @@ class Timed:
                 kind: {"min": min(g), "median": median(g), "max": max(g), "pairs": len(g)}
                 for kind, g in self.gains.items()
             },
+            "smaller_gain": self.gain,
+            "clear": self.clear,
             "problem": self.problem,
         }
 
