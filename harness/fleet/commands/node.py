@@ -15,14 +15,13 @@ from devices.own_modules import module_words
 from harness.cli.options import Parser, add_include_options, read_options
 from harness.core.errors import BusyError, FleetError, StorageError
 from harness.core.locks import held
+from harness.fleet.flower_lines import FlowerLine, program, require_flower
 from harness.fleet.keys import NodeKeys
 from harness.fleet.programs import (
     ChildPrograms,
     free_port,
     last_words,
     past_proxies,
-    require_flower,
-    supernode_words,
 )
 from harness.fleet.reach import (
     certificate_problem,
@@ -43,7 +42,7 @@ WORKER_S = 180.0
 def main(words: Sequence[str] | None = None) -> int:
     """Run until stopped."""
     parsed = read_options(_parser(), words or [])
-    require_flower()
+    line = require_flower()
     read_partition(parsed.partition)
     tls = None
     if not parsed.insecure:
@@ -63,7 +62,7 @@ def main(words: Sequence[str] | None = None) -> int:
         for trouble in HostLook().troubles():
             print(f"{name}: {trouble}", flush=True)
         try:
-            _run(parsed, programs, Path(private) / "worker.sock", tls)
+            _run(parsed, programs, Path(private) / "worker.sock", line, tls)
         except KeyboardInterrupt:
             print(f"{name}: stopped", flush=True)
         finally:
@@ -100,7 +99,11 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
 
 
 def _run(
-    parsed: argparse.Namespace, programs: ChildPrograms, socket: Path, tls: tuple[Path, Path] | None
+    parsed: argparse.Namespace,
+    programs: ChildPrograms,
+    socket: Path,
+    line: FlowerLine,
+    tls: tuple[Path, Path] | None,
 ) -> None:
     """Keep worker and SuperNode running; each that ends is started anew."""
     host, number = split_address(parsed.server, PORT)
@@ -109,7 +112,8 @@ def _run(
     port = free_port()
     while True:
         _wait_for_certificate(host, number, tls)
-        words = supernode_words(address, port, {"worker": str(socket)}, tls)
+        words = [program("flower-supernode"), *line.supernode(address, port, tls)]
+        words += ["--node-config", f'worker="{socket}"']
         programs.start("supernode", words, past_proxies(direct_hosts(host)))
         print(f"node of {address}, clients {parsed.partition}", flush=True)
         while programs.ended("supernode") is None:
