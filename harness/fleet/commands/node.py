@@ -27,6 +27,7 @@ from harness.fleet.reach import (
     certificate_problem,
     connection_problem,
     direct_hosts,
+    speaks_http,
     split_address,
 )
 from harness.fleet.worker import add_device_options, read_partition
@@ -111,7 +112,7 @@ def _run(
     _start_worker(parsed, programs, socket)
     port = free_port()
     while True:
-        _wait_for_certificate(host, number, tls)
+        _wait_for_server(host, number, line, tls)
         words = [program("flower-supernode"), *line.supernode(address, port, tls)]
         words += ["--node-config", f'worker="{socket}"']
         programs.start("supernode", words, past_proxies(direct_hosts(host)))
@@ -125,19 +126,33 @@ def _run(
         time.sleep(AGAIN_S)
 
 
-def _wait_for_certificate(host: str, port: int, tls: tuple[Path, Path] | None) -> None:
-    """Say what keeps this node from its server; wait as long as it is the certificate."""
+def _wait_for_server(host: str, port: int, line: FlowerLine, tls: tuple[Path, Path] | None) -> None:
+    """Say what keeps this node from its server; wait while it is the certificate or the protocol.
+
+    A server that does not answer is left to Flower's node, which tries again by itself.
+    """
     absent = connection_problem(host, port)
     if absent:
         print(f"{absent}; it is waited for", flush=True)
-    if tls is None:
-        return
+    authority = tls[0] if tls else None
     said = ""
-    while why := certificate_problem(host, port, tls[0]):
+    while why := _wrong_server(host, port, line, authority):
         if why != said:
             print(f"{why}; tried again every {AGAIN_S:g} s", flush=True)
         said = why
         time.sleep(AGAIN_S)
+
+
+def _wrong_server(host: str, port: int, line: FlowerLine, authority: Path | None) -> str:
+    """Return why this device must not dial what listens there; empty if nothing speaks against."""
+    if authority and (why := certificate_problem(host, port, authority)):
+        return why
+    if speaks_http(host, port, authority) in {None, not line.has_own_door}:
+        return ""
+    return (
+        f"the server runs another line of Flower than this device ({line.name}): a fleet needs one;"
+        " where a Python is 3.10 that is 1.30 (docs/fleet.md)"
+    )
 
 
 def _why_ended(programs: ChildPrograms) -> str:

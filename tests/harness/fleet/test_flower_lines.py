@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from harness.core.errors import FleetError
 from harness.fleet import flower_lines
 from harness.fleet.app.guarded import with_token, without_token
+from harness.fleet.commands.node import _wrong_server
 from harness.fleet.flower_lines import GrpcLine, HttpLine, Ports, Tls, line_of, require_flower
 
 PORTS = Ports(orders=5001, inner=5002, host="10.0.0.7", devices=8000)
@@ -70,6 +74,50 @@ def test_a_device_takes_orders_of_its_own_programs_alone(line) -> None:
     assert any(word.startswith("127.0.0.1") for word in words)
     assert words[-2:] == ["--auth-supernode-private-key", "/k/n1"]
     assert line.supernode("server:8000", 9094, None)[-1] == "--insecure"
+
+
+@pytest.fixture
+def door():
+    """Answer one caller after another with bytes."""
+    answers: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    link, _ = server.accept()
+                    with link:
+                        link.recv(1000)
+                        link.sendall(answers[0])
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1], answers
+        server.shutdown(socket.SHUT_RDWR)
+
+
+GRPC_SETTINGS = bytes.fromhex("00001804000000000000040040000000050040000000060000")
+"""What a gRPC server sends first: a SETTINGS frame of HTTP/2 (RFC 9113, section 3.4)."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "line", "stranger"),
+    [(b"HTTP/1.1 403 Forbidden\r\n\r\n", HttpLine(), False),
+     (b"HTTP/1.1 403 Forbidden\r\n\r\n", GrpcLine(), True),
+     (GRPC_SETTINGS, GrpcLine(), False), (GRPC_SETTINGS, HttpLine(), True),
+     (b"", GrpcLine(), False), (b"", HttpLine(), False)],
+)  # fmt: skip
+def test_a_device_knows_a_server_of_the_other_line(door, answer, line, stranger) -> None:
+    port, answers = door
+    answers.append(answer)
+    said = _wrong_server("127.0.0.1", port, line, None)
+    assert bool(said) == stranger
+    assert not stranger or line.name in said
+
+
+def test_nobody_there_is_no_server_of_another_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert _wrong_server("127.0.0.1", port, GrpcLine(), None) == ""
 
 
 def test_a_token_goes_through_a_file_to_a_program_that_cannot_read_one() -> None:
