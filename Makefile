@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The tested build. On a board give the vendor's own: make run TORCH=/path/to/torch.whl
 TORCH ?= torch==2.13.0
+# The tested versions of all else, with PyTorch as it was given: nothing may replace a vendor's build.
+TESTED := $(VENV)/tested.txt
 ARGS ?=
 
 .PHONY: run lora-real test test-all test-installed test-fleet fuzz lint bench bench-tools bench-rivals reference reference-report test-arm64 docs clean
@@ -79,7 +81,7 @@ lora-real: $(VENV)/ready-lm
 
 # What the benchmark "comparison" compares with. Neither asks for torch, so none is replaced.
 bench-tools: $(VENV)/ready-dev
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(TESTED) -e ".[bench]"
 
 # What the benchmark "rivals" compares with, each in an environment of its own that borrows torch.
 bench-rivals: $(VENV)/ready-dev
@@ -97,22 +99,24 @@ test-arm64: $(VENV)/ready
 
 # The manual as a site in build/site, read without a server; every warning is an error.
 docs: $(VENV)/ready
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis,docs]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(TESTED) -e ".[analysis,docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # PyTorch goes first and by name: anything else that asked for it could pull another build.
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis]"
+	grep -v '^torch==' constraints.txt > $(TESTED)
+	$(BIN)/python -c 'from importlib.metadata import version as v; print("torch==" + v("torch"))' >> $(TESTED)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(TESTED) -e ".[analysis]"
 	touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis,dev,fleet,unlearning]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(TESTED) -e ".[analysis,dev,fleet,unlearning]"
 	touch $@
 
 $(VENV)/ready-lm: $(VENV)/ready
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[analysis,lm]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(TESTED) -e ".[analysis,lm]"
 	touch $@
 
 clean:

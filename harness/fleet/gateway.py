@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from devices.own_modules import module_words
 from harness.core.errors import FleetError, UsageError
+from harness.fleet.flower_lines import Tls, require_flower
 from harness.fleet.keys import SERVER, ServerKeys
-from harness.fleet.programs import ChildPrograms, SuperLink, Tls
+from harness.fleet.programs import ChildPrograms, SuperLink
 from harness.fleet.relay_link import RelayLink
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Gateway:
         tls = None
         if self._keys is not None:
             tls = Tls(self._keys.authority, self._keys.certificate, self._keys.key)
-        self._superlink = SuperLink(self._programs, tls)
+        self._line = require_flower()
+        self._superlink = SuperLink(self._programs, self._line, (options.host, options.port), tls)
         self._starts = 0
         self._opening = False
         self.link = RelayLink(relay, self._keep_alive)
@@ -50,7 +52,7 @@ class Gateway:
         """
         self._check_address()
         self._start_flower()
-        self._start_proxy()
+        self._open_door()
 
     def close(self) -> None:
         """End all of it."""
@@ -78,6 +80,11 @@ class Gateway:
         self._superlink.submit(self.link.path)
         self.link.meet(RELAY_S)
         self._opening = False
+
+    def _open_door(self) -> None:
+        """Let devices in, where Flower has no port for them alone."""
+        if not self._line.has_own_door:
+            self._start_proxy()
 
     def _start_proxy(self) -> None:
         options, keys = self._run_options, self._keys
@@ -128,7 +135,8 @@ class Gateway:
             return
         try:
             self._superlink.check()
-            self._programs.check(PROXY)
+            if not self._line.has_own_door:
+                self._programs.check(PROXY)
         except FleetError as error:
             if self._starts >= MOST_STARTS:
                 raise
@@ -136,4 +144,4 @@ class Gateway:
             self.link.drop()
             self._programs.stop([PROXY, SuperLink.NAME])
             self._start_flower()
-            self._start_proxy()
+            self._open_door()

@@ -18,16 +18,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
 from devices.own_modules import module_words
 from harness.core.errors import FleetError
+from harness.fleet.app.guarded import guarded_programs
+from harness.fleet.flower_lines import FlowerLine, Ports, Tls, program
 from harness.fleet.reach import direct_hosts
-
-FLOWER = ((1, 41), (1, 43))
-"""Releases of flwr from the first to below the second."""
 
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -38,25 +36,6 @@ QUIET = {
 }
 APP = Path(__file__).parent / "app"
 _PROJECT = Path(__file__).resolve().parents[2]
-
-
-def require_flower() -> str:
-    """Return the release of flwr that is installed.
-
-    Raises:
-        FleetError: if there is none, or one that is not known to work.
-    """
-    if sys.version_info < (3, 11):
-        raise FleetError("a fleet needs Python 3.11 or newer: Flower does",
-                         "On this Python use python -m harness.run.")  # fmt: skip
-    install = 'pip install -e ".[fleet]"'
-    if util.find_spec("flwr") is None:
-        raise FleetError("Flower (flwr) is not installed", install)
-    version = metadata.version("flwr")
-    first = tuple(int(part) for part in version.split(".")[:2])
-    if not FLOWER[0] <= first < FLOWER[1]:
-        raise FleetError(f"flwr {version} is not one that is known to work (1.41, 1.42)", install)
-    return version
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -77,15 +56,16 @@ def past_proxies(hosts: Sequence[str]) -> dict[str, str]:
 
 
 def _own_programs(home: Path) -> Path:
-    """Return a folder whose programs stand before Flower's: one that shows nobody its tokens."""
+    """Return a folder whose programs stand before Flower's: ones that show nobody their tokens."""
     folder = home / "bin"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    script = folder / "flower-superexec"
-    words = shlex.join(module_words("harness.fleet.app.superexec"))
-    text = f'#!/bin/sh\nexec {words} "$@"\n'
-    if not script.exists() or script.read_text() != text:
-        script.write_text(text)
-        script.chmod(0o700)
+    for name in guarded_programs():
+        script = folder / name
+        words = shlex.join([*module_words("harness.fleet.app.guarded"), name])
+        text = f'#!/bin/sh\nexec {words} "$@"\n'
+        if not script.exists() or script.read_text() != text:
+            script.write_text(text)
+            script.chmod(0o700)
     return folder
 
 
@@ -176,30 +156,25 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-@dataclass(frozen=True)
-class Tls:
-    """Hold the files of a secured server: its authority, its certificate, its key."""
-
-    authority: Path
-    certificate: Path
-    key: Path
-
-
 class SuperLink:
-    """Run Flower's server on the loopback of this host, where only this host reaches it."""
+    """Run Flower's server; what takes orders listens where only this host reaches it."""
 
     NAME = "superlink"
 
-    def __init__(self, programs: ChildPrograms, tls: Tls | None, port: int | None = None) -> None:
+    def __init__(
+        self, programs: ChildPrograms, line: FlowerLine, door: tuple[str, int], tls: Tls | None
+    ) -> None:
+        """Take the releases' line, and the host and port that devices dial."""
         self._programs = programs
+        self._line = line
         self._tls = tls
-        self.port = port or free_port()
+        self._ports = Ports(free_port(), free_port(), *door)
         self.run = ""
 
     @property
     def address(self) -> str:
         """Return where it listens."""
-        return f"127.0.0.1:{self.port}"
+        return f"127.0.0.1:{self._ports.orders}"
 
     def start(self, timeout_s: float = 60.0) -> None:
         """Start it and wait until it answers.
@@ -207,18 +182,7 @@ class SuperLink:
         Raises:
             FleetError: if it does not.
         """
-        words = [
-            _program("flower-superlink"), "--host", "127.0.0.1", "--port", str(self.port),
-            "--disable-runtime-dependency-installation",
-        ]  # fmt: skip
-        if self._tls is None:
-            words.append("--insecure")
-        else:
-            words += [
-                "--ssl-ca-certfile", str(self._tls.authority),
-                "--ssl-certfile", str(self._tls.certificate),
-                "--ssl-keyfile", str(self._tls.key), "--enable-supernode-auth",
-            ]  # fmt: skip
+        words = [program("flower-superlink"), *self._line.superlink(self._ports, self._tls)]
         self._programs.start(self.NAME, words)
         self._write_config()
         end_s = time.monotonic() + timeout_s
@@ -230,7 +194,10 @@ class SuperLink:
             time.sleep(0.1)
 
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0):
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self._ports.orders), 1.0),
+        ):
             return True
         return False
 
@@ -264,7 +231,7 @@ class SuperLink:
 
     def _ask(self, *words: str) -> dict[str, Any]:
         done = subprocess.run(
-            [_program("flwr"), *words, "--format", "json"], capture_output=True, text=True,
+            [program("flwr"), *words, "--format", "json"], capture_output=True, text=True,
             env=environment(self._programs.folder / "cli"), timeout=120, check=False,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
@@ -276,22 +243,3 @@ class SuperLink:
         if found.get("success") is False:
             raise FleetError(f"flwr {words[0]}: {found.get('error-message', found)}")
         return found
-
-
-def _program(name: str) -> str:
-    return str(Path(sys.executable).parent / name)
-
-
-def supernode_words(
-    address: str, port: int, settings: Mapping[str, str], tls: tuple[Path, Path] | None
-) -> list[str]:
-    """Return the command of a device's SuperNode; `tls` is the authority and the node's key."""
-    told = " ".join(f'{name}="{value}"' for name, value in settings.items())
-    words = [
-        _program("flower-supernode"), "--superlink", address, "--host", "127.0.0.1",
-        "--port", str(port), "--node-config", told,
-    ]  # fmt: skip
-    if tls is None:
-        return [*words, "--insecure"]
-    authority, key = tls
-    return [*words, "--root-certificates", str(authority), "--auth-supernode-private-key", str(key)]

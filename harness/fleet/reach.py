@@ -47,6 +47,29 @@ def certificate_problem(host: str, port: int, authority: Path) -> str:
         return ""
 
 
+def speaks_http(host: str, port: int, authority: Path | None) -> bool | None:
+    """Say whether a server answers HTTP/1.1, as Flower's do since 1.40; None if it says nothing.
+
+    A server of gRPC begins with its own frames, whatever it is asked.
+    """
+    try:
+        with socket.create_connection((host, port), CONNECT_S) as link:
+            link.settimeout(CONNECT_S)
+            if authority is None:
+                return _answers_http(link)
+            context = ssl.create_default_context(cafile=str(authority))
+            with context.wrap_socket(link, server_hostname=host) as secured:
+                return _answers_http(secured)
+    except OSError:  # ssl.SSLError is one
+        return None
+
+
+def _answers_http(link: socket.socket) -> bool | None:
+    link.sendall(b"GET /health HTTP/1.1\r\nHost: fleet\r\nConnection: close\r\n\r\n")
+    said = link.recv(5)
+    return said == b"HTTP/" if said else None
+
+
 def connection_problem(host: str, port: int) -> str:
     """Return in words why nothing can be reached; empty if something listens there."""
     try:

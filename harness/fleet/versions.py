@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from harness.core.schema import SCHEMA_VERSION
+from harness.fleet.flower_lines import flower_version
 from harness.running.environment import source_version
 
 
@@ -19,4 +20,5 @@ def versions() -> dict[str, object]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numpy": str(np.__version__),
+        "flower": flower_version(),
     }

@@ -13,7 +13,8 @@ from pathlib import Path
 from devices.own_modules import module_words
 from harness.core.parser import Parser
 from harness.fleet.commands import server
-from harness.fleet.programs import ChildPrograms, free_port, require_flower
+from harness.fleet.flower_lines import require_flower
+from harness.fleet.programs import ChildPrograms, free_port
 
 TINY = {
     "clients_per_round": "{nodes}", "images": "32", "unseen_buildings": "1", "unseen_images": "8",

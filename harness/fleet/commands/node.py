@@ -15,19 +15,19 @@ from devices.own_modules import module_words
 from harness.cli.options import Parser, add_include_options, read_options
 from harness.core.errors import BusyError, FleetError, StorageError
 from harness.core.locks import held
+from harness.fleet.flower_lines import FlowerLine, program, require_flower
 from harness.fleet.keys import NodeKeys
 from harness.fleet.programs import (
     ChildPrograms,
     free_port,
     last_words,
     past_proxies,
-    require_flower,
-    supernode_words,
 )
 from harness.fleet.reach import (
     certificate_problem,
     connection_problem,
     direct_hosts,
+    speaks_http,
     split_address,
 )
 from harness.fleet.worker import add_device_options, read_partition
@@ -43,7 +43,7 @@ WORKER_S = 180.0
 def main(words: Sequence[str] | None = None) -> int:
     """Run until stopped."""
     parsed = read_options(_parser(), words or [])
-    require_flower()
+    line = require_flower()
     read_partition(parsed.partition)
     tls = None
     if not parsed.insecure:
@@ -63,7 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
         for trouble in HostLook().troubles():
             print(f"{name}: {trouble}", flush=True)
         try:
-            _run(parsed, programs, Path(private) / "worker.sock", tls)
+            _run(parsed, programs, Path(private) / "worker.sock", line, tls)
         except KeyboardInterrupt:
             print(f"{name}: stopped", flush=True)
         finally:
@@ -100,7 +100,11 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
 
 
 def _run(
-    parsed: argparse.Namespace, programs: ChildPrograms, socket: Path, tls: tuple[Path, Path] | None
+    parsed: argparse.Namespace,
+    programs: ChildPrograms,
+    socket: Path,
+    line: FlowerLine,
+    tls: tuple[Path, Path] | None,
 ) -> None:
     """Keep worker and SuperNode running; each that ends is started anew."""
     host, number = split_address(parsed.server, PORT)
@@ -108,8 +112,9 @@ def _run(
     _start_worker(parsed, programs, socket)
     port = free_port()
     while True:
-        _wait_for_certificate(host, number, tls)
-        words = supernode_words(address, port, {"worker": str(socket)}, tls)
+        _wait_for_server(host, number, line, tls)
+        words = [program("flower-supernode"), *line.supernode(address, port, tls)]
+        words += ["--node-config", f'worker="{socket}"']
         programs.start("supernode", words, past_proxies(direct_hosts(host)))
         print(f"node of {address}, clients {parsed.partition}", flush=True)
         while programs.ended("supernode") is None:
@@ -121,19 +126,33 @@ def _run(
         time.sleep(AGAIN_S)
 
 
-def _wait_for_certificate(host: str, port: int, tls: tuple[Path, Path] | None) -> None:
-    """Say what keeps this node from its server; wait as long as it is the certificate."""
+def _wait_for_server(host: str, port: int, line: FlowerLine, tls: tuple[Path, Path] | None) -> None:
+    """Say what keeps this node from its server; wait while it is the certificate or the protocol.
+
+    A server that does not answer is left to Flower's node, which tries again by itself.
+    """
     absent = connection_problem(host, port)
     if absent:
         print(f"{absent}; it is waited for", flush=True)
-    if tls is None:
-        return
+    authority = tls[0] if tls else None
     said = ""
-    while why := certificate_problem(host, port, tls[0]):
+    while why := _wrong_server(host, port, line, authority):
         if why != said:
             print(f"{why}; tried again every {AGAIN_S:g} s", flush=True)
         said = why
         time.sleep(AGAIN_S)
+
+
+def _wrong_server(host: str, port: int, line: FlowerLine, authority: Path | None) -> str:
+    """Return why this device must not dial what listens there; empty if nothing speaks against."""
+    if authority and (why := certificate_problem(host, port, authority)):
+        return why
+    if speaks_http(host, port, authority) in {None, not line.has_own_door}:
+        return ""
+    return (
+        f"the server runs another line of Flower than this device ({line.name}): a fleet needs one;"
+        " where a Python is 3.10 that is 1.30 (docs/fleet.md)"
+    )
 
 
 def _why_ended(programs: ChildPrograms) -> str:

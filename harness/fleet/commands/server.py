@@ -28,8 +28,8 @@ from harness.core.errors import (
     StorageError,
     UsageError,
 )
+from harness.fleet.flower_lines import require_flower
 from harness.fleet.keys import SERVER, ServerKeys
-from harness.fleet.programs import require_flower
 from harness.workloads.registry import find_workload
 
 if TYPE_CHECKING:

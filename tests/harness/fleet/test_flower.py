@@ -9,11 +9,12 @@ import time
 import pytest
 import torch
 
+from harness.fleet.flower_lines import flower_version
 from tests.harness.fleet.rig import Rig, environment, rows, weights
 from tests.waiting import LIMIT_S
 
 pytestmark = [
-    pytest.mark.skipif(sys.version_info < (3, 11), reason="Flower needs Python 3.11"),
+    pytest.mark.skipif(not flower_version(), reason="Flower is not installed"),
     pytest.mark.timeout(3 * LIMIT_S),
 ]
 

@@ -25,7 +25,7 @@ from harness.fleet.reach import (
 )
 from tests.harness.fleet.rig import environment, free_port
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="Flower needs Python 3.11")
+pytest.importorskip("starlette", reason="Flower of Python 3.10 needs no reverse proxy")
 
 
 class Behind(http.server.BaseHTTPRequestHandler):
@@ -219,7 +219,7 @@ def test_what_is_on_this_host_or_network_is_never_behind_a_proxy(monkeypatch) ->
 
 def test_a_token_of_flower_stands_in_no_list_of_processes() -> None:
     """The child finds it in the file that the command names, and nothing of it in its arguments."""
-    from harness.fleet.app.superexec import without_token  # noqa: PLC0415 - needs Flower
+    from harness.fleet.app.guarded import without_token  # noqa: PLC0415 - needs Flower
 
     read = "import sys; print(open(sys.argv[2]).read()); print(open('/proc/self/cmdline').read())"
     words, descriptor = without_token([sys.executable, "-c", read, "--token", "secret", "--more"])
