@@ -71,6 +71,7 @@ def _infer(parsed: Namespace) -> int:
     rows = session.measure(cells, lambda row: say(_line(row)))
     path = run.folder / FILE
     write_atomically(path, csv_text(ANSWERS, rows).encode())
+    say("Every token reads its row anew: there is no key-value cache.")
     if not target.meter:
         say("~ modelled from the device profile, not measured")
     say(f"\nResults  {path}")

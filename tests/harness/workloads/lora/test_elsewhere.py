@@ -78,7 +78,9 @@ def test_every_form_answers_and_merging_changes_no_answer(here, capsys):
         own = {row["form"]: row for row in found if row["method"] == method}
         assert own["worn"]["exact_match"] == own["merged"]["exact_match"]
         assert float(own["worn"]["lost_share"]) == 0.0
-    assert "tokens/s" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "tokens/s" in out
+    assert "no key-value cache" in out
 
 
 def test_adapters_of_another_base_are_refused(here):
