@@ -58,7 +58,7 @@ def prepare(run: Run) -> pd.DataFrame:
     clients = clients_of(run)
     costs = training_cost(run, cost_basis(run))
     rows = clients.merge(costs, on=["cell", "client"]).dropna(subset=["cost"])
-    rows = rows[rows["method"].str.partition(":")[0] != POOLED]
+    rows = rows[[str(method).partition(":")[0] != POOLED for method in rows["method"]]]
     told = run.manifest.section("data").get("rows")
     if rows.empty or not isinstance(told, list):
         return pd.DataFrame(columns=columns)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import pandas as pd
 
 from analysis.core.basis import CostBasis, cost_basis
@@ -48,7 +48,8 @@ def learning_table(runs: Sequence[Run]) -> Table | None:
 
 def _error(run: Run) -> pd.Series:
     """Return powers of ten: exact ways lie seven of them below the others."""
-    return np.log10(by_cell(run, "aggregation_error", MIXTURE).clip(lower=LEAST_ERROR)).round(2)
+    errors = by_cell(run, "aggregation_error", MIXTURE).clip(lower=LEAST_ERROR)
+    return errors.map(math.log10).round(2)
 
 
 def spending_table(runs: Sequence[Run]) -> Table | None:
