@@ -73,8 +73,8 @@ reference-report: $(VENV)/ready
 	$(BIN)/python -m analysis.report $(foreach kind,main ablation descent,$(REFERENCE)/$(kind)/*/) --out $(REFERENCE)/ablation-report
 
 # Fine-tunes a real model, SmolLM2-135M-Instruct, at unequal and at equal ranks: some ten minutes.
-LORA_REAL := $(BIN)/python -m harness.run --workload lora --model smollm2 --clients 3 --rows 16 \
-  --test-rows 2 --rounds 3 --epochs 1 --batch-size 4 --no-report --out results/lora-real
+LORA_REAL := $(BIN)/python -m harness.run --workload lora --model smollm2 --clients 3 --rows 8 \
+  --test-rows 2 --rounds 3 --epochs 1 --batch-size 4 --evaluate-every 3 --threads 1 --no-report --out results/lora-real
 lora-real: $(VENV)/ready-lm
 	$(LORA_REAL) --ranks 16,8,4 --methods flora,zeropad $(ARGS)
 	$(LORA_REAL) --ranks 8 --methods flora,fedit $(ARGS)

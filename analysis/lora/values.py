@@ -11,6 +11,9 @@ from harness.core.schema import COST_PHASES
 MIXTURE, WORLD, TEXT = "mixture", "world", "text"
 CLIENT = "client "
 
+LEAST_ERROR = 1e-9
+"""Smaller errors of an update are shown as this: powers of ten have no 0."""
+
 
 def values_of(run: Run, metric: str, task: str | None = None) -> pd.DataFrame:
     """Return the rows of a metric of finished cells, with method and seed."""

@@ -17,7 +17,7 @@ import torch
 from harness.federated.job import Checkpoint
 from harness.federated.observer import SilentObserver
 from harness.federated.random_streams import random_stream
-from harness.workloads.lora.aggregation.adapters import Factors, to_tensors
+from harness.workloads.lora.aggregation.adapters import LowRank, to_tensors
 from harness.workloads.lora.aggregation.sums import Mean, Stack
 from harness.workloads.lora.data.rows import Row, batches, collate
 from harness.workloads.lora.rules import Fitting
@@ -45,7 +45,7 @@ def joining_ratios() -> dict[str, float]:
     random = torch.Generator().manual_seed(0)
     sent = [
         to_tensors(
-            {name: Factors(torch.randn(RANK, n, generator=random),
+            {name: LowRank(torch.randn(RANK, n, generator=random),
                            torch.randn(m, RANK, generator=random))
              for name, (m, n) in SHAPES.items()}
         )
@@ -95,7 +95,9 @@ def training_ratio() -> tuple[float, str]:
     import peft  # noqa: PLC0415 - extra lm
     import transformers  # noqa: PLC0415
 
-    from harness.workloads.lora.base.folder import Tokenizer, TunableFolder  # noqa: PLC0415
+    from harness.workloads.lora.base.model_files import ModelFiles  # noqa: PLC0415
+    from harness.workloads.lora.base.tokenizer import Tokenizer  # noqa: PLC0415
+    from harness.workloads.lora.base.tunable_folder import TunableFolder  # noqa: PLC0415
     from harness.workloads.lora.training import LocalTraining, train_rows  # noqa: PLC0415
 
     warnings.simplefilter("ignore")
@@ -116,11 +118,9 @@ def training_ratio() -> tuple[float, str]:
             return 2048
 
     with tempfile.TemporaryDirectory() as folder:
-        from harness.workloads.lora.base.folder import Place  # noqa: PLC0415
-
-        words = Tokenizer(Words(), 2048, Place(Path(folder)))
+        words = Tokenizer(Words(), 2048, ModelFiles(Path(folder)))
         model = TunableFolder(build(), 2.0, ("q_proj", "v_proj"), words, dict)
-    begun = {n: Factors(torch.rand(8, i) / i, torch.zeros(o, 8)) for n, (o, i) in
+    begun = {n: LowRank(torch.rand(8, i) / i, torch.zeros(o, 8)) for n, (o, i) in
              model.shapes.items()}  # fmt: skip
     training = LocalTraining(1e-3, epochs=1, batch_size=8)
     theirs = peft.get_peft_model(

@@ -28,6 +28,7 @@ BENCHMARKS = {
     "measure": "a command under harness.measure, hyperfine, CodeCarbon and Zeus",
     "unlearning": "training recommenders here, in a plain torch loop, and fed pair by pair",
     "lora": "fine-tuning beside a plain peft loop, and joining adapters beside copying them",
+    "tuning": "the quick and the default run of lora: seconds, processor seconds, peak memory",
     "comparison": "one fake file tree, measured by this project, CodeCarbon and Zeus",
 }
 """Module of this package with a function `report` → what it measures."""

@@ -16,6 +16,8 @@ from analysis.core.words import spread_words
 from analysis.lora.values import clients_of, training_cost
 
 TITLE = "Rank against joules"
+POOLED = "central"
+"""Trains everybody's rows in one place: no client's cost."""
 
 
 def drawings(run: Run) -> list[Outcome]:
@@ -56,6 +58,7 @@ def prepare(run: Run) -> pd.DataFrame:
     clients = clients_of(run)
     costs = training_cost(run, cost_basis(run))
     rows = clients.merge(costs, on=["cell", "client"]).dropna(subset=["cost"])
+    rows = rows[[str(method).partition(":")[0] != POOLED for method in rows["method"]]]
     told = run.manifest.section("data").get("rows")
     if rows.empty or not isinstance(told, list):
         return pd.DataFrame(columns=columns)
@@ -65,7 +68,9 @@ def prepare(run: Run) -> pd.DataFrame:
     rows = rows.assign(cost=rows["cost"] / sizes / rounds)
     grouped = rows.groupby(["method", "board", "rank"], sort=False)["cost"]
     found = grouped.agg(cost="mean", clients="size").reset_index()
-    return found.sort_values(["method", "rank"], kind="stable")[columns]
+    places = found["method"].map({method: place for place, method in enumerate(run.methods)})
+    found = found.assign(place=places)
+    return found.sort_values(["place", "rank"], kind="stable")[columns]
 
 
 def draw(ax: Axes, drawn: pd.DataFrame, unit: str) -> Axes:
@@ -77,6 +82,9 @@ def draw(ax: Axes, drawn: pd.DataFrame, unit: str) -> Axes:
             means.index, means, color=shape.colour, linestyle=shape.line, marker=shape.marker,
             markersize=4, label=str(method),
         )  # fmt: skip
+    ranks = drawn.groupby("rank")["board"].agg(lambda names: "\n".join(dict.fromkeys(names)))
+    ax.set_xticks([float(rank) for rank in ranks.index])
+    ax.set_xticklabels([f"{rank:g}\n{names}".rstrip() for rank, names in ranks.items()])
     ax.set_xlabel("Rank of the client's adapter")
     ax.set_ylabel(unit)
     ax.set_ylim(bottom=0)

@@ -13,11 +13,9 @@ from analysis.core.loading import Run
 from analysis.core.style import paint_axes
 from analysis.core.words import origin_words, spread_words, wide_words
 from analysis.lora.figures.lines import draw_lines, mean_lines
-from analysis.lora.values import MIXTURE, values_of
+from analysis.lora.values import LEAST_ERROR, MIXTURE, values_of
 
 TITLE = "Error of the joined update"
-LEAST = 1e-9
-"""Smaller errors are drawn here: an axis of powers of ten has no 0."""
 
 
 def drawings(run: Run) -> list[Outcome]:
@@ -44,7 +42,7 @@ def prepare(run: Run) -> pd.DataFrame:
     """Return the mean error by method and round."""
     rows = values_of(run, "aggregation_error", MIXTURE)
     rows = rows[["method", "seed", "round"]].assign(
-        x=rows["round"].astype("float64"), y=rows["value"].astype("float64").clip(lower=LEAST)
+        x=rows["round"].astype("float64"), y=rows["value"].astype("float64").clip(lower=LEAST_ERROR)
     )
     return mean_lines(rows, run.methods)
 

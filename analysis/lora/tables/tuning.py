@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import pandas as pd
@@ -12,7 +13,7 @@ from analysis.core.numbers import method_value
 from analysis.core.tables.fields import MethodColumn, Reader, cell_column, method_rows_table
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import spread_words
-from analysis.lora.values import MIXTURE, TEXT, WORLD, by_cell
+from analysis.lora.values import LEAST_ERROR, MIXTURE, TEXT, WORLD, by_cell
 
 BOARD_BYTES = 4 * 2**30
 """Memory of a board of 4 GB, against which peaks are set."""
@@ -26,21 +27,29 @@ def learning_table(runs: Sequence[Run]) -> Table | None:
         _column(Heading("mixture_loss", "Mixture loss", "nat", "low"), _last("test_loss", MIXTURE)),
         _column(Heading("exact_match", "Exact match", "", "high"), _last("exact_match", MIXTURE)),
         _column(Heading("world_loss", "All kinds, loss", "nat", "low"), _last("test_loss", WORLD)),
-        _column(Heading("world_exact", "exact", "", "high"), _last("exact_match", WORLD)),
-        _column(Heading("forgotten", "Forgotten", "nat", "low"), _last("forgotten", TEXT)),
+        _column(Heading("world_exact", "All kinds, exact match", "", "high"),
+                _last("exact_match", WORLD)),
+        _column(Heading("forgotten", "Forgotten", "nat", "low"),
+                lambda run: by_cell(run, "forgotten", TEXT).round(3)),
         _column(Heading("choice_accuracy", "Choices", "", "high"),
                 _last("choice_accuracy", "choices")),
-        _column(Heading("aggregation_error", "Update error", "%", "low"),
-                lambda run: 100.0 * by_cell(run, "aggregation_error", MIXTURE)),
+        _column(Heading("aggregation_error", "Update error", "log10", "low"), _error),
         _column(Heading("update_rank", "Update rank"), _last("update_rank")),
     ]  # fmt: skip
     caption = (
         "What each method has learnt: held-out loss and exact match on the clients' mixture and on"
         " all kinds of instruction alike; forgotten is the growth of the loss on text that the base"
-        " knew; the update error is that of the last round. Of local, values are means over the"
-        f" clients' own models. {spread_words(runs)}"
+        " knew; the update error is the power of ten of ‖joined − exact‖ / ‖exact‖ in the last"
+        " round, where −7 and less is rounding in single precision. Of local, values are means"
+        f" over the clients' own models. {spread_words(runs)}"
     )
     return method_rows_table("learning", caption, runs, columns)
+
+
+def _error(run: Run) -> pd.Series:
+    """Return powers of ten: exact ways lie seven of them below the others."""
+    errors = by_cell(run, "aggregation_error", MIXTURE).clip(lower=LEAST_ERROR)
+    return errors.map(math.log10).round(2)
 
 
 def spending_table(runs: Sequence[Run]) -> Table | None:

@@ -22,14 +22,14 @@ from harness.workloads.lora.aggregation.adapters import (
     to_tensors,
 )
 from harness.workloads.lora.aggregation.sums import Mean
-from harness.workloads.lora.rules import NUMBER_BYTES, Federation, Fitting, Trained, Used
+from harness.workloads.lora.rules import NUMBER_BYTES, AdapterFederation, Fitting, Trained, Used
 
 
 @dataclass(frozen=True)
-class Averaging:
+class FactorAveraging:
     """Average A and B apart, zero-padded where ranks differ; implements `Rule`."""
 
-    federation: Federation
+    federation: AdapterFederation
     trains: ClassVar[Trained] = "both"
     pooled: ClassVar[bool] = False
 
@@ -84,7 +84,7 @@ class Averaging:
 
 
 @dataclass(frozen=True)
-class Frozen(Averaging):
+class Frozen(FactorAveraging):
     """Train and average B alone; A is one for all and follows from the seed (FFA-LoRA)."""
 
     trains: ClassVar[Trained] = "b"
@@ -149,7 +149,7 @@ def _only_b(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True)
-class ByNorm(Averaging):
+class ByNorm(FactorAveraging):
     """Weigh updates by their norm and let clients prune their ranks (HetLoRA, EMNLP 2024).
 
     A client that pruned itself sends and trains fewer rows and columns; on the wire of a fleet they

@@ -109,7 +109,7 @@ class LoraConfig(RunConfig):
             _ = self.client_ranks
         except HarnessError as error:
             found.append(error)
-        found += board_problems(self.boards)
+        found += [*board_problems(self.boards), *self._embedded_problems()]
         if self.clients_per_round > self.clients:
             found.append(
                 UsageError(
@@ -118,6 +118,25 @@ class LoraConfig(RunConfig):
                 )
             )
         return found
+
+    def _embedded_problems(self) -> list[HarnessError]:
+        """Return options that only models with a tokenizer can follow, if there is none."""
+        if not self.embedded:
+            return []
+        asked = {
+            "--data": self.data != LETTERS, "--text": bool(self.text), "--context": self.context,
+            "--choices-file": bool(self.choices_file),
+            "--gradient-checkpointing": self.gradient_checkpointing,
+        }  # fmt: skip
+        return [
+            UsageError(
+                f"{name} needs a model with a tokenizer: the embedded one knows letters and a"
+                " hundred words",
+                f"Leave {name} out, or name --model smollm2 or a folder.",
+            )
+            for name, given in asked.items()
+            if given
+        ]
 
     def spec_problems(self, spec: LoraSpec) -> list[HarnessError]:
         """Return what makes a method impossible with these ranks."""

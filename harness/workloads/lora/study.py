@@ -25,7 +25,7 @@ from harness.workloads.lora.base.opening import OpenedModel, open_corpus, open_m
 from harness.workloads.lora.codec import LoraCodec
 from harness.workloads.lora.config import LoraConfig
 from harness.workloads.lora.data.corpus import Corpus
-from harness.workloads.lora.federation import FineTuningEngine, FineTuningTask, Setting
+from harness.workloads.lora.federation import FineTuningEngine, FineTuningSetting, FineTuningTask
 from harness.workloads.lora.job import FineTuning
 from harness.workloads.lora.judging import judge_state
 from harness.workloads.lora.memory import Forecast, forecast
@@ -160,10 +160,10 @@ class LoraStudy:
         """Return the rank of every client."""
         return self.forecast.ranks
 
-    def setting(self, *, remote: bool = False) -> Setting:
+    def setting(self, *, remote: bool = False) -> FineTuningSetting:
         """Return what all jobs share."""
         config = self.config
-        return Setting(
+        return FineTuningSetting(
             self.opened.model, self.corpus, self.ranks, config.scale, config.per_round,
             local_training(config, self.timing.precision), config.evaluate_every, remote,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from harness.federated.observer import Observer
 from harness.records.work import Work
-from harness.workloads.lora.aggregation.adapters import Factors
+from harness.workloads.lora.aggregation.adapters import LowRank
 from harness.workloads.lora.base.tunable import TunableModel
 from harness.workloads.lora.data.rows import IGNORED, Batch, Row, batches, collate
 from harness.workloads.lora.rules import Trained
@@ -145,7 +145,7 @@ def _prune(model: TunableModel, pruning: Pruning, before: float) -> None:
     if not before or tail_size(model, pruning) >= before:
         return
     kept = {
-        name: Factors(a[: _first(len(a), pruning.keep)], b[:, : _first(len(a), pruning.keep)])
+        name: LowRank(a[: _first(len(a), pruning.keep)], b[:, : _first(len(a), pruning.keep)])
         for name, (a, b) in model.worn().items()
     }
     model.wear(kept)

@@ -57,13 +57,14 @@ class Lora:
     def plan_lines(self, config: LoraConfig) -> Sequence[tuple[str, str]]:
         """Return what the first screen says of data and training."""
         each = f"; {config.kinds} kinds each" if config.data == "letters" else ""
+        passes = f"{config.epochs} epoch{'s' if config.epochs > 1 else ''}"
         steps = f", at most {config.steps} steps" if config.steps else ""
         return [
             ("Data", f"{config.data}: {config.clients} clients{each}"),
             (
                 "Train",
                 f"model {config.model}, ranks {in_words(config.client_ranks)}, {config.rounds}"
-                f" rounds of {config.per_round} clients, {config.epochs} epochs{steps}",
+                f" rounds of {config.per_round} clients, {passes}{steps}",
             ),
         ]
 

@@ -85,7 +85,8 @@ def test_it_is_found_by_the_workload_s_name(run):
 def test_what_was_learnt_stands_in_one_row_a_method(run):
     table = learning_table([run])
     assert column(table, "mixture_loss") == {"zeropad": 2.5, "flora": 1.5}
-    assert column(table, "aggregation_error") == {"zeropad": 25.0, "flora": 0.0}
+    # a quarter, and nothing, which is shown as 10⁻⁹
+    assert column(table, "aggregation_error") == {"zeropad": -0.6, "flora": -9.0}
     assert column(table, "forgotten") == {"zeropad": 0.3, "flora": 0.3}
 
 
@@ -130,6 +131,24 @@ def test_the_cost_of_a_rank_is_that_of_clients_with_as_many_rows(run):
     drawn = figure.drawn[figure.drawn["method"] == "flora"].set_index("rank")["cost"]
     assert drawn[4.0] == pytest.approx(20.0)
     assert drawn[2.0] == pytest.approx(40.0 / 3.0)
+
+
+def test_one_place_for_all_rows_is_no_client_and_methods_keep_their_order(run):
+    """central costs what all clients do together: beside them it would press them to the floor."""
+    cells = run.cells.assign(method=run.cells["method"].replace("zeropad", "central"))
+    pooled = type(run)(run.folder, run.manifest, cells, run.metrics, run.phases)
+    (figure,) = rank_cost.drawings(pooled)
+    assert set(figure.drawn["method"]) == {"flora"}
+    (figure,) = rank_cost.drawings(run)
+    assert list(dict.fromkeys(figure.drawn["method"])) == list(run.methods)
+
+
+def test_ranks_are_labelled_with_the_boards_that_they_stand_for(run):
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    drawn = rank_cost.prepare(run).assign(board=["pi", "orin"] * 2)
+    ax = rank_cost.draw(Figure().subplots(), drawn, "J")
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["2\npi", "4\norin"]
 
 
 def test_without_values_nothing_is_drawn_and_it_is_said_why(run):

@@ -20,7 +20,7 @@ Shapes = Mapping[str, tuple[int, int]]
 """Outputs m and inputs n of every layer that wears adapters."""
 
 
-class Factors(NamedTuple):
+class LowRank(NamedTuple):
     """Hold A of r×n and B of m×r."""
 
     a: Tensor
@@ -32,7 +32,7 @@ class Factors(NamedTuple):
         return int(self.a.shape[0])
 
 
-Adapter = Mapping[str, Factors]
+Adapter = Mapping[str, LowRank]
 
 
 def fresh(shapes: Shapes, rank: int, random: np.random.Generator) -> Adapter:
@@ -45,7 +45,7 @@ def fresh(shapes: Shapes, rank: int, random: np.random.Generator) -> Adapter:
     found = {}
     for name, (m, n) in shapes.items():
         drawn = random.uniform(-(n**-0.5), n**-0.5, (rank, n)).astype(np.float32)
-        found[name] = Factors(torch.from_numpy(drawn), torch.zeros(m, rank))
+        found[name] = LowRank(torch.from_numpy(drawn), torch.zeros(m, rank))
     return found
 
 
@@ -75,7 +75,7 @@ def rank_of(adapter: Adapter) -> int:
 
 def cut(adapter: Adapter, rank: int) -> Adapter:
     """Return the first rows of A and columns of B, as copies."""
-    return {name: Factors(f.a[:rank].clone(), f.b[:, :rank].clone()) for name, f in adapter.items()}
+    return {name: LowRank(f.a[:rank].clone(), f.b[:, :rank].clone()) for name, f in adapter.items()}
 
 
 def norm(adapter: Adapter) -> float:
@@ -137,7 +137,7 @@ def from_tensors(tensors: Mapping[str, Tensor], prefix: str = "") -> Adapter:
     """Return the adapter that `to_tensors` gave, in the order of its tensors; empty if none."""
     start = f"{prefix}a/"
     return {
-        name[len(start) :]: Factors(tensor, tensors[f"{prefix}b/{name[len(start) :]}"])
+        name[len(start) :]: LowRank(tensor, tensors[f"{prefix}b/{name[len(start) :]}"])
         for name, tensor in tensors.items()
         if name.startswith(start)
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from harness.workloads.lora.aggregation.adapters import Adapter, Factors
+from harness.workloads.lora.aggregation.adapters import Adapter, LowRank
 
 
 def decomposed(update: Mapping[str, Tensor], rank: int, scale: float) -> Adapter:
@@ -22,5 +22,5 @@ def decomposed(update: Mapping[str, Tensor], rank: int, scale: float) -> Adapter
         root = values[:rank].sqrt()
         a = (root[:, None] * v[:rank]).to(dense.dtype).contiguous()
         b = (u[:, :rank] * root).to(dense.dtype).contiguous()
-        found[name] = Factors(a, b)
+        found[name] = LowRank(a, b)
     return found

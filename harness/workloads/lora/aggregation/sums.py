@@ -11,7 +11,7 @@ from harness.federated.job import Checkpoint
 from harness.records.work import Work
 from harness.workloads.lora.aggregation.adapters import (
     Adapter,
-    Factors,
+    LowRank,
     Shapes,
     from_tensors,
     norm,
@@ -36,7 +36,7 @@ class Stack:
         """Make room for a stack of that rank in all."""
         self._shapes = shapes
         self._room = {
-            name: Factors(torch.empty(rank, n), torch.empty(m, rank))
+            name: LowRank(torch.empty(rank, n), torch.empty(m, rank))
             for name, (m, n) in shapes.items()
         }
         self._filled = 0
@@ -61,7 +61,7 @@ class Stack:
         """Return the new state."""
         missing = self._total / self._added
         stacked = {
-            name: Factors(a[: self._filled], b[:, : self._filled])
+            name: LowRank(a[: self._filled], b[:, : self._filled])
             for name, (a, b) in self._room.items()
         }
         if missing != 1.0:
@@ -147,7 +147,7 @@ class DenseSum:
         return self._finish(self._sums)
 
 
-class Kept:
+class KeptUpdates:
     """Keep what every client sends under names of its own, beside what was there."""
 
     def __init__(self, before: Checkpoint) -> None:

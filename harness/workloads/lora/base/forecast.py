@@ -35,7 +35,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingLoad:
     """Hold what memory follows from beside the model: rows of a step, tokens of a row, rank."""
 
     rows: int
@@ -45,7 +45,7 @@ class Training:
     checkpointing: bool = False
 
 
-def peak_bytes(sizes: Sizes, training: Training) -> int:
+def peak_bytes(sizes: Sizes, training: TrainingLoad) -> int:
     """Return the expected peak of one training process.
 
     Base, targets once more (they are got back after every client), 16 bytes of every number that is
@@ -63,12 +63,12 @@ def peak_bytes(sizes: Sizes, training: Training) -> int:
     return program + base + 16 * trained + 12 * tokens * sizes.vocabulary + activations
 
 
-def fits(sizes: Sizes, training: Training, memory_bytes: int) -> bool:
+def fits(sizes: Sizes, training: TrainingLoad, memory_bytes: int) -> bool:
     """Say whether training is expected to fit a board."""
     return peak_bytes(sizes, training) <= USABLE * memory_bytes
 
 
-def too_large(sizes: Sizes, training: Training, board: Profile, client: int) -> HarnessError:
+def too_large(sizes: Sizes, training: TrainingLoad, board: Profile, client: int) -> HarnessError:
     """Return the error of a board that cannot hold the model."""
     needed, there = peak_bytes(sizes, training), int(USABLE * board.memory_bytes)
     return MemoryExceededError(
@@ -79,7 +79,7 @@ def too_large(sizes: Sizes, training: Training, board: Profile, client: int) -> 
     )
 
 
-def fitted_rank(sizes: Sizes, training: Training, board: Profile, client: int) -> int:
+def fitted_rank(sizes: Sizes, training: TrainingLoad, board: Profile, client: int) -> int:
     """Return the largest rank up to the one wanted that fits a board, halving it.
 
     Raises:
@@ -87,7 +87,7 @@ def fitted_rank(sizes: Sizes, training: Training, board: Profile, client: int) -
     """
     rank = training.rank
     while rank >= 1:
-        tried = Training(
+        tried = TrainingLoad(
             training.rows, training.tokens, rank, training.whole, training.checkpointing
         )
         if fits(sizes, tried, board.memory_bytes):

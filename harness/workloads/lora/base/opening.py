@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from harness.core.errors import UsageError, unknown
+from harness.core.errors import unknown
 from harness.workloads.lora.base import embedded
 from harness.workloads.lora.base.forecast import Sizes
 from harness.workloads.lora.base.tunable import TunableDecoder, TunableModel
-from harness.workloads.lora.config import LETTERS, LoraConfig
+from harness.workloads.lora.config import LoraConfig
 from harness.workloads.lora.data.corpus import Corpus
 from harness.workloads.lora.data.generated import Dealing, deal
 from models.lora.decoder import TARGETS, DecoderNet
@@ -78,15 +78,8 @@ def open_corpus(config: LoraConfig, opened: OpenedModel) -> Corpus:
 
     Raises:
         DataError: if they cannot be read, or a client has none.
-        UsageError: if the model has no tokenizer for them.
     """
     if config.embedded:
-        if config.data != LETTERS:
-            raise UsageError(
-                "the embedded model knows letters and a hundred words: it cannot read"
-                f" {config.data}",
-                "Name a model with a tokenizer: --model smollm2, or a folder.",
-            )
         found = deal(dealing(config))
     else:
         from harness.workloads.lora.data.tokenized import tokenized  # noqa: PLC0415 - extra lm

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from harness.workloads.lora.aggregation.adapters import Adapter, Factors, Shapes
+from harness.workloads.lora.aggregation.adapters import Adapter, LowRank, Shapes
 from harness.workloads.lora.data.rows import Batch
 from harness.workloads.lora.rules import Fitting, Trained
 from models.lora.adapted import AdaptedLinear
@@ -76,7 +76,9 @@ class TunableModel(ABC):
             self.weight(name).copy_(self._kept[name])
         for name in changed:
             weight = self.weight(name)
-            kept = self._kept.setdefault(name, weight.clone())
+            if name not in self._kept:
+                self._kept[name] = weight.clone()
+            kept = self._kept[name]
             if name in fitting.deltas:
                 torch.add(kept, fitting.deltas[name], out=weight)
             else:
@@ -174,6 +176,6 @@ class TunableDecoder(TunableModel):
         return found
 
 
-def factors_of(worn: Mapping[str, tuple[nn.Parameter, nn.Parameter]]) -> dict[str, Factors]:
+def factors_of(worn: Mapping[str, tuple[nn.Parameter, nn.Parameter]]) -> dict[str, LowRank]:
     """Return worn parameters as factors."""
-    return {name: Factors(a.detach(), b.detach()) for name, (a, b) in worn.items()}
+    return {name: LowRank(a.detach(), b.detach()) for name, (a, b) in worn.items()}

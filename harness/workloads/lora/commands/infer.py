@@ -57,13 +57,13 @@ def _infer(parsed: Namespace) -> int:
     target = resolve_target(config)
     from harness.run_folder.results import csv_text, write_atomically  # noqa: PLC0415
     from harness.workloads.lora.inference.session import (  # noqa: PLC0415 - imports torch
+        AnsweringPlan,
         AnsweringSession,
-        Asked,
     )
     from harness.workloads.lora.inference.tables import ANSWERS, FILE  # noqa: PLC0415
 
     window_s = 0.2 if parsed.quick else parsed.window
-    asked = Asked(window_s, min(0.5, window_s / 4), parsed.tokens)
+    asked = AnsweringPlan(window_s, min(0.5, window_s / 4), parsed.tokens)
     session = AnsweringSession(run, config, target, asked)
     joules = "J/token" if target.meter else "~J/token"
     say(f"{'method':<12}{'seed':>5}  {'form':<7}{'rank':>5}{'lost':>7}{'tokens/s':>10}"
@@ -71,6 +71,7 @@ def _infer(parsed: Namespace) -> int:
     rows = session.measure(cells, lambda row: say(_line(row)))
     path = run.folder / FILE
     write_atomically(path, csv_text(ANSWERS, rows).encode())
+    say("Every token reads its row anew: there is no key-value cache.")
     if not target.meter:
         say("~ modelled from the device profile, not measured")
     say(f"\nResults  {path}")

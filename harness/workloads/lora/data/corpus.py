@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from harness.core.errors import DataError
 from harness.workloads.lora.data.rows import Row
 
+FILE_TEXT = "text"
+"""Kind of the pieces of `--text`."""
+
 
 @dataclass(frozen=True)
 class ClientRows:
@@ -77,4 +80,9 @@ class Corpus:
                 found.update(json.dumps([[r.prompt, r.answer] for r in rows]).encode())
         for kind in sorted(self.world):
             found.update(json.dumps([[r.prompt, r.answer] for r in self.world[kind]]).encode())
+        if self.text and self.text[0].kind == FILE_TEXT:
+            found.update(json.dumps([[r.prompt, r.answer] for r in self.text]).encode())
+        for choice in self.choices:
+            told = [[r.prompt, r.answer] for r in choice.rows]
+            found.update(json.dumps([told, choice.right]).encode())
         return found.hexdigest()

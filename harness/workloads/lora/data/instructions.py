@@ -98,7 +98,8 @@ def _parquet(path: Path) -> list[object]:
         from pyarrow import parquet  # noqa: PLC0415 - only for this kind of file
     except ModuleNotFoundError:
         raise MissingPackageError(
-            "parquet needs the package pyarrow", "pip install pyarrow, or give JSON lines."
+            "parquet needs the package pyarrow",
+            "pip install 'mas-edge-harness[parquet]', or give JSON lines.",
         ) from None
     try:
         rows: list[object] = parquet.read_table(path).to_pylist()

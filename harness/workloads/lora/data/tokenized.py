@@ -8,10 +8,11 @@ from pathlib import Path
 
 from harness.core.errors import DataError
 from harness.federated.random_streams import random_stream
-from harness.workloads.lora.base.folder import Tokenizer, TunableFolder
 from harness.workloads.lora.base.opening import OpenedModel, dealing
+from harness.workloads.lora.base.tokenizer import Tokenizer
+from harness.workloads.lora.base.tunable_folder import TunableFolder
 from harness.workloads.lora.config import LETTERS, LoraConfig
-from harness.workloads.lora.data.corpus import Choice, ClientRows, Corpus
+from harness.workloads.lora.data.corpus import FILE_TEXT, Choice, ClientRows, Corpus
 from harness.workloads.lora.data.generated import deal
 from harness.workloads.lora.data.instructions import (
     TextRow,
@@ -157,7 +158,7 @@ def _pieces(path: Path, encoder: Encoder) -> list[Row]:
         raise DataError(f"{path} cannot be read: {error}", "Name a text file.") from None
     size = min(TEXT_TOKENS, encoder.context)
     found = [
-        Row((ids[start],), tuple(ids[start + 1 : start + size]), "text")
+        Row((ids[start],), tuple(ids[start + 1 : start + size]), FILE_TEXT)
         for start in range(0, len(ids) - 1, size)
     ]
     if not found:
@@ -171,4 +172,8 @@ def _choices(path: Path, encoder: Encoder) -> list[Choice]:
         rows = encoder.rows([TextRow(choice.prompt, answer) for answer in choice.answers])
         if len(rows) == len(choice.answers):
             found.append(Choice(rows, choice.right))
+    if not found:
+        raise DataError(
+            f"{path}: no question fits a context of {encoder.context} tokens", "Raise --context."
+        )
     return found

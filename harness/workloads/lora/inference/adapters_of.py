@@ -19,7 +19,7 @@ from harness.core.errors import DamagedRunError, DataError
 from harness.core.guarded_folder import RESTORE
 from harness.workloads.lora.aggregation.adapters import (
     Adapter,
-    Factors,
+    LowRank,
     Shapes,
     dense,
     from_tensors,
@@ -29,7 +29,7 @@ from harness.workloads.lora.rules import Fitting
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedAdapters:
     """Hold what a cell has trained: tensors by name, and what its file says of them."""
 
     tensors: Mapping[str, Tensor]
@@ -41,7 +41,7 @@ class Trained:
         return float(self.about["scale"])
 
 
-def read_trained(path: Path, base: str, shapes: Shapes) -> Trained:
+def read_trained(path: Path, base: str, shapes: Shapes) -> TrainedAdapters:
     """Read a file of a run, and refuse one of another base.
 
     Raises:
@@ -64,7 +64,7 @@ def read_trained(path: Path, base: str, shapes: Shapes) -> Trained:
             "Name the model that the run was trained with.",
         )
     _check(path, tensors, shapes)
-    return Trained(tensors, about)
+    return TrainedAdapters(tensors, about)
 
 
 def _check(path: Path, tensors: Mapping[str, Tensor], shapes: Shapes) -> None:
@@ -85,21 +85,23 @@ def _check(path: Path, tensors: Mapping[str, Tensor], shapes: Shapes) -> None:
             )
 
 
-def merged(trained: Trained, client: int | None = None) -> Fitting:
+def merged(trained: TrainedAdapters, client: int | None = None) -> Fitting:
     """Return what puts the update into the base's own weights; of `local` a client's."""
     weights = {n[7:]: t for n, t in trained.tensors.items() if n.startswith("weight/")}
     if weights:
         return Fitting(weights=weights)
     adapter = _adapter(trained, client)
-    stack = {name: Factors(trained.scale * a, b) for name, (a, b) in adapter.items()}
+    stack = {name: LowRank(trained.scale * a, b) for name, (a, b) in adapter.items()}
     return Fitting(dense(trained.tensors), stack)
 
 
-def _adapter(trained: Trained, client: int | None) -> Adapter:
+def _adapter(trained: TrainedAdapters, client: int | None) -> Adapter:
     return from_tensors(trained.tensors, "" if client is None else f"own.{client}.")
 
 
-def worn(trained: Trained, rank: int, client: int | None = None) -> tuple[Fitting, float] | None:
+def worn(
+    trained: TrainedAdapters, rank: int, client: int | None = None
+) -> tuple[Fitting, float] | None:
     """Return the base with one adapter, and the share of the update that the adapter lacks.
 
     A dense update is given the nearest adapter of the rank. None if all weights were trained.

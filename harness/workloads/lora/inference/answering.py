@@ -12,7 +12,7 @@ import torch
 from harness.workloads.lora.base.tunable import TunableModel
 from harness.workloads.lora.data.rows import Batch, Row
 
-Answer = Callable[[Sequence[int], int], list[int]]
+Answering = Callable[[Sequence[int], int], list[int]]
 """Gives the ids of an answer to those of a prompt: at most so many."""
 
 
@@ -40,7 +40,7 @@ def greedy(model: TunableModel, prompt: Sequence[int], most: int, end: int) -> l
 
 
 def answer_for(
-    answer: Answer, rows: Sequence[Row], most: int, least_s: float, clock: Callable[[], float]
+    answer: Answering, rows: Sequence[Row], most: int, least_s: float, clock: Callable[[], float]
 ) -> Window:
     """Answer prompts in turn until the window is long enough."""
     latencies: list[float] = []

@@ -26,15 +26,15 @@ from harness.workloads.lora.data.letters import EOS
 from harness.workloads.lora.data.rows import Row
 from harness.workloads.lora.evaluation import Score, score
 from harness.workloads.lora.inference import onnx_form
-from harness.workloads.lora.inference.adapters_of import Trained, merged, read_trained, worn
-from harness.workloads.lora.inference.answering import Answer, answer_for, greedy
+from harness.workloads.lora.inference.adapters_of import TrainedAdapters, merged, read_trained, worn
+from harness.workloads.lora.inference.answering import Answering, answer_for, greedy
 from harness.workloads.lora.rules import Fitting
 
 ANSWERED = ("base", "worn", "merged", "onnx")
 
 
 @dataclass(frozen=True)
-class Asked:
+class AnsweringPlan:
     """Say what is measured: seconds of a window, seconds before it, most tokens of an answer."""
 
     window_s: float = 2.0
@@ -58,7 +58,9 @@ class _Form:
 class AnsweringSession:
     """Hold model and rows of a run, and measure forms of its cells."""
 
-    def __init__(self, run: RunFiles, config: LoraConfig, target: Target, asked: Asked) -> None:
+    def __init__(
+        self, run: RunFiles, config: LoraConfig, target: Target, asked: AnsweringPlan
+    ) -> None:
         """Open the model of the run.
 
         Raises:
@@ -114,7 +116,7 @@ class AnsweringSession:
         why_not = onnx_form.why_not(model.net)
         yield _Form("onnx", None if why_not else whole, why_not=why_not, client=client)
 
-    def _trained(self, cell: TableRow) -> Trained:
+    def _trained(self, cell: TableRow) -> TrainedAdapters:
         folder = self._run.folder / "checkpoints" / str(cell["cell"])
         files = sorted(folder.glob("*.safetensors"))
         path = files[0] if files else folder / "adapters.safetensors"
@@ -130,7 +132,7 @@ class AnsweringSession:
             return {**common, "status": "left-out", "reason": form.why_not}
         model = self._opened.model
         model.fit(form.fitting)
-        answer: Answer = partial(self._with_torch)
+        answer: Answering = partial(self._with_torch)
         size = form.model_bytes
         if form.name == "onnx":
             graph = onnx_form.exported(model.net)

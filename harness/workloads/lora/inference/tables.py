@@ -18,7 +18,12 @@ ANSWERS = (
     Column("queries", "int", "", "Prompts answered in the window, one after another."),
     Column("tokens", "int", "tokens", "Tokens generated in the window."),
     Column("time_s", "float", "s", "Length of the window; the warm-up before is not in it."),
-    Column("tokens_per_s", "float", "tokens/s", "tokens by time_s."),
+    Column(
+        "tokens_per_s",
+        "float",
+        "tokens/s",
+        "tokens by time_s. Every token reads its row anew: no key-value cache.",
+    ),
     Column("latency_p50_s", "float", "s", "Median time to a whole answer."),
     Column("energy_j", "float", "J", "Joules measured in the window; empty without a meter."),
     Column("energy_error_j", "float", "J", "Bound on the error of energy_j."),

@@ -14,7 +14,7 @@ from harness.fleet.status_screen import FleetScreen
 from harness.workloads.lora.aggregation.adapters import to_tensors
 from harness.workloads.lora.base.opening import open_model
 from harness.workloads.lora.config import LoraConfig
-from harness.workloads.lora.inference.adapters_of import Trained, merged, read_trained, worn
+from harness.workloads.lora.inference.adapters_of import TrainedAdapters, merged, read_trained, worn
 from harness.workloads.lora.methods import METHODS
 from harness.workloads.lora.workload import WORKLOAD
 from tests.harness.fleet.workers import WorkerProcess, WorkerSockets
@@ -78,7 +78,9 @@ def test_every_form_answers_and_merging_changes_no_answer(here, capsys):
         own = {row["form"]: row for row in found if row["method"] == method}
         assert own["worn"]["exact_match"] == own["merged"]["exact_match"]
         assert float(own["worn"]["lost_share"]) == 0.0
-    assert "tokens/s" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "tokens/s" in out
+    assert "no key-value cache" in out
 
 
 def test_adapters_of_another_base_are_refused(here):
@@ -97,26 +99,26 @@ def test_a_dense_update_is_worn_with_what_it_lacks_told():
     import torch  # noqa: PLC0415
 
     delta = torch.diag(torch.tensor([3.0, 4.0, 0.0]))
-    trained = Trained({"delta/w": delta}, {"scale": 2.0})
+    trained = TrainedAdapters({"delta/w": delta}, {"scale": 2.0})
     fitting, lost = worn(trained, 2)
     assert lost < 1e-6
     (a, b) = fitting.worn["w"]
     assert torch.allclose(2.0 * b @ a, delta, atol=1e-5)
     assert worn(trained, 1)[1] == pytest.approx(3.0 / 5.0)
     assert torch.equal(merged(trained).deltas["w"], delta)
-    assert worn(Trained({"weight/w": delta}, {"scale": 2.0}), 1) is None
+    assert worn(TrainedAdapters({"weight/w": delta}, {"scale": 2.0}), 1) is None
     pair = to_tensors(fitting.worn)
-    assert set(merged(Trained(pair, {"scale": 2.0})).stack) == {"w"}
+    assert set(merged(TrainedAdapters(pair, {"scale": 2.0})).stack) == {"w"}
 
 
 def test_every_method_has_a_rule(tmp_path):
     """What is listed can be made."""
     from harness.workloads.lora.making_rules import make_rule  # noqa: PLC0415
-    from harness.workloads.lora.rules import Federation  # noqa: PLC0415
+    from harness.workloads.lora.rules import AdapterFederation  # noqa: PLC0415
 
     model = open_model(LoraConfig(methods=("flora",))).model
     for name in METHODS:
-        rule = make_rule(name, Federation(model.shapes, (4, 2), 2.0, 0), model)
+        rule = make_rule(name, AdapterFederation(model.shapes, (4, 2), 2.0, 0), model)
         state = rule.begin()
         sent = rule.sent(state, 1).tensors
         like = rule.received(1)

@@ -6,7 +6,7 @@ import torch
 
 from harness.core.errors import UsageError
 from harness.workloads.lora.aggregation.adapters import (
-    Factors,
+    LowRank,
     cut,
     fresh,
     from_tensors,
@@ -25,7 +25,7 @@ SHAPES = {"q": (6, 5), "v": (3, 5)}
 def some(rank, seed=0):
     random = torch.Generator().manual_seed(seed)
     return {
-        name: Factors(
+        name: LowRank(
             torch.randn(rank, n, generator=random), torch.randn(m, rank, generator=random)
         )
         for name, (m, n) in SHAPES.items()
@@ -107,5 +107,5 @@ def test_the_error_is_relative_to_the_exact_sum():
     assert update_error([(1.0, dense_of(adapter), {})], exact, SHAPES) < 1e-12
     both = [(1.0, {}, adapter), (0.25, {}, other)]
     assert update_error(both, [*exact, (0.25, other)], SHAPES) < 1e-12
-    assert update_error([], [(1.0, {n: Factors(a * 0, b) for n, (a, b) in adapter.items()})],
+    assert update_error([], [(1.0, {n: LowRank(a * 0, b) for n, (a, b) in adapter.items()})],
                         SHAPES) == 0.0  # fmt: skip

@@ -5,12 +5,12 @@ import torch
 
 from harness.federated.job import Checkpoint
 from harness.federated.server import FederatedAverage
-from harness.workloads.lora.aggregation.adapters import Factors, from_tensors, to_tensors
-from harness.workloads.lora.aggregation.sums import DenseSum, Kept, Mean, Stack
+from harness.workloads.lora.aggregation.adapters import LowRank, from_tensors, to_tensors
+from harness.workloads.lora.aggregation.sums import DenseSum, KeptUpdates, Mean, Stack
 
 HAND = {"w": (2, 2)}
-ONE = {"w": Factors(*(torch.tensor(t).double() for t in ([[1, 2]], [[1], [0]])))}
-TWO = {"w": Factors(*(torch.tensor(t).double() for t in ([[3, -1]], [[0], [2]])))}
+ONE = {"w": LowRank(*(torch.tensor(t).double() for t in ([[1, 2]], [[1], [0]])))}
+TWO = {"w": LowRank(*(torch.tensor(t).double() for t in ([[3, -1]], [[0], [2]])))}
 EXACT = torch.tensor([[0.25, 0.5], [4.5, -1.5]]).double()
 SHAPES = {"w": (5, 7)}
 
@@ -26,7 +26,7 @@ def exactly():
 def some(rank, seed, m=5, n=7):
     random = torch.Generator().manual_seed(seed)
     return {
-        "w": Factors(torch.randn(rank, n, generator=random), torch.randn(m, rank, generator=random))
+        "w": LowRank(torch.randn(rank, n, generator=random), torch.randn(m, rank, generator=random))
     }
 
 
@@ -42,13 +42,13 @@ def stacked(adapters, weights, scales=None, shapes=SHAPES):
         adapters, weights, scales or [1.0] * len(adapters), strict=True
     ):
         a, b = adapter["w"]
-        sums.add(to_tensors({"w": Factors(a * scale, b)}), weight)
+        sums.add(to_tensors({"w": LowRank(a * scale, b)}), weight)
     return from_tensors(sums.result().tensors)
 
 
 def mean(adapters, weights, rank, **how):
     m, n = adapters[0]["w"].b.shape[0], adapters[0]["w"].a.shape[1]
-    like = to_tensors({"w": Factors(torch.zeros(rank, n), torch.zeros(m, rank))})
+    like = to_tensors({"w": LowRank(torch.zeros(rank, n), torch.zeros(m, rank))})
     sums = Mean(like, sum(weights), Checkpoint, **how)
     for adapter, weight in zip(adapters, weights, strict=True):
         sums.add(to_tensors(adapter), weight)
@@ -112,8 +112,8 @@ def test_the_error_of_averaging_is_the_covariance_of_the_factors():
 
 def test_averaging_is_exact_where_all_share_a_or_all_share_b():
     adapters, weights = [some(3, seed) for seed in range(3)], [5, 3, 2]
-    same_a = [{"w": Factors(adapters[0]["w"].a, x["w"].b)} for x in adapters]
-    same_b = [{"w": Factors(x["w"].a, adapters[0]["w"].b)} for x in adapters]
+    same_a = [{"w": LowRank(adapters[0]["w"].a, x["w"].b)} for x in adapters]
+    same_b = [{"w": LowRank(x["w"].a, adapters[0]["w"].b)} for x in adapters]
     for own in (same_a, same_b):
         got = product(mean(own, weights, 3))
         assert torch.allclose(got, exact(own, weights), atol=1e-12, rtol=0)
@@ -123,7 +123,7 @@ def test_how_a_client_factors_its_product_is_nothing_to_a_stack_but_all_to_an_av
     adapters, weights = [some(3, seed) for seed in range(2)], [1, 1]
     turn = torch.randn(3, 3, generator=torch.Generator().manual_seed(9))
     a, b = adapters[0]["w"]
-    other = [{"w": Factors(turn @ a, b @ turn.inverse())}, adapters[1]]
+    other = [{"w": LowRank(turn @ a, b @ turn.inverse())}, adapters[1]]
     assert torch.allclose(
         product(stacked(other, weights)), product(stacked(adapters, weights)), atol=1e-10, rtol=0
     )
@@ -140,7 +140,7 @@ def test_one_client_is_joined_as_it_is():
 def test_an_idle_round_shrinks_what_only_strong_clients_hold():
     """Ranks 4, 2, 1 with shares 0.5, 0.3, 0.2: row i of A by P = 1, 0.8, 0.5, 0.5."""
     start, weights = some(4, 0), [5, 3, 2]
-    back = [{"w": Factors(start["w"].a[:r], start["w"].b[:, :r])} for r in (4, 2, 1)]
+    back = [{"w": LowRank(start["w"].a[:r], start["w"].b[:, :r])} for r in (4, 2, 1)]
     after = mean(back, weights, 4)
     kept = torch.tensor([1.0, 0.8, 0.5, 0.5])
     assert torch.allclose(after["w"].a, kept[:, None] * start["w"].a, atol=1e-12)
@@ -156,7 +156,7 @@ def test_an_idle_round_of_equal_ranks_changes_nothing():
 def test_equal_ranks_are_averaged_as_models_are():
     """FedIT's average is that of FedAvg."""
     torch.set_default_dtype(torch.float32)
-    adapters = [{"w": Factors(*(t.float() for t in some(3, seed)["w"]))} for seed in range(3)]
+    adapters = [{"w": LowRank(*(t.float() for t in some(3, seed)["w"]))} for seed in range(3)]
     average = FederatedAverage(10.0)
     for adapter, weight in zip(adapters, [5, 3, 2], strict=True):
         average.add(to_tensors(adapter), weight)
@@ -168,15 +168,15 @@ def test_equal_ranks_are_averaged_as_models_are():
 
 def test_by_norm_updates_count_by_the_size_of_their_products():
     """Norms 1 and 3 make shares of a quarter and three quarters, whatever the data."""
-    one = {"w": Factors(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0], [0.0]]))}
-    three = {"w": Factors(torch.tensor([[0.0, 3.0]]), torch.tensor([[0.0], [1.0]]))}
+    one = {"w": LowRank(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0], [0.0]]))}
+    three = {"w": LowRank(torch.tensor([[0.0, 3.0]]), torch.tensor([[0.0], [1.0]]))}
     found = mean([one, three], [100, 1], 1, by_norm=True)
     assert torch.allclose(found["w"].a, torch.tensor([[0.25, 2.25]]))
     assert torch.allclose(found["w"].b, torch.tensor([[0.25], [0.75]]))
 
 
 def test_by_norm_of_nothing_is_nothing():
-    still = {"w": Factors(torch.ones(1, 2), torch.zeros(2, 1))}
+    still = {"w": LowRank(torch.ones(1, 2), torch.zeros(2, 1))}
     found = mean([still, still], [1, 1], 1, by_norm=True)
     assert not found["w"].b.any()
 
@@ -185,7 +185,7 @@ def test_by_norm_of_nothing_is_nothing():
 def test_who_does_not_come_leaves_the_others_to_make_up_the_whole(kind):
     """Weights 5, 3 and 2 were expected; the last did not come: shares are 5/8 and 3/8."""
     adapters, weights = [some(2, 0), some(2, 1)], [5, 3]
-    like = to_tensors({"w": Factors(torch.zeros(2, 7), torch.zeros(5, 2))})
+    like = to_tensors({"w": LowRank(torch.zeros(2, 7), torch.zeros(5, 2))})
     made = {
         "stack": Stack(SHAPES, 6, 10, 1.0, lambda s: Checkpoint(to_tensors(s))),
         "mean": Mean(like, 10, Checkpoint),
@@ -215,7 +215,7 @@ def test_updates_may_change_after_they_were_taken_in():
     """A client's tensors are used again for the next: whatever is kept is a copy."""
     ours = to_tensors(some(2, 0))
     sums = Stack(SHAPES, 2, 1, 1.0, lambda s: Checkpoint(to_tensors(s)))
-    kept = Kept(Checkpoint({}))
+    kept = KeptUpdates(Checkpoint({}))
     sums.add(ours, 1)
     kept.add(ours, 1)
     for tensor in ours.values():
@@ -225,7 +225,7 @@ def test_updates_may_change_after_they_were_taken_in():
 
 
 def test_own_adapters_stay_beside_those_of_others():
-    kept = Kept(Checkpoint({"own.0.a/w": torch.ones(1), "own.1.a/w": torch.ones(1)}))
+    kept = KeptUpdates(Checkpoint({"own.0.a/w": torch.ones(1), "own.1.a/w": torch.ones(1)}))
     kept.add({"own.1.a/w": torch.zeros(1)}, 3.0)
     found = kept.result().tensors
     assert found["own.0.a/w"].item() == 1.0

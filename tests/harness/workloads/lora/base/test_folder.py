@@ -8,20 +8,24 @@ import pytest
 import torch
 
 from harness.core.errors import DataError, HarnessError, UsageError
-from harness.workloads.lora.aggregation.adapters import Factors, fresh, to_tensors
-from harness.workloads.lora.base.folder import checksum, find_place, folder_sizes, open_folder
+from harness.workloads.lora.aggregation.adapters import LowRank, fresh, to_tensors
+from harness.workloads.lora.base.architecture import folder_sizes
+from harness.workloads.lora.base.folder import open_folder
+from harness.workloads.lora.base.model_files import checksum, find_model_files
 from harness.workloads.lora.config import LoraConfig
 from harness.workloads.lora.data.rows import Row, collate
 from harness.workloads.lora.rules import Fitting
+from tests.harness.workloads.lora.base.model_folders import (
+    SMALL,
+    WORDS,
+    write_model,
+    write_tokenizer,
+)
 
 transformers = pytest.importorskip("transformers")
 peft = pytest.importorskip("peft")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-WORDS = ["<end>", "a", "b", "c", "say", "give", "back", ":", "=", "#"]
-SMALL = {"vocab_size": 16, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
-         "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 64,
-         "bos_token_id": 0, "eos_token_id": 0}  # fmt: skip
 CONFIGS = {
     "llama": lambda: transformers.LlamaConfig(**SMALL),
     "qwen2": lambda: transformers.Qwen2Config(**SMALL),
@@ -32,25 +36,11 @@ CONFIGS = {
 }  # fmt: skip
 
 
-def write_tokenizer(folder, words=WORDS):
-    from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: PLC0415
-
-    made = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="#"))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=made, eos_token=words[0], unk_token="#"
-    )
-    fast.save_pretrained(folder)
-
-
 @pytest.fixture(scope="module", params=sorted(CONFIGS))
 def folder(request, tmp_path_factory):
     """Save a model of each architecture as its users do."""
     path = tmp_path_factory.mktemp(request.param)
-    torch.manual_seed(0)
-    net = transformers.AutoModelForCausalLM.from_config(CONFIGS[request.param]())
-    net.save_pretrained(path)
-    write_tokenizer(path)
+    write_model(path, CONFIGS[request.param]())
     return path
 
 
@@ -93,7 +83,7 @@ def test_the_base_answers_as_transformers_does(folder):
 def drawn(model, rank, seed=1):
     random = torch.Generator().manual_seed(seed)
     return {
-        name: Factors(
+        name: LowRank(
             0.1 * torch.randn(rank, n, generator=random),
             0.1 * torch.randn(m, rank, generator=random),
         )
@@ -108,7 +98,7 @@ def test_worn_added_and_merged_by_peft_are_one(folder):
     with torch.no_grad():
         model.fit(Fitting(worn=adapter))
         worn = model.logits(batch)
-        stack = {n: Factors(model.scale * a, b) for n, (a, b) in adapter.items()}
+        stack = {n: LowRank(model.scale * a, b) for n, (a, b) in adapter.items()}
         model.fit(Fitting(stack=stack))
         added = model.logits(batch)
         model.fit(Fitting())
@@ -171,20 +161,20 @@ def test_our_stack_is_peft_s_cat(folder):
 def test_bad_folders_are_refused_in_words(llama):
     """Missing, pickled, without weights, broken, without config: data errors in words."""
     with pytest.raises(DataError, match="no model"):
-        find_place(str(llama / "nowhere"))
+        find_model_files(str(llama / "nowhere"))
     weights = llama / "model.safetensors"
     weights.rename(llama / "pytorch_model.bin")
     with pytest.raises(DataError, match="pickles"):
-        find_place(str(llama))
+        find_model_files(str(llama))
     (llama / "pytorch_model.bin").unlink()
     with pytest.raises(DataError, match="safetensors"):
-        find_place(str(llama))
+        find_model_files(str(llama))
     weights.write_bytes(b"no weights at all")
     with pytest.raises(DataError, match="weights"):
         open_folder(config(llama))
     (llama / "config.json").rename(llama / "config.txt")
     with pytest.raises(DataError, match="config"):
-        find_place(str(llama))
+        find_model_files(str(llama))
 
 
 def test_a_tokenizer_that_does_not_fit_is_refused(llama):
@@ -194,7 +184,7 @@ def test_a_tokenizer_that_does_not_fit_is_refused(llama):
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (llama / name).unlink()
     with pytest.raises(DataError, match="tokenizer"):
-        find_place(str(llama))
+        find_model_files(str(llama))
 
 
 def test_code_of_a_folder_is_not_run(llama):
@@ -218,8 +208,8 @@ def test_unknown_targets_and_long_rows_name_what_there_is(llama):
 
 
 def test_another_byte_is_another_base(llama):
-    before = checksum(find_place(str(llama)))
+    before = checksum(find_model_files(str(llama)))
     with (llama / "model.safetensors").open("r+b") as stream:
         stream.seek(-1, 2)
         stream.write(b"\x07")
-    assert checksum(find_place(str(llama))) != before
+    assert checksum(find_model_files(str(llama))) != before

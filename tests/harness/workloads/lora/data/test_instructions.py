@@ -1,11 +1,12 @@
 """Rows of files in the forms of Alpaca, Dolly and MMLU, and how they are dealt."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
-from harness.core.errors import DataError
+from harness.core.errors import DataError, MissingPackageError
 from harness.workloads.lora.data.generated import Dealing, deal
 from harness.workloads.lora.data.instructions import (
     TextChoice,
@@ -53,6 +54,29 @@ def test_other_files_are_refused_with_the_record(tmp_path, text, said):
     assert said in told.value.message + told.value.remedy
     with pytest.raises(DataError, match="cannot be read"):
         read_instructions(tmp_path / "nowhere.json")
+
+
+def test_a_parquet_file_gives_the_rows_of_its_json(tmp_path):
+    """A table of Dolly's columns, written by pyarrow; a file of another kind is refused."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet  # noqa: PLC0415
+
+    records = [DOLLY, {**DOLLY, "context": "Of Byron.", "category": "closed_qa"}]
+    parquet.write_table(pa.Table.from_pylist(records), tmp_path / "rows.parquet")
+    (tmp_path / "rows.json").write_text(json.dumps(records))
+    assert read_instructions(tmp_path / "rows.parquet") == read_instructions(tmp_path / "rows.json")
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(DataError, match="no parquet file"):
+        read_instructions(tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match="nowhere"):
+        read_instructions(tmp_path / "nowhere.parquet")
+
+
+def test_parquet_without_its_package_names_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingPackageError) as told:
+        read_instructions(tmp_path / "rows.parquet")
+    assert "[parquet]" in told.value.remedy
 
 
 def test_questions_are_read_in_both_forms(tmp_path):
