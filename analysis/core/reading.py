@@ -19,7 +19,7 @@ import pandas as pd
 from analysis.core.errors import AnalysisError, damage_told
 from harness.core.guarded_folder import read_bytes, read_unpacked
 from harness.core.schema import BOOLEANS, OLDEST_SCHEMA_VERSION, Column
-from harness.evidence.reading import Row, parse_table
+from harness.evidence.tables import Row, parse_table
 
 UNREADABLE = (
     ValueError, OverflowError, TypeError, OSError, EOFError, zlib.error, pd.errors.ParserError,

@@ -12,7 +12,7 @@ from analysis.core.errors import AnalysisError
 from analysis.core.loading import Run
 from harness.core.errors import DamagedRunError
 from harness.core.schema import SCHEMA_VERSION, Column
-from harness.evidence.reading import Row, read_table
+from harness.evidence.tables import Row, read_table
 from harness.workloads.unlearning.comparison import compared
 from harness.workloads.unlearning.tables import REQUESTS, REQUESTS_FILE, SUMMARY, SUMMARY_FILE
 

@@ -10,7 +10,8 @@ from harness.core.errors import DamagedRunError
 from harness.core.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS, SCHEMA_VERSION, Column
 from harness.evidence.findings import Finding, named
 from harness.evidence.intact import check_file
-from harness.evidence.reading import Row, RunFiles, read_table
+from harness.evidence.reading import RunFiles
+from harness.evidence.tables import Row, read_table
 from harness.workloads.multitask.inference.exports import changed_exports
 
 TABLE = "inference.csv"

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from harness.core.errors import DamagedRunError, UsageError
 from harness.core.guarded_folder import RESTORE
-from harness.evidence.derived import Contradiction, contradiction
 from harness.evidence.findings import Finding, named
 from harness.evidence.own_files import own_rows
-from harness.evidence.reading import Row, RunFiles
+from harness.evidence.reading import RunFiles
+from harness.evidence.stated import Contradiction, contradiction
+from harness.evidence.tables import Row
 from harness.workloads.personalized.methods.registry import CONTROLS, TAUGHT, parse
 from harness.workloads.personalized.tables import CLIENTS_FILE, COSTS_FILE, TEACHERS_FILE
 

@@ -10,7 +10,8 @@ from harness.cli.options import Parser, run_command
 from harness.config import PATHS, check_values, make_config
 from harness.core.clean_text import say
 from harness.core.errors import EXIT_DONE, DamagedRunError, UsageError
-from harness.evidence.reading import Row, RunFiles, find_run, read_run
+from harness.evidence.reading import RunFiles, find_run, read_run
+from harness.evidence.tables import Row
 from harness.run_folder.lock import busy, is_running
 from harness.workloads.lora.config import LoraConfig
 
