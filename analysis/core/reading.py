@@ -49,8 +49,9 @@ def read_table(path: Path, columns: Iterable[Column]) -> tuple[pd.DataFrame, lis
     notes = [f"{path.name}: unknown column {name} is not used." for name in table.unknown]
     if table.torn:
         notes.append(f"{path.name}: breaks off in its last line, which is left out.")
-    notes += [note for column in wanted for note in _non_finite(path, column, table.rows)]
-    return pd.DataFrame({c.name: _series(c, table.rows) for c in wanted}), notes
+    rows = list(table.rows)
+    notes += [note for column in wanted for note in _non_finite(path, column, rows)]
+    return pd.DataFrame({c.name: _series(c, rows) for c in wanted}), notes
 
 
 def _read_typed(content: bytes, columns: Sequence[Column]) -> pd.DataFrame | None:

@@ -63,7 +63,7 @@ def requests(run: Run) -> pd.DataFrame:
 
 def _table(path: Path, columns: tuple[Column, ...]) -> Sequence[Row]:
     try:
-        return read_table(path, columns, SCHEMA_VERSION).rows
+        return list(read_table(path, columns, SCHEMA_VERSION).rows)
     except DamagedRunError as error:
         raise AnalysisError(error.message, error.remedy) from None
     except OSError as error:

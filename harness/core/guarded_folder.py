@@ -17,7 +17,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, Protocol
 
 from harness.core.clean_text import clean
 from harness.core.errors import DamagedRunError
@@ -110,13 +110,22 @@ def read_bytes(path: Path, most: int = MOST_TABLE_BYTES) -> bytes:
         DamagedRunError: as `open_file`.
     """
     with open_file(path, most) as stream:
+        size = os.fstat(stream.fileno()).st_size  # as much is reserved as is asked for
         try:
-            return stream.read(most + 1)
+            return stream.read(min(most, size) + 1)
         except OSError as error:
             raise DamagedRunError(f"{path}: cannot be read: {_words(error)}", RESTORE) from None
 
 
-def whole_lines(path: Path, stream: IO[bytes]) -> Iterator[bytes]:
+class Readable(Protocol):
+    """Give the bytes of an open file, packed or not."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Return up to so many bytes, none at the end."""
+        ...
+
+
+def whole_lines(path: Path, stream: Readable) -> Iterator[bytes]:
     """Yield the lines of an open file one by one; what follows the last line's end is left out.
 
     Raises:

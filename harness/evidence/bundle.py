@@ -20,6 +20,7 @@ from typing import Any
 
 from harness.core.digests import file_digests
 from harness.core.errors import DamagedRunError, HarnessError, StorageError, UsageError
+from harness.core.guarded_folder import read_bytes
 from harness.core.schema import FILES, SCHEMA_VERSION
 from harness.core.version import ROOT, shipped_file, version
 from harness.evidence.bundle_readme import Claim, PackedRun, readme
@@ -167,7 +168,7 @@ def _copy_run(run: RunFiles, top: Path, packing: Packing) -> dict[str, list[str]
             raise DamagedRunError(f"{source}: is a link", "Put the file itself in its place.")
         if source.is_file():
             # A power cut may have torn the last line of the event log within a character.
-            text = source.read_bytes().decode(errors="replace")
+            text = read_bytes(source).decode(errors="replace")
             text = _unsealed(text) if name == MANIFEST else text
             text, found = veil(text, packing.private)
             _write(target / name, text)

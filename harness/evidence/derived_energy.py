@@ -167,7 +167,7 @@ def _against_samples(cell: str, phases: Iterable[Row], samples: KeptSamples) -> 
             ("energy_error_j", samples.error_j(window)),
         ):
             stated = phase[column]
-            if None in (stated, found) or phase["energy_j"] is None:
+            if stated is None or found is None or phase["energy_j"] is None:
                 continue
             if not math.isclose(stated, found, rel_tol=SAMPLES_AGREE, abs_tol=SAMPLES_AGREE):
                 text = f"a phase has {column} {stated:.6g} J in phases.csv, its samples"

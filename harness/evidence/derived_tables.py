@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from harness.core.errors import DamagedRunError
@@ -40,8 +40,9 @@ def table_contradictions(run: RunFiles) -> Iterator[Contradiction]:
         "devices.csv": beside(run, "devices.csv", DEVICES),
     }
     cells = {str(row["cell"]) for row in run.cells}
+    asked = _asked(run)
     for name, rows in tables.items():
-        yield from _names(run, name, rows, cells)
+        yield from _names(run, name, rows, lambda cell: cell in cells or cell.endswith(asked))
     yield from _phase_names(run.phases, "phases.csv", PHASES)
     yield from _phase_names(tables["devices.csv"], "devices.csv", DEVICE_PHASES)
     yield from _units(tables["work.csv"])
@@ -49,6 +50,15 @@ def table_contradictions(run: RunFiles) -> Iterator[Contradiction]:
     if tables["devices.csv"]:
         yield from device_contradictions(run, list(tables["devices.csv"]))
     yield from inference_contradictions(run)
+
+
+def _asked(run: RunFiles) -> tuple[str, ...]:
+    """Return how names of cells end that a run was asked for: what is missing is no damage."""
+    config = run.section("config")
+    seeds, repeats = config.get("seeds"), config.get("repeats")
+    if not isinstance(seeds, list) or not isinstance(repeats, int):
+        return ()
+    return tuple(f"-s{seed}-r{repeat}" for seed in seeds for repeat in range(min(repeats, 10_000)))
 
 
 def beside(run: RunFiles, name: str, columns: Sequence[Column]) -> list[Row]:
@@ -61,14 +71,14 @@ def beside(run: RunFiles, name: str, columns: Sequence[Column]) -> list[Row]:
 
 
 def _names(
-    run: RunFiles, name: str, rows: Collection[Row], cells: set[str]
+    run: RunFiles, name: str, rows: Collection[Row], known: Callable[[str], bool]
 ) -> Iterator[Contradiction]:
     """Yield the first row of a table that names another run, and that of an unknown cell."""
     wrong: dict[str, str] = {}
     for row in rows:
         if row["run_id"] != run.run_id:
             wrong.setdefault("run_id", f"run_id is {row['run_id']} in {name}, not {run.run_id}")
-        if row["cell"] and row["cell"] not in cells:
+        if row["cell"] and not known(str(row["cell"])):
             wrong.setdefault("cell", f"cell {row['cell']} of {name} is none of the run")
     for column, text in wrong.items():
         yield f"{name} {column}", name, text

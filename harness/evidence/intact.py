@@ -10,7 +10,14 @@ from pathlib import Path
 
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import MOST_JSON_BYTES, read_bytes
-from harness.core.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, CONDITIONS, TRACE, Column
+from harness.core.schema import (
+    AFFINITY_CHECK,
+    AFFINITY_CLIENTS,
+    AFFINITY_ROUNDS,
+    CONDITIONS,
+    TRACE,
+    Column,
+)
 from harness.evidence.tables import parse_table
 
 HEAD_BYTES = 8
@@ -19,6 +26,7 @@ HEAD_BYTES = 8
 ROUND_FILES: dict[str, tuple[Column, ...]] = {
     "_rounds.csv": AFFINITY_ROUNDS,
     "_clients.csv": AFFINITY_CLIENTS,
+    "_check.csv": AFFINITY_CHECK,
 }
 
 

@@ -25,6 +25,7 @@ OBSERVED: Mapping[str, frozenset[str]] = {
     "conditions/<cell>.csv": frozenset(("t_s", "temperature_c", "flags")),
     "affinity/<cell>_rounds.csv": frozenset(),
     "affinity/<cell>_clients.csv": frozenset(("client",)),
+    "affinity/<cell>_check.csv": frozenset(),
     "inference.csv": frozenset((
         *CONDITIONS_SEEN, "runtime", "precision", "provider", "scenario", "threads", "queries",
         *(f"latency_p{p}_s" for p in (50, 90)), "peak_memory_models_bytes",

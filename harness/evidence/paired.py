@@ -140,7 +140,7 @@ def stretch(skewness: float, n: int) -> float:
     of t with five of them, 1.4 with nine, 1.04 with twenty; no function of skewness does with less
     than 1.9, 1.36 and 1.01 (by linear programming). Below five values s is 0.
     """
-    slope = 0.455 * max(n, FEWEST) / (1.0 + (max(n, FEWEST) / 8.0) ** 2.5)
+    slope = 0.455 * max(n, FEWEST) / (1.0 + math.pow(max(n, FEWEST) / 8.0, 2.5))
     start = 0.8 - 7.0 / n if n >= FEWEST else 0.0
     return 1.0 + slope * max(0.0, skewness - start)
 

@@ -49,13 +49,20 @@ def read_table(path: Path, columns: Sequence[Column], version: int) -> CsvTable:
     return parse_table(path, read_bytes(path), columns, version)
 
 
-def stream_table(path: Path, columns: Sequence[Column], version: int) -> CsvTable:
-    """Look through a CSV file of any size row by row; nothing but the row at hand is kept.
+def stream_table(
+    path: Path,
+    columns: Sequence[Column],
+    version: int,
+    look: Callable[[Row], object] = bool,
+) -> CsvTable:
+    """Go through a CSV file of any size row by row; nothing but the row at hand is kept.
+
+    `look` is called with every row.
 
     Raises:
         DamagedRunError: as `read_table`, now or when the rows are gone through.
     """
-    rows = StreamedRows(path, tuple(columns), version)
+    rows = StreamedRows(path, tuple(columns), version, look)
     with open_file(path, MOST_STREAMED_BYTES) as stream:
         stream.seek(-1, io.SEEK_END)
         torn = stream.read(1) != b"\n"
@@ -85,7 +92,13 @@ def _bounded(path: Path, lines: Iterator[bytes]) -> Iterator[str]:
 class StreamedRows(Collection[Row]):
     """Read the rows of a table from the disk whenever they are gone through."""
 
-    def __init__(self, path: Path, columns: Sequence[Column], version: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[Column],
+        version: int,
+        look: Callable[[Row], object] = bool,
+    ) -> None:
         """Go through the file once, so that what is wrong with it is known at once.
 
         Raises:
@@ -93,7 +106,10 @@ class StreamedRows(Collection[Row]):
         """
         self._path, self._columns, self._version = path, columns, version
         self.unknown: Sequence[str] = ()
-        self._count = sum(1 for _ in self)
+        self._count = 0
+        for row in self:
+            look(row)
+            self._count += 1
 
     def __len__(self) -> int:
         return self._count

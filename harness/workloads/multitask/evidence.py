@@ -11,6 +11,7 @@ from harness.evidence.intact import weight_bytes
 from harness.evidence.reading import RunFiles
 from harness.evidence.stated import Claim, Contradiction, contradiction, total
 from harness.evidence.tables import Row
+from harness.workloads.multitask.affinity_evidence import affinity_contradictions
 from harness.workloads.multitask.exchange.server import STATISTICS
 from harness.workloads.multitask.training.joining import SERVERS, STEPS_BYTES
 from harness.workloads.multitask.workload import WORKLOAD
@@ -51,6 +52,7 @@ def contradictions(run: RunFiles) -> Iterator[Contradiction]:
             text = f"metrics.csv has no test loss of task {', '.join(standings[cell].missing)}"
             yield "total_loss", cell, f"{text}, so total_loss rests on nothing"
     yield from _traffic(run)
+    yield from affinity_contradictions(run)
 
 
 def _settings(run: RunFiles) -> Iterator[Contradiction]:
