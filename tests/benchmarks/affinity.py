@@ -17,10 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from devices.host import usable_cores
 from harness.federated.observer import SilentObserver
+from harness.running.prepare import prepare_torch
 from harness.workloads.multitask.affinity.matrix import Matrix
 from harness.workloads.multitask.affinity.measure import LookAhead, MeasuredStep, affinity
 from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
@@ -47,8 +47,7 @@ SPLITS = (2, 3)
 
 def main() -> int:
     """Print the tables, timed on one core, where nothing waits for another thread."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    prepare_torch(1)
     for line in report():
         print(line, flush=True)
     return 0
@@ -78,7 +77,7 @@ def _cost_rows(tasks: str) -> Iterator[str]:
     def measured(mode: str) -> Callable[[], None]:
         def step() -> None:
             net.zero_grad(set_to_none=True)
-            apart = MeasuredStep(net, batch).apart()
+            apart = MeasuredStep(net, batch).apart(with_sum=mode == "linear")
             affinity(net, batch, LookAhead(0.1, 1e-4, mode=mode), apart)
 
         return step

@@ -203,7 +203,7 @@ class _Client:
         self._optimizer.zero_grad(set_to_none=True)
         step = MeasuredStep(self._net, batch, balance=isinstance(rule, Balanced))
         with self._observer.phase("affinity"):
-            apart = step.apart()
+            apart = step.apart(with_sum=self._ahead.mode == "linear" and not self.checking)
             looks.append(affinity(self._net, batch, self._ahead, apart, velocity))
             self._observer.work(work)
             if self.checking:
