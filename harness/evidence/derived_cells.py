@@ -21,19 +21,19 @@ Counted = Mapping[str, float]
 def cell_contradictions(run: RunFiles) -> Iterator[Contradiction]:
     """Yield words of cells.csv that the manifest contradicts, and numbers that counts do."""
     told = _told(run)
-    work = counted(run)
     lent = _lent(run)
     for row in run.cells:
         cell = str(row["cell"])
         for column, expected in told.items():
-            if row[column] not in (None, "") and row[column] != expected:
+            short = run.section("meter").get("meter") if column == "energy_meter" else expected
+            if row[column] not in (None, "") and row[column] not in (expected, short):
                 text = f"{column} is {row[column]!s} in cells.csv, the manifest says {expected!s}"
                 yield column, cell, text
         yield from _name(row)
         if row["status"] == "done":
             yield from _reason(row)
             yield from _shared(row, lent.get(cell, {}), run)
-            for claim in (*_products(row), *_counted(run, row, work.get(cell, {}))):
+            for claim in _products(row):
                 yield from contradiction(cell, claim)
 
 
@@ -112,19 +112,28 @@ def counted(run: RunFiles) -> Mapping[str, Counted]:
     return found
 
 
-def _counted(run: RunFiles, row: Row, work: Counted) -> Iterator[Claim]:
-    """Yield seconds that counted work comes to at the rates in the manifest."""
-    if not work:
-        return
+def predicted(run: RunFiles, row: Row, work: Counted, *, moved: bool = False) -> Iterator[Claim]:
+    """Yield the seconds that counted work comes to at the rates the run timed on its host.
+
+    With `moved` bytes that a server moved count as well.
+    """
     timed = run.section("calibration").get("forward_s")
-    if row["time_predicted_s"] is not None and isinstance(timed, dict):
-        seconds = _seconds(work, timed)
-        if seconds is not None:
-            yield "time_predicted_s", row["time_predicted_s"], seconds, "work.csv at its rates is"
-    if row["time_model_s"] is not None:
-        seconds = _modelled_s(run, work)
-        if seconds is not None:
-            yield "time_model_s", row["time_model_s"], seconds, "work.csv at the model's rates is"
+    if not work or row["time_predicted_s"] is None or not isinstance(timed, dict):
+        return
+    seconds = _seconds(work, timed)
+    rate = run.section("host_timing").get("memory_bytes_per_s") if moved else 1.0
+    if seconds is not None and isinstance(rate, (int, float)) and rate > 0.0:
+        seconds += work.get("bytes moved", 0.0) / rate if moved else 0.0
+        yield "time_predicted_s", row["time_predicted_s"], seconds, "work.csv at its rates is"
+
+
+def modelled(run: RunFiles, row: Row, work: Counted) -> Iterator[Claim]:
+    """Yield the seconds that counted work comes to on the device that the run asked for."""
+    if not work or row["time_model_s"] is None:
+        return
+    seconds = _modelled_s(run, work)
+    if seconds is not None:
+        yield "time_model_s", row["time_model_s"], seconds, "work.csv at the model's rates is"
 
 
 def _seconds(work: Counted, forward_s: Mapping[str, Any]) -> float | None:

@@ -39,8 +39,9 @@ def device_contradictions(run: RunFiles, rows: list[Row]) -> Iterator[Contradict
             yield from _card(row, device)
         yield from _stretch(row)
     yield from _powers(rows)
-    yield from _carried(run, rows)
-    yield from _summed(run, rows)
+    if run.section("fleet"):
+        yield from _carried(run, rows)
+        yield from _summed(run, rows)
     for name, card in known.items():
         yield from _sampled(run, card, [row for row in rows if row["device"] == name])
 

@@ -20,8 +20,11 @@ AGREE = 1e-6
 PERCENTILES = ("latency_p50_s", "latency_p90_s", "latency_p95_s", "latency_p99_s")
 SHARES = (0.5, 0.9, 0.95, 0.99)
 SUBJECT = ("cell", "runtime", "precision", "provider")
-OF_PHASE = ("time_s", "energy_j", "energy_error_j")
+OF_PHASE = ("time_s", "energy_j")
 """What a window and its phase both say."""
+
+OF_COUNTERS = (("energy_error_j", "energy_error_j"), ("energy_flags", "flags"))
+"""What they say alike of a counter: of sampled power readings that came in between count too."""
 
 
 def inference_contradictions(run: RunFiles) -> Iterator[Contradiction]:
@@ -159,7 +162,8 @@ def _of_phase(row: Row, phases: Sequence[Row]) -> Iterator[Stated]:
         yield "time_model_per_image_s", row["time_model_per_image_s"], each
     if row["energy_model_j"] is not None:
         yield "energy_model_j", row["energy_model_j"], near["energy_model_j"]
-    yield "energy_flags", row["energy_flags"], near["flags"]
+    for column, told in OF_COUNTERS if row["energy_kind"] == "counter" else ():
+        yield column, row[column], near[told]
 
 
 def _losses(metrics: Sequence[Row]) -> Mapping[tuple[str, ...], Mapping[str, Mapping[str, float]]]:
@@ -183,7 +187,7 @@ def _total_loss(
     parts = []
     for task in str(row["tasks"]):
         jobs = of_tasks.get(task, {})
-        own = [jobs[row["job"]]] if row["job"] in jobs else list(jobs.values())
+        own = [loss for job, loss in jobs.items() if job == row["job"] or not row["job"]]
         if not own:
             return
         parts.append(math.fsum(own) / len(own))

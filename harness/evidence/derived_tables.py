@@ -13,9 +13,7 @@ from harness.core.schema import (
     AFFINITY_CLIENTS,
     AFFINITY_ROUNDS,
     COMPONENTS,
-    DEVICE_PHASES,
     DEVICES,
-    PHASES,
     SCHEMA_VERSION,
     WORK,
     Column,
@@ -43,8 +41,6 @@ def table_contradictions(run: RunFiles) -> Iterator[Contradiction]:
     asked = _asked(run)
     for name, rows in tables.items():
         yield from _names(run, name, rows, lambda cell: cell in cells or cell.endswith(asked))
-    yield from _phase_names(run.phases, "phases.csv", PHASES)
-    yield from _phase_names(tables["devices.csv"], "devices.csv", DEVICE_PHASES)
     yield from _units(tables["work.csv"])
     yield from _affinities(run)
     if tables["devices.csv"]:
@@ -82,13 +78,6 @@ def _names(
             wrong.setdefault("cell", f"cell {row['cell']} of {name} is none of the run")
     for column, text in wrong.items():
         yield f"{name} {column}", name, text
-
-
-def _phase_names(rows: Collection[Row], name: str, known: Sequence[str]) -> Iterator[Contradiction]:
-    for row in rows:
-        if row["phase"] not in known:
-            yield f"{name} phase", name, f"phase is {row['phase']!r} in {name}, which is none"
-            return
 
 
 def _units(work: Collection[Row]) -> Iterator[Contradiction]:

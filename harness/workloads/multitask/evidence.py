@@ -6,17 +6,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from harness.evidence.derived_cells import Counted, counted
+from harness.evidence.derived_cells import Counted, counted, modelled, predicted
 from harness.evidence.intact import weight_bytes
 from harness.evidence.reading import RunFiles
 from harness.evidence.stated import Claim, Contradiction, contradiction, total
 from harness.evidence.tables import Row
 from harness.workloads.multitask.affinity_evidence import affinity_contradictions
 from harness.workloads.multitask.exchange.server import STATISTICS
+from harness.workloads.multitask.methods.registry import METHODS
 from harness.workloads.multitask.training.joining import SERVERS, STEPS_BYTES
 from harness.workloads.multitask.workload import WORKLOAD
 from models.multitask.measures import BY_NAME, UNSEEN
 from models.multitask.measures import MEASURES as TASK_MEASURES
+
+PROJECTING = {"pcgrad"}
+"""Methods whose training passes through an encoder are worth more than three forwards."""
 
 Model = tuple[str, int]
 """A job and the rounds it has finished."""
@@ -45,6 +49,8 @@ def contradictions(run: RunFiles) -> Iterator[Contradiction]:
             *_losses(row, standings[cell]),
             *_objective(row),
             *_passes(row, work.get(cell, {})),
+            *predicted(run, row, work.get(cell, {})),
+            *modelled(run, row, work.get(cell, {})),
             *_gains(row, standings, run.done),
         ):
             yield from contradiction(cell, claim)
@@ -98,7 +104,7 @@ def _passes(row: Row, work: Counted) -> Iterator[Claim]:
     forward = {k.removeprefix("forward "): n for k, n in work.items() if k.startswith("forward ")}
     encoder = forward.pop("encoder", 0.0)
     for kind, amount, whole in (
-        ("encoder", encoder, str(row["method"]).partition(":")[0] != "pcgrad"),
+        ("encoder", encoder, str(row["method"]).partition(":")[0] in set(METHODS) - PROJECTING),
         ("decoders", total(forward.values()), True),
     ):
         column = f"look_ahead_{kind.removesuffix('s')}_forwards"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.schema import FILES, Column
+from harness.core.schema import COST_PHASES, FILES, Column
 from harness.evidence.derived import derived
 from harness.evidence.judging import judge
 from harness.evidence.observed import OBSERVED
@@ -26,7 +26,11 @@ SHARING = "mas-splits-2-affinity-linear-s0-r0"
 EMPTY = ("energy_reason", "energy_flags", "time_model_s", "time_model_per_image_s")
 """Columns that stand only where joules are amiss, or of another device: given one, it is named."""
 
-NAMED_BY = {"work.csv": "work.csv", "affinity/<cell>_clients.csv": "affinity/"}
+NAMED_BY = {
+    "phases.csv": "phases",
+    "work.csv": "work.csv",
+    "affinity/<cell>_clients.csv": "affinity/",
+}
 """File → how it is called where the column that contradicts it is another's."""
 
 
@@ -74,6 +78,8 @@ def is_charged(name: str, row: dict[str, str]) -> bool:
     """Say whether a row counts: what a device does beside its clients' training is in no sum."""
     if name == "components.csv":  # samples of two cells stand in one trace where jobs are shared
         return row["cell"] != SHARING
+    if name == "phases.csv":  # of what no method is charged for the name is in no sum
+        return row["phase"] in COST_PHASES
     return name != "devices.csv" or bool(row["client"])
 
 
