@@ -17,6 +17,7 @@ import pandas as pd
 from analysis.core.errors import EXIT_USAGE, AnalysisError, damage_told
 from analysis.core.manifest import Manifest, read_manifest
 from analysis.core.reading import read_matrix, read_table
+from analysis.core.values import read_values
 from harness.core.errors import unknown
 from harness.core.guarded_folder import guard, is_safe_name
 from harness.core.schema import (
@@ -25,7 +26,6 @@ from harness.core.schema import (
     COMPONENTS,
     CONDITIONS,
     DEVICES,
-    METRICS,
     PHASE_ROWS,
     TRACE,
     Column,
@@ -187,7 +187,7 @@ def load_run(folder: str | Path) -> Run:
         guard(path)
     manifest = read_manifest(path)
     cells, cell_notes = read_table(path / "cells.csv", CELLS)
-    metrics, metric_notes = read_table(path / "metrics.csv", METRICS)
+    metrics, metric_notes = read_values(path / "metrics.csv")
     phases, phase_notes = read_table(path / "phases.csv", PHASE_ROWS)
     timed = np.isfinite(phases[["start_s", "end_s"]].to_numpy(dtype=float)).all(axis=1)
     phases = phases.loc[timed].reset_index(drop=True)

@@ -19,7 +19,7 @@ import pandas as pd
 from analysis.core.errors import AnalysisError, damage_told
 from harness.core.guarded_folder import read_bytes, read_unpacked
 from harness.core.schema import BOOLEANS, OLDEST_SCHEMA_VERSION, Column
-from harness.evidence.reading import Row, parse_table
+from harness.evidence.tables import Row, parse_table
 
 UNREADABLE = (
     ValueError, OverflowError, TypeError, OSError, EOFError, zlib.error, pd.errors.ParserError,
@@ -49,8 +49,9 @@ def read_table(path: Path, columns: Iterable[Column]) -> tuple[pd.DataFrame, lis
     notes = [f"{path.name}: unknown column {name} is not used." for name in table.unknown]
     if table.torn:
         notes.append(f"{path.name}: breaks off in its last line, which is left out.")
-    notes += [note for column in wanted for note in _non_finite(path, column, table.rows)]
-    return pd.DataFrame({c.name: _series(c, table.rows) for c in wanted}), notes
+    rows = list(table.rows)
+    notes += [note for column in wanted for note in _non_finite(path, column, rows)]
+    return pd.DataFrame({c.name: _series(c, rows) for c in wanted}), notes
 
 
 def _read_typed(content: bytes, columns: Sequence[Column]) -> pd.DataFrame | None:

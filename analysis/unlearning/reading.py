@@ -12,7 +12,7 @@ from analysis.core.errors import AnalysisError
 from analysis.core.loading import Run
 from harness.core.errors import DamagedRunError
 from harness.core.schema import SCHEMA_VERSION, Column
-from harness.evidence.reading import Row, read_table
+from harness.evidence.tables import Row, read_table
 from harness.workloads.unlearning.comparison import compared
 from harness.workloads.unlearning.tables import REQUESTS, REQUESTS_FILE, SUMMARY, SUMMARY_FILE
 
@@ -63,7 +63,7 @@ def requests(run: Run) -> pd.DataFrame:
 
 def _table(path: Path, columns: tuple[Column, ...]) -> Sequence[Row]:
     try:
-        return read_table(path, columns, SCHEMA_VERSION).rows
+        return list(read_table(path, columns, SCHEMA_VERSION).rows)
     except DamagedRunError as error:
         raise AnalysisError(error.message, error.remedy) from None
     except OSError as error:

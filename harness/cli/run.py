@@ -7,7 +7,7 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,8 +145,8 @@ def _config(parsed: Namespace, kind: type[RunConfig]) -> RunConfig:
     own = check_values(values, str(path / "manifest.json"), kind)
     places = {key: str(Path(str(own[key])).expanduser()) for key in PATHS if own.get(key)}
     workload = find_workload(str(own.get("workload", DEFAULT)))
-    typed = {name: getattr(parsed, name, None) for name in ("meter", "cache", "data")}
-    refuse_foreign(path, {**own, **places}, typed, workload.owns_cache)
+    typed = {name: getattr(parsed, name, None) for name in own}
+    refuse_foreign(path, {**own, **places}, typed, workload.owns_cache, asdict(kind()))
     return config_from(parsed, kind, {**own, **places, "out": str(path.absolute().parent)})
 
 

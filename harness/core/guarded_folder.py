@@ -15,8 +15,9 @@ import re
 import stat
 import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn, Protocol
 
 from harness.core.clean_text import clean
 from harness.core.errors import DamagedRunError
@@ -27,6 +28,13 @@ SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MOST_FILES = 200_000
 MOST_TABLE_BYTES = 128 << 20
 """Over a million rows; what is larger does not fit the memory of a board."""
+
+MOST_STREAMED_BYTES = 64 << 30
+"""Of a table that is read row by row, and so may be larger than memory."""
+
+MOST_LINE_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 16
+"""What is read of such a table at once."""
 
 MOST_JSON_BYTES = 32 << 20
 MOST_NAME = 200
@@ -69,8 +77,8 @@ def is_safe_name(name: object) -> bool:
     )
 
 
-def read_bytes(path: Path, most: int = MOST_TABLE_BYTES) -> bytes:
-    """Return the content of a file that is one, and not too large.
+def open_file(path: Path, most: int = MOST_TABLE_BYTES) -> BinaryIO:
+    """Open a file that is one, and not too large, for reading.
 
     Raises:
         DamagedRunError: if it is a link, a pipe or too large, is missing or cannot be read.
@@ -82,18 +90,62 @@ def read_bytes(path: Path, most: int = MOST_TABLE_BYTES) -> bytes:
     except (OSError, ValueError) as error:
         why = "is a link" if path.is_symlink() else f"cannot be read: {_words(error)}"
         raise DamagedRunError(f"{path}: {why}", RESTORE) from None
-    with os.fdopen(handle, "rb") as stream:
-        found = os.fstat(stream.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise DamagedRunError(f"{path}: is no file", RESTORE)
-        if found.st_size > most:
-            raise DamagedRunError(
-                f"{path}: has {found.st_size} bytes, more than the {most} that are read", RESTORE
-            )
+    stream = os.fdopen(handle, "rb")
+    found = os.fstat(handle)
+    wrong = ""
+    if not stat.S_ISREG(found.st_mode):
+        wrong = "is no file"
+    elif found.st_size > most:
+        wrong = f"has {found.st_size} bytes, more than the {most} that are read"
+    if wrong:
+        stream.close()
+        raise DamagedRunError(f"{path}: {wrong}", RESTORE)
+    return stream
+
+
+def read_bytes(path: Path, most: int = MOST_TABLE_BYTES) -> bytes:
+    """Return the content of a file that is one, and not too large.
+
+    Raises:
+        DamagedRunError: as `open_file`.
+    """
+    with open_file(path, most) as stream:
+        size = os.fstat(stream.fileno()).st_size  # as much is reserved as is asked for
         try:
-            return stream.read(most + 1)
+            return stream.read(min(most, size) + 1)
         except OSError as error:
             raise DamagedRunError(f"{path}: cannot be read: {_words(error)}", RESTORE) from None
+
+
+class Readable(Protocol):
+    """Give the bytes of an open file, packed or not."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Return up to so many bytes, none at the end."""
+        ...
+
+
+def whole_lines(path: Path, stream: Readable) -> Iterator[bytes]:
+    """Yield the lines of an open file one by one; what follows the last line's end is left out.
+
+    Raises:
+        DamagedRunError: if a line has more than MOST_LINE_BYTES, or cannot be read.
+    """
+    rest = b""
+    while True:
+        try:
+            block = stream.read(BLOCK_BYTES)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DamagedRunError(f"{path}: cannot be read: {_words(error)}", RESTORE) from None
+        if not block:
+            return
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+        if len(rest) > MOST_LINE_BYTES:
+            raise DamagedRunError(
+                f"{path}: has a line of more than {MOST_LINE_BYTES} bytes", RESTORE
+            )
 
 
 def read_unpacked(path: Path, most: int = MOST_TABLE_BYTES) -> bytes:

@@ -238,7 +238,7 @@ METRICS = (
     Column("job", "str", "", "Federated job: the task letters it trains."),
     Column("task", "str", "", "Task letter; empty if the value is not of one task."),
     Column("phase", "str", "", "Phase that produced the value."),
-    Column("metric", "str", "", "train_loss, validation_loss, test_loss, test_unseen_loss, mean_predictor_loss, median_predictor_loss, learning_rate, serves (1: this job serves the task in the end), or a measure of the task on the test images; with unseen_ before it, on buildings no client owns."),
+    Column("metric", "str", "", "train_loss, validation_loss, test_loss, test_unseen_loss, mean_predictor_loss, median_predictor_loss, learning_rate, serves (1: this job serves the task in the end), linear_signs_alike and linear_over_exact (share of signs and ratio of sizes of linear look-aheads to exact ones of the same client, pairs of unlike tasks), or a measure of the task on the test images; with unseen_ before it, on buildings no client owns."),
     Column("value", "float", "", "The value."),
     Column("unit", "str", "", "Unit of the value; empty for a pure number."),
 )  # fmt: skip
@@ -333,6 +333,17 @@ AFFINITY_CLIENTS = (
     Column("count", "int", "", "Look-aheads that went into the mean."),
 )  # fmt: skip
 
+AFFINITY_CHECK = (
+    Column("round", "int", "rounds", "Round index from 0."),
+    Column("client", "int", "", "Client whose look-aheads were taken in both ways."),
+    Column("recipient", "str", "", "Task j whose loss is observed."),
+    Column("source", "str", "", "Task i whose gradient step is tried."),
+    Column("exact", "float", "", "Mean of Z[i→j] over its look-aheads, the step tried.",
+           format=".2e"),
+    Column("linear", "float", "", "Mean of the same look-aheads foretold by inner products.",
+           format=".2e"),
+)  # fmt: skip
+
 INFERENCE = (
     Column("run_id", "str", "", "Run folder this row belongs to."),
     Column("cell", "str", "", "Cell of training whose models answer."),
@@ -407,6 +418,7 @@ FILES: dict[str, tuple[Column, ...]] = {
     "conditions/<cell>.csv": CONDITIONS,
     "affinity/<cell>_rounds.csv": AFFINITY_ROUNDS,
     "affinity/<cell>_clients.csv": AFFINITY_CLIENTS,
+    "affinity/<cell>_check.csv": AFFINITY_CHECK,
     "inference.csv": INFERENCE,
     "inference/metrics.csv": INFERENCE_METRICS,
 }

@@ -7,7 +7,6 @@ command gives them again. The same runs give the same bytes.
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import re
@@ -19,7 +18,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.core.digests import file_digests
 from harness.core.errors import DamagedRunError, HarnessError, StorageError, UsageError
+from harness.core.guarded_folder import read_bytes
 from harness.core.schema import FILES, SCHEMA_VERSION
 from harness.core.version import ROOT, shipped_file, version
 from harness.evidence.bundle_readme import Claim, PackedRun, readme
@@ -167,7 +168,7 @@ def _copy_run(run: RunFiles, top: Path, packing: Packing) -> dict[str, list[str]
             raise DamagedRunError(f"{source}: is a link", "Put the file itself in its place.")
         if source.is_file():
             # A power cut may have torn the last line of the event log within a character.
-            text = source.read_bytes().decode(errors="replace")
+            text = read_bytes(source).decode(errors="replace")
             text = _unsealed(text) if name == MANIFEST else text
             text, found = veil(text, packing.private)
             _write(target / name, text)
@@ -285,9 +286,8 @@ def checksums(top: Path) -> str:
     """Return the lines of SHA256SUMS for all files below a folder, as `sha256sum -c` reads them."""
     paths = sorted(p.relative_to(top).as_posix() for p in top.rglob("*") if p.is_file())
     return "".join(
-        f"{hashlib.sha256((top / name).read_bytes()).hexdigest()}  {name}\n"
-        for name in paths
-        if name != SUMS
+        f"{digest}  {name}\n"
+        for name, digest in file_digests(top, [name for name in paths if name != SUMS]).items()
     )
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
-from devices.meters.base import Kind, Rail
 from devices.power_model import PowerModel
-from devices.stream import Stream
-from harness.core.errors import DamagedRunError
-from harness.core.schema import COST_PHASES, TRACE, sessions_of
-from harness.evidence.intact import read_trace
-from harness.evidence.reading import Row, RunFiles, parse_table
+from harness.core.schema import COST_PHASES, sessions_of
+from harness.evidence.derived_components import component_contradictions
+from harness.evidence.reading import RunFiles
+from harness.evidence.samples import KeptSamples, stretches
+from harness.evidence.tables import Row, streamed_trace
 
 AGREE = 1e-6
 SAMPLES_AGREE = 1e-3
@@ -73,17 +72,45 @@ def _modelled(run: RunFiles) -> Iterator[Found]:
             yield "phases' energy_model_j", _place(phase), f"{text} power model {joules:.6g} J"
 
 
-def _net(run: RunFiles) -> Iterator[Found]:
-    """Idle power lies between the least and the most that was measured in any session."""
+def _idle_watts(run: RunFiles) -> tuple[list[float], list[float]]:
+    """Return every idle power of the sessions, and the bounds on the error of each one's mean."""
     idles = [s.get("idle") for s in sessions_of(run.manifest) if isinstance(s, dict)]
     idles += [] if idles else [run.section("idle")]
-    watts = [
-        float(value)
-        for idle in idles if isinstance(idle, Mapping)
-        for key in ("before_w", "after_w")
-        if isinstance(value := idle.get(key), (int, float))
-    ]  # fmt: skip
+    watts, errors = [], []
+    for idle in idles:
+        told = idle if isinstance(idle, Mapping) else {}
+        before, after, *bounds = (
+            float(value) if isinstance(value := told.get(name), (int, float)) else None
+            for name in ("before_w", "after_w", "before_error_w", "after_error_w")
+        )
+        watts += [value for value in (before, after) if value is not None]
+        if before is not None and after is not None:
+            own = math.fsum(bound or 0.0 for bound in bounds)
+            errors.append(0.5 * (abs(after - before) + own))
+    return watts, errors
+
+
+def _net_error(row: Row, errors: list[float]) -> Iterator[Found]:
+    stated, own, time_s = row["energy_net_error_j"], row["energy_error_j"], row["time_s"]
+    if None in (stated, own, time_s):
+        return
+    cell = str(row["cell"])
+    if not errors:
+        text = f"energy_net_error_j is {stated:.6g} J, but idle power was not looked at twice"
+        yield "energy_net_error_j", cell, text
+        return
+    least, most = own + time_s * min(errors), own + time_s * max(errors)
+    slack = AGREE * max(1.0, most)
+    if not least - slack <= stated <= most + slack:
+        text = f"energy_net_error_j is {stated:.6g} J, its parts add up to {least:.6g}"
+        yield "energy_net_error_j", cell, f"{text} to {most:.6g} J"
+
+
+def _net(run: RunFiles) -> Iterator[Found]:
+    """Idle power lies between the least and the most that was measured in any session."""
+    watts, errors = _idle_watts(run)
     for row in run.done:
+        yield from _net_error(row, errors)
         net, gross, time_s = row["energy_net_j"], row["energy_j"], row["time_s"]
         if None in (net, gross, time_s):
             continue
@@ -99,71 +126,95 @@ def _net(run: RunFiles) -> Iterator[Found]:
 
 
 def _sampled(run: RunFiles) -> Iterator[Found]:
-    """Integrate the samples of each cell again; only phases within its samples can be."""
+    """Integrate the samples of each cell again; only what lies within its samples can be."""
     meter = run.section("meter")
-    kind, rails = meter.get("kind"), meter.get("rails")
-    if kind not in ("counter", "sampled") or not isinstance(rails, list):
-        return
-    totals = [r.get("name") for r in rails if isinstance(r, dict) and r.get("role") == "total"]
-    phases: dict[str, list[Row]] = defaultdict(list)
-    for phase in run.phases:
-        if phase["phase"] in COST_PHASES and phase["cell"] and phase["energy_j"] is not None:
-            phases[str(phase["cell"])].append(phase)
+    phases = by_cell(run)
     for row in run.done:
-        own = phases[str(row["cell"])]
-        # Samples of several sessions, or of a job lent by another cell, do not adjoin.
-        broken = row["interruptions"] or row["shared_jobs"]
-        broken = broken or any("reset" in str(p["flags"]) for p in own)
-        if own and totals and not broken:
-            yield from _against_samples(run, str(row["cell"]), own, _Samples(kind, totals))
+        cell = str(row["cell"])
+        own = [p for p in phases[cell] if None not in (p["start_s"], p["end_s"])]
+        yield from _bounds(row, [p for p in own if p["phase"] in COST_PHASES])
+        if not own or row["energy_j"] is None or _is_broken(row, own):
+            continue
+        path = run.folder / "traces" / f"{cell}.csv.gz"
+        samples = KeptSamples.of(meter, path, int(run.manifest["schema_version"]))
+        if samples is not None:
+            yield from _against_samples(cell, own, samples)
+            yield from _error(row, own, samples)
+            yield from _powers(run, path, cell, samples)
+            yield from component_contradictions(run, cell, own, samples)
 
 
-class _Samples:
-    """Build the streams of the total rails from rows of a trace."""
-
-    def __init__(self, kind: Kind, totals: Iterable[object]) -> None:
-        self.kind = kind
-        self.streams = {
-            str(name): Stream(
-                Rail(str(name), "total", max_power_w=sys.float_info.max), kind
-            )
-            for name in totals
-        }  # fmt: skip
-
-    def add(self, rows: Iterable[Row]) -> None:
-        """Add samples in the order of the file."""
-        column = "energy_j" if self.kind == "counter" else "power_w"
-        for row in rows:
-            stream = self.streams.get(str(row["rail"]))
-            if stream is not None and row["t_s"] is not None:
-                stream.append(row["t_s"], row[column])
-
-    def energy_j(self, start_s: float, end_s: float) -> float | None:
-        """Return the joules of a window; None if a rail's samples do not span it."""
-        total = 0.0
-        for stream in self.streams.values():
-            if len(stream) < 2 or start_s < stream.times_s[0] or end_s > stream.times_s[-1]:
-                return None
-            total += stream.energy_at_j(end_s) - stream.energy_at_j(start_s)
-        return total
+def by_cell(run: RunFiles) -> Mapping[str, list[Row]]:
+    """Return the phases of every cell in the order of the file."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    for phase in run.phases:
+        if phase["cell"]:
+            found[str(phase["cell"])].append(phase)
+    return found
 
 
-def _against_samples(
-    run: RunFiles, cell: str, phases: Iterable[Row], samples: _Samples
-) -> Iterator[Found]:
-    path = run.folder / "traces" / f"{cell}.csv.gz"
-    try:
-        content = read_trace(path)
-        samples.add(parse_table(path, content, TRACE, int(run.manifest["schema_version"])).rows)
-    except (OSError, EOFError, ValueError, DamagedRunError):
-        return  # a file that is missing or damaged is named by what looks at files
+def _is_broken(row: Row, own: Iterable[Row]) -> bool:
+    """Say whether samples are of several sessions, or of a job lent by another cell."""
+    reset = any("reset" in str(phase["flags"]) for phase in own)
+    return bool(row["interruptions"] or row["shared_jobs"] or reset)
+
+
+def _against_samples(cell: str, phases: Iterable[Row], samples: KeptSamples) -> Iterator[Found]:
     for phase in phases:
-        if None in (phase["start_s"], phase["end_s"]):
+        window = phase["start_s"], phase["end_s"]
+        for column, found in (
+            ("energy_j", samples.energy_j(window)),
+            ("energy_error_j", samples.error_j(window)),
+        ):
+            stated = phase[column]
+            if stated is None or found is None or phase["energy_j"] is None:
+                continue
+            if not math.isclose(stated, found, rel_tol=SAMPLES_AGREE, abs_tol=SAMPLES_AGREE):
+                text = f"a phase has {column} {stated:.6g} J in phases.csv, its samples"
+                yield f"phases' {column}", cell, f"{text} give {found:.6g} J"
+
+
+def _bounds(row: Row, charged: list[Row]) -> Iterator[Found]:
+    """Yield a bound that its phases do not allow.
+
+    What is wrong at an edge between two phases cancels, so a counter's bound over a cell is no
+    larger than those of its phases; of sampled power readings around a window count too, which
+    makes either the larger one, by little.
+    """
+    errors = [phase["energy_error_j"] for phase in charged]
+    stated = row["energy_error_j"]
+    if stated is None or None in errors or not errors:
+        return
+    most = math.fsum(errors) * (1.0 if row["energy_kind"] == "counter" else 2.0)
+    if not 0.0 <= stated <= most + AGREE * max(1.0, most):
+        text = f"energy_error_j is {stated:.6g} J in cells.csv, its phases allow {most:.6g} J"
+        yield "energy_error_j", str(row["cell"]), text
+
+
+def _error(row: Row, phases: Iterable[Row], samples: KeptSamples) -> Iterator[Found]:
+    stated = row["energy_error_j"]
+    parts = [samples.error_j(window) for window in stretches(phases)]
+    known = [part for part in parts if part is not None]
+    if stated is None or not known:
+        return
+    least = math.fsum(known)
+    slack = SAMPLES_AGREE * max(1.0, least)
+    whole = len(known) == len(parts)
+    if stated < least - slack or (whole and stated > least + slack):
+        text = f"energy_error_j is {stated:.6g} J in cells.csv, its samples give"
+        yield "energy_error_j", str(row["cell"]), f"{text} {least:.6g} J"
+
+
+def _powers(run: RunFiles, path: Path, cell: str, samples: KeptSamples) -> Iterator[Found]:
+    """Compare a counter's mean power with its joules; the first of a rail has none before it."""
+    if samples.info.kind != "counter":
+        return
+    powers = {(rail, time_s): power_w for rail, time_s, power_w in samples.power_w()}
+    for row in streamed_trace(path, int(run.manifest["schema_version"])):
+        found = powers.get((str(row["rail"]), row["t_s"]))
+        if found is None or row["power_w"] is None or math.isnan(found):
             continue
-        joules = samples.energy_j(phase["start_s"], phase["end_s"])
-        if joules is None:
-            continue
-        stated = phase["energy_j"]
-        if not math.isclose(stated, joules, rel_tol=SAMPLES_AGREE, abs_tol=SAMPLES_AGREE):
-            text = f"a phase has {stated:.6g} J in phases.csv, its samples {joules:.6g} J"
-            yield "phases' energy_j", cell, text
+        if not math.isclose(row["power_w"], found, rel_tol=SAMPLES_AGREE, abs_tol=SAMPLES_AGREE):
+            text = f"power_w is {row['power_w']:.6g} W in traces/{cell}.csv.gz, its joules give"
+            yield "traces' power_w", cell, f"{text} {found:.6g} W"
+            return

@@ -10,18 +10,23 @@ from pathlib import Path
 
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import MOST_JSON_BYTES, read_bytes
-from harness.core.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS, CONDITIONS, TRACE, Column
-from harness.evidence.reading import parse_table
+from harness.core.schema import (
+    AFFINITY_CHECK,
+    AFFINITY_CLIENTS,
+    AFFINITY_ROUNDS,
+    CONDITIONS,
+    TRACE,
+    Column,
+)
+from harness.evidence.tables import parse_table
 
 HEAD_BYTES = 8
 """A safetensors file begins with the length of its JSON head, little-endian."""
 
-MOST_TRACE_BYTES = 256 << 20
-"""Of a trace unpacked: ten samples a second of five rails fill it in a day."""
-
 ROUND_FILES: dict[str, tuple[Column, ...]] = {
     "_rounds.csv": AFFINITY_ROUNDS,
     "_clients.csv": AFFINITY_CLIENTS,
+    "_check.csv": AFFINITY_CHECK,
 }
 
 
@@ -52,24 +57,6 @@ def _trace(path: Path) -> str:
     if first != head:
         return f"does not begin with {head.decode().strip()}"
     return "" if last == b"\n" else "breaks off in a line"
-
-
-def read_trace(path: Path) -> bytes:
-    """Return what a trace holds, unpacked.
-
-    Raises:
-        OSError: if it cannot be read, or is larger than any trace this program writes.
-        EOFError: if it breaks off.
-        ValueError: if it is damaged.
-    """
-    try:
-        with gzip.open(path) as stream:
-            content = stream.read(MOST_TRACE_BYTES + 1)
-    except zlib.error as error:
-        raise ValueError(str(error)) from None
-    if len(content) > MOST_TRACE_BYTES:
-        raise OSError(f"{path}: more than {MOST_TRACE_BYTES} bytes")
-    return content
 
 
 def weight_bytes(folder: Path, without: tuple[str, ...] = ()) -> dict[str, int]:

@@ -8,7 +8,8 @@ from harness.core.errors import DamagedRunError, UsageError
 from harness.core.guarded_folder import RESTORE
 from harness.core.schema import SCHEMA_VERSION, Column
 from harness.evidence.findings import Finding, named
-from harness.evidence.reading import Row, RunFiles, read_table
+from harness.evidence.reading import RunFiles
+from harness.evidence.tables import Row, read_table
 from harness.workloads.base import Workload
 from harness.workloads.registry import DEFAULT, find_workload
 

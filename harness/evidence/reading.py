@@ -6,20 +6,18 @@ answer on a board without pandas. Nothing in a folder is ever executed.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from devices.names import nearest
-from harness.core.clean_text import clean
 from harness.core.errors import DamagedRunError, HarnessError, UsageError, raise_all
-from harness.core.guarded_folder import RESTORE, guard, is_safe_name, read_bytes
+from harness.core.guarded_folder import RESTORE, guard, is_safe_name
 from harness.core.schema import CELLS, METRICS, PHASE_ROWS, Column, version_problem
 from harness.evidence.findings import MOST_NAMED
 from harness.evidence.overview import run_folders
+from harness.evidence.tables import CsvTable, Row, read_table, stream_table
 from harness.run_folder.resume import read_manifest
 
 TABLES: Mapping[str, tuple[Column, ...]] = {
@@ -27,20 +25,12 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
     "metrics.csv": METRICS,
     "phases.csv": PHASE_ROWS,
 }
+STREAMED_FROM_BYTES = 16 << 20
+"""A table of values from this size on is read from the disk at every use, never kept whole."""
+
+VALUES = "metrics.csv"
 NAMES = ("run_id", "cell", "method", "seed", "repeat")
 """Columns of cells.csv that are never empty."""
-
-Row = Mapping[str, Any]
-"""One row by the schema: None where the file has nothing, "" for empty text."""
-
-
-@dataclass(frozen=True)
-class CsvTable:
-    """Hold one table: its rows, whether its last line is torn, columns that the schema lacks."""
-
-    rows: Sequence[Row]
-    torn: bool = False
-    unknown: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -57,12 +47,12 @@ class RunFiles:
         return str(self.manifest["run_id"])
 
     @property
-    def cells(self) -> Sequence[Row]:
+    def cells(self) -> Collection[Row]:
         """Return the rows of cells.csv."""
         return self.tables["cells.csv"].rows
 
     @property
-    def phases(self) -> Sequence[Row]:
+    def phases(self) -> Collection[Row]:
         """Return the rows of phases.csv."""
         return self.tables["phases.csv"].rows
 
@@ -137,7 +127,7 @@ def read_run(folder: Path) -> RunFiles:
     return RunFiles(folder, manifest, tables)
 
 
-def _check_names(path: Path, cells: Sequence[Row]) -> None:
+def _check_names(path: Path, cells: Collection[Row]) -> None:
     """Refuse cells that do not say what they are, as nothing can be said of them."""
     for number, row in enumerate(cells, 2):
         empty = [name for name in NAMES if row[name] in (None, "")]
@@ -154,59 +144,15 @@ def _table_or_error(
     path: Path, columns: Sequence[Column], version: int
 ) -> CsvTable | DamagedRunError:
     try:
+        if path.name == VALUES and _is_large(path):
+            return stream_table(path, columns, version)
         return read_table(path, columns, version)
     except DamagedRunError as error:
         return error
 
 
-def read_table(path: Path, columns: Sequence[Column], version: int) -> CsvTable:
-    """Read a CSV file by the schema of its version; a last line that does not end is left out.
-
-    Raises:
-        DamagedRunError: naming file, record and column that are not as they were written.
-    """
-    return parse_table(path, read_bytes(path), columns, version)
-
-
-def parse_table(path: Path, content: bytes, columns: Sequence[Column], version: int) -> CsvTable:
-    """Read the content of a CSV file; `path` is what errors call it.
-
-    Raises:
-        DamagedRunError: as `read_table`.
-    """
-    whole = content.rfind(b"\n") + 1
-    try:
-        records = list(csv.reader(io.StringIO(content[:whole].decode(), newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DamagedRunError(f"{path}: is no table: {error}", RESTORE) from None
-    header = records[0] if records else []
-    missing = [c.name for c in columns if c.since <= version and c.name not in header]
-    if missing:
-        raise DamagedRunError(f"{path}, line 1: lacks the column {', '.join(missing)}", RESTORE)
-    rows = [_row(path, n, header, r, columns) for n, r in enumerate(records[1:], 2)]
-    known = {column.name for column in columns}
-    unknown = [clean(name[:40]) for name in header if name not in known]
-    return CsvTable(rows, whole < len(content), unknown)
-
-
-def _row(
-    path: Path, number: int, header: Sequence[str], record: Sequence[str], columns: Sequence[Column]
-) -> Row:
-    if len(record) != len(header):
-        raise DamagedRunError(
-            f"{path}, record {number}: has {len(record)} fields, expected {len(header)}", RESTORE
-        )
-    texts = dict(zip(header, record, strict=True))
-    return {c.name: _typed(f"{path}, record {number}", c, texts.get(c.name, "")) for c in columns}
-
-
-def _typed(where: str, column: Column, text: str) -> object:
-    try:
-        return column.value(text)
-    except ValueError:
-        raise DamagedRunError(
-            f"{where}, column {column.name}: '{clean(text[:40])}' is no {column.type}", RESTORE
-        ) from None
+def _is_large(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size >= STREAMED_FROM_BYTES
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -9,16 +9,13 @@ from operator import itemgetter
 
 from devices.stream import Stream, StreamSet
 
-FEWEST = 2
-"""Samples that a trace needs, or there is nothing to integrate."""
-
 
 def trace_rows(
     streams: StreamSet, start_s: float, end_s: float, zero_s: float
 ) -> list[dict[str, object]]:
     """Return the samples of a window as rows of the trace file.
 
-    Of a window shorter than the meter's period those around it, which its figure rests on.
+    The one before it and the one after belong to them, as its figure rests on them.
     """
     rows = [row for s in streams.streams for row in _trace_rows(s, start_s, end_s, zero_s)]
     return sorted(rows, key=itemgetter("t_s", "rail"))
@@ -28,8 +25,7 @@ def _trace_rows(
     stream: Stream, start_s: float, end_s: float, zero_s: float
 ) -> Iterator[dict[str, object]]:
     first, last = bisect_left(stream.times_s, start_s), bisect_right(stream.times_s, end_s)
-    if last - first < FEWEST:
-        first, last = max(0, first - 1), min(len(stream), last + 1)
+    first, last = max(0, first - 1), min(len(stream), last + 1)
     for index in range(first, last):
         power_w = stream.power_w[index]
         if math.isnan(power_w):

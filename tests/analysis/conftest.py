@@ -88,7 +88,8 @@ def cell_row(spec: RunSpec, method: str, seed: int, repeat: int) -> dict[str, ob
     row = {
         "run_id": spec.run_id, "cell": name, "device": spec.device,
         "host_matches_device": spec.matches, "method": method, "tasks": TASKS, "seed": seed,
-        "repeat": repeat, "rounds": ROUNDS, "clients": 4, "clients_per_round": 2,
+        "repeat": repeat, "rounds": spec.config.get("rounds", ROUNDS),
+        "clients": 4, "clients_per_round": 2,
         "groups": GROUPS.get(method, ""), "total_loss": total_loss(method, seed),
         "unseen_total_loss": total_loss(method, seed) + 0.1, "time_s": time_s,
         "delta_mtl": None if method == "independent"

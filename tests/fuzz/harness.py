@@ -13,8 +13,8 @@ from harness.core.errors import HarnessError, SeveralProblems
 from harness.core.guarded_folder import read_object
 from harness.core.schema import FILES, SCHEMA_VERSION, Column
 from harness.evidence.intact import check_file
-from harness.evidence.reading import CsvTable, parse_table
 from harness.evidence.signature import verify
+from harness.evidence.tables import CsvTable, parse_table
 from harness.evidence.words import parse_percent
 from harness.fleet.strict import read_facts
 from harness.fleet.traces import trace_rows

@@ -11,18 +11,41 @@ from analysis.core.pooling import series_names
 from analysis.core.tables.table import Content, Heading, Table
 from analysis.core.words import provenance
 
+SIGNS_ALIKE = "linear_signs_alike"
+SIGNS = (
+    " Least signs: least share, over cells, of pairs of tasks for which linear affinity, by which"
+    " they were split, has the sign of exact affinity."
+)
+
+
+def _signs_alike(run: Run) -> dict[str, str]:
+    """Return by method the least share of signs that linear affinity has as exact, in percent."""
+    rows = run.metrics[run.metrics["metric"] == SIGNS_ALIKE]
+    if rows.empty:
+        return {}
+    shares = run.with_facts(rows).groupby("method")["value"].min()
+    return {str(method): f"{100.0 * share:.0f} %" for method, share in shares.items()}
+
 
 def groups_table(runs: Sequence[Run]) -> Table | None:
     """Return one row per run, method and split, the most frequent first; None without any split."""
     names = series_names(runs)
+    signs = [_signs_alike(run) for run in runs]
+    known = any(signs)
     rows: list[list[Content]] = []
-    for run in runs:
+    for run, alike in zip(runs, signs, strict=True):
         start: list[Content] = [names[run.run_id]] if len(runs) > 1 else []
         for method in run.methods:
             cells = run.done.loc[run.done["method"] == method, "groups"]
             splits = Counter(str(text) for text in cells if text)
             rows += [
-                [*start, method, split, SeedMean(float(count), None, len(cells))]
+                [
+                    *start,
+                    method,
+                    split,
+                    SeedMean(float(count), None, len(cells)),
+                    *([alike.get(method, "")] if known else []),
+                ]
                 for split, count in sorted(splits.items(), key=lambda item: (-item[1], item[0]))
             ]
     if not rows:
@@ -31,9 +54,11 @@ def groups_table(runs: Sequence[Run]) -> Table | None:
     return Table(
         name="groups",
         caption="Tasks that each method trained together: a bar divides the networks, and a letter "
-        "stands for a task. Cells: how many of the method's cells were split so.",
+        "stands for a task. Cells: how many of the method's cells were split so."
+        + (SIGNS if known else ""),
         headings=[*heads, Heading("method", "Method"), Heading("groups", "Groups"),
-                  Heading("cells", "Cells")],
+                  Heading("cells", "Cells"),
+                  *([Heading("signs_alike", "Least signs")] if known else [])],
         rows=rows,
         provenance=provenance(runs),
         key_columns=len(heads) + 2,

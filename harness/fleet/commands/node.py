@@ -15,7 +15,7 @@ from devices.own_modules import module_words
 from harness.cli.options import Parser, add_include_options, read_options
 from harness.core.errors import BusyError, FleetError, StorageError
 from harness.core.locks import held
-from harness.fleet.flower_lines import FlowerLine, program, require_flower
+from harness.fleet.flower_lines import FlowerLine, require_flower
 from harness.fleet.keys import NodeKeys
 from harness.fleet.programs import (
     ChildPrograms,
@@ -35,6 +35,8 @@ from harness.measurement.host_look import HostLook
 
 PORT = 8000
 AGAIN_S = 10.0
+LOOK_S = 0.3
+"""Between two looks whether the server listens."""
 """Pause before Flower's node is started anew: its old number counts as present for a minute."""
 WORKER_S = 180.0
 """Longest start of a worker: a Pi Zero imports torch for a minute."""
@@ -113,7 +115,7 @@ def _run(
     port = free_port()
     while True:
         _wait_for_server(host, number, line, tls)
-        words = [program("flower-supernode"), *line.supernode(address, port, tls)]
+        words = [*module_words("harness.fleet.app.supernode"), *line.supernode(address, port, tls)]
         words += ["--node-config", f'worker="{socket}"']
         programs.start("supernode", words, past_proxies(direct_hosts(host)))
         print(f"node of {address}, clients {parsed.partition}", flush=True)
@@ -127,15 +129,14 @@ def _run(
 
 
 def _wait_for_server(host: str, port: int, line: FlowerLine, tls: tuple[Path, Path] | None) -> None:
-    """Say what keeps this node from its server; wait while it is the certificate or the protocol.
-
-    A server that does not answer is left to Flower's node, which tries again by itself.
-    """
-    absent = connection_problem(host, port)
-    if absent:
-        print(f"{absent}; it is waited for", flush=True)
-    authority = tls[0] if tls else None
+    """Say what keeps this node from its server, and wait as long as it does."""
     said = ""
+    while absent := connection_problem(host, port):  # Flower would look ever more seldom
+        if absent != said:
+            print(f"{absent}; it is waited for", flush=True)
+        said = absent
+        time.sleep(LOOK_S)
+    authority = tls[0] if tls else None
     while why := _wrong_server(host, port, line, authority):
         if why != said:
             print(f"{why}; tried again every {AGAIN_S:g} s", flush=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.evidence.derived import Contradiction, contradiction
 from harness.evidence.findings import Finding
-from harness.evidence.reading import Row, RunFiles
+from harness.evidence.reading import RunFiles
+from harness.evidence.stated import Contradiction, contradiction
+from harness.evidence.tables import Row
 from harness.workloads.lora.job import UNIT
 
 

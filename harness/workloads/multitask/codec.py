@@ -10,7 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.workloads.multitask.affinity.matrix import ClientAffinity, Matrix, RoundAffinity
+from harness.workloads.multitask.affinity.matrix import (
+    CheckedLooks,
+    ClientAffinity,
+    Matrix,
+    RoundAffinity,
+)
 from harness.workloads.multitask.job import Job
 
 Plain = Any
@@ -42,15 +47,17 @@ class MultitaskCodec:
             "mean": _plain_matrix(found.mean),
             "std": _plain_matrix(found.std),
             "count": found.count,
-            "clients": [[c.client, _plain_matrix(c.mean), c.count] for c in found.clients],
+            "clients": [
+                [c.client, _plain_matrix(c.mean), c.count, *_plain_check(c)] for c in found.clients
+            ],
         }
 
     @staticmethod
     def read_measured(plain: Plain) -> RoundAffinity:
         """Return the affinity that `measured` wrote."""
         clients = (
-            ClientAffinity(int(client), _read_matrix(mean), int(count))
-            for client, mean, count in plain["clients"]
+            ClientAffinity(int(client), _read_matrix(mean), int(count), _read_check(both))
+            for client, mean, count, *both in plain["clients"]
         )
         return RoundAffinity(
             int(plain["round"]),
@@ -67,6 +74,15 @@ def _unusual(job: Job) -> dict[str, Plain]:
     if job.joining is not None:
         found["joining"] = [type(job.joining).__name__, asdict(job.joining)]
     return found
+
+
+def _plain_check(client: ClientAffinity) -> list[Plain]:
+    checked = client.checked
+    return [] if checked is None else [_plain_matrix(checked.exact), _plain_matrix(checked.linear)]
+
+
+def _read_check(both: list[Plain]) -> CheckedLooks | None:
+    return CheckedLooks(*map(_read_matrix, both)) if both else None
 
 
 def _plain_matrix(matrix: Matrix) -> list[list[float | None]]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.errors import DamagedRunError
+from harness.core.guarded_folder import read_object
 from harness.core.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS, SCHEMA_VERSION, Column
 from harness.evidence.findings import Finding, named
 from harness.evidence.intact import check_file
-from harness.evidence.reading import Row, RunFiles, read_table
+from harness.evidence.reading import RunFiles
+from harness.evidence.tables import Row, read_table
 from harness.workloads.multitask.inference.exports import changed_exports
 
 TABLE = "inference.csv"
@@ -72,10 +73,9 @@ def _status(run: RunFiles, again: str) -> Iterator[Finding]:
 
 def _said(path: Path) -> str | None:
     try:
-        manifest = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return str(read_object(path).get("status") or "")
+    except DamagedRunError:
         return None
-    return str(manifest.get("status") or "") if isinstance(manifest, dict) else None
 
 
 def _rows(rows: list[Row], cells: set[str], again: str) -> Iterator[Finding]:

@@ -6,13 +6,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from harness.evidence.derived import Claim, Contradiction, contradiction, total
+from harness.evidence.derived_cells import Counted, counted, modelled, predicted
 from harness.evidence.intact import weight_bytes
-from harness.evidence.reading import Row, RunFiles
+from harness.evidence.reading import RunFiles
+from harness.evidence.stated import Claim, Contradiction, contradiction, total
+from harness.evidence.tables import Row
+from harness.workloads.multitask.affinity_evidence import affinity_contradictions
 from harness.workloads.multitask.exchange.server import STATISTICS
+from harness.workloads.multitask.methods.registry import METHODS
 from harness.workloads.multitask.training.joining import SERVERS, STEPS_BYTES
 from harness.workloads.multitask.workload import WORKLOAD
+from models.multitask.measures import BY_NAME, UNSEEN
 from models.multitask.measures import MEASURES as TASK_MEASURES
+
+PROJECTING = {"pcgrad"}
+"""Methods whose training passes through an encoder are worth more than three forwards."""
 
 Model = tuple[str, int]
 """A job and the rounds it has finished."""
@@ -33,12 +41,16 @@ class RecomputedStanding:
 
 def contradictions(run: RunFiles) -> Iterator[Contradiction]:
     """Yield losses, gains and bytes that the other files of the run contradict."""
-    standings = _standings(run)
+    standings, work = _standings(run), counted(run)
+    yield from _settings(run)
     for row in run.done:
         cell = str(row["cell"])
         for claim in (
             *_losses(row, standings[cell]),
             *_objective(row),
+            *_passes(row, work.get(cell, {})),
+            *predicted(run, row, work.get(cell, {})),
+            *modelled(run, row, work.get(cell, {})),
             *_gains(row, standings, run.done),
         ):
             yield from contradiction(cell, claim)
@@ -46,6 +58,58 @@ def contradictions(run: RunFiles) -> Iterator[Contradiction]:
             text = f"metrics.csv has no test loss of task {', '.join(standings[cell].missing)}"
             yield "total_loss", cell, f"{text}, so total_loss rests on nothing"
     yield from _traffic(run)
+    yield from affinity_contradictions(run)
+
+
+def _settings(run: RunFiles) -> Iterator[Contradiction]:
+    """Yield what the configuration, the jobs that serve and the units of measures contradict."""
+    config = run.section("config")
+    serving: dict[str, set[str]] = defaultdict(set)
+    for row in run.tables["metrics.csv"].rows:
+        if row["metric"] == "serves":
+            serving[str(row["cell"])].add("".join(sorted(str(row["job"]).partition("@")[0])))
+        yield from _unit(row)
+    for row in run.cells:
+        cell = str(row["cell"])
+        for column in ("tasks", "rounds", "clients", "clients_per_round"):
+            stated, asked = row[column], config.get(column)
+            if stated not in (None, "") and asked is not None and stated != asked:
+                text = f"{column} is {stated} in cells.csv, the configuration says {asked}"
+                yield column, cell, text
+        groups = {"".join(sorted(group)) for group in str(row["groups"]).split("|")}
+        if serving.get(cell) and row["groups"] and groups != serving[cell]:
+            text = f"groups is {row['groups']} in cells.csv, in metrics.csv serve"
+            yield "groups", cell, f"{text} {'|'.join(sorted(serving[cell]))}"
+
+
+def _unit(row: Row) -> Iterator[Contradiction]:
+    measure = BY_NAME.get(str(row["metric"]).removeprefix(UNSEEN))
+    unit = measure.unit if measure else ""
+    if row["unit"] != unit:
+        text = f"unit of {row['metric']} is '{row['unit']}' in metrics.csv, not '{unit}'"
+        yield "metrics' unit", str(row["cell"]), text
+
+
+def _passes(row: Row, work: Counted) -> Iterator[Claim]:
+    """Yield images through training passes, and through look-aheads: what else went forward.
+
+    A training pass is worth three forwards, but of an encoder whose gradients are projected.
+    """
+    if not work:
+        return
+    trained = {kind: work.get(f"trained {kind}", 0.0) for kind in ("encoder", "decoders")}
+    for column, kind in (("encoder_passes", "encoder"), ("decoder_passes", "decoders")):
+        if row[column] is not None:
+            yield column, row[column], trained[kind], "work.csv adds up to"
+    forward = {k.removeprefix("forward "): n for k, n in work.items() if k.startswith("forward ")}
+    encoder = forward.pop("encoder", 0.0)
+    for kind, amount, whole in (
+        ("encoder", encoder, str(row["method"]).partition(":")[0] in set(METHODS) - PROJECTING),
+        ("decoders", total(forward.values()), True),
+    ):
+        column = f"look_ahead_{kind.removesuffix('s')}_forwards"
+        if whole and row[column] is not None:
+            yield column, row[column], amount - 3.0 * trained[kind], "work.csv leaves"
 
 
 def _objective(row: Row) -> Iterator[Claim]:
@@ -109,26 +173,43 @@ def _measure_gain(own: RecomputedStanding, reference: RecomputedStanding) -> flo
 
 def _standings(run: RunFiles) -> Mapping[str, RecomputedStanding]:
     """Return where every cell stands by the rows of the jobs that serve its tasks in the end."""
-    serves: dict[tuple[str, str], list[Model]] = defaultdict(list)
+    serving = _serving(run)
     values: dict[tuple[str, str], dict[Model, dict[str, float]]] = defaultdict(dict)
-    for row in run.tables["metrics.csv"].rows:
-        if not row["task"] or row["value"] is None or row["round"] is None:
-            continue
-        cell, task, job, done = str(row["cell"]), str(row["task"]), str(row["job"]), row["round"]
-        if row["metric"] == "serves":
-            serves[cell, task].append((job, done))
-        else:
-            own = values[cell, task].setdefault((job, done), {})
+    for cell, task, model, row in _of_tasks(run):
+        if model in serving.get((cell, task), ()):
+            own = values[cell, task].setdefault(model, {})
             own[str(row["metric"])] = float(row["value"])
     found: dict[str, RecomputedStanding] = defaultdict(RecomputedStanding)
     for row in run.done:
         cell = str(row["cell"])
         for task in str(row["tasks"]):
             known = values.get((cell, task), {})
-            models = serves.get((cell, task)) or _of_split(str(row["groups"]), known)
-            of_jobs = [known.get(model, {}) for model in models]
+            of_jobs = [known.get(model, {}) for model in serving.get((cell, task), ())]
             _stand(found[cell], task, of_jobs)
     return found
+
+
+def _of_tasks(run: RunFiles) -> Iterator[tuple[str, str, Model, Row]]:
+    """Yield cell, task and model of the rows that are of a task."""
+    for row in run.tables["metrics.csv"].rows:
+        if row["task"] and row["value"] is not None and row["round"] is not None:
+            yield str(row["cell"]), str(row["task"]), (str(row["job"]), int(row["round"])), row
+
+
+def _serving(run: RunFiles) -> Mapping[tuple[str, str], list[Model]]:
+    """Return which models serve a cell's task: no more of what may be millions of rows is kept."""
+    said: dict[tuple[str, str], list[Model]] = defaultdict(list)
+    last: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for cell, task, (job, done), row in _of_tasks(run):
+        if row["metric"] == "serves":
+            said[cell, task].append((job, done))
+        else:
+            last[cell, task][job] = max(done, last[cell, task].get(job, done))
+    groups = {str(row["cell"]): str(row["groups"]) for row in run.done}
+    for (cell, task), jobs in last.items():
+        if (cell, task) not in said and cell in groups:
+            said[cell, task] = _of_split(groups[cell], jobs.items())
+    return said
 
 
 def _of_split(groups: str, known: Iterable[Model]) -> list[Model]:

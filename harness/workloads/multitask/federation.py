@@ -56,15 +56,16 @@ class Federation:
         """Return how models of a job are joined; a client that trains alone joins nothing."""
         return (job.joining or self.joining) if job.travels else None
 
-    def round_settings(self, job: Job, index: int) -> RoundSettings:
-        """Return how clients train in a round of a job."""
+    def round_settings(self, job: Job, index: int, chosen: Sequence[int] = ()) -> RoundSettings:
+        """Return how the chosen clients train in a round of a job."""
         descent = job.descent or self.descent
         training = replace(
             self.training, rule=job.local, affinity=job.affinity, nesterov=descent.nesterov,
             joining=self.joining_of(job),
         )  # fmt: skip
         rate = job_rate(self.learning_rate, job, index, self.descent)
-        return RoundSettings(training, rate, index < job.first_round + job.measured_rounds)
+        measuring = index < job.first_round + job.measured_rounds
+        return RoundSettings(training, rate, measuring, job.checking(index, chosen))
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,12 @@ class MultitaskWork:
 
     def request(self, round_index: int, weights: Checkpoint) -> RoundRequest:  # noqa: ARG002
         """Return the clients of a round, and how they train."""
-        job, settings = self._job, self._federation.round_settings(self._job, round_index)
+        job = self._job
         draw = self._federation.draw(self._source.count("train"), self._seed)
+        chosen = draw.chosen(job, round_index)
+        settings = self._federation.round_settings(job, round_index, chosen)
         return RoundRequest(
-            job.name, job.units, round_index, draw.chosen(job, round_index), self._seed, settings,
+            job.name, job.units, round_index, chosen, self._seed, settings,
             {"learning_rate": settings.learning_rate},
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ the other's kind: this module is all they share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -96,6 +96,16 @@ class Job:
         if len(named) > MOST_NAMED:
             named = [named[0], f"{len(named) - 1}more"]
         return f"{self.tasks}@{'+'.join(named)}"
+
+    def checking(self, round_index: int, chosen: Sequence[int]) -> int | None:
+        """Return the client whose linear look-aheads of a round are also taken exactly, if any.
+
+        It is the first one of the first round: once in a job, so that a cell's cost does not depend
+        on which cell of a run comes first.
+        """
+        first = self.measured_rounds > 0 and round_index == self.first_round
+        wanted = first and self.affinity.mode == "linear" and len(self.tasks) > 1
+        return chosen[0] if wanted and chosen else None
 
     def per_round(self, clients_per_round: int) -> int:
         """Return how many clients train in a round: all of them if there are too few."""

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import safetensors.torch
 
-from harness.core.schema import AFFINITY_CLIENTS, AFFINITY_ROUNDS
 from harness.federated.job import Traffic
 from harness.records.cells import CellReport, CellResult
 from harness.records.values import Value
 from harness.records.work import Work
-from harness.run_folder.results import csv_text
+from harness.workloads.multitask.affinity_report import (
+    affinity_files,
+    checked_values,
+    judged_words,
+)
 from harness.workloads.multitask.methods.registry import MultitaskMethod
 from harness.workloads.multitask.work import ENCODER
 from models.multitask.measures import BY_NAME, UNSEEN
@@ -37,7 +40,7 @@ def cell_report(study: MultitaskStudy, result: CellResult) -> CellReport:
     common = CellReport(
         columns=columns,
         before=_constants(study.constants),
-        values=[*_means_of_groups(result), *_serving(result)],
+        values=[*_means_of_groups(result), *_serving(result), *checked_values(result)],
         units={UNSEEN + name: m.unit for name, m in BY_NAME.items()}
         | {name: m.unit for name, m in BY_NAME.items()},
         texts={f"affinity/{name}": text for name, text in files.items()},
@@ -61,7 +64,8 @@ def cell_report(study: MultitaskStudy, result: CellResult) -> CellReport:
     }  # fmt: skip
     return replace(
         common, objective=total, columns=columns, standing=asdict(standing(result)),
-        summary=f"test loss {sum(losses.values()):.3f}, {'|'.join(groups(result))}",
+        summary=f"test loss {sum(losses.values()):.3f}, {'|'.join(groups(result))}"
+        + judged_words(result),
     )  # fmt: skip
 
 
@@ -171,46 +175,6 @@ def task_measures(result: CellResult) -> dict[str, dict[str, float]]:
     return {
         task: {name: math.fsum(those) / len(those) for name, those in values.items()}
         for task, values in found.items()
-    }
-
-
-def affinity_files(result: CellResult, counted: int | None = None) -> dict[str, str]:
-    """Return the files of the measured affinity: the mean, every round's and every client's.
-
-    The mean is that of the first `counted` rounds (all with None), which the method decides by.
-    The matrix has recipients in rows and the task letters as header and first column.
-    """
-    measured = next((o.affinity for o in result.trained if o.affinity is not None), None)
-    if measured is None:
-        return {}
-    name, tasks = result.cell.name, measured.tasks
-    lines = ["# mean look-ahead affinity Z[i→j]: recipient j in the row, source i in the column"]
-    lines.append(",".join(["task", *tasks]))
-    for task, row in zip(tasks, measured.first(counted).mean, strict=True):
-        lines.append(",".join([task, *(repr(float(value)) for value in row)]))
-    entries = [
-        {
-            "round": r.round, "recipient": recipient, "source": source,
-            "mean": float(r.mean[j, i]), "std": float(r.std[j, i]), "count": r.count,
-        }
-        for r in measured.rounds
-        for j, recipient in enumerate(tasks)
-        for i, source in enumerate(tasks)
-    ]  # fmt: skip
-    of_clients = [
-        {
-            "round": r.round, "client": c.client, "recipient": recipient, "source": source,
-            "mean": float(c.mean[j, i]), "count": c.count,
-        }
-        for r in measured.rounds
-        for c in r.clients
-        for j, recipient in enumerate(tasks)
-        for i, source in enumerate(tasks)
-    ]  # fmt: skip
-    return {
-        f"{name}.csv": "\n".join(lines) + "\n",
-        f"{name}_rounds.csv": csv_text(AFFINITY_ROUNDS, entries),
-        f"{name}_clients.csv": csv_text(AFFINITY_CLIENTS, of_clients),
     }
 
 

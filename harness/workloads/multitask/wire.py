@@ -12,7 +12,7 @@ import numpy as np
 from harness.core.errors import RefusedError
 from harness.federated.server_rules import Adaptive, Additive, Momentum
 from harness.federated.trainers import RoundRequest
-from harness.workloads.multitask.affinity.matrix import ClientAffinity
+from harness.workloads.multitask.affinity.matrix import CheckedLooks, ClientAffinity, Matrix
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.protocol import PROTOCOLS
 from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
@@ -52,6 +52,7 @@ class MultitaskWire:
         return {
             "learning_rate": settings.learning_rate,
             "measuring": settings.measuring,
+            "checking": settings.checking,
             "training": {
                 **own,
                 "rule": _named(rule),
@@ -81,7 +82,11 @@ class MultitaskWire:
                 "joining": None if joining is None else _JOININGS[joining[0]](**joining[1]),
             }
         )
-        return RoundSettings(training, float(plain["learning_rate"]), bool(plain["measuring"]))
+        checking = plain["checking"]
+        return RoundSettings(
+            training, float(plain["learning_rate"]), bool(plain["measuring"]),
+            None if checking is None else int(checking),
+        )  # fmt: skip
 
     @staticmethod
     def with_batch(settings: RoundSettings, batch_size: int) -> RoundSettings:
@@ -93,8 +98,10 @@ class MultitaskWire:
         """Return the affinity of one client; None if it was not measured."""
         if found is None:
             return None
-        rows = [[float(x) if math.isfinite(x) else None for x in row] for row in found.mean]
-        return {"mean": rows, "count": found.count}
+        plain = {"mean": _rows(found.mean), "count": found.count}
+        if found.checked is not None:
+            plain |= {"exact": _rows(found.checked.exact), "linear": _rows(found.checked.linear)}
+        return plain
 
     @staticmethod
     def read_measured(
@@ -109,17 +116,35 @@ class MultitaskWire:
             return None
         if not isinstance(plain, dict):
             raise RefusedError("the affinity is missing")
-        tasks, rows = len(request.units), plain.get("mean")
-        square = (
-            isinstance(rows, list)
-            and [len(row) if isinstance(row, list) else 0 for row in rows] == [tasks] * tasks
-        )
-        if not square or not all(_is_number(x) for row in rows for x in row):  # type: ignore[union-attr]
-            raise RefusedError(f"the affinity is no {tasks}×{tasks} matrix of finite numbers")
+        tasks = len(request.units)
+        mean = _read_matrix(plain.get("mean"), tasks)
         count = plain.get("count")
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count < 1 << 53:
             raise RefusedError("the affinity does not say how many look-aheads it is of")
-        return ClientAffinity(client, np.array(rows, dtype=np.float64), count)
+        checked = None
+        if request.settings.checking == client:
+            both = (_read_matrix(plain.get(name), tasks) for name in ("exact", "linear"))
+            checked = CheckedLooks(*both)
+        return ClientAffinity(client, mean, count, checked)
+
+
+def _rows(matrix: Matrix) -> Plain:
+    return [[float(x) if math.isfinite(x) else None for x in row] for row in matrix]
+
+
+def _read_matrix(rows: Plain, tasks: int) -> Matrix:
+    """Return what `_rows` wrote.
+
+    Raises:
+        RefusedError: if it is no matrix of finite numbers.
+    """
+    square = (
+        isinstance(rows, list)
+        and [len(row) if isinstance(row, list) else 0 for row in rows] == [tasks] * tasks
+    )
+    if not square or not all(_is_number(x) for row in rows for x in row):
+        raise RefusedError(f"the affinity is no {tasks}×{tasks} matrix of finite numbers")
+    return np.array(rows, dtype=np.float64)
 
 
 def _named(rule: LocalRule | Joining | None) -> list[Plain] | None:

@@ -51,6 +51,15 @@ def looking_ahead(
     return Work({ENCODER: encoder * images, **dict.fromkeys(tasks, decoder * images)})
 
 
+def checking(tasks: str, images: int, *, shares: bool = True, rounded: bool = False) -> Work:
+    """Return what it takes to look ahead exactly beside a linear look-ahead on the same batch."""
+    exact = looking_ahead(tasks, images, "exact", shares=shares, rounded=rounded)
+    if not shares:
+        return exact
+    linear = looking_ahead(tasks, images, "linear").forwards
+    return Work({part: n - linear[part] for part, n in exact.forwards.items()})
+
+
 def evaluating(tasks: str, images: int) -> Work:
     """Return the work of one forward pass of every part."""
     return Work({part: float(images) for part in (ENCODER, *tasks)})

@@ -84,10 +84,13 @@ class Multitask:
         return measures_page()
 
     def findings(self, run: RunFiles) -> Iterable[Finding]:
-        """Return damage of inference files, and what was not measured there."""
+        """Return damage of inference files, what was not measured there, and weak affinity."""
+        from harness.workloads.multitask.affinity_evidence import (  # noqa: PLC0415 - seldom asked
+            affinity_findings,
+        )
         from harness.workloads.multitask.deployed import deployed  # noqa: PLC0415 - seldom asked
 
-        return deployed(run)
+        return [*affinity_findings(run), *deployed(run)]
 
     def contradictions(self, run: RunFiles) -> Iterable[tuple[str, str, str]]:
         """Return losses, gains and bytes that the other files of the run contradict."""

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 from harness.core.errors import DamagedRunError, UsageError
 from harness.core.guarded_folder import RESTORE
-from harness.evidence.derived import Contradiction, contradiction
+from harness.evidence.derived_cells import counted, predicted
 from harness.evidence.findings import Finding, named
 from harness.evidence.own_files import own_rows
-from harness.evidence.reading import Row, RunFiles
+from harness.evidence.reading import RunFiles
+from harness.evidence.stated import Contradiction, contradiction
+from harness.evidence.tables import Row
 from harness.workloads.personalized.methods.registry import CONTROLS, TAUGHT, parse
 from harness.workloads.personalized.tables import CLIENTS_FILE, COSTS_FILE, TEACHERS_FILE
 
@@ -25,8 +27,11 @@ def _rows(run: RunFiles, name: str, cell: str) -> list[Row]:
 
 def contradictions(run: RunFiles) -> Iterator[Contradiction]:
     """Yield what clients, teachers and costs contradict in cells.csv."""
+    work = counted(run)
     for row in run.done:
         cell = str(row["cell"])
+        for claim in predicted(run, row, work.get(cell, {}), moved=True):
+            yield from contradiction(cell, claim)
         clients = _rows(run, CLIENTS_FILE, cell)
         right = [c["accuracy"] for c in clients if c["accuracy"] is not None]
         if right and row["objective_value"] is not None:

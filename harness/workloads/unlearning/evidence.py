@@ -8,10 +8,11 @@ from typing import Any
 
 from harness.core.errors import DamagedRunError
 from harness.core.schema import COST_PHASES
-from harness.evidence.derived import Claim, Contradiction, contradiction
 from harness.evidence.findings import Finding, named
 from harness.evidence.own_files import own_rows
-from harness.evidence.reading import Row, RunFiles
+from harness.evidence.reading import RunFiles
+from harness.evidence.stated import Claim, Contradiction, contradiction
+from harness.evidence.tables import Row
 from harness.workloads.unlearning.comparison import compared
 from harness.workloads.unlearning.judging.rules import forgotten
 from harness.workloads.unlearning.listing import read_summary

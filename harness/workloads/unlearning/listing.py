@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.schema import SCHEMA_VERSION, Column
-from harness.evidence.reading import read_table
+from harness.evidence.tables import read_table
 from harness.records.listing import Item
 from harness.workloads.unlearning.comparison import (
     ENERGY,

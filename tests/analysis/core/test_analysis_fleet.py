@@ -39,10 +39,12 @@ ROWS = [
 @pytest.fixture
 def run(make_run):
     folder = make_run(seeds=1)
-    cells = load_run(folder).cells["cell"].tolist()
+    before = load_run(folder)
+    cells = before.cells["cell"].tolist()
     own = next(cell for cell in cells if cell.startswith("mas"))
     write_csv(folder / "devices.csv", DEVICES,
-              [{**row, "cell": row["cell"] and own} for row in ROWS])  # fmt: skip
+              [{**row, "run_id": before.run_id, "cell": row["cell"] and own}
+               for row in ROWS])  # fmt: skip
     return load_run(folder)
 
 

@@ -79,8 +79,9 @@ class Draft:
             self.rows.append(
                 own | cost | {
                     "method": method, "seed": seed, "repeat": repeat, "tasks": "sdnkt",
-                    "device": "x86", "status": "done", "total_loss": 4.0 + 0.1 * seed,
-                    "energy_model_j": value, "energy_meter": "rapl", "groups": "sdnkt",
+                    "device": self.manifest["device"]["name"], "status": "done",
+                    "total_loss": 4.0 + 0.1 * seed, "energy_model_j": value, "groups": "sdnkt",
+                    "energy_meter": (self.manifest["meter"] or {}).get("name"),
                     "host_matches_device": self.manifest["host"]["matches_device"],
                 }
             )  # fmt: skip

@@ -95,3 +95,21 @@ def test_a_bundle_holds_the_figures_and_the_graphs_on_request(inferred, tmp_path
     for name in ("inference.csv", "inference/metrics.csv", "inference/manifest.json", LIST):
         assert (top / name).is_file(), name
     assert (top / GRAPH).is_file() is weights
+
+
+@pytest.mark.parametrize(
+    "name", ["/dev/zero", "../../../etc/passwd", "inference/models/../../x", ""]
+)
+def test_a_list_of_exports_leads_to_no_other_file(inferred, name: str) -> None:
+    """Hashed, /dev/zero would have no end; whether another file is there is nobody's business."""
+    folder = inferred()
+    (folder / LIST).write_text(json.dumps({"exports": [{"file": name, "sha256": "0" * 64}]}))
+    texts = [text for level, text in found(folder) if level == "damaged"]
+    assert any("is no file of exports" in text for text in texts)
+
+
+def test_a_manifest_of_inference_beyond_bounds_is_not_read(inferred) -> None:
+    folder = inferred()
+    with (folder / "inference/manifest.json").open("r+b") as stream:
+        stream.truncate(64 << 20)
+    assert any("missing or no JSON object" in text for _, text in found(folder))

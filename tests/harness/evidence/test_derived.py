@@ -121,7 +121,7 @@ def test_samples_that_do_not_adjoin_are_not_integrated(run: Path) -> None:
     head, *lines = path.read_text().splitlines()
     changed = [f"{line}," + ("sd:0-1<other" if "mas:" in line else "") for line in lines]
     path.write_text("\n".join([f"{head},shared_jobs", *changed]) + "\n")
-    assert texts(run) == ""
+    assert "its samples" not in texts(run)
 
 
 def weights(folder: Path, cell: str, job: str, size: int) -> None:

@@ -49,3 +49,35 @@ def test_what_was_not_typed_is_refused_and_named(own, named) -> None:
 )  # fmt: skip
 def test_what_reaches_nowhere_needs_not_be_typed(own) -> None:
     refuse_foreign(Path("run"), own, {"meter": None}, ours)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"who": "/home/ada/secret.txt"}, {"who": "~/secret.txt"}, {"who": "here.txt"},
+        {"model": "../models/x"}, {"text": "/etc/passwd"}, {"choices_file": "here.txt"},
+        {"board_python": "/tmp/evil"}, {"board_python": "here.txt"},
+        {"targets": ("q", "/etc/passwd")}, {"whatever_comes": "C:\\secret"},
+    ],
+)  # fmt: skip
+def test_no_option_of_any_workload_reaches_what_was_not_typed(
+    own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that a workload reads, a program it starts, also by a bare name in this folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.txt").touch()
+    ((key, value),) = own.items()
+    with pytest.raises(ConfigChangedError) as refused:
+        refuse_foreign(Path("run"), own, {}, ours)
+    assert f"--{key.replace('_', '-')} " in refused.value.remedy
+    refuse_foreign(Path("run"), own, {key: "typed"}, ours)
+    refuse_foreign(Path("run"), own, {}, ours, {key: value})
+
+
+def test_names_of_lists_may_be_those_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is usual is not read from the folder at hand, whatever lies there."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    refuse_foreign(Path("run"), {"data": "digits"}, {}, ours, {"data": "digits"})

@@ -229,3 +229,16 @@ def test_a_token_of_flower_stands_in_no_list_of_processes() -> None:
     assert said.startswith("secret\n")
     assert "secret" not in said.partition("\n")[2]
     assert without_token(["a", "--more"]) == (["a", "--more"], None)
+
+
+def test_a_node_without_work_naps_no_longer_than_it_must(monkeypatch) -> None:
+    """Flower sleeps 3 s between two looks for work; everything else of its clock stays."""
+    from harness.fleet.app import supernode  # noqa: PLC0415 - beside Flower
+
+    slept: list[float] = []
+    monkeypatch.setattr(supernode.time, "sleep", slept.append)
+    hasty = supernode.HastyTime()
+    hasty.sleep(3)
+    hasty.sleep(0.1)
+    assert slept == [supernode.LONGEST_S, 0.1]
+    assert hasty.monotonic() > 0.0

@@ -18,9 +18,10 @@ def streams(kind: Kind) -> StreamSet:
 
 
 @pytest.mark.parametrize("kind", ["counter", "sampled"])
-def test_a_window_holds_its_samples(kind: Kind) -> None:
+def test_a_window_holds_its_samples_and_those_around_it(kind: Kind) -> None:
+    """Its joules rest on the two around it as well, so without them nobody could recompute them."""
     rows = trace_rows(streams(kind), 1.5, 4.5, 1.0)
-    assert [row["t_s"] for row in rows] == [1.0, 2.0, 3.0]
+    assert [row["t_s"] for row in rows] == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
 @pytest.mark.parametrize("kind", ["counter", "sampled"])

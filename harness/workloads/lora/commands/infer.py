@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from harness.cli.options import Parser, run_command
 from harness.config import PATHS, check_values, make_config
 from harness.core.clean_text import say
 from harness.core.errors import EXIT_DONE, DamagedRunError, UsageError
-from harness.evidence.reading import Row, RunFiles, find_run, read_run
+from harness.evidence.foreign import refuse_foreign
+from harness.evidence.reading import RunFiles, find_run, read_run
+from harness.evidence.tables import Row
 from harness.run_folder.lock import busy, is_running
 from harness.workloads.lora.config import LoraConfig
+from harness.workloads.lora.workload import WORKLOAD
 
 EPILOG = """Prompts are the clients' held-out ones, answered one after another, each token from the
 whole row (no cache of keys and values). merged has the update in the base's own weights; worn keeps
@@ -119,7 +123,13 @@ def chosen(run: RunFiles, methods: str | None, seeds: str | None) -> list[Row]:
 def _config(run: RunFiles, parsed: Namespace) -> LoraConfig:
     values = check_values(run.section("config"), str(run.folder / "manifest.json"), LoraConfig)
     places = {key: str(Path(str(values[key])).expanduser()) for key in PATHS if values.get(key)}
-    own = {"meter": parsed.meter, "require_meter": parsed.require_meter}
+    typed = {name: getattr(parsed, name) for name in ("model", "data")}
+    reaching = {key: value for key, value in {**values, **places}.items() if key in typed}
+    refuse_foreign(run.folder, reaching, typed, WORKLOAD.owns_cache, asdict(LoraConfig()))
+    own = {
+        "meter": parsed.meter, "require_meter": parsed.require_meter, "board_python": "",
+        "text": "", "choices_file": "", "cache": "",
+    }  # fmt: skip
     if parsed.threads:
         own["threads"] = parsed.threads
     for name in ("model", "data"):

@@ -56,7 +56,9 @@ def read_trained(path: Path, base: str, shapes: Shapes) -> TrainedAdapters:
         _ = about["base"], float(about["scale"])
     except OSError as error:
         raise DamagedRunError(f"{path}: cannot be read: {error.strerror}", RESTORE) from None
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, struct.error) as error:
+    except (
+        safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError, struct.error,
+    ) as error:  # fmt: skip
         raise DamagedRunError(f"{path}: holds no adapters: {error}", RESTORE) from None
     if about["base"] != base:
         raise DataError(

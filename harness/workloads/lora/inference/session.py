@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from harness.core.errors import DataError
-from harness.evidence.reading import Row as TableRow
 from harness.evidence.reading import RunFiles
+from harness.evidence.tables import Row as TableRow
 from harness.measurement.cost import Accountant
 from harness.measurement.measuring import MeasuringSession, measuring
 from harness.measurement.phases import PhaseLog

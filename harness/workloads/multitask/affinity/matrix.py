@@ -19,12 +19,41 @@ Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class CheckedLooks:
+    """Hold means of the same look-aheads in both ways, by which linear ones are judged."""
+
+    exact: Matrix
+    linear: Matrix
+
+    @property
+    def signs_alike(self) -> float:
+        """Return the share of pairs of unlike tasks whose sign both have; NaN for one task."""
+        exact, linear = self._pairs()
+        return float(np.mean(np.sign(exact) == np.sign(linear))) if len(exact) else float("nan")
+
+    @property
+    def size_ratio(self) -> float:
+        """Return the mean size of linear over exact entries of unlike tasks; NaN without any."""
+        exact, linear = self._pairs()
+        size = float(np.abs(exact).sum())
+        return float(np.abs(linear).sum()) / size if size else float("nan")
+
+    def _pairs(self) -> tuple[Matrix, Matrix]:
+        off = ~np.eye(len(self.exact), dtype=bool)
+        return self.exact[off], self.linear[off]
+
+
+@dataclass(frozen=True)
 class ClientAffinity:
-    """Hold what one client measured in one round: its mean matrix and its look-aheads, counted."""
+    """Hold what one client measured in one round: its mean matrix and its look-aheads, counted.
+
+    `checked` is there for the one client of a job whose linear look-aheads were also taken exactly.
+    """
 
     client: int
     mean: Matrix
     count: int
+    checked: CheckedLooks | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +82,13 @@ class Affinity:
         """Return the mean over rounds, each counting alike."""
         mean: Matrix = np.stack([r.mean for r in self.rounds]).mean(axis=0)
         return mean
+
+    @property
+    def checked(self) -> tuple[int, CheckedLooks] | None:
+        """Return the client whose look-aheads were taken in both ways, and those; None without."""
+        found = (c for r in self.rounds for c in r.clients if c.checked is not None)
+        client = next(found, None)
+        return None if client is None or client.checked is None else (client.client, client.checked)
 
     def first(self, rounds: int | None) -> Affinity:
         """Return the affinity of the first rounds; of all with None."""

@@ -55,13 +55,16 @@ class Apart:
     """Hold what one batch gives for every task: its loss and its scaled encoder gradient.
 
     Beside the scale that all gradients share, balanced training scales each by one of `factors`,
-    empty if there are none. Losses are `rounded` if they come from passes in less than fp32.
+    empty if there are none. Losses are `rounded` if they come from passes in less than fp32. In
+    place of the gradient of task `summed` may stand the sum of all, from which it is what the
+    others leave.
     """
 
     losses: Mapping[str, float]
     gradients: Sequence[Gradient]
     factors: Sequence[float] = ()
     rounded: bool = False
+    summed: int | None = None
 
 
 def look_ahead(
@@ -117,15 +120,15 @@ class MeasuredStep:
         for parameter, gradient in zip(self._parameters, self._total, strict=True):
             parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
-    def apart(self) -> Apart:
+    def apart(self, *, with_sum: bool = False) -> Apart:
         """Return losses and gradients of every task after n − 1 more backward passes.
 
         The task with the largest gradient is the one got by subtraction, as rounding matters least
-        there.
+        there. `with_sum` leaves that to who has all of them in one vector, where it is cheaper.
         """
         norms = [float(gradient.norm()) for gradient in self._apart]
         largest = int(np.argmax(norms))
-        rest = [gradient.clone() for gradient in self._total]
+        rest = [] if with_sum else [gradient.clone() for gradient in self._total]
         found: dict[int, Gradient] = {}
         others = [index for index in range(len(norms)) if index != largest]
         for index in others:
@@ -133,12 +136,13 @@ class MeasuredStep:
                 self._net, self._features, self._parameters, self._apart[index],
                 keep=index != others[-1],
             )  # fmt: skip
-            for left, gradient in zip(rest, found[index], strict=True):
+            for left, gradient in zip(rest, found[index] if rest else (), strict=True):
                 left.sub_(gradient)
-        found[largest] = rest
+        found[largest] = rest or self._total
         losses = {task: float(loss) for task, loss in self.losses.items()}
         gradients = [found[i] for i in range(len(norms))]
-        return Apart(losses, gradients, self._factors, self._net.execution.reduced)
+        summed = largest if with_sum else None
+        return Apart(losses, gradients, self._factors, self._net.execution.reduced, summed)
 
 
 def velocity_of(net: MultiTaskNet, optimizer: torch.optim.Optimizer) -> Gradient | None:
@@ -156,11 +160,15 @@ def affinity(
 ) -> Matrix:
     """Return Z from the losses and gradients of a batch; `velocity` is used with momentum only."""
     parameters = [p.detach() for p in net.encoder.parameters()]
-    drift = [ahead.weight_decay * p for p in parameters]
-    if ahead.momentum and velocity is not None:
-        drift = [d + ahead.momentum * v for d, v in zip(drift, velocity, strict=True)]
+    moving = velocity if ahead.momentum else None
     if ahead.mode == "linear":
-        return _linear(net, ahead.learning_rate, apart, drift)
+        drifting = ahead.weight_decay * torch.cat(_pieces(parameters))
+        if moving is not None:
+            drifting += ahead.momentum * torch.cat(_pieces(moving))
+        return _linear(net, ahead.learning_rate, apart, drifting)
+    drift = [ahead.weight_decay * p for p in parameters]
+    if moving is not None:
+        drift = [d + ahead.momentum * v for d, v in zip(drift, moving, strict=True)]
     names = [name for name, _ in net.encoder.named_parameters()]
     before = apart.losses
     if apart.rounded:  # a step's effect is smaller than what coarse rounding changes
@@ -184,17 +192,19 @@ def _effect(before: float, after: float) -> float:
     return 1.0 - after / before if before else 0.0
 
 
-def _linear(net: MultiTaskNet, learning_rate: float, apart: Apart, drift: Gradient) -> Matrix:
+def _linear(net: MultiTaskNet, learning_rate: float, apart: Apart, drift: Tensor) -> Matrix:
     """Return η ⟨g_i + drift, ∇L_j⟩ / L_j; the gradients at hand are scaled, ∇L_j is not.
 
     A task whose batch has no labels shows no effect.
     """
-    flat = drift[0].new_empty(len(apart.gradients), sum(d.numel() for d in drift))
+    flat = drift.new_empty(len(apart.gradients), drift.numel())
     for row, gradient in zip(flat, apart.gradients, strict=True):
         torch.cat(_pieces(gradient), out=row)
-    products = (
-        (flat @ flat.T + (flat @ torch.cat(_pieces(drift))).unsqueeze(1)).double().cpu().numpy()
-    )
+    if apart.summed is not None:
+        for index, row in enumerate(flat):
+            if index != apart.summed:
+                flat[apart.summed].sub_(row)
+    products = (flat @ flat.T + (flat @ drift).unsqueeze(1)).double().cpu().numpy()
     losses = np.array([apart.losses[task] for task in net.tasks])
     own_scale = np.array(apart.factors) if apart.factors else np.ones_like(losses)
     divisor = (losses * own_scale)[:, None]

@@ -6,15 +6,26 @@ from dataclasses import dataclass
 
 MODES = ("exact", "linear")
 
+SIGNS_ALIKE, SIZE_RATIO = "linear_signs_alike", "linear_over_exact"
+"""Metrics by which a run says how linear affinity agrees with exact."""
+
+SIGNS_NEEDED = 0.7
+"""Share of signs that linear affinity must have as exact; with less a group rests on chance: of 20
+pairs tossed at random 14 or more are right once in 17 times (binomial)."""
+
+FEW_SIGNS = "take affinity=exact"
+"""What is to be done below."""
+
 
 @dataclass(frozen=True)
 class AffinityRule:
     """Say how a job measures affinity, and how often.
 
     `exact` tries every task's step and looks at the losses after it; `linear` foretells them from
-    inner products of gradients. `every` is the number of batches from one look-ahead to the next
-    (default: the run's). With `momentum` the step tried is the optimizer's next one, its momentum
-    included; without, as in the published code, a step of plain descent.
+    inner products of gradients, and the first client of the first round takes its look-aheads both
+    ways, so that the run says how well they agree. `every` is the number of batches from one
+    look-ahead to the next (default: the run's). With `momentum` the step tried is the optimizer's
+    next one, its momentum included; without, as in the published code, a step of plain descent.
     """
 
     mode: str = "exact"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,8 @@ def _config(run: RunFiles, parsed: Namespace) -> MultitaskConfig:
         ) from None
     places = {key: str(Path(str(own[key])).expanduser()) for key in PATHS if own.get(key)}
     typed = {"meter": parsed.meter, "cache": parsed.cache, "data": parsed.data}
-    refuse_foreign(run.folder, {**own, **places}, typed, is_cache)
+    reaching = {key: value for key, value in {**own, **places}.items() if key in typed}
+    refuse_foreign(run.folder, reaching, typed, is_cache, asdict(MultitaskConfig()))
     given: dict[str, Any] = {
         "device": parsed.device or own.get("device", "auto"),
         "require_device": parsed.require_device,

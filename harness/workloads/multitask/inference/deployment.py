@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.core.errors import DamagedRunError, UsageError, unknown
-from harness.evidence.reading import Row, RunFiles
+from harness.evidence.reading import RunFiles
+from harness.evidence.tables import Row
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.core.clean_text import clean
+from harness.core.digests import file_digest
 from harness.core.errors import DamagedRunError
+from harness.core.guarded_folder import is_safe_name, read_bytes, read_object
 from harness.run_folder.results import RunFolder
 from harness.workloads.multitask.inference.deployment import Deployment, Model
 
 FOLDER = "inference/models"
 LIST = f"{FOLDER}/exports.json"
+MOST_GRAPH_BYTES = 4 << 30
 AGAIN = "Export anew with --fresh; it replaces all exports and figures of inference."
 
 
@@ -92,10 +96,7 @@ class Exports:
             )
         if entry.get("weights_sha256") != weights or entry.get("tasks") != model.tasks:
             raise DamagedRunError(f"{path}: was exported from other weights", AGAIN)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DamagedRunError(f"{path}: cannot be read: {error.strerror}", AGAIN) from None
+        content = read_bytes(path, MOST_GRAPH_BYTES)
         if hashlib.sha256(content).hexdigest() != entry.get("sha256"):
             raise DamagedRunError(f"{path}: is not what was exported: its SHA-256 differs", AGAIN)
         return content
@@ -115,10 +116,21 @@ def read_list(run: Path) -> dict[str, Mapping[str, Any]]:
     if not path.is_file():
         return {}
     try:
-        entries = json.loads(path.read_bytes())["exports"]
-        return {str(entry["file"]): entry for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        entries = read_object(path)["exports"]
+        found = {str(entry["file"]): entry for entry in entries}
+    except (KeyError, TypeError) as error:
         raise DamagedRunError(f"{path}: cannot be read: {error}", AGAIN) from None
+    outside = [name for name in found if not _is_export(name)]
+    if outside:
+        raise DamagedRunError(f"{path}: {clean(outside[0][:80])!r} is no file of exports", AGAIN)
+    return found
+
+
+def _is_export(name: str) -> bool:
+    """Say whether a name leads to a file of exports below the run, and nowhere else."""
+    parts = name.split("/")
+    top = FOLDER.split("/")
+    return parts[: len(top)] == top and all(map(is_safe_name, parts))
 
 
 def changed_exports(run: Path) -> list[str]:
@@ -146,9 +158,9 @@ def sha256(path: Path) -> str:
         DamagedRunError: if it cannot be read.
     """
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return file_digest(path)
     except OSError as error:
-        raise DamagedRunError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DamagedRunError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _name(deployment: Deployment, model: Model, precision: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.core.errors import DamagedRunError, UsageError
 from harness.core.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS, SCHEMA_VERSION, Column
-from harness.evidence.reading import parse_table
+from harness.evidence.tables import parse_table
 from harness.run_folder.results import RunFolder, append_durably, csv_text, storage_errors
 from harness.run_folder.resume import read_manifest
 

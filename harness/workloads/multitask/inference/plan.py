@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from harness.evidence.reading import Row, RunFiles
+from harness.evidence.reading import RunFiles
+from harness.evidence.tables import Row
 from harness.measurement.measuring import MeasuringSession
 from harness.running.environment import command_line, environment, source_version
 from harness.running.manifest import models_used

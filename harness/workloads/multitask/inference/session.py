@@ -20,7 +20,7 @@ from harness.core.errors import (
     MemoryExceededError,
 )
 from harness.core.schema import TRACE
-from harness.evidence.reading import Row
+from harness.evidence.tables import Row
 from harness.measurement.cost import Accountant
 from harness.measurement.idle import net_energy
 from harness.measurement.live import LivePower

@@ -21,7 +21,13 @@ from harness.workloads.multitask.training.joining import (
     Joining,
     Normalised,
 )
-from harness.workloads.multitask.work import ENCODER, looking_ahead, shares_gradients, training
+from harness.workloads.multitask.work import (
+    ENCODER,
+    checking,
+    looking_ahead,
+    shares_gradients,
+    training,
+)
 
 
 @dataclass(frozen=True)
@@ -123,8 +129,11 @@ def job_cost(job: Job, load: Load, part_bytes: Mapping[str, int] | None = None) 
         chosen = load.draw.chosen(job, index)
         clients = len(chosen) if job.travels else 0
         total += JobCost(rounds=1, upload_bytes=clients * up, download_bytes=clients * down)
+        checked = job.checking(index, chosen)
         for client in chosen:
             total += _client_cost(job, load, client, measuring=measuring)
+            if client == checked:
+                total += _check_cost(job, load, client)
     return total
 
 
@@ -163,6 +172,21 @@ def method_cost(
     return sum((job_cost(job, load, part_bytes) for job in jobs), JobCost())
 
 
+def _looked_images(job: Job, load: Load, client: int) -> list[int]:
+    """Return the images of each batch that a client looks ahead on in a round."""
+    rest = load.draw.protocol.trains_on_rest
+    sizes = epoch_batches(load.lengths[client], load.batch_size, rest=rest)
+    return sizes[:: job.affinity.every or load.look_ahead_every] * load.epochs
+
+
+def _check_cost(job: Job, load: Load, client: int) -> JobCost:
+    """Return what it costs to take a client's linear look-aheads exactly as well."""
+    images = sum(_looked_images(job, load, client))
+    shares = shares_gradients(job.local)
+    work = checking(job.tasks, images, shares=shares, rounded=load.rounded)
+    return JobCost(looking_ahead=work)
+
+
 def _client_cost(job: Job, load: Load, client: int, *, measuring: bool) -> JobCost:
     """Return the cost of one client's round."""
     rest = load.draw.protocol.trains_on_rest
@@ -171,7 +195,7 @@ def _client_cost(job: Job, load: Load, client: int, *, measuring: bool) -> JobCo
     cost = JobCost(client_rounds=1, training=training(job.tasks, images, job.local))
     if not measuring:
         return cost
-    looked = sizes[:: job.affinity.every or load.look_ahead_every] * load.epochs
+    looked = _looked_images(job, load, client)
     return cost + JobCost(
         look_aheads=len(looked),
         looking_ahead=looking_ahead(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
 
 from harness.federated.observer import Observer
-from harness.workloads.multitask.affinity.matrix import ClientAffinity, Epoch, Matrix, client_mean
+from harness.workloads.multitask.affinity.matrix import (
+    CheckedLooks,
+    ClientAffinity,
+    Epoch,
+    Matrix,
+    client_mean,
+)
 from harness.workloads.multitask.affinity.measure import (
     LookAhead,
     MeasuredStep,
@@ -23,7 +29,7 @@ from harness.workloads.multitask.training.batches import Batch, ClientBatches
 from harness.workloads.multitask.training.joining import Joining
 from harness.workloads.multitask.training.local_rule import Balanced, LocalRule
 from harness.workloads.multitask.training.steps import training_step
-from harness.workloads.multitask.work import looking_ahead, shares_gradients, training
+from harness.workloads.multitask.work import checking, looking_ahead, shares_gradients, training
 from models.execution import PLAIN, Execution
 from models.multitask.network import MultiTaskNet
 from models.multitask.optimizer import descent
@@ -68,11 +74,15 @@ class LocalTraining:
 
 @dataclass(frozen=True)
 class RoundSettings:
-    """Say how the clients of one round train, at which rate, and whether they measure affinity."""
+    """Say how the clients of one round train, at which rate, and whether they measure affinity.
+
+    The client in `checking` takes its linear look-aheads exactly as well.
+    """
 
     training: LocalTraining
     learning_rate: float
     measuring: bool
+    checking: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,8 @@ def train_client(
         net.train()
     training, rate = settings.training, settings.learning_rate
     client = _Client(net, settings, order, observer, correction or {})
+    linear = training.affinity.mode == "linear"
+    client.checking = linear and settings.checking == measured_as
     sums = dict.fromkeys(net.tasks, 0.0)
     seen = 0
     epochs: list[Epoch] = []
@@ -120,7 +132,8 @@ def train_client(
     found = None
     if measured_as is not None:
         mean = client_mean(epochs, training.period, rate, training.protocol)
-        found = ClientAffinity(measured_as, mean, sum(len(epoch.looks) for epoch in epochs))
+        looks = [look for epoch in epochs for look in epoch.looks]
+        found = ClientAffinity(measured_as, mean, len(looks), client.checked(looks))
     steps = sum(epoch.batches for epoch in epochs)
     return ClientResult({t: s / seen for t, s in sums.items()}, found, steps)
 
@@ -144,6 +157,8 @@ class _Client:
         self._settings = training
         self._observer = observer
         self._ahead = training.look_ahead(rate)
+        self.checking = False
+        self._exact: list[Matrix] = []
         self._step = training_step(net, training.rule, order)
         self._optimizer = descent(
             net,
@@ -181,15 +196,37 @@ class _Client:
             with self._observer.phase("affinity"):
                 looks.append(look_ahead(self._net, batch, self._ahead, velocity))
                 self._observer.work(work)
+                if self.checking:
+                    self._exact.append(look_ahead(self._net, batch, self._exactly, velocity))
+                    self._count_check(len(batch[0]))
             return self.train(batch)
         self._optimizer.zero_grad(set_to_none=True)
         step = MeasuredStep(self._net, batch, balance=isinstance(rule, Balanced))
         with self._observer.phase("affinity"):
-            apart = step.apart()
+            apart = step.apart(with_sum=self._ahead.mode == "linear" and not self.checking)
             looks.append(affinity(self._net, batch, self._ahead, apart, velocity))
             self._observer.work(work)
+            if self.checking:
+                self._exact.append(affinity(self._net, batch, self._exactly, apart, velocity))
+                self._count_check(len(batch[0]))
         self._finish(len(batch[0]))
         return step.losses
+
+    def checked(self, linear: Sequence[Matrix]) -> CheckedLooks | None:
+        """Return the means of look-aheads that were taken in both ways; None if none were."""
+        if not self._exact:
+            return None
+        return CheckedLooks(np.mean(self._exact, axis=0), np.mean(linear, axis=0))
+
+    @property
+    def _exactly(self) -> LookAhead:
+        """Return the same step tried exactly; a check leaves no trace in any statistic."""
+        return replace(self._ahead, mode="exact", moves_statistics=False)
+
+    def _count_check(self, images: int) -> None:
+        shares = shares_gradients(self._settings.rule)
+        rounded = self._settings.execution.reduced
+        self._observer.work(checking(self._tasks, images, shares=shares, rounded=rounded))
 
     def _finish(self, images: int) -> None:
         for parameter, tensor in self._corrections:

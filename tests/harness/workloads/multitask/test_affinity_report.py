@@ -3,12 +3,22 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from harness.federated.job import Checkpoint
-from harness.workloads.multitask.affinity.matrix import Affinity, ClientAffinity, combine_clients
+from harness.workloads.multitask.affinity.matrix import (
+    Affinity,
+    CheckedLooks,
+    ClientAffinity,
+    combine_clients,
+)
+from harness.workloads.multitask.affinity_report import (
+    affinity_files,
+    checked_values,
+    judged_words,
+)
 from harness.workloads.multitask.commands.affinity_history import read_history
 from harness.workloads.multitask.job import Job, Outcome
-from harness.workloads.multitask.report import affinity_files
 
 
 def test_files_hold_every_client_of_every_round(tmp_path) -> None:
@@ -47,3 +57,29 @@ def test_the_mean_is_of_the_rounds_that_count() -> None:
     assert affinity_files(result, 2)["c.csv"].splitlines()[2:] == ["s,1.5,1.5", "d,1.5,1.5"]
     assert affinity_files(result)["c.csv"].splitlines()[2:] == ["s,2.5,2.5", "d,2.5,2.5"]
     assert len(affinity_files(result, 2)["c_rounds.csv"].splitlines()) == 1 + 4 * 4
+
+
+@pytest.mark.parametrize(
+    ("linear", "alike", "words"),
+    [
+        ([[9.0, 0.5], [-0.25, 9.0]], 1.0, ", 100 % of signs of linear affinity as exact"),
+        ([[9.0, -0.5], [-0.25, 9.0]], 0.5,
+         ", 50 % of signs of linear affinity as exact: TOO FEW, take affinity=exact"),
+    ],
+)  # fmt: skip
+def test_agreement_with_exact_looks_is_told(linear, alike, words) -> None:
+    """Off the diagonal exact has 1 and -1: sizes are half and a quarter, 0.375 on average."""
+    looks = CheckedLooks(np.array([[9.0, 1.0], [-1.0, 9.0]]), np.array(linear))
+    measured = combine_clients(3, [ClientAffinity(4, looks.linear, 2, looks)])
+    outcome = Outcome(Job("sd", 1, first_round=3), Checkpoint({}), {}, Affinity("sd", (measured,)))
+    result = SimpleNamespace(trained=[outcome], cell=SimpleNamespace(name="c"))
+    found = {v.metric: v for v in checked_values(result)}
+    assert found["linear_signs_alike"].value == alike
+    assert found["linear_over_exact"].value == pytest.approx(0.375)
+    assert {(v.rounds_done, v.job, v.task, v.phase) for v in found.values()} == {
+        (4, "sd", "", "affinity")
+    }
+    assert judged_words(result) == words
+    lines = affinity_files(result)["c_check.csv"].splitlines()
+    assert lines[2] == f"3,4,s,d,1.0,{linear[0][1]!r}"
+    assert len(lines) == 5

@@ -1,0 +1,136 @@
+"""Rebuild the streams of a meter from the samples a run kept, and cost windows of them again."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from devices.energy import energy, rail_energy
+from devices.error_bound import CONTEXT_SAMPLES
+from devices.errors import DeviceError
+from devices.meters.base import MeterInfo
+from devices.stream import Stream, StreamSet
+from harness.core.errors import DamagedRunError
+from harness.core.schema import COST_PHASES
+from harness.evidence.tables import Row, streamed_trace
+
+Window = tuple[float, float]
+
+
+class KeptSamples:
+    """Hold what a trace gives of one meter, and say what windows of it come to.
+
+    Limits by which a sample was believed or not do not count any more: those kept were believed.
+    """
+
+    def __init__(self, info: MeterInfo, period_s: float) -> None:
+        rails = tuple(
+            replace(rail, wrap_range_j=None, stale_after_s=None, min_power_w=-sys.float_info.max)
+            for rail in info.rails
+        )
+        self.info = replace(info, rails=rails, least_power_w=0.0)
+        self.streams = StreamSet(self.info, period_s)
+        self._lenient = [
+            Stream(replace(rail, max_power_w=sys.float_info.max), info.kind) for rail in rails
+        ]
+
+    @classmethod
+    def of(cls, meter: Mapping[str, Any], path: Path, version: int) -> KeptSamples | None:
+        """Read a trace; None if the meter is not described, or the file cannot be read.
+
+        What is wrong with files is named by what looks at files.
+        """
+        try:
+            known = {f.name: meter[f.name] for f in fields(MeterInfo) if f.name in meter}
+            info = MeterInfo.from_dict(known)
+            found = cls(info, 1.0 / max(float(meter.get("rate_hz") or 10.0), 1e-6))
+            found.add(streamed_trace(path, version))
+        except (DeviceError, DamagedRunError, ValueError, TypeError, AttributeError):
+            return None
+        return found if info.kind in ("counter", "sampled") else None
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add samples in the order of the file."""
+        places = {rail.name: place for place, rail in enumerate(self.info.rails)}
+        column = "energy_j" if self.info.kind == "counter" else "power_w"
+        for row in rows:
+            place = places.get(str(row["rail"]))
+            if place is not None and row["t_s"] is not None:
+                self.streams.streams[place].append(row["t_s"], row[column])
+                self._lenient[place].append(row["t_s"], row[column])
+
+    def energy_j(self, window: Window) -> float | None:
+        """Return the joules of the total rails; None if their samples do not span the window."""
+        totals = [s for s in self._lenient if s.rail.role == "total"]
+        found = [_between_j(stream, window) for stream in totals]
+        known = [joules for joules in found if joules is not None]
+        return math.fsum(known) if found and len(known) == len(found) else None
+
+    def rail_energy_j(self, rail: str, window: Window) -> float | None:
+        """Return the joules of one rail; None if there is none, or its samples do not span it."""
+        for stream in self._lenient:
+            if stream.rail.name == rail:
+                return _between_j(stream, window)
+        return None
+
+    def error_j(self, window: Window, rail: str = "") -> float | None:
+        """Return the bound on the error of the total, or of a rail; None if it takes more samples.
+
+        Of sampled power readings around the window count too, which a trace does not have for the
+        windows at its ends.
+        """
+        streams = [s for s in self.streams.streams if s.rail.name == rail or not rail]
+        totals = [s for s in streams if rail or s.rail.role == "total"]
+        if not totals or not all(_has_context(stream, window) for stream in totals):
+            return None
+        if rail:
+            return rail_energy(self.streams, rail, *window).error_j
+        return energy(self.streams, *window).error_j
+
+    def power_w(self) -> Iterable[tuple[str, float, float]]:
+        """Yield rail, time and mean power of a counter since the sample before, from the second."""
+        for stream in self._lenient:
+            for place in range(1, len(stream)):
+                yield stream.rail.name, stream.times_s[place], stream.power_w[place]
+
+
+def _spans(stream: Stream, window: Window) -> bool:
+    start_s, end_s = window
+    enough = len(stream) >= 2 and start_s >= stream.times_s[0] and end_s <= stream.times_s[-1]
+    return enough and start_s <= end_s
+
+
+def _between_j(stream: Stream, window: Window) -> float | None:
+    if not _spans(stream, window):
+        return None
+    return stream.energy_at_j(window[1]) - stream.energy_at_j(window[0])
+
+
+def _has_context(stream: Stream, window: Window) -> bool:
+    if not _spans(stream, window):
+        return False
+    if stream.kind == "counter":
+        return True
+    left, right = stream.segment(window[0]), stream.segment(window[1])
+    missing = max(0, CONTEXT_SAMPLES - (right - left))
+    return left - missing >= 1 and right + 2 + missing <= len(stream) - 1
+
+
+def stretches(phases: Iterable[Row]) -> list[tuple[float, float]]:
+    """Return windows of charged phases between which no other phase lies."""
+    found: list[tuple[float, float]] = []
+    joined = False
+    for phase in sorted(phases, key=lambda p: float(p["start_s"])):
+        if phase["phase"] == "lost":
+            continue
+        charged = phase["phase"] in COST_PHASES
+        if charged and joined:
+            found[-1] = (found[-1][0], phase["end_s"])
+        elif charged:
+            found.append((phase["start_s"], phase["end_s"]))
+        joined = charged
+    return found
