@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from harness.measurement.host_look import BUSY_CORES
 
 if TYPE_CHECKING:
+    from devices.accelerator import Accelerator
     from harness.running.target import Target
     from harness.workloads.base import Expectation
 
@@ -59,3 +60,13 @@ def duration(seconds: float) -> str:
 
 def _megabytes(count: float) -> str:
     return "1 MB" if count < 1.5e6 else f"{count / 1e6:.0f} MB"
+
+
+def trainer_words(accelerator: Accelerator) -> str:
+    """Say what trains here, and why that."""
+    why = f": {accelerator.why}" if accelerator.why else ""
+    if not accelerator.is_gpu:
+        return f"on the processor{why}"
+    cuda = f", CUDA {accelerator.cuda}" if accelerator.cuda else ""
+    python = f" under {accelerator.python}" if accelerator.python else ""
+    return f"on the GPU ({accelerator.name}{cuda}){python}{why}"

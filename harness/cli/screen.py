@@ -16,11 +16,10 @@ from rich.table import Table
 from analysis.core.verdict import cell_sentences
 from devices.time_model import INTERVAL
 from harness.cli.live import TimeLeft, left_words, power_words
-from harness.cli.plan_words import duration, energy_words, expectation_words
+from harness.cli.plan_words import duration, energy_words, expectation_words, trainer_words
 from harness.core.wrapping import NARROWEST, WIDEST, wrapped
 from harness.evidence.disturbed import disturbing
 from harness.evidence.yardstick import of_workload
-from harness.running.accelerator import CUDA
 from harness.running.environment import system_words
 from harness.running.matrix import running_order
 from harness.running.target import describe_host
@@ -78,8 +77,8 @@ class RunScreen:
         config = self._config
         lines = [
             f"Device   {target.profile.title}",
-            f"Host     {describe_host(target.host)}; {_count(target.threads, 'training thread')}"
-            + ("; the GPU trains (cuda)" if target.accelerator == CUDA else ""),
+            f"Host     {describe_host(target.host)}; {_count(target.threads, 'training thread')}",
+            f"Trains   {trainer_words(target.accelerator)}",
         ]
         if not target.matches:
             lines += [

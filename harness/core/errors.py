@@ -103,6 +103,18 @@ class DeviceMissingError(HarnessError):
     usually = "Run on that device, or leave out --require-device: `python -m harness.doctor`."
 
 
+class AcceleratorError(HarnessError):
+    """Report that a GPU was asked for and cannot train: no driver, no code for it, hidden, lost."""
+
+    code = "accelerator"
+    exit_status = EXIT_DEVICE
+    matters = "Training on the processor instead would measure another thing than asked for."
+    usually = (
+        "`python -m harness.doctor` tries CUDA and says what is missing; `--accelerator cpu` trains"
+        " on the processor."
+    )
+
+
 class MeterMissingError(HarnessError):
     """Report that no meter can be used although one was asked for or required."""
 

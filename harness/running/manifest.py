@@ -25,7 +25,11 @@ def describe_run(context: RunContext) -> dict[str, Any]:
         "workload": asked.workload,
         "objective": _objective(asked),
         "quick": asked.quick,
-        "device": {"name": target.profile.name, "title": target.profile.title},
+        "device": {
+            "name": target.profile.name,
+            "title": target.profile.title,
+            "accelerator": target.modelled,
+        },
         **environment(target),
         "threads": target.threads,
         "accelerator": describe_accelerator(target.accelerator)

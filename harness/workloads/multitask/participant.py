@@ -94,7 +94,7 @@ class MultitaskParticipant:
         if units not in self.nets:
             loss = named(self.config.loss, masked=self.store.masked)
             net = build(self.network, "".join(units), 0, loss)
-            self.nets[units] = net.to(torch_device(self.target.accelerator))
+            self.nets[units] = net.to(torch_device(self.target.accelerator.kind_here))
             self.nets[units].execute_as(request.settings.training.execution)
         joining = request.settings.training.joining
         return MultitaskClientWork(self.nets[units], self.store, observer, joining)

@@ -288,8 +288,8 @@ def draft(
         MemoryExceededError: if even the smallest batch does not fit.
     """
     network = architecture(config.model)
-    prepare_torch(target.threads, target.accelerator)
-    with memory_errors(), sharing_cores(target.threads, target.accelerator):
+    prepare_torch(target.threads, target.accelerator.kind_here)
+    with memory_errors(), sharing_cores(target.threads, target.accelerator.kind_here):
         step = _settled(config, target, network, manifest, settling, screen)
         prepare_torch(step.threads)
         timing = recorded_timing(manifest) or _timed(config, target, network, step)

@@ -114,7 +114,7 @@ def calibrate(
     nets = {task: _alone(merged, task) for task in dict.fromkeys(kinds.values())}
     if len(config.tasks) > 1:
         nets[config.tasks] = merged
-    steps = _fastest_steps(nets, config, settled_clock(config.accelerator, clock), cpu_clock)
+    steps = _fastest_steps(nets, config, settled_clock(config.kind_here, clock), cpu_clock)
     times_s = {tasks: step.time_s / config.batch_size for tasks, step in steps.items()}
     passed_s = sum(step.time_s for step in steps.values())
     busy_cores = sum(step.cpu_s for step in steps.values()) / max(passed_s, RESOLUTION_S)
