@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from devices.accelerator import GPU
 from harness.measurement.host_look import BUSY_CORES
 
 if TYPE_CHECKING:
@@ -70,3 +71,13 @@ def trainer_words(accelerator: Accelerator) -> str:
     cuda = f", CUDA {accelerator.cuda}" if accelerator.cuda else ""
     python = f" under {accelerator.python}" if accelerator.python else ""
     return f"on the GPU ({accelerator.name}{cuda}){python}{why}"
+
+
+def modelled_words(target: Target) -> str:
+    """Name the device whose figures are modelled, and which of its accelerators if it has two."""
+    name, gpu = target.profile.name, target.profile.gpu
+    if gpu is None:
+        return name
+    if target.modelled == GPU:
+        return f"{name} with its GPU ({gpu.name})"
+    return f"{name} with its processor"

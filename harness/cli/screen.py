@@ -14,9 +14,15 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from analysis.core.verdict import cell_sentences
-from devices.time_model import INTERVAL
+from devices.time_model import interval_of
 from harness.cli.live import TimeLeft, left_words, power_words
-from harness.cli.plan_words import duration, energy_words, expectation_words, trainer_words
+from harness.cli.plan_words import (
+    duration,
+    energy_words,
+    expectation_words,
+    modelled_words,
+    trainer_words,
+)
 from harness.core.wrapping import NARROWEST, WIDEST, wrapped
 from harness.evidence.disturbed import disturbing
 from harness.evidence.yardstick import of_workload
@@ -83,8 +89,8 @@ class RunScreen:
         if not target.matches:
             lines += [
                 "         This is not that device: training and losses are real, but time and"
-                f" energy of {target.profile.name} are modelled"
-                f" ({INTERVAL}).",
+                f" energy of {modelled_words(target)} are modelled"
+                f" ({interval_of(target.modelled)}).",
             ]
         lines += [
             f"System   {system_words()}",

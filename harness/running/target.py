@@ -180,4 +180,7 @@ def confine(target: Target) -> None:
 
 def power_model(target: Target) -> PowerModel:
     """Return the power model of the device; a generic host fills in its own cores."""
+    gpu = target.profile.gpu
+    if target.modelled == GPU and gpu is not None:
+        return PowerModel.of_gpu(gpu.power)
     return PowerModel.from_profile(target.profile, target.cores if target.matches else None)

@@ -13,7 +13,7 @@ from harness.core.errors import HarnessError
 from harness.federated.job import Checkpoint
 from harness.federated.observer import Observer, SilentObserver
 from harness.federated.trainers import RoundRequest, Update
-from harness.measurement.cost import DeviceModel
+from harness.measurement.cost import DeviceModel, GpuModel
 from harness.running.accelerator import torch_device
 from harness.running.target import Target
 from harness.workloads.multitask.config import MultitaskConfig
@@ -77,7 +77,7 @@ class MultitaskParticipant:
         """Return the training images of a client."""
         return self.store.length("train", client)
 
-    def device_model(self) -> DeviceModel | None:
+    def device_model(self) -> DeviceModel | GpuModel | None:
         """Return the time model of a device that is not the host; None if it is."""
         return device_model(self.target, self.config, self.network)
 
