@@ -115,6 +115,17 @@ class AcceleratorError(HarnessError):
     )
 
 
+class GpuLostError(AcceleratorError):
+    """Report that the GPU failed in the middle of the work: lost, reset, too hot or at fault."""
+
+    code = "gpu-lost"
+    matters = "What CUDA computes after such a fault is not to be trusted, so the cell ends there."
+    usually = (
+        "Look at `dmesg` for NVRM or nvgpu, mend heat and supply, then type the same command: it"
+        " goes on after the last round that is kept."
+    )
+
+
 class MeterMissingError(HarnessError):
     """Report that no meter can be used although one was asked for or required."""
 

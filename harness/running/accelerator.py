@@ -92,7 +92,7 @@ def choose_accelerator(
 def _barred(profile: Profile, *, gpu_trains: bool) -> str:
     """Return why no GPU is in question; empty if one is."""
     if profile.gpu is None:
-        return f"{profile.name} has no GPU that trains"
+        return f"{profile.name} has no GPU that trains: only those of NVIDIA do"
     return "" if gpu_trains else "this workload trains on the processor alone"
 
 
