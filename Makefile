@@ -11,7 +11,7 @@ TORCH ?= torch==2.13.0
 TESTED := $(VENV)/tested.txt
 ARGS ?=
 
-.PHONY: run lora-real test test-all test-installed test-fleet fuzz lint bench bench-tools bench-rivals reference reference-report test-arm64 docs clean
+.PHONY: gpu-check run lora-real test test-all test-installed test-fleet fuzz lint bench bench-tools bench-rivals reference reference-report test-arm64 docs clean
 
 run: $(VENV)/ready
 	$(BIN)/python -m harness.run $(ARGS)
@@ -48,6 +48,10 @@ lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Checks on an NVIDIA GPU, ten minutes at most; the figures go into docs/gpu.md with the card's name.
+gpu-check: $(VENV)/ready-dev
+	$(BIN)/python -m tests.gpu
 
 # make bench ARGS="collector waveform": some of the benchmarks; without ARGS all, in ten minutes.
 bench: $(VENV)/ready-dev

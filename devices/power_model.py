@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from devices.errors import DeviceError
 from devices.profile import Profile
+from devices.profile_figures import Power
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,15 @@ class PowerModel:
     full_load_w: float
     cores: int
     source: str
+
+    @classmethod
+    def of_gpu(cls, power: Power) -> PowerModel:
+        """Take the figures of a board or computer whose GPU trains.
+
+        One core is busy as long as the GPU is: it issues the work and waits for it.
+        """
+        source = f"idle: {power.idle_source}; full load: {power.full_load_source}"
+        return cls(power.idle_w, power.full_load_w, 1, source)
 
     @classmethod
     def from_profile(cls, profile: Profile, cores: int | None = None) -> PowerModel:

@@ -16,6 +16,7 @@ from devices import extensions
 from devices.errors import DeviceError, faults_of
 from devices.host import Host, HostMatch, match_strength
 from devices.names import nearest, offer
+from devices.profile_figures import Compute, GpuFigures, Power, Training
 from devices.toml_tables import TableReader, load_toml
 
 PROFILE_FOLDER = Path(__file__).parent / "profiles"
@@ -32,34 +33,6 @@ class RailRule:
     total: str = ""
     sum: tuple[str, ...] = ()
     never_sum: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Power:
-    """Give the power model's two figures, each with its source."""
-
-    idle_w: float
-    idle_source: str
-    full_load_w: float
-    full_load_source: str
-
-
-@dataclass(frozen=True)
-class Compute:
-    """Give sustained training throughput (forward and backward) and memory bandwidth."""
-
-    flop_per_s: float
-    flop_source: str
-    memory_bytes_per_s: float
-    memory_source: str
-
-
-@dataclass(frozen=True)
-class Training:
-    """Recommend threads and batch size for training on the device."""
-
-    threads: int
-    batch: int
 
 
 @dataclass(frozen=True)
@@ -105,9 +78,9 @@ class Profile:
         cores: Processor cores.
         memory_bytes: Memory of the usual model, in bytes.
         match: How a host is recognised as this device.
-        power: Figures of the power model.
-        compute: Figures of the time model.
-        training: Recommended threads and batch.
+        power: Figures of the power model, training on the processor.
+        compute: Figures of the time model, training on the processor.
+        training: Recommended threads and batch, training on the processor.
         torch_install: Command that puts PyTorch onto the device, and where it is typed.
         aliases: Other names users type.
         meters: Meters in order of preference.
@@ -118,6 +91,7 @@ class Profile:
         power_modes: Its power modes; None if it has none.
         isa: Instruction set of its cores where that decides which programs run on them: `armv8.0`
             has no atomic instructions; empty otherwise.
+        gpu: The same sets of figures for its GPU; None if it has none that trains.
     """
 
     name: str
@@ -136,6 +110,7 @@ class Profile:
     settings: BoardSetup = dataclasses.field(default_factory=BoardSetup)
     power_modes: PowerModes | None = None
     isa: str = ""
+    gpu: GpuFigures | None = None
 
 
 def matches(host: Host, profile: Profile) -> bool:

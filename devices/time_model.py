@@ -10,10 +10,13 @@ carried over by its own ratio of rates. That is the roofline (Williams, Waterman
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
+from devices.accelerator import GPU
 from devices.profile import Profile
+from devices.profile_figures import GpuCompute
 
 METHOD = "host timing by part, arithmetic and the rest scaled apart"
 """Stands in the manifest, so that figures of another method are not compared with these."""
@@ -75,3 +78,62 @@ class TimeModel:
             for part, seconds in host.forward_s.items()
             for share in (host.arithmetic[part],)
         }
+
+
+GPU_METHOD = "kernels of a real step, each by arithmetic, memory or its launch, plain fp32"
+
+GPU_TIME_FACTOR = 3.0
+"""A modelled second or joule of a GPU may be this many times too large or too small: published
+speeds of known networks on known boards lie within it (docs/models-of-devices.md)."""
+
+GPU_RATIO_FACTOR = 1.5
+"""So far may ratios of modelled figures of two methods be off on a GPU. Assumption: half as much
+again as the spread of published ratios of two networks on one board."""
+
+GPU_INTERVAL = f"×/÷ {GPU_TIME_FACTOR:g}, ratios of methods ×/÷ {GPU_RATIO_FACTOR:g}"
+
+
+class KernelWork(Protocol):
+    """Be kernels that have the same to do: FLOP and bytes moved of each, and their number."""
+
+    @property
+    def flop(self) -> float: ...  # noqa: D102
+    @property
+    def moved_bytes(self) -> float: ...  # noqa: D102
+    @property
+    def count(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class GpuTimeModel:
+    """Model what a GPU takes for kernels that are issued one after the other.
+
+    The roofline (Williams, Waterman, Patterson, CACM 52(4), 2009) with a third bound: no kernel is
+    over before the processor has issued the next one.
+
+    Attributes:
+        flop_per_s: Sustained fp32 throughput.
+        memory_bytes_per_s: Sustained bandwidth, reads and writes counted.
+        launch_s: Seconds from one issued operation to the next.
+    """
+
+    flop_per_s: float
+    memory_bytes_per_s: float
+    launch_s: float
+
+    @classmethod
+    def from_figures(cls, figures: GpuCompute) -> GpuTimeModel:
+        """Take the figures of a profile."""
+        return cls(figures.flop_per_s, figures.memory_bytes_per_s, figures.launch_s)
+
+    def time_s(self, kernels: Iterable[KernelWork]) -> float:
+        """Return the seconds of kernels."""
+        return sum(one.count * self._kernel_s(one.flop, one.moved_bytes) for one in kernels)
+
+    def _kernel_s(self, flop: float, moved_bytes: float) -> float:
+        return max(flop / self.flop_per_s, moved_bytes / self.memory_bytes_per_s, self.launch_s)
+
+
+def interval_of(kind: str) -> str:
+    """Return in words how far modelled figures of a processor or a GPU may be off."""
+    return GPU_INTERVAL if kind == GPU else INTERVAL

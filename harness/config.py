@@ -15,6 +15,7 @@ from dataclasses import Field, asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from devices.accelerator import ALIASES, AUTO, CPU, GPU
 from devices.errors import DeviceError
 from devices.plain_numbers import plain_float, plain_int
 from devices.toml_tables import TableReader, load_toml
@@ -25,7 +26,7 @@ from harness.workloads.registry import DEFAULT, find_workload
 
 MOST_SEEDS = 10_000
 
-ACCELERATORS = ("auto", "cpu", "cuda")
+ACCELERATORS = (AUTO, CPU, GPU)
 ORDERS = ("random", "interleaved", "fixed")
 
 
@@ -62,8 +63,9 @@ class MeasuringOptions:
     require_meter: bool = option(False, "stop unless energy can be measured", group=MEASURING)
     threads: int = option(0, "processor threads; 0 is all that device and host have", group=WHERE)
     accelerator: str = option(
-        "auto", "what trains: " + ", ".join(ACCELERATORS), metavar="NAME", group=WHERE
-    )
+        "auto", "what trains, or is modelled: " + ", ".join(ACCELERATORS), metavar="NAME",
+        group=WHERE,
+    )  # fmt: skip
     board_python: str = option(
         "", "the board's own Python, which trains in place of this program", metavar="PATH",
         group=WHERE,
@@ -107,7 +109,18 @@ class OutputOptions:
 
 @dataclass(frozen=True)
 class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
-    """Say what every run says, whatever it trains; a workload's class adds its own options."""
+    """Say what every run says, whatever it trains; a workload's class adds its own options.
+
+    Attributes:
+        gpu_trains: Whether the workload trains on a GPU where one is settled on.
+    """
+
+    gpu_trains: ClassVar[bool] = False
+
+    @property
+    def kind_here(self) -> str:
+        """Return on what this process computes, once the accelerator is settled."""
+        return CPU if self.board_python else self.accelerator
 
     least: ClassVar[Mapping[str, float]] = {
         "repeats": 1, "threads": 0, "idle_s": 0.0, "rate_hz": 0.01,
@@ -314,6 +327,8 @@ def make_config(
         HarnessError: naming every impossible value or combination at once.
     """
     chosen = {**(from_file or {}), **given}
+    if "accelerator" in chosen:
+        chosen["accelerator"] = ALIASES.get(chosen["accelerator"], chosen["accelerator"])
     config = kind(**{**kind.presets(chosen), **chosen}).completed(chosen)
     raise_all(config.problems())
     return config

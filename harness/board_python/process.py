@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.accelerator import GPU
 from harness.board_python.sources import PROGRAM, collected
 from harness.core.errors import BoardPythonError, MemoryExceededError
 from harness.workloads.base import BoardClients
@@ -73,7 +74,7 @@ class BoardProcess:
         self._send(json.dumps(collected(modules)).encode())
         opening = {
             "entry": modules[0], "facts": clients.facts, "threads": threads,
-            "accelerator": accelerator,
+            "accelerator": "cuda" if accelerator == GPU else accelerator,
         }  # fmt: skip
         self.write(opening)
         assert self._process.stdout is not None

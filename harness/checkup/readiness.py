@@ -10,6 +10,7 @@ from typing import Literal
 from devices.board_modes import best_mode
 from devices.board_state import BoardState
 from devices.container import HIDDEN_BOARD
+from devices.cuda_probe import CudaProbe
 from devices.host import Host
 from devices.inspection import MeterReport
 from devices.profile import Profile
@@ -58,6 +59,7 @@ class Checkup:
     profile: Profile | None
     meters: Sequence[MeterReport]
     named: Sequence[str] = ()
+    cuda: CudaProbe | None = None
 
     @property
     def measures(self) -> bool:
@@ -105,6 +107,8 @@ def _software(check: Checkup) -> Iterator[Fix]:
         return
     how = check.profile.torch_install if check.profile else "see the PyTorch install page"
     torch = packages.get("torch")
+    if torch is not None and check.cuda is not None and check.cuda.fault:
+        yield Fix(f"the GPU cannot train: {check.cuda.fault}", check.cuda.fix)
     if torch is None:
         yield Fix("PyTorch is not installed", how, blocks=True)
     elif _release(torch)[:2] < LEAST_TORCH:

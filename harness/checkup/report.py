@@ -32,7 +32,23 @@ def as_dict(check: Checkup) -> dict[str, Any]:
         "meters": [meter.to_dict() for meter in check.meters],
         "preferred_meters": list(profile.meters) if profile else [],
         "limits": list(profile.limits) if profile else [],
+        "accelerator": _accelerator(check),
         "fixes": [{"what": f.what, "do": f.do, "blocks": f.blocks} for f in check.fixes()],
+    }
+
+
+def _accelerator(check: Checkup) -> dict[str, Any] | None:
+    """Return what CUDA can do here; None if it was not tried."""
+    probe = check.cuda
+    if probe is None:
+        return None
+    card = probe.gpu
+    return {
+        "kind": "gpu" if card else "cpu",
+        "gpu": card.name if card else None,
+        "uuid": card.uuid if card else None,
+        "fault": probe.fault or None,
+        "fix": probe.fix or None,
     }
 
 
@@ -76,6 +92,7 @@ def as_text(check: Checkup) -> str:
         *_wrapped("Host    ", _host_line(check)),
         *_wrapped("System  ", _system_line(check)),
         *_wrapped("State   ", _state_line(check)),
+        *_wrapped("Trains  ", _trains_line(check)),
         "Meters",
         *(line for meter in check.meters for line in _meter_lines(meter)),
     ]
@@ -126,6 +143,19 @@ def _system_line(check: Checkup) -> str:
 
 def _state_line(check: Checkup) -> str:
     return ", ".join([*_set_up_words(check), *_health_words(check)]) or "unknown"
+
+
+def _trains_line(check: Checkup) -> str:
+    """Say on what a run would train here, and what else the device has."""
+    gpu = check.profile.gpu if check.profile else None
+    if gpu is None:
+        return "on the processor: no GPU of NVIDIA is known here"
+    if check.cuda is None:
+        return f"on the GPU ({gpu.name}) if CUDA computes, which was not tried"
+    if check.cuda.gpu is None:
+        return f"on the processor: the GPU cannot train ({check.cuda.fault})"
+    found = check.cuda.gpu
+    return f"on the GPU: {found.name}, CUDA {found.cuda}; a convolution came out right"
 
 
 def _set_up_words(check: Checkup) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devices.board_state import read_board_state
+from devices.cuda_probe import CudaProbe, cuda_here
 from devices.errors import DeviceError
 from devices.fixture import dump_tree
 from devices.host import Host, detect
@@ -97,8 +98,16 @@ def _check(parsed: Namespace) -> tuple[Checkup, Programs]:
         facts=recorded or facts_here(host, Path(parsed.out), watch, fault),
         profile=profile,
         named=[MeterSpec.parse(text).name for text in parsed.meter],
+        cuda=_cuda(profile, recorded=recorded is not None),
     )
     return check, programs
+
+
+def _cuda(profile: Profile | None, *, recorded: bool) -> CudaProbe | None:
+    """Try CUDA where this host's device has a GPU; None elsewhere, and for another host's files."""
+    if recorded or profile is None or profile.gpu is None or not _has_torch():
+        return None
+    return cuda_here()
 
 
 def _has_torch() -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from devices.errors import DeviceError
 from devices.host import Host, detect
 from devices.meters.registry import METERS, try_meter
-from devices.profile import load_profiles, matches
+from devices.profile import Profile, load_profiles, matches
 from harness.checkup.facts import detect_tree
 from harness.cli.options import Parser, add_include_options, run_command
 from harness.core.clean_text import say
@@ -106,13 +106,20 @@ def _devices(parsed: Namespace) -> Iterable[Item]:
         how = "this host" if here else "not this host: time and energy would be modelled"
         meters = ", ".join(profile.meters) or "none of its own"
         yield Item(
-            profile.name, here, f"{profile.title}; {how}; meters: {meters}",
+            profile.name, here,
+            f"{profile.title}; trains on {_trainers(profile)}; {how}; meters: {meters}",
             {"title": profile.title, "aliases": list(profile.aliases), "cores": profile.cores,
              "memory_bytes": profile.memory_bytes, "meters": list(profile.meters),
              "power_modes": dict(profile.power_modes.ids) if profile.power_modes else {},
-             "limits": list(profile.limits)},
+             "limits": list(profile.limits),
+             "accelerators": ["cpu", "gpu"] if profile.gpu else ["cpu"],
+             "gpu": profile.gpu.name if profile.gpu else None},
             mark="here" if here else "model",
         )  # fmt: skip
+
+
+def _trainers(profile: Profile) -> str:
+    return f"gpu ({profile.gpu.name}) or cpu" if profile.gpu else "cpu"
 
 
 def _meters(parsed: Namespace) -> Iterable[Item]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from devices.accelerator import GPU
 from harness.measurement.host_look import BUSY_CORES
 
 if TYPE_CHECKING:
+    from devices.accelerator import Accelerator
     from harness.running.target import Target
     from harness.workloads.base import Expectation
 
@@ -59,3 +61,23 @@ def duration(seconds: float) -> str:
 
 def _megabytes(count: float) -> str:
     return "1 MB" if count < 1.5e6 else f"{count / 1e6:.0f} MB"
+
+
+def trainer_words(accelerator: Accelerator) -> str:
+    """Say what trains here, and why that."""
+    why = f": {accelerator.why}" if accelerator.why else ""
+    if not accelerator.is_gpu:
+        return f"on the processor{why}"
+    cuda = f", CUDA {accelerator.cuda}" if accelerator.cuda else ""
+    python = f" under {accelerator.python}" if accelerator.python else ""
+    return f"on the GPU ({accelerator.name}{cuda}){python}{why}"
+
+
+def modelled_words(target: Target) -> str:
+    """Name the device whose figures are modelled, and which of its accelerators if it has two."""
+    name, gpu = target.profile.name, target.profile.gpu
+    if gpu is None:
+        return name
+    if target.modelled == GPU:
+        return f"{name} with its GPU ({gpu.name})"
+    return f"{name} with its processor"

@@ -178,8 +178,9 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
 
     from harness.cli.screen import RunScreen  # noqa: PLC0415
     from harness.measurement.host_look import HostLook  # noqa: PLC0415
+    from harness.running.target import settled  # noqa: PLC0415
 
-    config = replace(config, accelerator=target.accelerator)
+    config = settled(config, target)
     if options.start == Start() and options.report and not options.dry:
         from harness.running.identity import known_before_data  # noqa: PLC0415
 

@@ -14,13 +14,18 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from analysis.core.verdict import cell_sentences
-from devices.time_model import INTERVAL
+from devices.time_model import interval_of
 from harness.cli.live import TimeLeft, left_words, power_words
-from harness.cli.plan_words import duration, energy_words, expectation_words
+from harness.cli.plan_words import (
+    duration,
+    energy_words,
+    expectation_words,
+    modelled_words,
+    trainer_words,
+)
 from harness.core.wrapping import NARROWEST, WIDEST, wrapped
 from harness.evidence.disturbed import disturbing
 from harness.evidence.yardstick import of_workload
-from harness.running.accelerator import CUDA
 from harness.running.environment import system_words
 from harness.running.matrix import running_order
 from harness.running.target import describe_host
@@ -78,14 +83,14 @@ class RunScreen:
         config = self._config
         lines = [
             f"Device   {target.profile.title}",
-            f"Host     {describe_host(target.host)}; {_count(target.threads, 'training thread')}"
-            + ("; the GPU trains (cuda)" if target.accelerator == CUDA else ""),
+            f"Host     {describe_host(target.host)}; {_count(target.threads, 'training thread')}",
+            f"Trains   {trainer_words(target.accelerator)}",
         ]
         if not target.matches:
             lines += [
                 "         This is not that device: training and losses are real, but time and"
-                f" energy of {target.profile.name} are modelled"
-                f" ({INTERVAL}).",
+                f" energy of {modelled_words(target)} are modelled"
+                f" ({interval_of(target.modelled)}).",
             ]
         lines += [
             f"System   {system_words()}",

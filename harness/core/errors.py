@@ -103,6 +103,29 @@ class DeviceMissingError(HarnessError):
     usually = "Run on that device, or leave out --require-device: `python -m harness.doctor`."
 
 
+class AcceleratorError(HarnessError):
+    """Report that a GPU was asked for and cannot train: no driver, no code for it, hidden, lost."""
+
+    code = "accelerator"
+    exit_status = EXIT_DEVICE
+    matters = "Training on the processor instead would measure another thing than asked for."
+    usually = (
+        "`python -m harness.doctor` tries CUDA and says what is missing; `--accelerator cpu` trains"
+        " on the processor."
+    )
+
+
+class GpuLostError(AcceleratorError):
+    """Report that the GPU failed in the middle of the work: lost, reset, too hot or at fault."""
+
+    code = "gpu-lost"
+    matters = "What CUDA computes after such a fault is not to be trusted, so the cell ends there."
+    usually = (
+        "Look at `dmesg` for NVRM or nvgpu, mend heat and supply, then type the same command: it"
+        " goes on after the last round that is kept."
+    )
+
+
 class MeterMissingError(HarnessError):
     """Report that no meter can be used although one was asked for or required."""
 

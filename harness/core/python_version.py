@@ -16,6 +16,10 @@ def refuse_old_python(version=None):  # type: ignore[no-untyped-def]  # noqa: AN
         )
         + "  On a Jetson with JetPack 4 or 5 (Python 3.6 or 3.8) use the container: see\n"
         + "  docs/jetson-nano.md, or type  sh devices/containers/jetson-nano/run.sh\n"
+        + "  The board's GPU trains under this Python all the same: there add\n"
+        + "  --board-python {}  (docs/jetson-nano.md, section 5).\n".format(
+            sys.executable or "/usr/bin/python3"
+        )
         + "  On any other computer,\n"
         + "  python3 -m harness.run --device jetson-nano  models the board's time and energy.\n"
     )

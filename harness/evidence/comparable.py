@@ -67,6 +67,12 @@ SECTIONS: Mapping[str, Section] = {
 }  # fmt: skip
 
 
+ACCELERATOR = "accelerator"
+FOLLOWS = ("training step", "energy_model ", "time_model ")
+"""Facts, by how their names begin, that differ because the accelerator does: where GPU and
+processor of one device are compared they are noted and forbid nothing."""
+
+
 @dataclass(frozen=True)
 class Fact:
     """Hold one fact of a run in words, and how it counts."""
@@ -74,6 +80,8 @@ class Fact:
     text: str
     rule: Rule = "must agree"
     tolerance: float = 0.0
+    optional: bool = False
+    """Whether a run that has no such fact does not differ in it."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +116,15 @@ def apart(first: Manifest, second: Manifest) -> list[Difference]:
     """Return every fact in which two runs differ; without any they are one series."""
     one, other = facts(first), facts(second)
     found = []
+    follows = FOLLOWS if one[ACCELERATOR] != other[ACCELERATOR] else ()
     for name in dict.fromkeys([*one, *other]):
         a, b = one.get(name), other.get(name)
-        rule, tolerance = next((f.rule, f.tolerance) for f in (a, b) if f is not None)
+        known = [fact for fact in (a, b) if fact is not None]
+        if len(known) == 1 and known[0].optional:
+            continue
+        rule, tolerance = known[0].rule, known[0].tolerance
+        if follows and name.startswith(follows):
+            rule = "note"
         texts = [UNKNOWN if fact is None else fact.text for fact in (a, b)]
         if texts[0] != texts[1] and not _close(texts[0], texts[1], tolerance):
             found.append(Difference(name, texts[0], texts[1], rule))
@@ -136,17 +150,28 @@ def facts(manifest: Manifest) -> dict[str, Fact]:
         "training threads": manifest.get("threads"),
         "batch size": _batch_size(manifest),
         "training step": step.get("execution") or PLAIN.text,
-        "trained by": _section(manifest, "accelerator").get("gpu") or "the processor",
         "quick run": manifest.get("quick"),
         "data checksum": _section(manifest, "data").get("checksum"),
     }
     known = {name: Fact(_text(value)) for name, value in found.items()}
+    known[ACCELERATOR] = Fact(accelerator_of(manifest), "note")
+    if gpu := _section(manifest, "accelerator").get("gpu"):
+        known["GPU"] = Fact(_text(gpu), optional=True)
     if fleet:
         known["devices of the fleet"] = Fact(
             _text(sorted(map(_device, fleet.get("devices") or [])))
         )
     known |= _from_outside(manifest)
     return known | {name: fact for name in SECTIONS for name, fact in _of_section(manifest, name)}
+
+
+def accelerator_of(manifest: Manifest) -> str:
+    """Return `gpu` or `cpu`: what of the device the figures of a run are of.
+
+    Runs of before the two were told apart say it by the card that trained.
+    """
+    told = _section(manifest, "device").get("accelerator")
+    return str(told or ("gpu" if _section(manifest, "accelerator").get("gpu") else "cpu"))
 
 
 def _from_outside(manifest: Manifest) -> dict[str, Fact]:

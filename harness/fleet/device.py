@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from devices.accelerator import CPU
 from devices.host import read_state
 from harness.config import PATHS, RunConfig, make_config
 from harness.core.errors import HarnessError, RefusedError, UsageError
@@ -139,9 +140,9 @@ class Device:
         """Open the data of a run and train a step for nothing, so that round 1 pays no extra."""
         told = request.header["config"]
         workload = find_workload(str(told.get("workload", DEFAULT)))
-        config = _own_config(workload, told, self._identity, self._target.accelerator)
+        config = _own_config(workload, told, self._identity, self._target.accelerator.kind)
         if self._prepared is None or self._digest != config.digest():
-            prepare_torch(self._target.threads, self._target.accelerator)
+            prepare_torch(self._target.threads, self._target.accelerator.kind_here)
             self._prepared, self._workload = workload.participant(config, self._target), workload
             self._digest = config.digest()
             self._check_partition(self._prepared)
@@ -152,7 +153,9 @@ class Device:
             self._sharing.close()
             self._sharing.enter_context(
                 sharing_cores(
-                    self._target.threads, self._target.accelerator, self._measuring.processes
+                    self._target.threads,
+                    self._target.accelerator.kind_here,
+                    self._measuring.processes,
                 )
             )
         prepared = self._prepared
@@ -248,7 +251,7 @@ def _own_config(
     known = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
     known |= {k: str(Path(str(known[k])).expanduser()) for k in PATHS if k in known}
     own = {"cache": identity.cache, "meter": "none", "device": "auto", "threads": 0,
-           "accelerator": accelerator}  # fmt: skip
+           "accelerator": accelerator if workload.config_class().gpu_trains else CPU}  # fmt: skip
     return make_config(workload.config_class(), {**known, **own})
 
 

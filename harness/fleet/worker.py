@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     from harness.fleet.device import Device
     from harness.fleet.outbox import Outbox
 
+
+class NodeConfig(RunConfig):
+    """Say what a node says of itself; whether a workload trains on its GPU comes with the run."""
+
+    gpu_trains = True
+
+
 FAREWELL_S = 30.0
 """Longest time that a relay is waited for after it has its answer."""
 REQUEST_S = 60.0
@@ -62,7 +69,7 @@ def add_device_options(found: argparse.ArgumentParser) -> None:
     found.add_argument("--device", default="auto", help="device profile; auto is this host")
     found.add_argument("--name", default="", help="name in results; default PROFILE-PARTITION")
     found.add_argument("--meter", default="auto", help="meter, auto or none")
-    found.add_argument("--accelerator", default="auto", help="what trains: auto, cpu or cuda")
+    found.add_argument("--accelerator", default="auto", help="what trains: auto, cpu or gpu")
     found.add_argument("--rate-hz", type=float, default=10.0, help="samples per second")
     found.add_argument("--threads", default="0", help="threads, 0 for all, or profile")
     found.add_argument("--cache", default="", help="folder of data sets; default ~/.cache")
@@ -85,7 +92,7 @@ def _serve(options: argparse.Namespace, began_s: float) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     partition = read_partition(options.partition)
     threads = "0" if options.threads == "profile" else options.threads
-    config = RunConfig(
+    config = NodeConfig(
         device=options.device, meter=options.meter, threads=int(threads),
         accelerator=options.accelerator,
     )  # fmt: skip
@@ -93,7 +100,7 @@ def _serve(options: argparse.Namespace, began_s: float) -> int:
     if options.threads == "profile":
         threads = str(min(target.profile.training.threads, target.cores))
         target = resolve_target(replace(config, threads=int(threads)))
-    log = PhaseLog(settled_clock(target.accelerator))
+    log = PhaseLog(settled_clock(target.accelerator.kind_here))
     with measuring(target.meter, target.meter_reason, options.rate_hz, log) as session:
         from harness.fleet.device import Device, NodeIdentity  # noqa: PLC0415 - imports torch
         from harness.fleet.outbox import Outbox  # noqa: PLC0415

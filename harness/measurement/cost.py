@@ -43,6 +43,24 @@ class DeviceModel:
 
 
 @dataclass(frozen=True)
+class GpuModel:
+    """Model a GPU's seconds from counted work and what its kernels say of every part.
+
+    Attributes:
+        forward_s: Modelled seconds of one image through each part, a third of its training step.
+        memory_bytes_per_s: Bandwidth by which averaging and other plain copies are modelled.
+    """
+
+    forward_s: Mapping[str, float]
+    memory_bytes_per_s: float
+
+    def time_s(self, work: Work) -> float:
+        """Return modelled seconds of counted work."""
+        passes = sum(n * self.forward_s[part] for part, n in work.forwards.items())
+        return passes + work.bytes_moved / self.memory_bytes_per_s
+
+
+@dataclass(frozen=True)
 class Accountant:
     """Know how to cost segments on this host, or for another device if `device` is given."""
 

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from harness.core.errors import MemoryExceededError
 
-_SIGNS = ("can't allocate memory", "bad_alloc", "could not create a memory", "not enough memory")
+_SIGNS = (
+    "can't allocate memory", "bad_alloc", "could not create a memory", "not enough memory",
+    "out of memory",
+)  # fmt: skip
 """How torch and its libraries say in a plain RuntimeError that an allocation failed."""
 
 

@@ -9,77 +9,106 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from devices.accelerator import CPU, GPU, Accelerator
+from devices.cuda_probe import CudaProbe, cuda_here
 from devices.profile import Profile
-from harness.core.errors import DeviceMissingError, UsageError
+from harness.core.errors import AcceleratorError, UsageError
 
 if TYPE_CHECKING:
     import torch
 
-CPU, CUDA = "cpu", "cuda"
+__all__ = [
+    "CPU", "GPU", "Accelerator", "Choice", "choose_accelerator", "describe_accelerator", "prepare",
+    "settled_clock", "torch_device",
+]  # fmt: skip
 
-FIX = (
-    "Leave out --accelerator cuda, or install the driver and a PyTorch with CUDA:"
-    " python3 -c 'import torch; print(torch.version.cuda, torch.cuda.is_available())'"
-    " says what is there."
-)
+CUDA = "cuda"
+"""What PyTorch calls an NVIDIA GPU."""
 
 
-def choose_accelerator(asked: str, profile: Profile, *, fits: bool) -> str:
-    """Return `cpu` or `cuda`.
+@dataclass(frozen=True)
+class Choice:
+    """Hold what trains on this host, and whose figures the device's models take.
 
-    `auto` takes the GPU where the device is this host, its profile is of a computer with a GPU, and
-    CUDA works; torch is imported only where a GPU is in question.
+    They differ where the device is not this host: a laptop's processor trains while the GPU of a
+    Jetson is modelled.
+
+    Attributes:
+        accelerator: What trains here.
+        modelled: `cpu` or `gpu`: which of the profile's sets of figures the models take.
+    """
+
+    accelerator: Accelerator
+    modelled: str = CPU
+
+
+def choose_accelerator(
+    asked: str,
+    profile: Profile,
+    *,
+    fits: bool,
+    gpu_trains: bool = True,
+    probe: Callable[[], CudaProbe] = cuda_here,
+) -> Choice:
+    """Return what trains here and what is modelled.
+
+    `auto` takes the GPU where the device has one and CUDA computes; on a host that is not the
+    device its processor trains, and the device's GPU is modelled. CUDA is tried, in a process of
+    its own, only where this host's GPU is in question.
+
+    Args:
+        asked: `auto`, `cpu` or `gpu`.
+        profile: The device.
+        fits: Whether this host is that device.
+        gpu_trains: Whether the workload can train on a GPU.
+        probe: Tries CUDA under the Python that trains.
 
     Raises:
-        UsageError: `cuda` is asked for a device that is not this host: its time is modelled for its
-            processor.
-        DeviceMissingError: `cuda` is asked for and does not work here.
+        UsageError: `gpu` is asked for where the device has none, or the workload has no use for it.
+        AcceleratorError: `gpu` is asked for and does not compute here.
     """
-    if asked == CUDA:
-        if not fits:
-            raise UsageError(
-                f"--accelerator cuda: this host is no {profile.name}, whose time and energy are"
-                " modelled for its processor",
-                "Leave out --accelerator, or name this host: --device auto.",
-            )
-        fault = cuda_fault()
-        if fault:
-            raise DeviceMissingError(f"--accelerator cuda: {fault}", FIX)
-        return CUDA
-    if asked == "auto" and fits and profile.match.gpu and not cuda_fault():
-        return CUDA
-    return CPU
+    barred = _barred(profile, gpu_trains=gpu_trains)
+    if asked == GPU and barred:
+        raise UsageError(f"--accelerator gpu: {barred}", "Leave out --accelerator gpu.")
+    if asked == CPU:
+        return Choice(Accelerator(why="asked for"))
+    if barred:
+        return Choice(Accelerator(why=barred))
+    if not fits:
+        why = f"this host is no {profile.name}, whose GPU is modelled"
+        return Choice(Accelerator(why=why), GPU)
+    found = probe()
+    if found.gpu is not None:
+        why = "asked for" if asked == GPU else "the device has one, and CUDA computes on it"
+        return Choice(replace(found.gpu, why=why), GPU)
+    if asked == GPU:
+        raise AcceleratorError(f"--accelerator gpu: {found.fault}", found.fix)
+    return Choice(Accelerator(why=f"the GPU cannot train: {found.fault}"))
 
 
-def cuda_fault() -> str:
-    """Return why CUDA cannot train here; empty if it computed something."""
-    import torch  # noqa: PLC0415 - names and help need no torch
-
-    if torch.version.cuda is None:
-        return f"PyTorch {torch.__version__} is built for the processor alone"
-    try:
-        if not torch.cuda.is_available():
-            return "CUDA finds no GPU that it can use"
-        torch.ones(2, device=CUDA).sum().item()
-    except RuntimeError as error:
-        return str(error).splitlines()[0]
-    return ""
+def _barred(profile: Profile, *, gpu_trains: bool) -> str:
+    """Return why no GPU is in question; empty if one is."""
+    if profile.gpu is None:
+        return f"{profile.name} has no GPU that trains: only those of NVIDIA do"
+    return "" if gpu_trains else "this workload trains on the processor alone"
 
 
-def torch_device(accelerator: str) -> torch.device:
-    """Return where tensors are put; the processor unless `cuda` was settled on."""
+def torch_device(kind: str) -> torch.device:
+    """Return where tensors are put; the processor unless `gpu` was settled on.
+
+    A GPU is the first that CUDA may see, as the probe tried that one.
+    """
     import torch  # noqa: PLC0415
 
-    return torch.device(CUDA if accelerator == CUDA else CPU)
+    return torch.device(CUDA if kind == GPU else CPU)
 
 
-def settled_clock(
-    accelerator: str, clock: Callable[[], float] = time.monotonic
-) -> Callable[[], float]:
+def settled_clock(kind: str, clock: Callable[[], float] = time.monotonic) -> Callable[[], float]:
     """Return a clock that is read when the accelerator has finished what it was given."""
-    if accelerator != CUDA:
+    if kind != GPU:
         return clock
 
     def read() -> float:
@@ -91,9 +120,9 @@ def settled_clock(
     return read
 
 
-def prepare(accelerator: str) -> None:
+def prepare(kind: str) -> None:
     """Have the GPU compute in fp32, by the same algorithms every time."""
-    if accelerator != CUDA:
+    if kind != GPU:
         return
     import torch  # noqa: PLC0415
 
@@ -103,17 +132,10 @@ def prepare(accelerator: str) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
-def describe_accelerator(accelerator: str) -> dict[str, Any]:
-    """Return what the manifest says of it."""
-    if accelerator != CUDA:
-        return {"name": CPU}
-    import torch  # noqa: PLC0415
-
-    properties = torch.cuda.get_device_properties(0)
-    return {
-        "name": CUDA,
-        "gpu": properties.name,
-        "memory_bytes": properties.total_memory,
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
-    }
+def describe_accelerator(accelerator: Accelerator) -> dict[str, Any]:
+    """Return what the manifest says of it; `gpu` is the card's name, empty for a processor."""
+    if not accelerator.is_gpu:
+        return {"name": CPU, "why": accelerator.why}
+    told = asdict(accelerator)
+    gpu, _kind = told.pop("name"), told.pop("kind")
+    return {"name": GPU, "gpu": gpu, **told}

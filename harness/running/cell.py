@@ -13,6 +13,7 @@ from harness.federated.job import FederatedJob
 from harness.federated.keeping import JobState
 from harness.measurement.conditions import RESUMED, Conditions
 from harness.measurement.cost import Accountant
+from harness.measurement.gpu_faults import gpu_errors
 from harness.measurement.measuring import MeasuringSession
 from harness.measurement.memory import PeakMemory, memory_errors
 from harness.measurement.recorder import CellRecorder
@@ -118,7 +119,7 @@ class _RunningCell:
     def _train(self) -> tuple[str, str]:
         """Return status and reason."""
         try:
-            with memory_errors():
+            with memory_errors(), gpu_errors():
                 self._served = self._carry_out()
         except (StorageError, DamagedRunError):
             raise

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from devices.time_model import INTERVAL, METHOD, RATIO_FACTOR, TIME_FACTOR
+from devices.accelerator import GPU
+from devices.time_model import (
+    GPU_METHOD,
+    GPU_RATIO_FACTOR,
+    GPU_TIME_FACTOR,
+    METHOD,
+    RATIO_FACTOR,
+    TIME_FACTOR,
+    interval_of,
+)
 from harness.config import RunConfig
 from harness.measurement.cost import Accountant
 from harness.running.accelerator import describe_accelerator
@@ -25,7 +34,11 @@ def describe_run(context: RunContext) -> dict[str, Any]:
         "workload": asked.workload,
         "objective": _objective(asked),
         "quick": asked.quick,
-        "device": {"name": target.profile.name, "title": target.profile.title},
+        "device": {
+            "name": target.profile.name,
+            "title": device_title(target),
+            "accelerator": target.modelled,
+        },
         **environment(target),
         "threads": target.threads,
         "accelerator": describe_accelerator(target.accelerator)
@@ -42,6 +55,14 @@ def describe_run(context: RunContext) -> dict[str, Any]:
     }
 
 
+def device_title(target: Target) -> str:
+    """Return the device's name for people, and which of its accelerators if it has two."""
+    title = target.profile.title
+    if target.profile.gpu is None:
+        return title
+    return f"{title}, {'GPU' if target.modelled == GPU else 'processor'}"
+
+
 def _objective(asked: RunConfig) -> dict[str, str]:
     """Return what methods are judged by and compared with, so that no reader needs the workload."""
     objective = find_workload(asked.workload).objective
@@ -50,16 +71,15 @@ def _objective(asked: RunConfig) -> dict[str, str]:
 
 def models_used(accountant: Accountant, target: Target) -> dict[str, Any]:
     """Return what the models of power and time rest on; no model of time on the device itself."""
-    power, compute = accountant.power, target.profile.compute
+    power, gpu = accountant.power, target.profile.gpu
+    modelled = gpu if target.modelled == GPU else None
+    by_gpu = modelled is not None
     time_model = {
-        "flop_per_s": compute.flop_per_s,
-        "flop_source": compute.flop_source,
-        "memory_bytes_per_s": compute.memory_bytes_per_s,
-        "memory_source": compute.memory_source,
-        "method": METHOD,
-        "factor": TIME_FACTOR,
-        "ratio_factor": RATIO_FACTOR,
-        "interval": INTERVAL,
+        **asdict(modelled.compute if modelled is not None else target.profile.compute),
+        "method": GPU_METHOD if by_gpu else METHOD,
+        "factor": GPU_TIME_FACTOR if by_gpu else TIME_FACTOR,
+        "ratio_factor": GPU_RATIO_FACTOR if by_gpu else RATIO_FACTOR,
+        "interval": interval_of(target.modelled),
     }
     return {
         "energy_model": {

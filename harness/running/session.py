@@ -118,7 +118,7 @@ def run(
     manifest says how. The meter's process starts before this one is confined to the device's cores,
     so that it does not share them. With `devices` clients train there, not in this process.
     """
-    log = PhaseLog(settled_clock(target.accelerator))
+    log = PhaseLog(settled_clock(target.accelerator.kind_here))
     with (
         board_of_run(config, target, opened) as board,
         claim(
@@ -138,7 +138,7 @@ def run(
             confine(target)
             context = RunContext(study, target, measurement, session.zero_s, devices, board)
             own = measurement.processes
-            with sharing_cores(target.threads, target.accelerator, own):
+            with sharing_cores(target.threads, target.accelerator.kind_here, own):
                 return _Run(context, claimed, past, session, screen, limits).carry_out()
 
 

@@ -7,12 +7,14 @@ import resource
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from devices.accelerator import AUTO, split_device
 from devices.control_groups import quota_cores
+from devices.cuda_probe import cuda_here, probe_cuda
 from devices.errors import DeviceError
 from devices.host import Host, detect
 from devices.power_model import PowerModel
 from devices.profile import Profile, find_profile, load_profiles, matches
-from harness.config import RunConfig
+from harness.config import Config, RunConfig
 from harness.core.errors import (
     DeviceMissingError,
     Problems,
@@ -21,8 +23,10 @@ from harness.core.errors import (
     unknown,
 )
 from harness.measurement.choice import FoundMeters, find_meters, own_profile
-from harness.running.accelerator import CPU, CUDA, choose_accelerator
+from harness.running.accelerator import CPU, GPU, Accelerator, Choice, choose_accelerator
 from harness.running.core_sharing import stay_on_cores
+
+PROCESSOR = Accelerator()
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class Target:
 
     `cores` are those that training may use, `threads` those that it will. `meter` is the meter as
     typed, None if there is none; `meter_reason` says why none works, or why those that the device
-    prefers were passed over. `accelerator` is what trains.
+    prefers were passed over. `accelerator` is what trains on this host; `modelled`, `cpu` or `gpu`,
+    is whose figures of the profile the models take, which differ where the device is not this host.
     """
 
     profile: Profile
@@ -41,7 +46,8 @@ class Target:
     threads: int
     meter: str | None
     meter_reason: str
-    accelerator: str = CPU
+    accelerator: Accelerator = PROCESSOR
+    modelled: str = CPU
 
 
 def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
@@ -53,15 +59,13 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
     """
     host = detect(root)
     problems = Problems()
-    profile = problems.attempt(lambda: _profile(config.device, host))
+    profile = problems.attempt(lambda: _profile(split_device(config.device)[0], host))
     fits = profile is not None and matches(host, profile)
-    accelerator = CPU
-    if profile is not None and not config.board_python:  # which finds out for itself
-        accelerator = (
-            problems.attempt(lambda: choose_accelerator(config.accelerator, profile, fits=fits))
-            or CPU
-        )
-    found = find_meters(config.meter, _preferred(host, accelerator), root, problems, several=False)
+    choice = Choice(PROCESSOR)
+    if profile is not None:
+        choice = problems.attempt(lambda: _choice(config, profile, fits=fits)) or choice
+    trains = choice.accelerator
+    found = find_meters(config.meter, _preferred(host, trains), root, problems, several=False)
     if profile is None:
         raise_all(problems.found)
         raise AssertionError("unreachable: a missing profile is a problem")
@@ -82,7 +86,42 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
     raise_all(problems.found)
     threads = config.threads or cores
     meter = next(iter(found.totals), None)
-    return Target(profile, host, fits, cores, threads, meter, found.reason, accelerator)
+    return Target(profile, host, fits, cores, threads, meter, found.reason, trains, choice.modelled)
+
+
+def settled(config: Config, target: Target) -> Config:
+    """Return the configuration with what was settled on in place of `auto`.
+
+    Where another device's GPU is modelled its name says so, as what trains here is this processor.
+    """
+    if target.matches:
+        return replace(config, accelerator=target.accelerator.kind)
+    name = split_device(config.device)[0]
+    device = f"{name}:{GPU}" if target.modelled == GPU else name
+    return replace(config, device=device, accelerator=target.accelerator.kind)
+
+
+def _choice(config: RunConfig, profile: Profile, *, fits: bool) -> Choice:
+    """Settle what trains and what is modelled, from both options that may say it.
+
+    Raises:
+        UsageError: if they contradict each other, or the device has no such accelerator.
+    """
+    asked, named = config.accelerator, split_device(config.device)[1]
+    if named not in ("", CPU, GPU):
+        raise unknown("accelerator", named, [f"{profile.name}:{kind}" for kind in (CPU, GPU)])
+    # A run that is gone on with names the GPU that is modelled, and the processor that trains.
+    if named and asked not in (AUTO, named) and (fits or asked == GPU):
+        raise UsageError(
+            f"--device {config.device} and --accelerator {asked} contradict each other",
+            "Leave out one of them.",
+        )
+    python = config.board_python
+    choice = choose_accelerator(
+        named or asked, profile, fits=fits, gpu_trains=config.gpu_trains,
+        probe=lambda: probe_cuda(python) if python else cuda_here(),
+    )  # fmt: skip
+    return replace(choice, accelerator=replace(choice.accelerator, python=python))
 
 
 def _quota(root: Path) -> str:
@@ -106,13 +145,13 @@ def _profile(name: str, host: Host) -> Profile:
         raise DeviceMissingError(error.message, error.remedy) from error
 
 
-def _preferred(host: Host, accelerator: str) -> Profile | None:
+def _preferred(host: Host, accelerator: Accelerator) -> Profile | None:
     """Return the profile of the host itself, whose meters can measure the work.
 
     Where a GPU trains, the GPU's own meter comes first.
     """
     own = own_profile(host)
-    first = ("nvml",) if accelerator == CUDA else ()
+    first = ("nvml",) if accelerator.is_gpu else ()
     return None if own is None else replace(own, meters=(*first, *own.meters))
 
 
@@ -141,4 +180,7 @@ def confine(target: Target) -> None:
 
 def power_model(target: Target) -> PowerModel:
     """Return the power model of the device; a generic host fills in its own cores."""
+    gpu = target.profile.gpu
+    if target.modelled == GPU and gpu is not None:
+        return PowerModel.of_gpu(gpu.power)
     return PowerModel.from_profile(target.profile, target.cores if target.matches else None)

@@ -14,15 +14,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from devices.collector import Collector
+from devices.cuda_probe import cuda_here
 from devices.energy import Reading, energy
 from devices.meters.registry import try_meter
-from harness.running.accelerator import (
-    CUDA,
-    cuda_fault,
-    describe_accelerator,
-    prepare,
-    settled_clock,
-)
+from harness.running.accelerator import GPU, prepare, settled_clock
 from tests.benchmarks.load import training_step
 from tests.benchmarks.table import head, row, spread
 
@@ -33,7 +28,7 @@ METERS = ("nvml:kind=counter", "nvml:kind=sampled")
 
 def missing() -> list[str]:
     """Return what keeps this host from running the comparison, in sentences."""
-    found = [f"Training on the GPU: {fault}." for fault in [cuda_fault()] if fault]
+    found = [f"Training on the GPU: {fault}." for fault in [cuda_here().fault] if fault]
     for text in METERS:
         answer = try_meter(text)
         if not answer.usable:
@@ -46,10 +41,11 @@ def report() -> list[str]:
     faults = missing()
     if faults:
         return ["Not run, nothing was measured: this needs an NVIDIA GPU.", *faults]
-    prepare(CUDA)
-    step, clock = training_step(CUDA), settled_clock(CUDA)
-    gpu = describe_accelerator(CUDA)
-    lines = [f"{gpu['gpu']}, CUDA {gpu['cuda']}; {WINDOWS} windows of {WINDOW_S:g} s", ""]
+    prepare(GPU)
+    step, clock = training_step(GPU), settled_clock(GPU)
+    gpu = cuda_here().gpu
+    assert gpu is not None  # as nothing is missing
+    lines = [f"{gpu.name}, CUDA {gpu.cuda}; {WINDOWS} windows of {WINDOW_S:g} s", ""]
     lines += head("while it", "min", "median", "max")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nvml-")))

@@ -11,6 +11,7 @@ BENCHMARKS = {
     "beside": "training beside a busy program and alone, with cores shared and not",
     "allocator": "steps and page faults with freed memory kept and handed back",
     "parts": "what merging saves: decoders beside the encoder, merged steps beside single ones",
+    "boards": "modelled seconds of known networks on boards' GPUs over published ones",
     "modelled": "ratios of methods as modelled from another host's timing over the measured ones",
     "aggregation": "averaging 32 large models over copying them",
     "growth": "rounds and memory from 16 to 1,024 clients, and how fast a run goes on",

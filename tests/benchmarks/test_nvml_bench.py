@@ -2,6 +2,7 @@
 
 import pytest
 
+from devices.cuda_probe import CudaProbe
 from devices.energy import Reading
 from devices.meters.base import Availability
 from tests.benchmarks import nvml
@@ -16,7 +17,7 @@ def reading(energy_j, reason="", kind="counter"):
 
 def test_without_gpu_nothing_is_measured(monkeypatch):
     """The first line says so; every cause is named with its remedy."""
-    monkeypatch.setattr(nvml, "cuda_fault", lambda: "built for the processor alone")
+    monkeypatch.setattr(nvml, "cuda_here", lambda: CudaProbe("built for the processor alone"))
     monkeypatch.setattr(
         nvml, "try_meter", lambda text: Availability("nvml", False, "no-sensor", "no driver", "ls")
     )

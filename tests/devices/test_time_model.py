@@ -1,9 +1,11 @@
 """Check how a host's seconds are carried over to another device."""
 
+from typing import NamedTuple
+
 import pytest
 
 from devices.profile import find_profile, load_profiles
-from devices.time_model import HostTiming, TimeModel
+from devices.time_model import GpuTimeModel, HostTiming, TimeModel
 
 HOST = HostTiming(
     forward_s={"encoder": 10.0, "s": 2.0, "d": 4.0},
@@ -42,3 +44,23 @@ def test_a_decoder_is_never_cheaper_than_either_kind_of_its_work_says(profile):
     found = TimeModel.from_profile(profile).forward_s(HOST)
 
     assert 1.0 / 8.0 < found["s"] / found["encoder"] < 1.0 / 2.0
+
+
+class Work(NamedTuple):
+    flop: float
+    moved_bytes: float
+    count: int
+
+
+@pytest.mark.parametrize(
+    ("work", "seconds"),
+    [
+        (Work(4e9, 1e6, 3), 3 * 4.0),  # bound by arithmetic
+        (Work(1e6, 6e8, 2), 2 * 6.0),  # by memory
+        (Work(8.0, 64.0, 5), 5 * 1e-3),  # by launches
+    ],
+)
+def test_gpu_kernel_takes_the_longest_of_its_three_bounds(work, seconds):
+    model = GpuTimeModel(flop_per_s=1e9, memory_bytes_per_s=1e8, launch_s=1e-3)
+    assert model.time_s([work]) == pytest.approx(seconds)
+    assert model.time_s([work, work]) == pytest.approx(2 * seconds)

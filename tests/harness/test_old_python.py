@@ -33,6 +33,7 @@ def test_old_python_is_refused_with_the_way_out(version, capsys):
     assert stopped.value.code == 2
     said = capsys.readouterr().err
     assert f"Python {version[0]}.{version[1]} is too old" in said
+    assert f"--board-python {sys.executable}" in said
     for path in ("docs/jetson-nano.md", "devices/containers/jetson-nano/run.sh"):
         assert path in said
         root = SOURCES if path.startswith("devices") else REPOSITORY

@@ -256,7 +256,7 @@ def draft(
     screen.say("Memory", found.words(target))
     for note in found.notes:
         screen.say("Note", note)
-    prepare_torch(target.threads, target.accelerator)
+    prepare_torch(target.threads, target.accelerator.kind_here)
     with memory_errors():
         opened = open_model(config)
         for rank in dict.fromkeys(found.ranks):

@@ -43,6 +43,8 @@ QUICK: Mapping[str, Any] = {
 class MultitaskConfig(RunConfig):
     """Say what a multi-task run trains, beside what every run says."""
 
+    gpu_trains = True
+
     methods: tuple[str, ...] = option(
         ("independent", "all-in-one", "mas:splits=2", "mas:splits=3"),
         "methods to compare, with parameters as in mas:splits=3,merge_rounds=30",

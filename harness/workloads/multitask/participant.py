@@ -13,7 +13,7 @@ from harness.core.errors import HarnessError
 from harness.federated.job import Checkpoint
 from harness.federated.observer import Observer, SilentObserver
 from harness.federated.trainers import RoundRequest, Update
-from harness.measurement.cost import DeviceModel
+from harness.measurement.cost import DeviceModel, GpuModel
 from harness.running.accelerator import torch_device
 from harness.running.target import Target
 from harness.workloads.multitask.config import MultitaskConfig
@@ -77,7 +77,7 @@ class MultitaskParticipant:
         """Return the training images of a client."""
         return self.store.length("train", client)
 
-    def device_model(self) -> DeviceModel | None:
+    def device_model(self) -> DeviceModel | GpuModel | None:
         """Return the time model of a device that is not the host; None if it is."""
         return device_model(self.target, self.config, self.network)
 
@@ -94,7 +94,7 @@ class MultitaskParticipant:
         if units not in self.nets:
             loss = named(self.config.loss, masked=self.store.masked)
             net = build(self.network, "".join(units), 0, loss)
-            self.nets[units] = net.to(torch_device(self.target.accelerator))
+            self.nets[units] = net.to(torch_device(self.target.accelerator.kind_here))
             self.nets[units].execute_as(request.settings.training.execution)
         joining = request.settings.training.joining
         return MultitaskClientWork(self.nets[units], self.store, observer, joining)

@@ -32,7 +32,7 @@ def federation(config: MultitaskConfig, execution: Execution = PLAIN) -> Federat
         evaluate_every=config.evaluate_every,
         training=training,
         loss=config.loss,
-        device=torch_device(config.accelerator),
+        device=torch_device(config.kind_here),
         descent=Descent(config.optimizer, config.schedule),
         joining=SERVERS[config.server],
     )

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
+from devices.accelerator import GPU
 from devices.host import usable_cores
 from harness.core.errors import DataError, DivergedError
 from harness.federated.keeping import Keeper
 from harness.federated.observer import Observer, SilentObserver
 from harness.federated.trainers import Trainers
-from harness.measurement.cost import DeviceModel
+from harness.measurement.cost import DeviceModel, GpuModel
 from harness.measurement.memory import memory_errors
 from harness.records.cells import CellReport, CellResult
 from harness.running.core_sharing import sharing_cores
@@ -116,7 +117,7 @@ class MultitaskDraft:
         if self.config.board_python:  # which trains under another PyTorch
             return step
         config = step.applied_to(self.config)
-        with memory_errors(), sharing_cores(step.threads, self.target.accelerator):
+        with memory_errors(), sharing_cores(step.threads, self.target.accelerator.kind_here):
             return checked(step, Examiner(config, self.network, store))
 
 
@@ -179,7 +180,7 @@ class MultitaskStudy:
         """Return the threads of a training step."""
         return self.step.threads
 
-    def device_model(self) -> DeviceModel | None:
+    def device_model(self) -> DeviceModel | GpuModel | None:
         """Return the time model of a device that is not the host; None if it is."""
         return device_model(self.target, self.config, self.network, self.timing.host)
 
@@ -288,8 +289,8 @@ def draft(
         MemoryExceededError: if even the smallest batch does not fit.
     """
     network = architecture(config.model)
-    prepare_torch(target.threads, target.accelerator)
-    with memory_errors(), sharing_cores(target.threads, target.accelerator):
+    prepare_torch(target.threads, target.accelerator.kind_here)
+    with memory_errors(), sharing_cores(target.threads, target.accelerator.kind_here):
         step = _settled(config, target, network, manifest, settling, screen)
         prepare_torch(step.threads)
         timing = recorded_timing(manifest) or _timed(config, target, network, step)
@@ -299,9 +300,8 @@ def draft(
 def _timed(
     config: MultitaskConfig, target: Target, network: Architecture, step: StepChoice
 ) -> RunTiming:
-    return take_timing(
-        step.applied_to(config), network, step.execution, models_device=not target.matches
-    )
+    by_processor = not target.matches and target.modelled != GPU
+    return take_timing(step.applied_to(config), network, step.execution, models_device=by_processor)
 
 
 def _settled(

@@ -50,7 +50,6 @@ def test_memory_agrees_within_one_percent(memory: int | None, agrees: bool) -> N
         (("step", "batch"), {"taken": 4}),
         (("host", "clock_limits_hz"), {"cpu_max_hz": 1_000_000}),
         (("host", "cores"), 4),
-        (("accelerator", "gpu"), "NVIDIA H100"),
         (("config", "rounds"), 4),
         (("fleet", "devices"), [{"device": "pi", "partition": [0, 1]}]),
     ],

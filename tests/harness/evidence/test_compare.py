@@ -97,10 +97,6 @@ def test_unfinished_cells_do_not_count(draft) -> None:
         ({"config": {"seeds": [0, 1, 2], "repeats": 1, "rounds": 9}}, "config rounds: 10 → 9"),
         ({"config": {"seeds": [0, 1, 2], "repeats": 1, "epochs": 2}}, "config epochs: not rec"),
         ({"threads": 2}, "training threads: 4 → 2"),
-        (
-            {"accelerator": {"name": "cuda", "gpu": "NVIDIA A100"}},
-            "trained by: the processor → NVIDIA A100",
-        ),
         ({"quick": True}, "quick run: no → yes"),
     ],
 )

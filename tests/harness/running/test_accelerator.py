@@ -4,17 +4,25 @@ No GPU is at hand: its tensors are played by torch's "meta" ones, which have sha
 and raise as a GPU's do where they meet the processor's.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from devices.accelerator import Accelerator
+from devices.cuda_probe import CudaProbe
 from devices.host import detect
 from devices.meters.base import Availability
 from devices.meters.registry import METERS
 from devices.meters.simulated import SimulatedMeter
 from devices.profile import find_profile
-from harness.core.errors import DeviceMissingError, UsageError
-from harness.running import accelerator, target
-from harness.running.accelerator import choose_accelerator, settled_clock
+from harness.core.errors import AcceleratorError, UsageError
+from harness.running import target
+from harness.running.accelerator import (
+    choose_accelerator,
+    describe_accelerator,
+    settled_clock,
+)
 from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 from harness.workloads.multitask.planning.plan import random_batch
 from harness.workloads.multitask.planning.step_choice import known_choice
@@ -27,43 +35,69 @@ from models.multitask.registry import architecture
 from models.multitask.step import accumulate_gradients
 from models.multitask.tasks import TASKS
 
-PC, BOARD = find_profile("x86-nvidia"), find_profile("jetson-orin-nano")
+PC, BOARD, PI = map(find_profile, ("x86-nvidia", "jetson-orin-nano", "raspberry-pi-5"))
+CARD = Accelerator(kind="gpu", name="NVIDIA GeForce RTX 3060", index=0, uuid="GPU-1", cuda="12.6")
+WORKS = CudaProbe(gpu=CARD)
+BROKEN = CudaProbe("the NVIDIA driver is too old for CUDA 12.6", "Update the driver.")
+
+
+def never() -> CudaProbe:
+    """Fail where CUDA must not be tried."""
+    raise AssertionError("CUDA was tried")
 
 
 @pytest.fixture
 def cuda(monkeypatch):
     """Let CUDA work, as far as the question goes."""
-    monkeypatch.setattr(accelerator, "cuda_fault", lambda: "")
+    monkeypatch.setattr(target, "cuda_here", lambda: WORKS)
 
 
-def test_gpu_is_taken_where_the_device_has_one(cuda):
-    """`auto` is the GPU on a host that is a PC with one, the processor on all others."""
-    assert choose_accelerator("auto", PC, fits=True) == "cuda"
-    assert choose_accelerator("auto", PC, fits=False) == "cpu"
-    assert choose_accelerator("auto", BOARD, fits=True) == "cpu"
-    assert choose_accelerator("cpu", PC, fits=True) == "cpu"
-    assert choose_accelerator("cuda", BOARD, fits=True) == "cuda"
+@pytest.mark.parametrize("profile", [PC, BOARD])
+@pytest.mark.parametrize("asked", ["auto", "gpu"])
+def test_gpu_is_taken_where_the_device_has_one(profile, asked):
+    """A PC's and a board's alike; the record names the card and why it was taken."""
+    found = choose_accelerator(asked, profile, fits=True, probe=lambda: WORKS)
+    assert (found.accelerator.kind, found.accelerator.uuid, found.modelled) == (
+        "gpu", "GPU-1", "gpu",
+    )  # fmt: skip
+    assert found.accelerator.why
 
 
-def test_gpu_of_another_host_is_refused(cuda):
-    """Another device's time is modelled for its processor, which a GPU's work would not be."""
-    with pytest.raises(UsageError, match="modelled for its processor"):
-        choose_accelerator("cuda", PC, fits=False)
+def test_processor_is_taken_when_asked_for_and_where_there_is_no_gpu():
+    """CUDA is not even tried, so that torch is not loaded a second time."""
+    for asked, profile, fits in (("cpu", PC, True), ("auto", PI, True), ("cpu", BOARD, False)):
+        found = choose_accelerator(asked, profile, fits=fits, probe=never)
+        assert (found.accelerator.kind, found.modelled) == ("cpu", "cpu")
+    found = choose_accelerator("auto", BOARD, fits=True, gpu_trains=False, probe=never)
+    assert (found.accelerator.kind, found.modelled) == ("cpu", "cpu")
+    assert "workload" in found.accelerator.why
 
 
-def test_gpu_that_does_not_work(monkeypatch):
-    """Asked for it is an error with the reason and a way to look; `auto` is the processor."""
-    monkeypatch.setattr(accelerator, "cuda_fault", lambda: "CUDA finds no GPU")
-    assert choose_accelerator("auto", PC, fits=True) == "cpu"
-    with pytest.raises(DeviceMissingError, match="CUDA finds no GPU") as refused:
-        choose_accelerator("cuda", PC, fits=True)
-    assert "torch.cuda.is_available()" in refused.value.remedy
+@pytest.mark.parametrize("asked", ["auto", "gpu"])
+def test_gpu_of_another_device_is_modelled(asked):
+    """This host's processor trains, whatever GPU this host has."""
+    found = choose_accelerator(asked, BOARD, fits=False, probe=never)
+    assert (found.accelerator.kind, found.modelled) == ("cpu", "gpu")
+    assert "modelled" in found.accelerator.why
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GPU")
-def test_fault_is_told_on_a_host_without_gpu():
-    """The real question gives a reason here."""
-    assert accelerator.cuda_fault()
+@pytest.mark.parametrize(
+    ("profile", "trains", "words"),
+    [(PI, True, "raspberry-pi-5 has no GPU"), (PC, False, "processor alone")],
+)
+def test_gpu_that_is_not_there_cannot_be_asked_for(profile, trains, words):
+    with pytest.raises(UsageError, match=words):
+        choose_accelerator("gpu", profile, fits=True, gpu_trains=trains, probe=never)
+
+
+def test_gpu_that_does_not_compute():
+    """`auto` is the processor with the fault as the reason; asked for it is an error, status 3."""
+    found = choose_accelerator("auto", PC, fits=True, probe=lambda: BROKEN)
+    assert (found.accelerator.kind, found.modelled) == ("cpu", "cpu")
+    assert "too old" in found.accelerator.why
+    with pytest.raises(AcceleratorError, match="too old") as refused:
+        choose_accelerator("gpu", PC, fits=True, probe=lambda: BROKEN)
+    assert (refused.value.exit_status, refused.value.remedy) == (3, "Update the driver.")
 
 
 @pytest.fixture
@@ -84,9 +118,13 @@ def gpu_host(tmp_path, monkeypatch, cuda):
 def test_gpu_that_trains_is_what_is_measured(gpu_host):
     """Its own meter comes before the processor's; if that fails the next one is asked."""
     found = target.resolve_target(MultitaskConfig(), gpu_host)
-    assert (found.profile.name, found.accelerator, found.meter) == ("x86-nvidia", "cuda", "nvml")
+    assert (found.profile.name, found.accelerator.kind, found.meter) == (
+        "x86-nvidia",
+        "gpu",
+        "nvml",
+    )
     on_processor = target.resolve_target(MultitaskConfig(accelerator="cpu"), gpu_host)
-    assert (on_processor.accelerator, on_processor.meter) == ("cpu", None)
+    assert (on_processor.accelerator.kind, on_processor.meter) == ("cpu", None)
 
 
 def test_broken_gpu_meter_leaves_a_reason(gpu_host, monkeypatch):
@@ -118,7 +156,7 @@ def test_clock_waits_for_the_gpu(monkeypatch):
     """A moment is read after the GPU is done; the processor's clock is left as it is."""
     told = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: told.append("done"))
-    clock = settled_clock("cuda", lambda: told.append("read") or 7.0)
+    clock = settled_clock("gpu", lambda: told.append("read") or 7.0)
     assert clock() == 7.0
     assert told == ["done", "read"]
     plain = lambda: 1.0  # noqa: E731 - compared by identity
@@ -127,13 +165,78 @@ def test_clock_waits_for_the_gpu(monkeypatch):
 
 def test_unknown_accelerator_is_named():
     """A misspelt name gets the nearest one."""
-    with pytest.raises(UsageError, match="cuda"):
-        make_multitask_config({"accelerator": "cuada"})
+    with pytest.raises(UsageError, match="cpu"):
+        make_multitask_config({"accelerator": "gpuu"})
+
+
+def test_cuda_is_another_word_for_a_gpu():
+    assert make_multitask_config({"accelerator": "cuda"}).accelerator == "gpu"
+
+
+@pytest.mark.parametrize(
+    ("device", "accelerator", "settled_as"),
+    [
+        ("jetson-orin-nano", "auto", ("jetson-orin-nano:gpu", "cpu")),
+        ("jetson-orin-nano", "gpu", ("jetson-orin-nano:gpu", "cpu")),
+        ("jetson-orin-nano:gpu", "auto", ("jetson-orin-nano:gpu", "cpu")),
+        ("jetson-orin-nano:cuda", "auto", ("jetson-orin-nano:gpu", "cpu")),
+        ("jetson-orin-nano:cpu", "auto", ("jetson-orin-nano", "cpu")),
+        ("jetson-orin-nano", "cpu", ("jetson-orin-nano", "cpu")),
+        ("orin-nano:gpu", "cpu", ("orin-nano:gpu", "cpu")),  # a run that is gone on with
+        ("raspberry-pi-5", "auto", ("raspberry-pi-5", "cpu")),
+    ],
+)
+def test_two_sides_of_a_modelled_device_are_two_runs(device, accelerator, settled_as, gpu_host):
+    """What is settled says which, is settled alike a second time, and has a digest of its own."""
+    config = MultitaskConfig(device=device, accelerator=accelerator, meter="none")
+    found = target.resolve_target(config, gpu_host)
+    once = target.settled(config, found)
+    assert (once.device, once.accelerator) == settled_as
+    again = target.resolve_target(once, gpu_host)
+    assert (target.settled(once, again), again.modelled) == (once, found.modelled)
+    other = replace(config, device="jetson-orin-nano:cpu", accelerator="auto")
+    same = target.settled(other, target.resolve_target(other, gpu_host)).digest() == once.digest()
+    assert same is (settled_as[0] == "jetson-orin-nano")
+
+
+@pytest.mark.parametrize(
+    ("device", "accelerator", "words"),
+    [
+        ("jetson-nano:cpu", "gpu", "contradict"),
+        ("x86-nvidia:gpu", "cpu", "contradict"),
+        ("jetson-nano:tpu", "auto", "unknown accelerator 'tpu'"),
+        ("raspberry-pi-5:gpu", "auto", "has no GPU"),
+    ],
+)
+def test_sides_that_make_no_sense_are_refused(device, accelerator, words, gpu_host):
+    config = MultitaskConfig(device=device, accelerator=accelerator, meter="none")
+    with pytest.raises(UsageError, match=words):
+        target.resolve_target(config, gpu_host)
+
+
+def test_board_python_is_asked_about_its_own_cuda(gpu_host, monkeypatch):
+    """Its GPU trains and is what is modelled; this process computes on the processor."""
+    asked = []
+    monkeypatch.setattr(target, "probe_cuda", lambda python: asked.append(python) or WORKS)
+    monkeypatch.setattr(target, "cuda_here", never)
+    config = MultitaskConfig(board_python="/usr/bin/python3", meter="none")
+    found = target.resolve_target(config, gpu_host)
+    once = target.settled(config, found)
+    assert asked == ["/usr/bin/python3"]
+    assert (found.accelerator.kind, found.accelerator.kind_here) == ("gpu", "cpu")
+    assert (once.accelerator, federation(once).device) == ("gpu", torch.device("cpu"))
+
+
+def test_manifest_names_the_card():
+    """The name, which card of several, and why; of a processor only why."""
+    told = describe_accelerator(replace(CARD, why="asked for"))
+    assert (told["name"], told["gpu"], told["uuid"]) == ("gpu", CARD.name, "GPU-1")
+    assert describe_accelerator(Accelerator(why="asked for")) == {"name": "cpu", "why": "asked for"}
 
 
 def test_engine_gets_the_device_that_was_settled_on():
     """`auto` was settled before a run begins; left as it is it means the processor."""
-    assert federation(MultitaskConfig(accelerator="cuda")).device == torch.device("cuda")
+    assert federation(MultitaskConfig(accelerator="gpu")).device == torch.device("cuda")
     assert federation(MultitaskConfig()).device == torch.device("cpu")
 
 

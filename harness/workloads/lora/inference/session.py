@@ -87,7 +87,7 @@ class AnsweringSession:
         """Return the rows of all cells and forms; `say` hears of each as it is there."""
         rows: list[dict[str, object]] = []
         rate = float(self._run.section("config").get("rate_hz", 10.0))
-        log = PhaseLog(settled_clock(self._target.accelerator))
+        log = PhaseLog(settled_clock(self._target.accelerator.kind_here))
         with measuring(self._target.meter, self._target.meter_reason, rate, log) as session:
             session.accountant = Accountant(power_model(self._target), None)
             for cell in cells:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from devices.accelerator import split_device
 from harness.cli.ending import report_on, terminated_like_interrupted
 from harness.cli.options import Parser, add_include_options, run_command
 from harness.config import PATHS, check_values
@@ -170,7 +171,7 @@ def _config(run: RunFiles, parsed: Namespace) -> MultitaskConfig:
     reaching = {key: value for key, value in {**own, **places}.items() if key in typed}
     refuse_foreign(run.folder, reaching, typed, is_cache, asdict(MultitaskConfig()))
     given: dict[str, Any] = {
-        "device": parsed.device or own.get("device", "auto"),
+        "device": split_device(parsed.device or str(own.get("device", "auto")))[0],
         "require_device": parsed.require_device,
         "meter": parsed.meter,
         "require_meter": parsed.require_meter,

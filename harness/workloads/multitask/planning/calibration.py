@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
 import torch
 
+from devices.accelerator import CPU
 from devices.board_counters import read_counters
-from devices.time_model import HostTiming
+from devices.time_model import GpuTimeModel, HostTiming
+from harness.measurement.cost import GpuModel
 from harness.running.accelerator import settled_clock
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.methods.cost import Calibration
 from harness.workloads.multitask.planning.plan import build_for, random_step
 from harness.workloads.multitask.work import ENCODER
 from models.execution import PLAIN, Execution
+from models.kernels import kernels_of
 from models.multitask.layer_work import TRAINING_FACTOR, LayerTimes, time_layers
 from models.multitask.network import Architecture, MultiTaskNet
 from models.multitask.tasks import TASKS
@@ -109,23 +112,47 @@ def calibrate(
     than one alone. Tasks whose decoder and loss are of one kind are timed once. Of a single task
     nothing can be told apart, and all counts as encoder.
     """
-    merged = build_for(architecture, config.tasks, config, execution)
-    kinds = {task: _like(task, config.tasks) for task in config.tasks}
-    nets = {task: _alone(merged, task) for task in dict.fromkeys(kinds.values())}
-    if len(config.tasks) > 1:
-        nets[config.tasks] = merged
-    steps = _fastest_steps(nets, config, settled_clock(config.accelerator, clock), cpu_clock)
+    nets = _networks(architecture, config, execution)
+    steps = _fastest_steps(nets, config, settled_clock(config.kind_here, clock), cpu_clock)
     times_s = {tasks: step.time_s / config.batch_size for tasks, step in steps.items()}
     passed_s = sum(step.time_s for step in steps.values())
     busy_cores = sum(step.cpu_s for step in steps.values()) / max(passed_s, RESOLUTION_S)
-    alone_s = {task: times_s[kind] for task, kind in kinds.items()}
+    return Calibration(_forward_s(times_s, config.tasks), busy_cores)
+
+
+def model_gpu(architecture: Architecture, config: MultitaskConfig, gpu: GpuTimeModel) -> GpuModel:
+    """Model a GPU's plain steps from the kernels of real ones, taken once each on this processor.
+
+    Parts follow from steps of every task alone and of all together as in `calibrate`.
+    """
+    processor = replace(config, accelerator=CPU)
+    nets = _networks(architecture, processor, PLAIN)
+    times_s = {
+        tasks: gpu.time_s(kernels_of(random_step(net, processor))) / config.batch_size
+        for tasks, net in nets.items()
+    }
+    return GpuModel(_forward_s(times_s, config.tasks), gpu.memory_bytes_per_s)
+
+
+def _networks(
+    architecture: Architecture, config: MultitaskConfig, execution: Execution
+) -> dict[str, MultiTaskNet]:
+    """Return the network of all tasks, and one of every kind of task alone."""
+    merged = build_for(architecture, config.tasks, config, execution)
+    kinds = dict.fromkeys(_like(task, config.tasks) for task in config.tasks)
+    nets = {task: _alone(merged, task) for task in kinds}
+    return nets | ({config.tasks: merged} if len(config.tasks) > 1 else {})
+
+
+def _forward_s(times_s: Mapping[str, float], tasks: str) -> dict[str, float]:
+    """Return seconds of an image through each part, from those of training steps of networks."""
+    alone_s = {task: times_s[_like(task, tasks)] for task in tasks}
     encoder_s = min(alone_s.values())
     if len(alone_s) > 1:
-        shared_s = sum(alone_s.values()) - times_s[config.tasks]
+        shared_s = sum(alone_s.values()) - times_s[tasks]
         encoder_s = min(encoder_s, max(shared_s / (len(alone_s) - 1), 0.0))
     parts_s = {ENCODER: encoder_s} | {task: t - encoder_s for task, t in alone_s.items()}
-    forward_s = {part: t / TRAINING_FACTOR for part, t in parts_s.items()}
-    return Calibration(forward_s, busy_cores)
+    return {part: t / TRAINING_FACTOR for part, t in parts_s.items()}
 
 
 def time_host(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from devices.time_model import HostTiming, TimeModel
-from harness.measurement.cost import DeviceModel
+from devices.accelerator import GPU
+from devices.time_model import GpuTimeModel, HostTiming, TimeModel
+from harness.measurement.cost import DeviceModel, GpuModel
 from harness.running.target import Target, power_model
 from harness.workloads.multitask.config import MultitaskConfig
-from harness.workloads.multitask.planning.calibration import RunTiming, take_timing
+from harness.workloads.multitask.planning.calibration import RunTiming, model_gpu, take_timing
 from harness.workloads.multitask.planning.plan import Estimate, planned_run
 from models.execution import PLAIN
 from models.multitask.network import Architecture
@@ -19,13 +20,17 @@ def device_model(
     config: MultitaskConfig,
     architecture: Architecture,
     timed: HostTiming | None = None,
-) -> DeviceModel | None:
+) -> DeviceModel | GpuModel | None:
     """Return the time model of a device that is not the host; None if it is.
 
-    The host is timed unless that was done before.
+    For a device's processor the host is timed unless that was done before; a GPU's steps are
+    modelled from their kernels, and no time of this host is in them.
     """
     if target.matches:
         return None
+    gpu = target.profile.gpu
+    if target.modelled == GPU and gpu is not None:
+        return model_gpu(architecture, config, GpuTimeModel.from_figures(gpu.compute))
     host = timed or take_timing(config, architecture, PLAIN, models_device=True).host
     assert host is not None
     return DeviceModel(TimeModel.from_profile(target.profile), host)

@@ -104,7 +104,7 @@ def build_for(
     from models.multitask.network import build  # noqa: PLC0415
 
     net = build(architecture, tasks, 0, named(config.loss, masked=False))
-    net.to(torch_device(config.accelerator))
+    net.to(torch_device(config.kind_here))
     return net.execute_as(execution).train()
 
 

@@ -21,7 +21,6 @@ from devices.board_counters import read_counters
 from harness.core.clean_text import without_home
 from harness.core.errors import StorageError, UsageError
 from harness.run_folder.results import json_text, write_atomically
-from harness.running.accelerator import CUDA
 from harness.running.target import Target
 from harness.workloads.multitask.config import AUTO, MultitaskConfig
 from harness.workloads.multitask.planning.batch_fit import BatchFit, fit_batch
@@ -156,7 +155,7 @@ def known_choice(config: MultitaskConfig, target: Target) -> StepChoice | None:
     Raises:
         UsageError: if this processor cannot do what is asked.
     """
-    if target.accelerator == CUDA:
+    if target.accelerator.is_gpu:
         return _on_gpu(config, target)
     if config.board_python and config.step == AUTO:  # ways are timed under this PyTorch alone
         return StepChoice(PLAIN, target.threads, config.step)
@@ -195,7 +194,7 @@ def choose_step(
     batch = fit_batch(config, target, architecture, fixed)
     config = replace(config, batch_size=batch.taken)
     measuring = (
-        anew and config.step == AUTO and target.accelerator != CUDA and not config.board_python
+        anew and config.step == AUTO and not target.accelerator.is_gpu and not config.board_python
     )
     known = None if measuring else known_choice(config, target)
     return replace(known or _calibrated_choice(config, target, architecture), batch=batch)
