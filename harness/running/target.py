@@ -12,6 +12,7 @@ from devices.control_groups import quota_cores
 from devices.cuda_probe import cuda_here, probe_cuda
 from devices.errors import DeviceError
 from devices.host import Host, detect
+from devices.meters.registry import try_meter
 from devices.power_model import PowerModel
 from devices.profile import Profile, find_profile, load_profiles, matches
 from harness.config import Config, RunConfig
@@ -65,7 +66,8 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
     if profile is not None:
         choice = problems.attempt(lambda: _choice(config, profile, fits=fits)) or choice
     trains = choice.accelerator
-    found = find_meters(config.meter, _preferred(host, trains), root, problems, several=False)
+    found = _one_meter(find_meters(config.meter, _preferred(host), root, problems, _gpu(trains)),
+                       config, root, problems)  # fmt: skip
     if profile is None:
         raise_all(problems.found)
         raise AssertionError("unreachable: a missing profile is a problem")
@@ -145,14 +147,43 @@ def _profile(name: str, host: Host) -> Profile:
         raise DeviceMissingError(error.message, error.remedy) from error
 
 
-def _preferred(host: Host, accelerator: Accelerator) -> Profile | None:
-    """Return the profile of the host itself, whose meters can measure the work.
-
-    Where a GPU trains, the GPU's own meter comes first.
-    """
+def _preferred(host: Host) -> Profile | None:
+    """Return the profile of the host itself, whose meters can measure the work; NVML comes last."""
     own = own_profile(host)
-    first = ("nvml",) if accelerator.is_gpu else ()
-    return None if own is None else replace(own, meters=(*first, *own.meters))
+    if own is None or "nvml" in own.meters:
+        return own
+    return replace(own, meters=(*own.meters, "nvml"))
+
+
+def _gpu(trains: Accelerator) -> str:
+    """Return the meter of the GPU that trains, by its own name; empty if none does."""
+    if not trains.is_gpu:
+        return ""
+    return f"nvml:gpu={trains.uuid}" if trains.uuid else "nvml"
+
+
+def _one_meter(
+    found: FoundMeters, config: RunConfig, root: Path, problems: Problems
+) -> FoundMeters:
+    """Return meters as the one that a run reads: their sum, if they can be added up.
+
+    What was asked for must be; of meters found by themselves the GPU's stays.
+    """
+    if len(found.totals) < 2:
+        return found
+    text = "+".join(found.totals)
+    try:
+        answer = try_meter(text, root)
+        why, fix = answer.reason, answer.fix
+        if answer.usable:
+            return replace(found, totals=(text,))
+    except DeviceError as error:
+        why, fix = error.message, error.remedy
+    if config.meter != AUTO:
+        problems.found.append(UsageError(f"--meter {text}: {why}", fix))
+        return FoundMeters()
+    reason = f"{found.totals[-1]} measures the GPU alone: {why}"
+    return FoundMeters(found.totals[-1:], reason, fix)
 
 
 def describe_host(host: Host) -> str:
