@@ -23,7 +23,7 @@ from harness.core.errors import (
     raise_all,
     unknown,
 )
-from harness.measurement.choice import FoundMeters, find_meters, own_profile
+from harness.measurement.choice import PROCESSOR_METERS, FoundMeters, find_meters, own_profile
 from harness.running.accelerator import CPU, GPU, Accelerator, Choice, choose_accelerator
 from harness.running.core_sharing import stay_on_cores
 
@@ -66,8 +66,9 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
     if profile is not None:
         choice = problems.attempt(lambda: _choice(config, profile, fits=fits)) or choice
     trains = choice.accelerator
-    found = _one_meter(find_meters(config.meter, _preferred(host), root, problems, _gpu(trains)),
-                       config, root, problems)  # fmt: skip
+    gpu = _gpu(trains)
+    found = find_meters(config.meter, _preferred(host, trains), root, problems, gpu)
+    found = _one_meter(found, config, root, gpu, problems)
     if profile is None:
         raise_all(problems.found)
         raise AssertionError("unreachable: a missing profile is a problem")
@@ -147,12 +148,16 @@ def _profile(name: str, host: Host) -> Profile:
         raise DeviceMissingError(error.message, error.remedy) from error
 
 
-def _preferred(host: Host) -> Profile | None:
-    """Return the profile of the host itself, whose meters can measure the work; NVML comes last."""
+def _preferred(host: Host, trains: Accelerator) -> Profile | None:
+    """Return the profile of the host itself, whose meters can measure the work.
+
+    Where a GPU trains its own meter stands for all if none covers more.
+    """
     own = own_profile(host)
-    if own is None or "nvml" in own.meters:
+    if own is None or not trains.is_gpu:
         return own
-    return replace(own, meters=(*own.meters, "nvml"))
+    others = tuple(name for name in own.meters if name != "nvml")
+    return replace(own, meters=(*others, "nvml"))
 
 
 def _gpu(trains: Accelerator) -> str:
@@ -163,12 +168,18 @@ def _gpu(trains: Accelerator) -> str:
 
 
 def _one_meter(
-    found: FoundMeters, config: RunConfig, root: Path, problems: Problems
+    found: FoundMeters, config: RunConfig, root: Path, gpu: str, problems: Problems
 ) -> FoundMeters:
     """Return meters as the one that a run reads: their sum, if they can be added up.
 
-    What was asked for must be; of meters found by themselves the GPU's stays.
+    What was asked for must be. Of meters found by themselves the GPU's stays; where a GPU trains,
+    the processor's joules alone are not the run's.
     """
+    alone = len(found.totals) == 1 and found.totals[0] in PROCESSOR_METERS
+    if alone and gpu and config.meter == AUTO:
+        answer = try_meter(gpu, root)
+        reason = f"{found.totals[0]} covers the processor alone, and the GPU that trains has no"
+        return FoundMeters((), f"{reason} meter: {answer.reason}", answer.fix)
     if len(found.totals) < 2:
         return found
     text = "+".join(found.totals)
@@ -182,8 +193,7 @@ def _one_meter(
     if config.meter != AUTO:
         problems.found.append(UsageError(f"--meter {text}: {why}", fix))
         return FoundMeters()
-    reason = f"{found.totals[-1]} measures the GPU alone: {why}"
-    return FoundMeters(found.totals[-1:], reason, fix)
+    return FoundMeters(found.totals[-1:], f"{found.totals[-1]} measures the GPU alone: {why}", fix)
 
 
 def describe_host(host: Host) -> str:
