@@ -131,6 +131,13 @@ class NvmlMeter(Meter):
         unwanted = "not chosen: neither CUDA_VISIBLE_DEVICES nor gpu= names it"
         others = [gpu for gpu in gpus if gpu not in self._gpus]
         self._rejected = (*(Rejected(gpu.bus_id, unwanted) for gpu in others), *lost)
+        divided = [gpu for gpu in self._gpus if gpu.split and not self.options.get("gpu")]
+        if divided:
+            raise DeviceError(
+                f"{divided[0].model} ({divided[0].bus_id}) is divided by MIG: the power of its"
+                " parts is not told apart",
+                f"nvml:gpu={divided[0].uuid} measures all of it, whoever uses the other parts",
+            )
         wanted = self.options.get("kind")
         silent = [gpu for gpu in self._gpus if not gpu.has_counter]
         if wanted == "counter" and silent:

@@ -158,18 +158,44 @@ def meter_class(name: str) -> type[Meter]:
     raise DeviceError(f"unknown meter {name!r}", hint)
 
 
+def split_sum(text: str) -> list[str]:
+    """Return the meters of a sum as typed: `rapl+nvml` are two.
+
+    A + inside an option, as in `replay:scope=package+dram`, is no sum.
+    """
+    found: list[str] = []
+    for part in text.split("+"):
+        if found and ":" in found[-1] and part.partition(":")[0] not in METERS:
+            found[-1] += f"+{part}"
+        else:
+            found.append(part)
+    return found
+
+
 def make_meter(text: str, root: Path = Path("/"), clock: Clock = time.monotonic) -> Meter:
-    """Build a meter from its typed form, not yet opened.
+    """Build a meter from its typed form, not yet opened; a sum is read as one meter.
 
     Raises:
         DeviceError: Unknown meter or option.
     """
+    parts = split_sum(text)
+    if len(parts) > 1:
+        from devices.meters.joint import JointMeter  # noqa: PLC0415 - most runs have one meter
+
+        return JointMeter([make_meter(part, root, clock) for part in parts], root, clock)
     spec = MeterSpec.parse(text)
     return meter_class(spec.name)(root, clock, spec.options)
 
 
 def probe_meter(text: str, root: Path = Path("/")) -> Availability:
-    """Ask one meter whether it can be used; a meter without reader here is "not-supported"."""
+    """Ask one meter whether it can be used; a meter without reader here is "not-supported".
+
+    A sum can if all of it can.
+    """
+    parts = split_sum(text)
+    if len(parts) > 1:
+        answers = [probe_meter(part, root) for part in parts]
+        return next((no for no in answers if not no.usable), Availability(text, True))
     spec = MeterSpec.parse(text)
     if spec.name not in METERS:
         reason = f"this version has no reader for {spec.name}"

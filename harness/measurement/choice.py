@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from devices.errors import DeviceError
 from devices.host import Host, detect
 from devices.meters.base import Availability
-from devices.meters.registry import MADE_UP, choose_meter, try_meter
+from devices.meters.registry import MADE_UP, choose_meter, split_sum, try_meter
 from devices.power_model import PowerModel
 from devices.profile import Profile, find_profile
 from harness.core.errors import (
@@ -49,7 +49,8 @@ class FoundMeters:
         Raises:
             MeterMissingError: if they will not.
         """
-        made_up = [name for text in self.totals if (name := text.partition(":")[0]) in MADE_UP]
+        parts = [part for text in self.totals for part in split_sum(text)]
+        made_up = [name for text in parts if (name := text.partition(":")[0]) in MADE_UP]
         if made_up:
             raise MeterMissingError(
                 f"energy is not measured: the figures of meter {made_up[0]} are made up",
@@ -129,7 +130,7 @@ def own_profile(host: Host) -> Profile | None:
 
 
 def find_meters(
-    asked: str, profile: Profile | None, root: Path, problems: Problems, *, several: bool = True
+    asked: str, profile: Profile | None, root: Path, problems: Problems, gpu: str = "nvml"
 ) -> FoundMeters:
     """Find what can be added up: what is asked for, or what a profile prefers.
 
@@ -138,24 +139,22 @@ def find_meters(
         profile: what is known of the host.
         root: root of the file system in which sensors are looked for.
         problems: takes what is wrong with the names.
-        several: whether more than one meter may be named, and a GPU's own stands beside a
-            processor's.
+        gpu: the GPU's meter as typed, which `auto` adds to a processor's; empty if no GPU counts.
     """
     if asked == "none":
         return FoundMeters(reason="no meter was asked for (--meter none)")
     if asked == "auto":
-        return _automatic(profile, root, several=several)
+        return _automatic(profile, root, gpu)
     parts = problems.attempt(lambda: split_meters(asked)) or []
-    if len(parts) > 1 and (not several or {"auto", "none"} & set(parts)):
-        why = "auto and none stand alone" if several else "one meter measures a run"
-        how = "Name the meters to add up." if several else "harness.measure adds up several."
-        problems.found.append(UsageError(f"--meter {asked}: {why}", how))
+    if len(parts) > 1 and {"auto", "none"} & set(parts):
+        why = f"--meter {asked}: auto and none stand alone"
+        problems.found.append(UsageError(why, "Name the meters to add up."))
         return FoundMeters()
     usable = [t for t in parts if problems.attempt(lambda t=t: _usable(t, root))]  # type: ignore[misc]
     return FoundMeters(tuple(usable))
 
 
-def _automatic(profile: Profile | None, root: Path, *, several: bool) -> FoundMeters:
+def _automatic(profile: Profile | None, root: Path, gpu: str) -> FoundMeters:
     """Return the profile's first meter that works, and the GPU's beside a processor's."""
     if profile is None:
         return FoundMeters(reason="no profile fits this host")
@@ -164,8 +163,8 @@ def _automatic(profile: Profile | None, root: Path, *, several: bool) -> FoundMe
     if choice.spec is None:
         return FoundMeters((), choice.passed_over or "no meter is known for this host", fix)
     found = [choice.spec.text()]
-    if several and choice.spec.name in PROCESSOR_METERS and try_meter("nvml", root).usable:
-        found.append("nvml")
+    if gpu and choice.spec.name in PROCESSOR_METERS and try_meter(gpu, root).usable:
+        found.append(gpu)
     return FoundMeters(tuple(found), choice.passed_over, fix)
 
 

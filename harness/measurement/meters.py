@@ -14,6 +14,7 @@ from typing import Any
 from devices.collector import Collector
 from devices.energy import FLAGS, Reading, energy, rail_energy
 from devices.errors import DeviceError
+from devices.meters.registry import split_sum
 from devices.stream import StreamSet
 from harness.core.errors import MeterMissingError, UsageError
 from harness.measurement.live import LivePower, live_power
@@ -83,7 +84,7 @@ class RunningMeter:
     @property
     def name(self) -> str:
         """Return the meter's name without its options."""
-        return self.text.partition(":")[0]
+        return "+".join(part.partition(":")[0] for part in split_sum(self.text))
 
 
 class MeterSet:

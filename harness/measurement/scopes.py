@@ -1,48 +1,17 @@
-"""Say which meters may be added up: those that cover different parts of a computer.
-
-Scopes are what meters say of themselves: a processor's `package`, `package+dram`, a `gpu`, a whole
-`board`, a plug at the `wall`. What covers everything contains what covers a part of it.
-"""
+"""Say which meters may be added up, and what their rails stand for."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 
-from devices.meters.registry import METERS, MeterSpec
+from devices.meters.registry import METERS, MeterSpec, split_sum
+from devices.meters.scopes import PARTS, SEPARATE, Covered, components, overlap
 from harness.core.errors import UsageError, unknown
 
-PARTS = {
-    "package": "processor",
-    "core": "processor",
-    "processor": "processor",
-    "cpu": "processor",
-    "psys": "board",
-    "dram": "memory",
-    "memory": "memory",
-    "gpu": "gpu",
-    "soc": "soc",
-    "module": "module",
-    "board": "board",
-    "battery": "board",
-    "system": "board",
-    "wall": "wall",
-}
-"""Words of scopes → component of the computer."""
+__all__ = ["Covered", "check_name", "component", "components", "overlap", "split_meters"]
 
 RAIL_WORDS = {"uncore": "processor", "ddr": "memory", "mem": "memory"}
 """Further words in names of rails."""
-
-SEPARATE = frozenset({"processor", "memory", "gpu"})
-"""Components that lie beside each other; every other one contains some of these."""
-
-
-def components(scope: str) -> frozenset[str]:
-    """Return the components that a scope names; `other` for a word that stands for none."""
-    return frozenset(
-        PARTS.get(word, "other") for word in re.split(r"[+\s]+", scope.lower()) if word
-    )
 
 
 def component(scope: str) -> str:
@@ -68,27 +37,6 @@ def rail_role(rail: str, scope: str, role: str) -> str:
     return "witness" if contains and components(scope) <= SEPARATE else "part"
 
 
-@dataclass(frozen=True)
-class Covered:
-    """Hold what one meter covers."""
-
-    meter: str
-    scope: str
-
-
-def overlap(covered: Sequence[Covered]) -> str:
-    """Return why the meters must not be added up; empty if they cover different parts."""
-    for index, first in enumerate(covered):
-        for second in covered[index + 1 :]:
-            both = components(first.scope), components(second.scope)
-            if both[0] & both[1] or not (both[0] | both[1]) <= SEPARATE:
-                return (
-                    f"{first.meter} covers {first.scope} and {second.meter} covers {second.scope}:"
-                    " one may contain the other, and their sum would count joules twice"
-                )
-    return ""
-
-
 def split_meters(text: str) -> list[str]:
     """Return the meters of a sum as typed: `rapl+nvml` are two.
 
@@ -97,12 +45,7 @@ def split_meters(text: str) -> list[str]:
     Raises:
         UsageError: if a name is missing.
     """
-    found: list[str] = []
-    for part in text.split("+"):
-        if found and ":" in found[-1] and part.partition(":")[0] not in METERS:
-            found[-1] += f"+{part}"
-        else:
-            found.append(part)
+    found = split_sum(text)
     if not all(found):
         raise UsageError(f"--meter {text}: a name is missing", "Write it as in rapl+nvml.")
     return found

@@ -12,6 +12,7 @@ from devices.control_groups import quota_cores
 from devices.cuda_probe import cuda_here, probe_cuda
 from devices.errors import DeviceError
 from devices.host import Host, detect
+from devices.meters.registry import try_meter
 from devices.power_model import PowerModel
 from devices.profile import Profile, find_profile, load_profiles, matches
 from harness.config import Config, RunConfig
@@ -22,7 +23,7 @@ from harness.core.errors import (
     raise_all,
     unknown,
 )
-from harness.measurement.choice import FoundMeters, find_meters, own_profile
+from harness.measurement.choice import PROCESSOR_METERS, FoundMeters, find_meters, own_profile
 from harness.running.accelerator import CPU, GPU, Accelerator, Choice, choose_accelerator
 from harness.running.core_sharing import stay_on_cores
 
@@ -65,7 +66,9 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
     if profile is not None:
         choice = problems.attempt(lambda: _choice(config, profile, fits=fits)) or choice
     trains = choice.accelerator
-    found = find_meters(config.meter, _preferred(host, trains), root, problems, several=False)
+    gpu = _gpu(trains)
+    found = find_meters(config.meter, _preferred(host, trains), root, problems, gpu)
+    found = _one_meter(found, config, root, gpu, problems)
     if profile is None:
         raise_all(problems.found)
         raise AssertionError("unreachable: a missing profile is a problem")
@@ -145,14 +148,52 @@ def _profile(name: str, host: Host) -> Profile:
         raise DeviceMissingError(error.message, error.remedy) from error
 
 
-def _preferred(host: Host, accelerator: Accelerator) -> Profile | None:
+def _preferred(host: Host, trains: Accelerator) -> Profile | None:
     """Return the profile of the host itself, whose meters can measure the work.
 
-    Where a GPU trains, the GPU's own meter comes first.
+    Where a GPU trains its own meter stands for all if none covers more.
     """
     own = own_profile(host)
-    first = ("nvml",) if accelerator.is_gpu else ()
-    return None if own is None else replace(own, meters=(*first, *own.meters))
+    if own is None or not trains.is_gpu:
+        return own
+    others = tuple(name for name in own.meters if name != "nvml")
+    return replace(own, meters=(*others, "nvml"))
+
+
+def _gpu(trains: Accelerator) -> str:
+    """Return the meter of the GPU that trains, by its own name; empty if none does."""
+    if not trains.is_gpu:
+        return ""
+    return f"nvml:gpu={trains.uuid}" if trains.uuid else "nvml"
+
+
+def _one_meter(
+    found: FoundMeters, config: RunConfig, root: Path, gpu: str, problems: Problems
+) -> FoundMeters:
+    """Return meters as the one that a run reads: their sum, if they can be added up.
+
+    What was asked for must be. Of meters found by themselves the GPU's stays; where a GPU trains,
+    the processor's joules alone are not the run's.
+    """
+    alone = len(found.totals) == 1 and found.totals[0] in PROCESSOR_METERS
+    if alone and gpu and config.meter == AUTO:
+        answer = try_meter(gpu, root)
+        reason = f"{found.totals[0]} covers the processor alone, and the GPU that trains has no"
+        return FoundMeters((), f"{reason} meter: {answer.reason}", answer.fix)
+    if len(found.totals) < 2:
+        return found
+    text = "+".join(found.totals)
+    try:
+        answer = try_meter(text, root)
+        why, fix = answer.reason, answer.fix
+        if answer.usable:
+            return replace(found, totals=(text,))
+    except DeviceError as error:
+        why, fix = error.message, error.remedy
+    if config.meter != AUTO:
+        problems.found.append(UsageError(f"--meter {text}: {why}", fix))
+        return FoundMeters()
+    return FoundMeters(found.totals[-1:], f"{found.totals[-1]} measures the GPU alone: {why}", fix)
 
 
 def describe_host(host: Host) -> str:

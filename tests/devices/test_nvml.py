@@ -265,9 +265,13 @@ def test_old_binding_with_bytes_and_missing_queries(clock):
     assert any("limit unknown" in note for note in info.notes)
 
 
-def test_divided_gpu_is_noted(clock):
-    """With MIG on, the figure is of the whole GPU, and says so."""
-    info = opened(make_nvml(FakeGpu(0, MigMode=[1, 1])), clock).describe()
+def test_divided_gpu_gives_no_figure_unless_the_whole_is_asked_for(clock):
+    """With MIG on, a figure would be of the whole GPU; who names it gets that, with a note."""
+    module = make_nvml(FakeGpu(0, MigMode=[1, 1]))
+    with pytest.raises(DeviceError, match="divided by MIG") as caught:
+        opened(module, clock)
+    assert "nvml:gpu=GPU-0a2b3c4d" in caught.value.remedy
+    info = opened(module, clock, gpu="GPU-0a2b3c4d").describe()
     assert any("MIG" in note for note in info.notes)
 
 

@@ -16,13 +16,10 @@ def found(asked, profile=None, **more):
     return meters, [str(problem) for problem in problems.found]
 
 
-def test_a_run_has_one_meter_and_a_measurement_may_add_up_several():
-    """`+` joins meters; who cannot take several says who can."""
+def test_meters_are_joined_by_a_plus():
+    """`auto` and `none` are no meters."""
     both, said = found("simulated+simulated:kind=counter")
     assert (both.totals, said) == (("simulated", "simulated:kind=counter"), [])
-    none, said = found("simulated+simulated:kind=counter", several=False)
-    assert none == FoundMeters()
-    assert "harness.measure adds up several" in said[0]
     assert "auto and none stand alone" in found("simulated+auto")[1][0]
 
 

@@ -127,6 +127,52 @@ def test_gpu_that_trains_is_what_is_measured(gpu_host):
     assert (on_processor.accelerator.kind, on_processor.meter) == ("cpu", None)
 
 
+class Processor(SimulatedMeter):
+    """Count joules of a processor."""
+
+    name = "rapl"
+
+    def describe(self):
+        return replace(super().describe(), meter="rapl", scope="package", kind="counter")
+
+
+def test_processor_and_gpu_are_read_as_one(gpu_host, monkeypatch):
+    """What a run on a GPU takes is what both take, where both count."""
+
+    class Gpu(SimulatedMeter):
+        name = "nvml"
+        option_names = (*SimulatedMeter.option_names, "gpu")
+
+        def describe(self):
+            return replace(super().describe(), meter="nvml", scope="gpu", kind="counter")
+
+    monkeypatch.setitem(METERS, "rapl", Processor)
+    monkeypatch.setitem(METERS, "nvml", Gpu)
+    found = target.resolve_target(MultitaskConfig(), gpu_host)
+    named = f":gpu={found.accelerator.uuid}" if found.accelerator.uuid else ""
+    assert (found.accelerator.kind, found.meter) == ("gpu", f"rapl+nvml{named}")
+    on_processor = target.resolve_target(MultitaskConfig(accelerator="cpu"), gpu_host)
+    assert on_processor.meter == "rapl"
+
+
+def test_a_gpu_without_a_meter_leaves_no_figure_of_the_processor_alone(gpu_host, monkeypatch):
+    class Silent(SimulatedMeter):
+        name = "nvml"
+
+        @classmethod
+        def probe(cls, root=None, options=None):
+            return Availability("nvml", False, "no-sensor", "no driver")
+
+    monkeypatch.setitem(METERS, "rapl", Processor)
+    monkeypatch.setitem(METERS, "nvml", Silent)
+    found = target.resolve_target(MultitaskConfig(), gpu_host)
+    assert (found.accelerator.kind, found.meter) == ("gpu", None)
+    assert "rapl covers the processor alone" in found.meter_reason
+    assert "no driver" in found.meter_reason
+    asked = target.resolve_target(MultitaskConfig(meter="rapl"), gpu_host)
+    assert asked.meter == "rapl"  # who names it gets it, and its scope says what it covers
+
+
 def test_broken_gpu_meter_leaves_a_reason(gpu_host, monkeypatch):
     """Without NVML nothing else is called a measurement of the GPU in silence."""
 
