@@ -11,6 +11,9 @@ import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from harness.workloads.lora.base.tunable import TunableModel
 from harness.workloads.lora.data.rows import IGNORED, Row, collate
 
+LOGITS_BYTES = 32 << 20
+"""Rows are judged so many at once that logits take no more: so the peak is that of training."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -46,6 +49,7 @@ def score(model: TunableModel, rows: Sequence[Row], pad: int, size: int = 256) -
     far was right, so one forward pass tells whether the greedy answer is exact.
     """
     found = Score()
+    size = min(size, rows_at_once(model, rows))
     for start in range(0, len(rows), size):
         chosen = rows[start : start + size]
         batch = collate(chosen, pad)
@@ -59,13 +63,23 @@ def score(model: TunableModel, rows: Sequence[Row], pad: int, size: int = 256) -
     return found
 
 
+def rows_at_once(model: TunableModel, rows: Sequence[Row]) -> int:
+    """Return how many rows, each as long as the longest, are judged at once; at least one."""
+    longest = max((row.length for row in rows), default=1)
+    return max(1, LOGITS_BYTES // (4 * longest * model.vocabulary))
+
+
 @torch.no_grad()
 def sequence_losses(model: TunableModel, rows: Sequence[Row], pad: int) -> list[float]:
     """Return the mean loss of each row's answer in nats per token."""
-    batch = collate(rows, pad)
-    logits = model.logits(batch).float()
-    losses = F.cross_entropy(
-        logits.transpose(1, 2), batch.targets, ignore_index=IGNORED, reduction="none"
-    )
-    learnt = (batch.targets != IGNORED).sum(1)
-    return [float(x) for x in losses.sum(1) / learnt]
+    size = rows_at_once(model, rows)
+    found: list[float] = []
+    for start in range(0, len(rows), size):
+        batch = collate(rows[start : start + size], pad)
+        logits = model.logits(batch).float()
+        losses = F.cross_entropy(
+            logits.transpose(1, 2), batch.targets, ignore_index=IGNORED, reduction="none"
+        )
+        learnt = (batch.targets != IGNORED).sum(1)
+        found += [float(x) for x in losses.sum(1) / learnt]
+    return found

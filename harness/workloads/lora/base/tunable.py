@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,11 @@ class TunableModel(ABC):
     @abstractmethod
     def logits(self, batch: Batch) -> Tensor:
         """Return rows × tokens × vocabulary."""
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> int:
+        """Return how many logits a token has."""
 
     @property
     def shapes(self) -> Shapes:
@@ -161,6 +167,12 @@ class TunableDecoder(TunableModel):
             for name, layer in self._layers.items()
             if layer.a is not None and layer.b is not None
         }
+
+    @property
+    def vocabulary(self) -> int:
+        """Return how many logits a token has."""
+        net: Any = self.net
+        return int(net.shape.vocabulary)
 
     def own_parameters(self) -> dict[str, nn.Parameter]:
         """Return the parameters of the base by name."""

@@ -100,6 +100,12 @@ class TunableFolder(TunableModel):
             for name, module in self._modules.items()
         }
 
+    @property
+    def vocabulary(self) -> int:
+        """Return how many logits a token has."""
+        net: Any = self.net
+        return int(net.get_input_embeddings().weight.shape[0])
+
     def own_parameters(self) -> dict[str, nn.Parameter]:
         """Return the parameters of the base by the names that its files have."""
         return self._own
