@@ -17,9 +17,10 @@ Value = int | bool | float | str | None
 class Parameter:
     """Describe one parameter of a method; a default of None depends on the setting.
 
-    `choices` are the words a text may be. A number is at least `least`, less than `below`, and at
-    most what `most` names: `tasks` or `rounds` of the setting, or another parameter. `noun` says
-    what is counted. Parameters of the same `record` reach the schedule as one argument.
+    `choices` are the words a text may be. A number is at least `least`, less than `below`, at most
+    `highest`, and at most what `most` names: `tasks` or `rounds` of the setting, or another
+    parameter. `noun` says what is counted. Parameters of the same `record` reach the schedule as
+    one argument.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     least: float | None = None
     below: float | None = None
+    highest: float | None = None
     most: str | None = None
     noun: str = ""
     record: str = ""
@@ -83,6 +85,8 @@ class Parameter:
             return UsageError(f"{where}: {self.name} must be at least {self.least}, not {value}")
         if self.below is not None and value >= self.below:
             return UsageError(f"{where}: {self.name} must be below {self.below}, not {value}")
+        if self.highest is not None and value > self.highest:
+            return UsageError(f"{where}: {self.name} must be at most {self.highest}, not {value}")
         return None
 
     def _limit(self, values: Mapping[str, Value], setting: Setting) -> float | None:

@@ -213,7 +213,7 @@ def test_measured_balanced_step_is_the_balanced_step(tasks: str) -> None:
     plain, ours = (build(architecture("small"), tasks, 0).train() for _ in range(2))
     losses = BalancedStep(plain)(*batch)
 
-    step = MeasuredStep(ours, batch, balance=True)
+    step = MeasuredStep(ours, batch, 1.0)
 
     assert all(torch.equal(loss, step.losses[t]) for t, loss in losses.items())
     for (name, p), q in zip(plain.named_parameters(), ours.parameters(), strict=True):
@@ -232,7 +232,7 @@ def test_balanced_affinity_tries_the_steps_that_are_taken() -> None:
     step = 0.1 / np.sqrt(2)
     for mode in ("exact", "linear"):
         ahead = LookAhead(0.1, mode=mode)
-        z = affinity(net, batch, ahead, MeasuredStep(net, batch, balance=True).apart())
+        z = affinity(net, batch, ahead, MeasuredStep(net, batch, 1.0).apart())
         for j, recipient in enumerate("ab"):
             own = w - centres[recipient]
             before = 0.5 * own @ own
