@@ -19,8 +19,8 @@ class Parameter:
 
     `choices` are the words a text may be. A number is at least `least`, less than `below`, at most
     `highest`, and at most what `most` names: `tasks` or `rounds` of the setting, or another
-    parameter. `noun` says what is counted. Parameters of the same `record` reach the schedule as
-    one argument.
+    parameter. `noun` says what is counted. Where the switch that it `needs` is off only its default
+    is taken. Parameters of the same `record` reach the schedule as one argument.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Parameter:
     most: str | None = None
     noun: str = ""
     record: str = ""
+    needs: str = ""
 
     def read(self, text: str, where: str) -> Value:
         """Read a value.
@@ -68,6 +69,9 @@ class Parameter:
         """Return what is wrong with a number's size in a setting."""
         if value is None or isinstance(value, str | bool):
             return None
+        if self.needs and value != self.default and not values[self.needs]:
+            text = f"{where}: {self.name} does nothing with {self.needs}=no"
+            return UsageError(text, f"Leave one of them out, or give {self.needs}=yes.")
         limit = self._limit(values, setting)
         if limit is None:
             return self._out_of_range(value, where)

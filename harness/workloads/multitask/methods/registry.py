@@ -160,7 +160,7 @@ OWN: dict[str, Method] = {
                 Parameter(
                     "detail", float, 1.0,
                     "with balance, pull of tasks of fine structure (k, t, a) over the others'",
-                    least=0.0, record="pull",
+                    least=0.0, record="pull", needs="balance",
                 ),
                 Parameter(
                     "effort", float, 1.0, "share of the run's rounds that is trained",

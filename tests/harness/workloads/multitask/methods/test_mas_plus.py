@@ -115,7 +115,7 @@ def test_less_effort_than_merged_rounds_leaves_the_merged_model() -> None:
     ("text", "words"),
     [
         ("effort=1.1", "at most 1.0"), ("effort=0", "at least 0.01"),
-        ("detail=-1", "at least 0.0"),
+        ("detail=-1", "at least 0.0"), ("detail=2,balance=no", "does nothing with balance=no"),
     ],
 )  # fmt: skip
 def test_impossible_shares_are_refused_in_words(text: str, words: str) -> None:
