@@ -16,13 +16,18 @@ from torch import Tensor
 
 from models.multitask.apart import decode_apart
 from models.multitask.network import MultiTaskNet
+from models.multitask.tasks import DETAIL_TASKS
 
 
 class BalancedStep:
-    """Accumulate gradients whose parts have equal norms at the encoder's output."""
+    """Accumulate gradients whose parts have equal norms at the encoder's output.
 
-    def __init__(self, net: MultiTaskNet) -> None:
+    Those of tasks of fine structure (`DETAIL_TASKS`) are `detail` times as long.
+    """
+
+    def __init__(self, net: MultiTaskNet, detail: float = 1.0) -> None:
         self._net = net
+        self._detail = detail
 
     def __call__(self, images: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Add plain decoder gradients and the balanced encoder gradient to `.grad`.
@@ -36,9 +41,18 @@ class BalancedStep:
         for task, loss, gradient in decode_apart(net, features, targets):
             losses[task] = loss
             gradients.append(gradient)
-        total = added([g * f for g, f in zip(gradients, factors(gradients), strict=True)])
+        scales = pulls(net.tasks, gradients, self._detail)
+        total = added([g * f for g, f in zip(gradients, scales, strict=True)])
         features.backward(total.mul_(net.encoder_gradient_scale))  # type: ignore[no-untyped-call]
         return losses
+
+
+def pulls(tasks: Sequence[str], gradients: Sequence[Tensor], detail: float) -> Tensor:
+    """Return the balancing factors of tasks, those of fine structure times `detail`."""
+    found = factors(gradients)
+    if detail == 1.0:
+        return found
+    return found * found.new_tensor([detail if t in DETAIL_TASKS else 1.0 for t in tasks])
 
 
 def factors(gradients: Sequence[Tensor]) -> Tensor:

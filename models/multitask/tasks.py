@@ -79,6 +79,9 @@ TASKS: dict[str, Task] = {
     )
 }
 
+DETAIL_TASKS = "kta"
+"""Tasks whose labels are computed from the picture's own fine structure."""
+
 TASK_SETS = ("sdnkt", "erckt", "sdnkterca")
 """The task sets of the MAS paper."""
 

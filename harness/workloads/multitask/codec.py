@@ -5,7 +5,7 @@ JSON keeps every float exactly; NaN, which it cannot hold, stands as null inside
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from harness.workloads.multitask.affinity.matrix import (
     RoundAffinity,
 )
 from harness.workloads.multitask.job import Job
+from harness.workloads.multitask.training.local_rule import LocalRule
 
 Plain = Any
 """What `json` reads and writes."""
@@ -35,7 +36,7 @@ class MultitaskCodec:
             "horizon": job.horizon,
             "rate_start": job.rate_start,
             "measured_rounds": job.measured_rounds,
-            "local": None if job.local is None else [type(job.local).__name__, asdict(job.local)],
+            "local": None if job.local is None else [type(job.local).__name__, _said(job.local)],
             "affinity": asdict(job.affinity),
         } | _unusual(job)
 
@@ -66,6 +67,11 @@ class MultitaskCodec:
             int(plain["count"]),
             tuple(clients),
         )
+
+
+def _said(rule: LocalRule) -> dict[str, Plain]:
+    """Return the fields of a rule that are not at their default, for the same reason."""
+    return {f.name: v for f in fields(rule) if (v := getattr(rule, f.name)) != f.default}
 
 
 def _unusual(job: Job) -> dict[str, Plain]:

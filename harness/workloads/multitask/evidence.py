@@ -280,6 +280,8 @@ _BESIDE_MODELS: Mapping[str, Mapping[str, Callable[[int], int]]] = {
     "fednova": {"upload_bytes": lambda _: STEPS_BYTES, "download_bytes": lambda _: 0},
     "scaffold": {"upload_bytes": lambda variate: variate,
                  "download_bytes": lambda variate: 2 * variate},
+    "averaged-momentum": {"upload_bytes": lambda velocity: velocity,
+                          "download_bytes": lambda velocity: velocity},
 }  # fmt: skip
 """Bytes that a client sends and gets beside a model whose parameters take so many."""
 

@@ -108,9 +108,13 @@ class MultitaskWork:
     def begin(self) -> Checkpoint:
         """Return the weights before the first round."""
         start = self._start()
-        if start is not None:
-            self._net.load_state_dict({**self._net.state_dict(), **start.tensors})
-        return Checkpoint(self._joiner.begin(on_processor(self._net).each(Tensor.clone)))
+        brought = {} if start is None else dict(start.tensors)
+        if brought:
+            self._net.load_state_dict({**self._net.state_dict(), **self._joiner.model(brought)})
+        model = on_processor(self._net).each(Tensor.clone)
+        state = self._joiner.begin(model)
+        beside = {name: brought[name] for name in state if name in brought and name not in model}
+        return Checkpoint({**state, **beside} if beside else state)
 
     def _start(self) -> Checkpoint | None:
         """Return what the job starts from, once the server has made it."""
@@ -184,9 +188,11 @@ class MultitaskWork:
         """Return what came of the job."""
         affinity = Affinity(self._job.tasks, state.measured) if state.measured else None
         model, judged = self._joiner.model(state.weights.tensors), state.judged
+        memory = {name: t for name, t in state.weights.tensors.items() if name not in model}
         return Outcome(
             self._job, Checkpoint(model), judged.get("test_loss", {}), affinity,
             judged.get("test_unseen_loss", {}), judged.get("validation_loss", {}), state.traffic,
+            memory,
         )  # fmt: skip
 
 

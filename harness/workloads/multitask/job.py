@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING
 
 from harness.core.errors import DataError
 from harness.federated.job import Checkpoint, Engine, Traffic
+from harness.federated.velocities import VELOCITY
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.training.descent import Descent
 from harness.workloads.multitask.training.joining import Joining
 from harness.workloads.multitask.training.local_rule import LocalRule
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from harness.workloads.multitask.affinity.matrix import Affinity
 
 
 def restricted(weights: Checkpoint, tasks: str) -> Checkpoint:
-    """Return the encoder and the decoders of some of the tasks."""
-    prefixes = ("encoder.", *(f"decoders.{task}." for task in tasks))
+    """Return the encoder and the decoders of some of the tasks, and their velocities."""
+    parts = ("encoder.", *(f"decoders.{task}." for task in tasks))
+    prefixes = (*parts, *(VELOCITY + part for part in parts))
     return Checkpoint({k: v for k, v in weights.tensors.items() if k.startswith(prefixes)})
 
 
@@ -124,7 +128,8 @@ class Outcome:
 
     `unseen_losses` are those on buildings that no client owns. `validation_losses` are those on
     images held out for choosing: a method that compares trained models compares by them, so that
-    its test losses stay unseen. Both are empty where the data set has no such images.
+    its test losses stay unseen. Both are empty where the data set has no such images. `memory` is
+    what the job's state holds beside the weights, such as velocities.
     """
 
     job: Job
@@ -134,6 +139,12 @@ class Outcome:
     unseen_losses: Mapping[str, float] = field(default_factory=dict)
     validation_losses: Mapping[str, float] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
+    memory: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def state(self) -> Checkpoint:
+        """Return the weights and what is remembered beside them, for a job that goes on."""
+        return Checkpoint({**self.weights.tensors, **self.memory}) if self.memory else self.weights
 
 
 def losses_to_choose_by(outcome: Outcome) -> Mapping[str, float]:

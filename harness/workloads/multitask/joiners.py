@@ -12,14 +12,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.federated import controlled
+from harness.federated import controlled, velocities
 from harness.federated.job import Checkpoint
 from harness.federated.normalised import STEPS, NormalisedAverage
 from harness.federated.server import FederatedAverage
 from harness.federated.server_rules import ServerRule, at_rest, stepped
 from harness.federated.task import Aggregator
 from harness.records.work import Work
-from harness.workloads.multitask.training.joining import Controlled, Joining, Normalised
+from harness.workloads.multitask.training.joining import (
+    AveragedMomentum,
+    Controlled,
+    Joining,
+    Normalised,
+)
 
 Tensors = Mapping[str, Tensor]
 
@@ -141,6 +146,26 @@ class ControlledJoiner(Joiner):
         return controlled.ControlledAverage(expected_weight, state, self.population)
 
 
+class MovingJoiner(Joiner):
+    """Average velocities with the models; both travel."""
+
+    def begin(self, model: Tensors) -> Tensors:
+        """Return the model at rest."""
+        return {**model, **velocities.at_rest(model, self.parameters)}
+
+    def model(self, state: Tensors) -> Tensors:
+        """Return the model alone."""
+        return velocities.without(state)
+
+    def sent(self, state: Tensors, client: int) -> Tensors:  # noqa: ARG002 - all are alike
+        """Return the model and the mean velocities."""
+        return state
+
+    def told(self, model: Tensors, client: int) -> Tensors:  # noqa: ARG002 - all are alike
+        """Return the model and a velocity of each parameter."""
+        return self.begin(model)
+
+
 def joiner(joining: Joining | None, parameters: Sequence[str], population: int) -> Joiner:
     """Return what carries a way of joining out."""
     if joining is None:
@@ -149,4 +174,6 @@ def joiner(joining: Joining | None, parameters: Sequence[str], population: int) 
         return NormalisedJoiner(parameters, population)
     if isinstance(joining, Controlled):
         return ControlledJoiner(parameters, population)
+    if isinstance(joining, AveragedMomentum):
+        return MovingJoiner(parameters, population)
     return SteppingJoiner(parameters, population, joining)

@@ -48,7 +48,7 @@ class JobLibrary:
             "test_loss": outcome.losses, "test_unseen_loss": outcome.unseen_losses,
             "validation_loss": outcome.validation_losses,
         }  # fmt: skip
-        state = JobState(outcome.job.last_round, outcome.weights, measured, judged, outcome.traffic)
+        state = JobState(outcome.job.last_round, outcome.state, measured, judged, outcome.traffic)
         looks_end = job.first_round + wanted
         session_costs = [
             _shared(part, outcome.job, looks_end, borrower) for part in lender.session_costs

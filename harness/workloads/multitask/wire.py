@@ -16,7 +16,12 @@ from harness.workloads.multitask.affinity.matrix import CheckedLooks, ClientAffi
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.protocol import PROTOCOLS
 from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
-from harness.workloads.multitask.training.joining import Controlled, Joining, Normalised
+from harness.workloads.multitask.training.joining import (
+    AveragedMomentum,
+    Controlled,
+    Joining,
+    Normalised,
+)
 from harness.workloads.multitask.training.local_rule import (
     Balanced,
     GradNorm,
@@ -29,7 +34,8 @@ from models.execution import Execution
 Plain = Any
 
 _JOININGS: dict[str, type[Joining]] = {
-    kind.__name__: kind for kind in (Momentum, Adaptive, Additive, Normalised, Controlled)
+    kind.__name__: kind
+    for kind in (Momentum, Adaptive, Additive, Normalised, Controlled, AveragedMomentum)
 }
 
 MOST_VALUE = 1e18

@@ -55,6 +55,20 @@ def test_a_fleet_learns_the_same_weights_to_the_last_bit(pair) -> None:
         assert all(torch.equal(value, other[file][name]) for name, value in tensors.items())
 
 
+def test_velocities_come_back_from_devices_to_the_last_bit(made, workers, tmp_path) -> None:
+    """Momentum that survives the round, and the split, over a fleet as here."""
+    moving = {"server": "averaged-momentum"}
+    here = made.run(made.config(tmp_path / "here", **moving))
+    transport = WorkerSockets([w.socket for w in workers])
+    config = made.config(tmp_path / "there", **moving)
+    fleet = made.fleet(transport, config, Listening())
+    fleet.gather()
+    one, other = weights(here.path), weights(made.run(config, fleet, Listening()).path)
+    assert one.keys() == other.keys()
+    for file, tensors in one.items():
+        assert all(torch.equal(value, other[file][name]) for name, value in tensors.items())
+
+
 def test_a_fleet_reports_the_same_losses_split_and_affinity(pair) -> None:
     here, there, _, _ = pair
     for table in ("metrics",):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from models.multitask.balance import BalancedStep, added, factors
+from models.multitask.balance import BalancedStep, added, factors, pulls
 from models.multitask.network import build
 from models.multitask.registry import architecture
 from models.multitask.step import accumulate_gradients
@@ -31,6 +31,16 @@ def test_every_gradient_grows_to_the_largest_norm() -> None:
     assert [g.tolist() for g in grown] == [
         pytest.approx([3.0, 4.0]), pytest.approx([5.0, 0.0]), pytest.approx([0.0, 5.0]),
     ]  # fmt: skip
+
+
+def test_tasks_of_fine_structure_pull_as_much_harder_as_said() -> None:
+    """Of s, k, t with norms 4, 1, 2 all come to 4, those of k and t then to 6."""
+    gradients = [torch.tensor([4.0]), torch.tensor([1.0]), torch.tensor([2.0])]
+
+    found = pulls("skt", gradients, 1.5)
+
+    assert (found * torch.tensor([4.0, 1.0, 2.0])).tolist() == pytest.approx([4.0, 6.0, 6.0])
+    assert torch.equal(pulls("skt", gradients, 1.0), factors(gradients))
 
 
 def test_a_task_without_labels_does_not_train_the_encoder() -> None:

@@ -67,7 +67,7 @@ class Continuation:
         return Job(
             group,
             rounds,
-            self._start(group, before) if from_merged else restricted(before.weights, group),
+            self._start(group, before) if from_merged else restricted(before.state, group),
             first_round=done,
             horizon=None if restarts else setting.rounds,
             rate_start=done if restarts else 0,
@@ -83,7 +83,7 @@ class Continuation:
     def _start(self, group: str, merged: Outcome | None) -> Checkpoint | None:
         if merged is None or self.init == "scratch":
             return None
-        return restricted(merged.weights, group if self.init == WHOLE_START else "")
+        return restricted(merged.state, group if self.init == WHOLE_START else "")
 
 
 def merge(setting: Setting, go_on: Continuation) -> Generator[Job, Outcome, Outcome | None]:

@@ -17,6 +17,7 @@ from harness.workloads.multitask.job import Job, restricted
 from harness.workloads.multitask.rounds import Draw, epoch_batches
 from harness.workloads.multitask.training.joining import (
     STEPS_BYTES,
+    AveragedMomentum,
     Controlled,
     Joining,
     Normalised,
@@ -159,9 +160,11 @@ def _client_bytes(job: Job, load: Load, part_bytes: Mapping[str, int]) -> tuple[
     joining = job.joining or load.joining
     if isinstance(joining, Normalised):
         return model + STEPS_BYTES, model
-    if not isinstance(joining, Controlled):
+    if not isinstance(joining, Controlled | AveragedMomentum):
         return model, model
     variate = sum(part_bytes[part + "*"] for part in (ENCODER, *job.tasks))
+    if isinstance(joining, AveragedMomentum):
+        return model + variate, model + variate
     return model + variate, model + 2 * variate
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.workloads.multitask.affinity.matrix import Matrix
 from harness.workloads.multitask.methods.continuation import Continuation, train_groups
 from harness.workloads.multitask.methods.how_many import HowMany
 from harness.workloads.multitask.methods.measuring import Measuring
 from harness.workloads.multitask.methods.partition_score import most_per_cost
+from harness.workloads.multitask.methods.pull import Pull
 from harness.workloads.multitask.methods.schedule import Schedule, Setting, serving_itself
 from harness.workloads.multitask.methods.split import best_split
 from harness.workloads.multitask.training.descent import Descent
-from harness.workloads.multitask.training.local_rule import Balanced
 
 
 def mas_plus(
     setting: Setting,
     *,
-    balance: bool,
+    effort: float,
+    pull: Pull,
     how_many: HowMany,
     go_on: Continuation,
     descent: Descent,
@@ -24,9 +27,12 @@ def mas_plus(
 ) -> Schedule:
     """Merge, measure affinity cheaply for a few rounds, split only as far as it pays, go on.
 
-    With `balance` every task pulls equally hard at the encoder; `descent` is how steps are taken.
+    `effort` is the share of the rounds that is trained, `pull` how hard tasks pull at the encoder,
+    `descent` how steps are taken.
     """
-    go_on = go_on.training(Balanced() if balance else None, descent)
+    setting = replace(setting, rounds=max(1, round(effort * setting.rounds)))
+    go_on = replace(go_on, merge_rounds=min(go_on.merge_rounds, setting.rounds))
+    go_on = go_on.training(pull.rule, descent)
     merged = yield measuring.measured(go_on.merged_job(setting))
     if merged.affinity is None:
         return [serving_itself(merged)]

@@ -17,9 +17,10 @@ Value = int | bool | float | str | None
 class Parameter:
     """Describe one parameter of a method; a default of None depends on the setting.
 
-    `choices` are the words a text may be. A number is at least `least`, less than `below`, and at
-    most what `most` names: `tasks` or `rounds` of the setting, or another parameter. `noun` says
-    what is counted. Parameters of the same `record` reach the schedule as one argument.
+    `choices` are the words a text may be. A number is at least `least`, less than `below`, at most
+    `highest`, and at most what `most` names: `tasks` or `rounds` of the setting, or another
+    parameter. `noun` says what is counted. Where the switch that it `needs` is off only its default
+    is taken. Parameters of the same `record` reach the schedule as one argument.
     """
 
     name: str
@@ -29,9 +30,11 @@ class Parameter:
     choices: tuple[str, ...] = ()
     least: float | None = None
     below: float | None = None
+    highest: float | None = None
     most: str | None = None
     noun: str = ""
     record: str = ""
+    needs: str = ""
 
     def read(self, text: str, where: str) -> Value:
         """Read a value.
@@ -66,6 +69,9 @@ class Parameter:
         """Return what is wrong with a number's size in a setting."""
         if value is None or isinstance(value, str | bool):
             return None
+        if self.needs and value != self.default and not values[self.needs]:
+            text = f"{where}: {self.name} does nothing with {self.needs}=no"
+            return UsageError(text, f"Leave one of them out, or give {self.needs}=yes.")
         limit = self._limit(values, setting)
         if limit is None:
             return self._out_of_range(value, where)
@@ -83,6 +89,8 @@ class Parameter:
             return UsageError(f"{where}: {self.name} must be at least {self.least}, not {value}")
         if self.below is not None and value >= self.below:
             return UsageError(f"{where}: {self.name} must be below {self.below}, not {value}")
+        if self.highest is not None and value > self.highest:
+            return UsageError(f"{where}: {self.name} must be at most {self.highest}, not {value}")
         return None
 
     def _limit(self, values: Mapping[str, Value], setting: Setting) -> float | None:

@@ -25,6 +25,7 @@ from harness.workloads.multitask.methods.parameters import (
     Parameter,
     Value,
 )
+from harness.workloads.multitask.methods.pull import Pull
 from harness.workloads.multitask.methods.schedule import Schedule, Setting, measured_throughout
 from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES, Descent
 
@@ -35,6 +36,7 @@ RECORDS: Mapping[str, Callable[..., object]] = {
     "descent": Descent,
     "go_on": Continuation,
     "measuring": Measuring,
+    "pull": Pull,
 }
 """What parameters that belong together make up; fields have the parameters' names."""
 
@@ -151,7 +153,19 @@ OWN: dict[str, Method] = {
                     "decoder_cost", float, 0.2, "cost of a decoder over that of the encoder",
                     least=0.0, record="how_many",
                 ),
-                Parameter("balance", bool, True, "scale gradients at the encoder to the largest"),
+                Parameter(
+                    "balance", bool, True, "scale gradients at the encoder to the largest",
+                    record="pull",
+                ),
+                Parameter(
+                    "detail", float, 1.0,
+                    "with balance, pull of tasks of fine structure (k, t, a) over the others'",
+                    least=0.0, record="pull", needs="balance",
+                ),
+                Parameter(
+                    "effort", float, 1.0, "share of the run's rounds that is trained",
+                    least=0.01, highest=1.0,
+                ),
                 Parameter(
                     "optimizer", str, "nesterov", "kind of momentum",
                     choices=OPTIMIZERS, record="descent",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from harness.federated.observer import Observer
@@ -33,6 +34,9 @@ from harness.workloads.multitask.work import checking, looking_ahead, shares_gra
 from models.execution import PLAIN, Execution
 from models.multitask.network import MultiTaskNet
 from models.multitask.optimizer import descent
+
+BUFFER = "momentum_buffer"
+"""What torch's SGD calls the velocity of a parameter."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,19 @@ class RoundSettings:
 
 
 @dataclass(frozen=True)
+class Guidance:
+    """Hold what a server sends beside the model, by name of the parameter.
+
+    A `correction` is added to the gradients of every step. Velocities in `moving` are what the
+    optimizer begins with, and are replaced by those that it ends with, on the processor; without
+    them it begins at rest.
+    """
+
+    correction: Mapping[str, Tensor] = field(default_factory=dict)
+    moving: MutableMapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ClientResult:
     """Report one client's round: mean loss per task, affinity if it was measured, and steps."""
 
@@ -101,18 +118,19 @@ def train_client(
     order: np.random.Generator,
     observer: Observer,
     measured_as: int | None = None,
-    correction: Mapping[str, Tensor] | None = None,
+    guidance: Guidance | None = None,
 ) -> ClientResult:
     """Train the network in place for the local epochs and report what was seen.
 
-    A `correction` is added to the gradients of every step, by name of the parameter. With the
+    `guidance` is what the server sent beside the model. With the
     client's number in `measured_as`, affinity is measured on every `period`-th batch of an epoch,
     from the first on. The training step is the same with and without, to the last bit.
     """
     if not net.training:  # visiting every layer takes as long as copying the weights in
         net.train()
     training, rate = settings.training, settings.learning_rate
-    client = _Client(net, settings, order, observer, correction or {})
+    guided = guidance or Guidance()
+    client = _Client(net, settings, order, observer, guided)
     linear = training.affinity.mode == "linear"
     client.checking = linear and settings.checking == measured_as
     sums = dict.fromkeys(net.tasks, 0.0)
@@ -134,6 +152,8 @@ def train_client(
         mean = client_mean(epochs, training.period, rate, training.protocol)
         looks = [look for epoch in epochs for look in epoch.looks]
         found = ClientAffinity(measured_as, mean, len(looks), client.checked(looks))
+    if guided.moving:
+        guided.moving.update(client.velocities())
     steps = sum(epoch.batches for epoch in epochs)
     return ClientResult({t: s / seen for t, s in sums.items()}, found, steps)
 
@@ -147,10 +167,11 @@ class _Client:
         settings: RoundSettings,
         order: np.random.Generator,
         observer: Observer,
-        correction: Mapping[str, Tensor],
+        guidance: Guidance,
     ) -> None:
         training, rate = settings.training, settings.learning_rate
         self._net = net
+        correction = guidance.correction
         own = dict(net.named_parameters()) if correction else {}
         self._corrections = [(own[n], tensor.to(net.device)) for n, tensor in correction.items()]
         self._tasks = "".join(net.tasks)
@@ -168,6 +189,20 @@ class _Client:
             weight_decay=training.weight_decay,
             nesterov=training.nesterov,
         )
+
+        self._begin_with(guidance.moving)
+
+    def _begin_with(self, moving: Mapping[str, Tensor]) -> None:
+        """Give the optimizer copies of velocities to begin with."""
+        if moving:
+            for name, parameter in self._net.named_parameters():
+                buffer = torch.empty_like(parameter).copy_(moving[name])
+                self._optimizer.state[parameter][BUFFER] = buffer
+
+    def velocities(self) -> dict[str, Tensor]:
+        """Return the velocity of every parameter, on the processor."""
+        state = self._optimizer.state
+        return {n: state[p][BUFFER].cpu() for n, p in self._net.named_parameters()}
 
     def train(self, batch: Batch) -> dict[str, Tensor]:
         """Take one training step; return each task's loss."""
@@ -201,7 +236,7 @@ class _Client:
                     self._count_check(len(batch[0]))
             return self.train(batch)
         self._optimizer.zero_grad(set_to_none=True)
-        step = MeasuredStep(self._net, batch, balance=isinstance(rule, Balanced))
+        step = MeasuredStep(self._net, batch, rule.detail if isinstance(rule, Balanced) else None)
         with self._observer.phase("affinity"):
             apart = step.apart(with_sum=self._ahead.mode == "linear" and not self.checking)
             looks.append(affinity(self._net, batch, self._ahead, apart, velocity))

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.federated import controlled
+from harness.federated import controlled, velocities
 from harness.federated.job import Checkpoint
 from harness.federated.normalised import STEPS, effective_steps
 from harness.federated.observer import Observer
 from harness.federated.trainers import RoundRequest, Update
 from harness.workloads.multitask.training.batches import ClientBatches, Source
-from harness.workloads.multitask.training.client import RoundSettings, train_client
+from harness.workloads.multitask.training.client import Guidance, RoundSettings, train_client
 from harness.workloads.multitask.training.joining import Controlled, Normalised
 from models.multitask.network import MultiTaskNet
 from models.packed import Packed
@@ -40,6 +40,7 @@ def train_copy(
     training, got = settings.training, weights.tensors
     controls = isinstance(training.joining, Controlled)
     net.take(got)
+    moving = velocities.velocities(got)
     result = train_client(
         net,
         ClientBatches(source, "train", client, "".join(request.units), net.device),
@@ -47,11 +48,12 @@ def train_copy(
         order,
         observer,
         client if settings.measuring else None,
-        controlled.correction(got) if controls else None,
+        Guidance(controlled.correction(got) if controls else {}, moving),
     )
     trained: Tensors = on_processor(net)
     if training.joining is not None:
-        trained = {**trained, **_told(settings, client, result.steps, got, trained)}
+        told = _told(settings, client, result.steps, got, trained)
+        trained = {**trained, **told, **velocities.named(moving)}
     return Update(client, trained, result.losses, result.affinity)
 
 

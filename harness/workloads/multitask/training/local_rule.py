@@ -39,7 +39,13 @@ class ProjectedGradients:
 
 @dataclass(frozen=True)
 class Balanced:
-    """Scale each task's gradient at the features to the largest (DB-MTL, Lin et al., 2023)."""
+    """Scale each task's gradient at the features to the largest (DB-MTL, Lin et al., 2023).
+
+    Those of tasks of fine structure (k, t, a) are then multiplied by `detail`: what a shared
+    encoder loses first is what only they need.
+    """
+
+    detail: float = 1.0
 
 
 LocalRule = Proximal | GradNorm | ProjectedGradients | Balanced

@@ -33,5 +33,5 @@ def training_step(net: MultiTaskNet, rule: LocalRule | None, order: np.random.Ge
     if isinstance(rule, GradNorm):
         return GradNormStep(net, rule.alpha, rule.step)
     if isinstance(rule, Balanced):
-        return BalancedStep(net)
+        return BalancedStep(net, rule.detail)
     return ProjectedStep(net, child_stream(order))

@@ -9,13 +9,24 @@ import torch
 
 from harness.federated.controlled import uncontrolled
 from harness.federated.observer import SilentObserver
+from harness.federated.random_streams import random_stream
 from harness.federated.server_rules import Adaptive, Momentum
+from harness.records.cells import FinishedCell
 from harness.workloads.multitask.federation import LocalEngine
-from harness.workloads.multitask.job import Job
+from harness.workloads.multitask.job import Job, restricted
 from harness.workloads.multitask.joiners import joiner
-from harness.workloads.multitask.training.joining import SERVERS, Controlled, Normalised
+from harness.workloads.multitask.rounds import job_rate
+from harness.workloads.multitask.sharing import JobLibrary
+from harness.workloads.multitask.training.batches import ClientBatches
+from harness.workloads.multitask.training.joining import (
+    SERVERS,
+    AveragedMomentum,
+    Controlled,
+    Normalised,
+)
 from harness.workloads.multitask.wire import MultitaskWire
 from models.multitask.network import build
+from models.multitask.step import accumulate_gradients
 
 
 class Kept:
@@ -121,6 +132,99 @@ def test_what_comes_of_a_job_is_the_model_alone(make_engine, tiny_architecture, 
     assert outcome.weights.tensors.keys() == build(tiny_architecture, "sd", 0).state_dict().keys()
 
 
+def _by_hand(engine_source, architecture, settings, job):
+    """Train a job of averaged momentum slowly, with velocities in plain dictionaries."""
+    training, net = settings.training, build(architecture, job.tasks, 0)
+    state = {name: t.clone() for name, t in net.state_dict().items()}
+    moving = {name: torch.zeros_like(p) for name, p in net.named_parameters()}
+    for index in range(job.rounds):
+        rate = job_rate(settings.learning_rate, job, index, settings.descent)
+        chosen = settings.draw(engine_source.count("train"), 0).chosen(job, index)
+        images = {c: engine_source.length("train", c) for c in chosen}
+        states, velocities = [], []
+        for client in chosen:
+            net.load_state_dict(state)
+            net.train()
+            own = {name: v.clone() for name, v in moving.items()}
+            order = random_stream(0, "order", index, client)
+            batches = ClientBatches(engine_source, "train", client, job.tasks)
+            for _ in range(training.epochs):
+                for batch in batches.epoch(training.batch_size, order):
+                    net.zero_grad()
+                    accumulate_gradients(net, *batch)
+                    for name, p in net.named_parameters():
+                        own[name] = (
+                            training.momentum * own[name]
+                            + p.grad
+                            + training.weight_decay * p.detach()
+                        )
+                        p.data -= rate * own[name]
+            share = images[client] / sum(images.values())
+            states.append({n: t.clone().double() * share for n, t in net.state_dict().items()})
+            velocities.append({n: v.double() * share for n, v in own.items()})
+        state = {n: sum(s[n] for s in states).to(t.dtype) for n, t in state.items()}
+        moving = {n: sum(v[n] for v in velocities).float() for n in moving}
+    return state, moving
+
+
+def test_velocities_go_on_where_the_mean_of_the_round_before_was(
+    tiny_source, tiny_architecture, federation, make_engine
+) -> None:
+    job = Job("sd", 3, joining=AveragedMomentum())
+    outcome = make_engine().run(job)
+    weights, moving = _by_hand(tiny_source, tiny_architecture, federation, job)
+    for name, tensor in weights.items():
+        if tensor.is_floating_point():
+            assert torch.allclose(outcome.weights.tensors[name], tensor, rtol=1e-3, atol=1e-5)
+    for name, velocity in moving.items():
+        assert torch.allclose(outcome.memory[f"velocity.{name}"], velocity, rtol=1e-3, atol=1e-5)
+
+
+def test_the_first_round_of_averaged_momentum_is_a_plain_one(make_engine) -> None:
+    one, two = (
+        [
+            make_engine().run(Job("sd", rounds, joining=j)).weights.tensors
+            for j in (None, AveragedMomentum())
+        ]
+        for rounds in (1, 2)
+    )
+    assert _equal(*one)
+    assert not _equal(*two)
+
+
+def test_without_momentum_nothing_survives_the_round(make_engine, federation) -> None:
+    training = replace(federation.training, momentum=0.0)
+    plain, ours = (
+        make_engine(training=training).run(Job("sd", 3, joining=j)).weights.tensors
+        for j in (None, AveragedMomentum())
+    )
+    assert _equal(plain, ours)
+
+
+def test_momentum_survives_a_split_into_one_group(make_engine) -> None:
+    """A job that goes on from another's state comes to what one job would, to the last bit."""
+    engine = make_engine(joining=AveragedMomentum())
+    whole = engine.run(Job("sd", 4))
+    first = engine.run(Job("sd", 2, horizon=4))
+    start = restricted(first.state, "sd")
+    second = engine.run(Job("sd", 2, start, first_round=2, horizon=4))
+    assert _equal(second.weights.tensors, whole.weights.tensors)
+    assert not any("decoders.d" in name for name in restricted(first.state, "s").tensors)
+
+
+@pytest.mark.parametrize("name", list(SERVERS))
+def test_a_lent_beginning_brings_what_its_state_holds(make_engine, federation, name) -> None:
+    """A job that goes on from a lent shorter one comes to what it would alone."""
+    engine = make_engine(joining=SERVERS[name])
+    lent, wanted = Job("sd", 2, horizon=4), Job("sd", 4)
+    library = JobLibrary(replace(federation, joining=SERVERS[name]))
+    library.add(FinishedCell([engine.run(lent)], [], []))
+    found = library.shared(wanted, "other")
+    assert found is not None
+    again = make_engine(joining=SERVERS[name], keeper=Kept(found.state)).run(wanted)
+    assert _equal(again.weights.tensors, engine.run(wanted).weights.tensors)
+
+
 def test_what_a_server_remembers_never_travels(tiny_architecture) -> None:
     model = build(tiny_architecture, "s", 0).state_dict()
     parameters = [name for name, _ in build(tiny_architecture, "s", 0).named_parameters()]
@@ -141,6 +245,8 @@ def test_bytes_are_those_of_what_travels(make_engine, tiny_architecture) -> None
     assert traffic["fedadam"] == traffic["fedavg"]
     assert traffic["fedavg"].upload_bytes == traffic["fedavg"].download_bytes == 2 * model
     assert traffic["fednova"].upload_bytes == 2 * (model + 8)
+    moving = traffic["averaged-momentum"]
+    assert moving.upload_bytes == moving.download_bytes == 2 * (model + variate)
     assert traffic["scaffold"].upload_bytes == 2 * (model + variate)
     assert traffic["scaffold"].download_bytes == 2 * (model + 2 * variate)
 

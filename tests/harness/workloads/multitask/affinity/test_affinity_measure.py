@@ -206,14 +206,14 @@ def test_measured_step_is_the_plain_step_and_its_affinity_the_pure_one(tasks: st
                if "running" not in k and "num_batches" not in k)  # fmt: skip
 
 
-@pytest.mark.parametrize("tasks", ["d", "sdnkt"])
-def test_measured_balanced_step_is_the_balanced_step(tasks: str) -> None:
+@pytest.mark.parametrize(("tasks", "detail"), [("d", 1.0), ("sdnkt", 1.0), ("sdnkt", 1.5)])
+def test_measured_balanced_step_is_the_balanced_step(tasks: str, detail: float) -> None:
     """Gradients, losses and batch-norm statistics are those of balanced training, bit for bit."""
     batch = random_batch(tasks, 4, 32)
     plain, ours = (build(architecture("small"), tasks, 0).train() for _ in range(2))
-    losses = BalancedStep(plain)(*batch)
+    losses = BalancedStep(plain, detail)(*batch)
 
-    step = MeasuredStep(ours, batch, balance=True)
+    step = MeasuredStep(ours, batch, detail)
 
     assert all(torch.equal(loss, step.losses[t]) for t, loss in losses.items())
     for (name, p), q in zip(plain.named_parameters(), ours.parameters(), strict=True):
@@ -232,7 +232,7 @@ def test_balanced_affinity_tries_the_steps_that_are_taken() -> None:
     step = 0.1 / np.sqrt(2)
     for mode in ("exact", "linear"):
         ahead = LookAhead(0.1, mode=mode)
-        z = affinity(net, batch, ahead, MeasuredStep(net, batch, balance=True).apart())
+        z = affinity(net, batch, ahead, MeasuredStep(net, batch, 1.0).apart())
         for j, recipient in enumerate("ab"):
             own = w - centres[recipient]
             before = 0.5 * own @ own

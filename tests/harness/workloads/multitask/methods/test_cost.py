@@ -23,6 +23,9 @@ from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.planning.plan import planned_jobs
 from harness.workloads.multitask.protocol import PROTOCOLS, REPAIRED
 from harness.workloads.multitask.rounds import Draw, epoch_batches
+from harness.workloads.multitask.training.joining import AveragedMomentum
+
+MOVING = AveragedMomentum()
 
 METHODS = [
     *registry.METHODS, "mas:affinity=linear,affinity_every=1,affinity_rounds=1",
@@ -170,3 +173,15 @@ def test_paper_draws_the_clients_that_train() -> None:
 
     assert draw.chosen(Job("sd", 9), 3) == draw.chosen(Job("n", 4, first_round=2), 3)
     assert set(draw.chosen(Job("s", 9, clients=(1, 7)), 0)) == {1, 7}
+
+
+def test_bytes_of_velocities_are_foretold(tiny_source, tiny_architecture, federation) -> None:
+    """Each client gets and sends a velocity of every parameter beside the model."""
+    engine = _Engine(tiny_source, tiny_architecture, replace(federation, joining=MOVING), 3)
+    outcome = engine.run(Job("sd", 2))
+    load = Load(tiny_source.sizes["train"], Draw(4, 2, 3), 1, 2, 10, joining=MOVING)
+    cost = job_cost(outcome.job, load, part_bytes(outcome.weights, "sd"))
+    traffic = outcome.traffic
+    assert (cost.upload_bytes, cost.download_bytes) == (
+        traffic.upload_bytes, traffic.download_bytes,
+    )  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 from harness.federated.job import Checkpoint
 from harness.workloads.multitask.affinity.matrix import Affinity, RoundAffinity
 from harness.workloads.multitask.affinity.rule import AffinityRule
+from harness.workloads.multitask.codec import MultitaskCodec
 from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods.registry import parse
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
@@ -89,3 +90,41 @@ def test_without_its_parts_it_is_mas() -> None:
 @pytest.mark.parametrize(("splits", "groups"), [(1, ["sdkt"]), (2, ["sd", "kt"])])
 def test_there_are_never_more_groups_than_asked_for(splits: int, groups: list[str]) -> None:
     assert [j.tasks for j in _jobs(f"mas-plus:splits={splits}", FOES)][1:] == groups
+
+
+def test_detail_is_how_hard_tasks_of_fine_structure_pull() -> None:
+    for job in _jobs("mas-plus:detail=1.5", FOES):
+        assert job.local == Balanced(1.5)
+
+
+def test_effort_is_the_share_of_the_rounds_that_every_task_is_trained_for() -> None:
+    """0.78 of 10 rounds are 8: three merged, five more of each group, and the rate ends there."""
+    jobs = _jobs("mas-plus:effort=0.78", FOES)
+    assert [(j.tasks, j.first_round, j.rounds) for j in jobs] == [
+        ("sdkt", 0, 3), ("sd", 3, 5), ("kt", 3, 5),
+    ]  # fmt: skip
+    assert {j.horizon or j.last_round for j in jobs} == {8}
+
+
+def test_less_effort_than_merged_rounds_leaves_the_merged_model() -> None:
+    (job,) = _jobs("mas-plus:effort=0.2,affinity_rounds=1", FOES)
+    assert (job.rounds, job.measured_rounds) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("effort=1.1", "at most 1.0"), ("effort=0", "at least 0.01"),
+        ("detail=-1", "at least 0.0"), ("detail=2,balance=no", "does nothing with balance=no"),
+    ],
+)  # fmt: skip
+def test_impossible_shares_are_refused_in_words(text: str, words: str) -> None:
+    (problem,) = parse("mas-plus:" + text).problems(Setting("sdkt", 10))
+    assert words in problem.message
+
+
+def test_a_job_with_usual_pull_is_written_as_it_ever_was() -> None:
+    """Runs that were begun by earlier versions still go on."""
+    usual, pulled = (Job("sd", 2, local=Balanced(detail)) for detail in (1.0, 1.5))
+    assert MultitaskCodec.job(usual)["local"] == ["Balanced", {}]
+    assert MultitaskCodec.job(pulled)["local"] == ["Balanced", {"detail": 1.5}]
