@@ -29,6 +29,7 @@ EMPTY = ("energy_reason", "energy_flags", "time_model_s", "time_model_per_image_
 NAMED_BY = {
     "phases.csv": "phases",
     "work.csv": "work.csv",
+    "devices.csv": "its devices",
     "affinity/<cell>_clients.csv": "affinity/",
 }
 """File → how it is called where the column that contradicts it is another's."""
