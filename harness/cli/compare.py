@@ -101,15 +101,32 @@ def _notes(first: Side, second: Side, ratios: Sequence[Ratio], wanted: str | Non
     if not wanted and (words := left_out(first, second)):
         notes.append(words)
     if any(ratio.metric.modelled for ratio in ratios):
-        interval = first.run.section("time_model").get("interval")
         notes.append(
             "Modelled figures rest on the device's profile; nothing was measured there."
-            + (f" They are good to {interval}." if interval else "")
+            + _modelled_interval(first, second)
         )
     changed = remarks(first.run.manifest, second.run.manifest)
     if changed:
         notes.append("They also differ in " + "; ".join(map(str, changed)) + ".")
     return notes
+
+
+def _modelled_interval(first: Side, second: Side) -> str:
+    """Say how good modelled figures are; errors of two models multiply in their ratio."""
+    models = [side.run.section("time_model") for side in (first, second)]
+    intervals = [model.get("interval") for model in models]
+    if not intervals[0]:
+        return ""
+    if intervals[0] == intervals[1]:
+        return f" They are good to {intervals[0]}."
+    factors = [model.get("factor") for model in models]
+    if not all(isinstance(factor, int | float) for factor in factors):
+        return ""
+    one, other = map(float, factors)  # type: ignore[arg-type]
+    return (
+        f" They are of two models, good to ×/÷ {one:g} and ×/÷ {other:g}: a ratio of both may be"
+        f" off by ×/÷ {one * other:g}."
+    )
 
 
 def _against(threshold: float, worse: Sequence[Ratio]) -> str:

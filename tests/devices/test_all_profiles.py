@@ -254,3 +254,47 @@ def test_wrong_tables_name_their_key(tmp_path, old, new, words):
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(DeviceError, match=words):
         load_profile(path)
+
+
+WITH_GPU = [name for name in NAMES if name.startswith("jetson-") or name.endswith("-nvidia")]
+
+
+@pytest.mark.parametrize("name", WITH_GPU)
+def test_devices_with_a_gpu_have_two_sets_of_figures(name):
+    """Each figure has a source; the GPU is faster than the cores and takes no less power."""
+    profile = find_profile(name)
+    gpu = profile.gpu
+    assert gpu is not None
+    assert "processor only" not in profile.title
+    compute, power = gpu.compute, gpu.power
+    for source in (compute.flop_source, compute.memory_source, compute.launch_source,
+                   power.idle_source, power.full_load_source):  # fmt: skip
+        assert source.startswith("assumption: ") or re.search(r"capture|ark_jetson_kernel", source)
+    assert compute.flop_per_s > profile.compute.flop_per_s
+    assert power.full_load_w >= profile.power.full_load_w
+    assert 1e-6 < compute.launch_s < 1e-3
+    assert gpu.training.streams >= 1
+    assert gpu.training.batch >= 1
+
+
+def test_no_other_device_has_figures_of_a_gpu():
+    assert {name for name in NAMES if find_profile(name).gpu} == set(WITH_GPU)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("launch_s = ", "lunch_s = ", "gpu.compute.lunch_s is an unknown key"),
+        ("launch_s = ", "# ", "gpu.compute.launch_s is missing"),
+        ("streams = 1", "streams = 0", "gpu.training.streams must be above zero"),
+        ("[gpu.power]", "[gpu.powers]", "gpu.powers is an unknown key"),
+    ],
+)
+def test_wrong_figures_of_a_gpu_name_their_key(tmp_path, old, new, words):
+    """A misspelt, missing or impossible figure is refused with place and key."""
+    path = tmp_path / "jetson-nano.toml"
+    text = (PROFILE_FOLDER / "jetson-nano.toml").read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(DeviceError, match=words.replace(".", r"\.")):
+        load_profile(path)

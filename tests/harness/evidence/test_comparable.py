@@ -11,7 +11,14 @@ from analysis.core.loading import load_run
 from analysis.core.pooling import pool
 from harness.cli.check import main as check
 from harness.core.errors import NotComparableError
-from harness.evidence.comparable import apart, apart_words, differences, remarks
+from harness.evidence.comparable import (
+    accelerator_of,
+    apart,
+    apart_words,
+    differences,
+    model_differences,
+    remarks,
+)
 from harness.evidence.comparing import compare, read_side
 
 BASE: dict[str, Any] = {
@@ -92,3 +99,46 @@ def test_the_report_and_compare_agree_on_the_same_folders(draft, capsys) -> None
     check([*map(str, folders), "--json"])
     words = json.loads(capsys.readouterr().out)["apart"]
     assert words == ["b is not pooled with a: training threads differ."]
+
+
+def sides() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a run of a device's processor and one of its GPU, alike in all else."""
+    processor, gpu = copy.deepcopy(BASE), copy.deepcopy(BASE)
+    gpu["device"] = {**gpu.get("device", {}), "accelerator": "gpu"}
+    processor["time_model"], gpu["time_model"] = {"flop_per_s": 1.0}, {"flop_per_s": 9.0}
+    processor["energy_model"], gpu["energy_model"] = {"full_load_w": 5.0}, {"full_load_w": 9.0}
+    gpu["step"] = {**gpu.get("step", {}), "execution": "channels-last"}
+    return processor, gpu
+
+
+def test_gpu_and_processor_of_one_device_may_be_compared_and_are_never_pooled() -> None:
+    """What they rest on differs because of that, so it forbids nothing; the card is optional."""
+    processor, gpu = sides()
+    assert differences(processor, gpu) == []
+    assert model_differences(processor, gpu) == []
+    assert "accelerator: cpu → gpu" in [str(found) for found in remarks(processor, gpu)]
+    gpu["accelerator"] = {"name": "gpu", "gpu": "Orin"}
+    assert differences(processor, gpu) == []
+    assert apart(processor, gpu)
+
+
+def test_models_of_one_accelerator_must_agree_still() -> None:
+    _, gpu = sides()
+    other = copy.deepcopy(gpu)
+    other["time_model"]["flop_per_s"] = 8.0
+    assert [found.fact for found in model_differences(gpu, other)] == ["time_model flop_per_s"]
+
+
+def test_two_cards_are_two_things() -> None:
+    _, gpu = sides()
+    gpu["accelerator"] = {"name": "gpu", "gpu": "NVIDIA A100"}
+    other = copy.deepcopy(gpu)
+    other["accelerator"]["gpu"] = "NVIDIA H100"
+    assert [found.fact for found in differences(gpu, other)] == ["GPU"]
+
+
+def test_runs_of_before_say_by_the_card_that_a_gpu_trained() -> None:
+    old = copy.deepcopy(BASE)
+    old["accelerator"] = {"name": "cuda", "gpu": "NVIDIA A100"}
+    assert accelerator_of(old) == "gpu"
+    assert accelerator_of(BASE) == "cpu"
