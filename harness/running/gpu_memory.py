@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from devices.accelerator import Accelerator
+from devices.accelerator import CPU, Accelerator
 
 
 class GpuAllocator(Protocol):
@@ -30,7 +29,7 @@ class GpuAllocator(Protocol):
 
 def gpu_allocator(accelerator: Accelerator) -> GpuAllocator | None:
     """Return the allocator of the GPU that trains in this process; None if none does."""
-    if getattr(accelerator, "kind_here", accelerator) == "cpu":
+    if accelerator.kind_here == CPU:
         return None
     import torch  # noqa: PLC0415 - only where a GPU trains
 

@@ -2,9 +2,9 @@
 
 A step of the merged model with a look-ahead, the largest thing a run does, is taken at two small
 batch sizes while the kernel watches the peak of this process. Activations grow with the batch, so a
-straight line through both says what the batch asked for will need. Where a GPU trains, the memory in
-question is its own, or the one that it shares with the processor; a step with the batch taken is then
-tried, and one that finds no memory makes it smaller.
+straight line through both says what the batch asked for will need. Where a GPU trains, the memory
+in question is its own, or the one that it shares with the processor; a step with the batch taken is
+then tried, and one that finds no memory makes it smaller.
 """
 
 from __future__ import annotations

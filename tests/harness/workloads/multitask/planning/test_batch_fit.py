@@ -154,7 +154,7 @@ def gpu_target(target, *, shared: bool):
 
 @pytest.fixture
 def on_gpu(runner, tmp_path, monkeypatch):
-    """Fit a batch of 32 on a GPU whose steps take 100 MB and 25 MB an image; return fit and steps."""
+    """Fit a batch of 32 on a GPU whose steps take 100 MB and 25 MB an image; return both."""
 
     def fit(gpu_free: int, host_free: int = 64_000 * MB, *, shared=False, surplus=0, **changes):
         config = runner.config(tmp_path, batch_size=32, **changes)
