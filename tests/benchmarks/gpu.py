@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from statistics import median
-from typing import Any
 
 from tests.benchmarks.table import head, row, spread
 
@@ -75,9 +74,8 @@ def step_rows(model: str, size: int, batch_size: int, turns: int) -> Iterator[st
     """Yield the rows of one network: speed over the plain loop, merged over single."""
     from harness.running.accelerator import settled_clock  # noqa: PLC0415
     from harness.running.prepare import prepare_torch  # noqa: PLC0415
-    from harness.running.target import resolve_target  # noqa: PLC0415
+    from harness.running.target import resolve_target, settled  # noqa: PLC0415
     from harness.workloads.multitask.config import make_multitask_config  # noqa: PLC0415
-    from harness.workloads.multitask.planning.plan import accelerator_of  # noqa: PLC0415
     from harness.workloads.multitask.planning.step_check import (  # noqa: PLC0415
         Examiner,
         checked,
@@ -93,8 +91,8 @@ def step_rows(model: str, size: int, batch_size: int, turns: int) -> Iterator[st
 
     config = make_multitask_config({"model": model, "size": size, "batch_size": batch_size})
     target = resolve_target(config)
-    config = replace(config, accelerator=kind_of(target.accelerator))
-    accelerator = accelerator_of(config)
+    config = settled(config, target)
+    accelerator = config.kind_here
     prepare_torch(target.threads, accelerator)
     clock = settled_clock(accelerator, time.perf_counter)
     network = architecture(model)
@@ -124,23 +122,17 @@ def step_rows(model: str, size: int, batch_size: int, turns: int) -> Iterator[st
     yield ""
 
 
-def kind_of(accelerator: Any) -> str:
-    """Return what trains, as a configuration says it."""
-    return str(getattr(accelerator, "kind", accelerator))
-
-
 def efficiency_rows() -> Iterator[str]:
     """Yield the share of the train phase that forward, backward and optimizer take."""
     from harness.running.accelerator import settled_clock  # noqa: PLC0415
-    from harness.running.target import resolve_target  # noqa: PLC0415
+    from harness.running.target import resolve_target, settled  # noqa: PLC0415
     from harness.workloads.multitask.config import MultitaskConfig  # noqa: PLC0415
-    from harness.workloads.multitask.planning.plan import accelerator_of  # noqa: PLC0415
     from tests.benchmarks.efficiency import efficiencies  # noqa: PLC0415
     from tests.benchmarks.load import default_store  # noqa: PLC0415
 
     config = MultitaskConfig()
-    config = replace(config, accelerator=kind_of(resolve_target(config).accelerator))
-    clock = settled_clock(accelerator_of(config), time.monotonic)
+    config = settled(config, resolve_target(config))
+    clock = settled_clock(config.kind_here, time.monotonic)
     yield from head("efficiency of the train phase", "min", "median", "max", "goal")
     for tasks in (config.tasks, config.tasks[0]):
         found = efficiencies(replace(config, tasks=tasks), default_store(config), clock)

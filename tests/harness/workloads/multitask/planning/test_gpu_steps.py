@@ -64,7 +64,6 @@ def test_texts_of_before_stay() -> None:
 def test_every_moment_is_read_after_the_gpu_is_done(runner, tmp_path, monkeypatch) -> None:
     """Each reading of the clock is preceded by a wait: between two steps there are two of both."""
     told: list[str] = []
-    monkeypatch.setattr(step_timing, "accelerator_of", lambda _: "cuda")
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: told.append("wait"))
 
     def clock() -> float:
@@ -81,7 +80,7 @@ def test_every_moment_is_read_after_the_gpu_is_done(runner, tmp_path, monkeypatc
             return self._clock() - start_s
 
     monkeypatch.setattr(step_timing, "_Stepper", Stepper)
-    config = runner.config(tmp_path)
+    config = runner.config(tmp_path, accelerator="gpu")
     compare(architecture("small"), config, [Way(PLAIN, 1), Way(Execution("fp16"), 1)], clock)
     assert "step" in told
     assert all(told[i - 1] == "wait" for i, word in enumerate(told) if word == "read")
