@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -168,8 +168,8 @@ class MultiTaskNet(nn.Module):
 
     def _precision(self) -> AbstractContextManager[object]:
         name = self.execution.autocast
-        if not name:
-            return nullcontext()
+        if not name:  # as ever: an older Python that trains has no empty context
+            return torch.autocast("cpu", dtype=torch.bfloat16, enabled=False)
         return torch.autocast(self.device.type, dtype=getattr(torch, name))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:

@@ -12,8 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from statistics import median
+from typing import TYPE_CHECKING
 
 from tests.benchmarks.table import head, row, spread
+
+if TYPE_CHECKING:
+    from harness.workloads.multitask.config import MultitaskConfig
+    from harness.workloads.multitask.planning.step_choice import StepChoice
 
 SHAPES = (("small", 64, 16, 30), ("xception", 128, 8, 15))
 """Network, side in pixels, batch size, turns."""
@@ -70,16 +75,12 @@ def in_turn(
     return found
 
 
-def step_rows(model: str, size: int, batch_size: int, turns: int) -> Iterator[str]:
-    """Yield the rows of one network: speed over the plain loop, merged over single."""
-    from harness.running.accelerator import settled_clock  # noqa: PLC0415
+def calibrated(model: str, size: int, batch_size: int) -> tuple[MultitaskConfig, StepChoice]:
+    """Return a configuration on this host's GPU, and how its steps are executed, checked."""
     from harness.running.prepare import prepare_torch  # noqa: PLC0415
     from harness.running.target import resolve_target, settled  # noqa: PLC0415
     from harness.workloads.multitask.config import make_multitask_config  # noqa: PLC0415
-    from harness.workloads.multitask.planning.step_check import (  # noqa: PLC0415
-        Examiner,
-        checked,
-    )
+    from harness.workloads.multitask.planning.step_check import Examiner, checked  # noqa: PLC0415
     from harness.workloads.multitask.planning.step_choice import (  # noqa: PLC0415
         StepChoice,
         calibrate_step,
@@ -87,39 +88,47 @@ def step_rows(model: str, size: int, batch_size: int, turns: int) -> Iterator[st
     from models.execution import parse_execution  # noqa: PLC0415
     from models.multitask.registry import architecture  # noqa: PLC0415
     from tests.benchmarks.load import default_store  # noqa: PLC0415
-    from tests.benchmarks.steps import step_of  # noqa: PLC0415
 
     config = make_multitask_config({"model": model, "size": size, "batch_size": batch_size})
     target = resolve_target(config)
     config = settled(config, target)
-    accelerator = config.kind_here
-    prepare_torch(target.threads, accelerator)
-    clock = settled_clock(accelerator, time.perf_counter)
+    prepare_torch(target.threads, config.kind_here)
     network = architecture(model)
     found = calibrate_step(config, target, network)
-    choice = StepChoice(
-        parse_execution(str(found["execution"])), target.threads, "auto", found
-    )  # fmt: skip
-    choice = checked(choice, Examiner(config, network, default_store(config)))
+    choice = StepChoice(parse_execution(str(found["execution"])), target.threads, "auto", found)
+    return config, checked(choice, Examiner(config, network, default_store(config)))
+
+
+def step_rows(model: str, size: int, batch_size: int, turns: int) -> Iterator[str]:
+    """Yield the rows of one network: speed over the plain loop, merged over single."""
+    config, choice = calibrated(model, size, batch_size)
     yield f"{model} {size}×{size}, batch {batch_size}: as executed {choice.execution.text}"
     yield from (f"refused: {words}" for words in choice.refused)
     yield ""
     yield from head("over the plain loop", "ms median", "min", "median", "max", "goal")
-    own: dict[str, list[float]] = {}
     for tasks in (config.tasks, config.tasks[0]):
-        ways = ["loop", choice.execution.text]
-        times = in_turn([step_of(config, tasks, way) for way in ways], turns, clock)
-        own[tasks] = [taken[1] for taken in times]
-        gains = [taken[0] / taken[1] for taken in times]
+        plain_s, own_s = paired(config, [(tasks, "loop"), (tasks, choice.execution.text)], turns)
+        gains = [p / o for p, o in zip(plain_s, own_s, strict=True)]
         goal = f"≥ {SPEED_GOAL}" if tasks == config.tasks else ""
-        yield row(tasks, f"{1e3 * median(own[tasks]):.2f}", *spread(gains, ".2f"), goal)
-    both = in_turn(
-        [step_of(config, tasks, choice.execution.text) for tasks in own], turns, clock
-    )  # fmt: skip
-    ratios = [merged / single for merged, single in both]
+        yield row(tasks, f"{1e3 * median(own_s):.2f}", *spread(gains, ".2f"), goal)
+    ways = [(tasks, choice.execution.text) for tasks in (config.tasks, config.tasks[0])]
+    merged_s, single_s = paired(config, ways, turns)
+    ratios = [m / s for m, s in zip(merged_s, single_s, strict=True)]
     name = f"{config.tasks} over {config.tasks[0]}"
     yield row(name, "", *spread(ratios, ".2f"), f"≤ {MERGED_GOAL}")
     yield ""
+
+
+def paired(
+    config: MultitaskConfig, ways: Sequence[tuple[str, str]], turns: int
+) -> list[list[float]]:
+    """Return the seconds of steps of tasks in a way, or in the plain loop, taken in turn."""
+    from harness.running.accelerator import settled_clock  # noqa: PLC0415
+    from tests.benchmarks.steps import step_of  # noqa: PLC0415
+
+    clock = settled_clock(config.kind_here, time.perf_counter)
+    found = in_turn([step_of(config, tasks, way) for tasks, way in ways], turns, clock)
+    return [list(those) for those in zip(*found, strict=True)]
 
 
 def efficiency_rows() -> Iterator[str]:
