@@ -50,7 +50,7 @@ class CudaGraphs:
 
     def warm(self, step: Callable[[], object]) -> None:
         """Run a step on a side stream, as the capture wants it."""
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             step()
