@@ -29,6 +29,7 @@ from harness.workloads.multitask.protocol import REPAIRED, Protocol
 from harness.workloads.multitask.training.batches import Batch, ClientBatches
 from harness.workloads.multitask.training.joining import Joining
 from harness.workloads.multitask.training.local_rule import Balanced, LocalRule
+from harness.workloads.multitask.training.losses_seen import mean_losses
 from harness.workloads.multitask.training.steps import training_step
 from harness.workloads.multitask.work import checking, looking_ahead, shares_gradients, training
 from models.execution import PLAIN, Execution
@@ -153,20 +154,7 @@ def train_client(
     if guided.moving:
         guided.moving.update(client.velocities())
     steps = sum(epoch.batches for epoch in epochs)
-    return ClientResult(_means(net.tasks, passed), found, steps)
-
-
-def _means(
-    tasks: Sequence[str], passed: Sequence[tuple[int, dict[str, Tensor]]]
-) -> dict[str, float]:
-    """Return each task's mean loss over images."""
-    seen = sum(images for images, _ in passed)
-    sums = dict.fromkeys(tasks, 0.0)
-    for task in tasks:
-        losses = torch.stack([losses[task] for _, losses in passed]).tolist()
-        for loss, (images, _) in zip(losses, passed, strict=True):
-            sums[task] += loss * images
-    return {task: total / seen for task, total in sums.items()}
+    return ClientResult(mean_losses(net.tasks, passed), found, steps)
 
 
 class _Client:
