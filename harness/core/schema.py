@@ -206,6 +206,7 @@ CELLS = (
     Column("gpu_utilisation", "float", "", "The same of GPUs, mean of what their driver said once a second.", since=4),
     Column("network_received_bytes", "int", "B", "Bytes that network interfaces received meanwhile, by the kernel's counters, whoever asked for them; upload_bytes and download_bytes are counted, not measured.", since=4),
     Column("network_sent_bytes", "int", "B", "Bytes that they sent.", since=4),
+    Column("peak_gpu_memory_bytes", "int", "B", "Most memory of the GPU that training held at once, spare blocks of PyTorch's allocator included; what the driver keeps for the process itself is not in it. Empty where a processor trains. On a Jetson GPU and processor share one memory: add peak_memory_bytes.", since=4),
 )  # fmt: skip
 
 WORK = (

@@ -11,9 +11,9 @@ from harness.core.errors import MemoryExceededError
 
 _SIGNS = (
     "can't allocate memory", "bad_alloc", "could not create a memory", "not enough memory",
-    "out of memory",
+    "out of memory", "_STATUS_ALLOC_FAILED", "NvMapMemAlloc",
 )  # fmt: skip
-"""How torch and its libraries say in a plain RuntimeError that an allocation failed."""
+"""How torch and its libraries say in a RuntimeError that an allocation failed, here or on a GPU."""
 
 
 class PeakMemory:
@@ -47,6 +47,11 @@ class PeakMemory:
         return int(found[1]) * 1024 if found else None
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether an error is that of a failed allocation."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS)
+
+
 @contextmanager
 def memory_errors() -> Iterator[None]:
     """Turn a failed allocation into an error with a remedy.
@@ -57,9 +62,10 @@ def memory_errors() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not any(s in str(error) for s in _SIGNS):
+        if not out_of_memory(error):
             raise
         raise MemoryExceededError(
-            "training does not fit into the memory of this host, or of the device it stands for",
+            "training does not fit into the memory of this host, of its GPU, or of the device it"
+            " stands for",
             "Lower --batch-size or --size.",
         ) from error

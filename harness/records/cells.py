@@ -58,7 +58,7 @@ class SharedJob:
     """Hold what another cell's job gives: its state, and what was measured and reported till then.
 
     The job may end before the one that was asked for; that one then goes on from there. `flags` and
-    `peak_memory_bytes` are those of the cell that trained it.
+    peaks of memory are those of the cell that trained it.
     """
 
     state: JobState
@@ -66,6 +66,7 @@ class SharedJob:
     values: Sequence[Value]
     flags: Sequence[str] = ()
     peak_memory_bytes: int | None = None
+    peak_gpu_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class FinishedCell:
     values: Sequence[Value]
     flags: Sequence[str] = ()
     peak_memory_bytes: int | None = None
+    peak_gpu_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class CellResult:
         conditions: what looks at the board showed.
         remote: what devices took, if clients trained there.
         use: how busy the host was; not known of a cell that was gone on with.
+        peak_gpu_memory_bytes: of the training process; None if no GPU trained in it.
     """
 
     cell: Cell
@@ -112,6 +115,7 @@ class CellResult:
     conditions: Sequence[ConditionSample] = ()
     remote: RemoteResult | None = None
     use: HostUse = field(default_factory=HostUse)
+    peak_gpu_memory_bytes: int | None = None
 
     @property
     def segment_costs(self) -> list[SegmentCost]:
@@ -122,8 +126,9 @@ class CellResult:
     def to_share(self) -> FinishedCell:
         """Return what other cells may take from a cell that is done."""
         return FinishedCell(
-            self.trained, self.session_costs, self.values, self.flags, self.peak_memory_bytes
-        )
+            self.trained, self.session_costs, self.values, self.flags, self.peak_memory_bytes,
+            self.peak_gpu_memory_bytes,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

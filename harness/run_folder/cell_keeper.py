@@ -121,6 +121,7 @@ class CellKeeper:
                 "session": part.session,
                 "flags": list(shared.flags),
                 "peak_memory_bytes": shared.peak_memory_bytes,
+                "peak_gpu_memory_bytes": shared.peak_gpu_memory_bytes,
             }
 
     def _line(

@@ -39,6 +39,7 @@ class CellPast:
     peak_memory_bytes: int | None = None
     interruptions: int = 0
     looks: Sequence[ConditionSample] = ()
+    peak_gpu_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,19 +83,19 @@ class RunPast:
             if session.number in segments
         ]
         lines = saved.lines if saved else []
-        peaks = [line["peak_memory_bytes"] for line in lines if line.get("peak_memory_bytes")]
         return CellPast(
             saved,
             session_costs,
             self._lost(own, segments),
             tuple(dict.fromkeys(flag for line in lines for flag in line.get("flags", []))),
-            max(peaks, default=None),
+            _largest(lines, "peak_memory_bytes"),
             len(starts),
             [
                 ConditionSample(line["t_s"], line.get("temperature_c"), line.get("flags", ()))
                 for line in lines
                 if "t_s" in line
             ],
+            _largest(lines, "peak_gpu_memory_bytes"),
         )
 
     def _measured_to_the_end(self, saved: Saved) -> bool:
@@ -145,6 +146,11 @@ class RunPast:
     def _reading(self, session: RunSession, start_s: float, end_s: float) -> Reading | None:
         streams = self.streams(session)
         return energy(streams, start_s, end_s) if streams else None
+
+
+def _largest(lines: Sequence[Mapping[str, Any]], name: str) -> int | None:
+    """Return the largest of what the lines of a journal say; None if none says anything."""
+    return max((int(line[name]) for line in lines if line.get(name)), default=None)
 
 
 def _segments(saved: Saved | None) -> dict[int, list[Segment]]:

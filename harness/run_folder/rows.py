@@ -50,6 +50,7 @@ def cell_row(facts: RunFacts, result: CellResult, report: CellReport) -> dict[st
         "energy_scope": meter["scope"] if meter else None,
         "energy_kind": meter["kind"] if meter else None,
         "peak_memory_bytes": result.peak_memory_bytes,
+        "peak_gpu_memory_bytes": result.peak_gpu_memory_bytes,
         "energy_delay_js": None if cost.energy_j is None else cost.energy_j * cost.time_s,
         "cpu_utilisation": result.use.cpu_utilisation,
         "gpu_utilisation": result.use.gpu_utilisation,

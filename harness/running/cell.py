@@ -25,6 +25,7 @@ from harness.run_folder.cell_keeper import CellKeeper
 from harness.run_folder.checkpoints import CellCheckpoints
 from harness.run_folder.recovery import CellPast
 from harness.running.allocator import give_back
+from harness.running.gpu_memory import PeakGpuMemory, gpu_allocator
 from harness.running.limits import STOPPED_BY_USER, BudgetReachedError
 from harness.running.remote_clients import RemoteClients, with_remote
 from harness.running.target import Target
@@ -88,6 +89,8 @@ class _RunningCell:
         self._memory = PeakMemory()
         give_back()  # else the peak would be that of the cell before
         self._memory.reset()
+        self._gpu_memory = PeakGpuMemory(gpu_allocator(context.target.accelerator))
+        self._gpu_memory.reset()
         own = [*context.session.processes, *([context.board.pid] if context.board else [])]
         self._conditions = Conditions(own, zero_s=context.zero_s)
         self._samples: list[ConditionSample] = [*record.past.looks, self._conditions.first]
@@ -114,6 +117,7 @@ class _RunningCell:
             self._served, self._trained, self._peak(remote), status, reason,
             self._flags(remote), self._samples, remote,
             use if remote is None and len(measured) == 1 else HostUse(),
+            None if remote is not None else self._gpu_peak(),
         )  # fmt: skip
 
     def _train(self) -> tuple[str, str]:
@@ -169,6 +173,11 @@ class _RunningCell:
             "session": self._record.session,
             **asdict(self._samples[-1]),
             "peak_memory_bytes": self._memory.read_bytes(),
+            **(
+                {}
+                if (gpu := self._gpu_memory.read_bytes()) is None
+                else {"peak_gpu_memory_bytes": gpu}
+            ),
             **(devices.note() if devices else {}),
         }
 
@@ -193,9 +202,13 @@ class _RunningCell:
         own, board = self._memory.read_bytes(), self._context.board
         if own is not None and board is not None:
             own += board.peak_memory_bytes
-        peaks = [own, self._record.past.peak_memory_bytes]
-        peaks += [shared.peak_memory_bytes for shared in self._keeper.taken]
-        return max((peak for peak in peaks if peak is not None), default=None)
+        taken = [shared.peak_memory_bytes for shared in self._keeper.taken]
+        return _largest(own, self._record.past.peak_memory_bytes, *taken)
+
+    def _gpu_peak(self) -> int | None:
+        taken = [shared.peak_gpu_memory_bytes for shared in self._keeper.taken]
+        past = self._record.past.peak_gpu_memory_bytes
+        return _largest(self._gpu_memory.read_bytes(), past, *taken)
 
     def _flags(self, remote: RemoteResult | None) -> tuple[str, ...]:
         past = self._record.past
@@ -204,3 +217,8 @@ class _RunningCell:
         flags += self._samples[-1].flags
         flags += remote.flags if remote else ()
         return tuple(dict.fromkeys(flags))
+
+
+def _largest(*peaks: int | None) -> int | None:
+    """Return the largest of what is known."""
+    return max((peak for peak in peaks if peak is not None), default=None)

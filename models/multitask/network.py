@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.execution import PLAIN, Execution
+from models.loss_scaling import GradientScale
 from models.multitask.losses import TaskLoss, task_loss
 from models.multitask.tasks import TASKS
 from models.packed import Packed, pack
@@ -56,6 +57,8 @@ class MultiTaskNet(nn.Module):
         self.together = together if len(decoders) > 1 else None
         self.execution = PLAIN
         self._format = _FORMATS[PLAIN.memory_format]
+        self._scale: GradientScale | None = None
+        self.captured: dict[object, Any] = {}
         self._held: Packed | None = None
         self._weights: list[nn.Parameter] = []
 
@@ -83,7 +86,16 @@ class MultiTaskNet(nn.Module):
         self.execution = execution
         self._format = _FORMATS[execution.memory_format]
         self.to(memory_format=self._format)  # type: ignore[call-overload]
+        if self._scale is not None:
+            self._scale.remove()
+        fp16 = execution.precision == "fp16"
+        self._scale = GradientScale(self.weights()) if fp16 else None
         return self
+
+    @property
+    def scale(self) -> GradientScale | None:
+        """Return what scales gradients while they pass fp16 layers; None in other precisions."""
+        return self._scale
 
     def held(self) -> Packed:
         """Return its own weights and statistics by state-dict name: no copies.
@@ -116,32 +128,49 @@ class MultiTaskNet(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MultiTaskNet:
         self._held, self._weights = None, []  # a device or a layout may put others in their place
+        self.captured = {}
         return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_held": None, "_weights": []}  # a copy's parameters are its own
+        if self._scale is not None:
+            raise TypeError("a network in fp16 cannot be copied: execute it as plain first")
+        # a copy's parameters are its own
+        return {**self.__dict__, "_held": None, "_weights": [], "captured": {}}
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the features of images for a training step, as this network is executed; fp32."""
         with self._precision():
             features: Tensor = self.encoder(images.contiguous(memory_format=self._format))
-        return features.float() if self.execution.reduced else features
+        return self._left(features)
 
     def decode(self, task: str, features: Tensor) -> Tensor:
         """Return a task's prediction for a training step, as this network is executed; fp32."""
         with self._precision():
-            prediction: Tensor = self.decoders[task](features)
-        return prediction.float() if self.execution.reduced else prediction
+            prediction: Tensor = self.decoders[task](self._entered(features))
+        return self._left(prediction)
 
     def decode_together(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Return every task's prediction, each from features of its own, as `decode` does."""
         assert self.together is not None
         with self._precision():
-            predictions = self.together(list(self.decoders.values()), features)
-        return [p.float() for p in predictions] if self.execution.reduced else predictions
+            own = [self._entered(x) for x in features]
+            predictions = self.together(list(self.decoders.values()), own)
+        return [self._left(p) for p in predictions]
+
+    def _entered(self, x: Tensor) -> Tensor:
+        return x if self._scale is None else self._scale.entering(x)
+
+    def _left(self, x: Tensor) -> Tensor:
+        """Return what layers gave in fp32."""
+        if not self.execution.autocast:
+            return x
+        return x.float() if self._scale is None else self._scale.leaving(x.float())
 
     def _precision(self) -> AbstractContextManager[object]:
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.execution.reduced)
+        name = self.execution.autocast
+        if not name:  # as ever: an older Python that trains has no empty context
+            return torch.autocast("cpu", dtype=torch.bfloat16, enabled=False)
+        return torch.autocast(self.device.type, dtype=getattr(torch, name))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return the prediction of every task for images of shape (N, 3, H, W), in fp32."""

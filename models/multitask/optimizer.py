@@ -7,12 +7,14 @@ from typing import Any
 import torch
 
 from models.execution import Execution
+from models.loss_scaling import GuardedSGD
 from models.multitask.network import MultiTaskNet
 
 
 def descent(net: MultiTaskNet, execution: Execution, **settings: Any) -> torch.optim.SGD:  # noqa: ANN401 - torch's own
     """Return SGD over all parameters; `settings` are those of `torch.optim.SGD`."""
     kind = execution.optimizer
-    return torch.optim.SGD(
-        net.weights(), foreach=kind == "foreach", fused=kind == "fused", **settings
-    )
+    settings = {"foreach": kind == "foreach", "fused": kind == "fused", **settings}
+    if net.scale is None:
+        return torch.optim.SGD(net.weights(), **settings)
+    return GuardedSGD(net.weights(), net.scale, **settings)

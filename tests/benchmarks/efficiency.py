@@ -9,7 +9,7 @@ batches, making the optimizer, counting, marking.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -84,14 +84,20 @@ class Beside:
     """
 
     def __init__(
-        self, config: MultitaskConfig, source: Source, log: PhaseLog, trainers: Trainers
+        self,
+        config: MultitaskConfig,
+        source: Source,
+        log: PhaseLog,
+        trainers: Trainers,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._config = config
         self._source = source
         self._log = log
         self._trainers = trainers
         self._net = build(architecture(config.model), config.tasks, 0, task_loss(config, source))
-        self._net.execute_as(PLAIN).train()
+        self._net.to(federation(config).device).execute_as(PLAIN).train()
         self._start = {k: v.clone() for k, v in self._net.state_dict().items()}
         self.ratios: list[float] = []
         """Bare seconds over the phase's, one of each round."""
@@ -105,7 +111,9 @@ class Beside:
             phase_s += last.time_s
             yield update
             order = random_stream(0, "order", request.round_index, update.client)
-            batches = ClientBatches(self._source, "train", update.client, "".join(request.units))
+            batches = ClientBatches(
+                self._source, "train", update.client, "".join(request.units), self._net.device
+            )
             bare_s += self._bare_s(list(batches.epoch(self._config.batch_size, order)))
         self.ratios.append(bare_s / phase_s)
 
@@ -114,22 +122,24 @@ class Beside:
         optimizer = descent(self._net, PLAIN, lr=0.01, momentum=0.9, weight_decay=1e-4)
         passed_s = 0.0
         for images, targets in batches:
-            start_s = time.perf_counter()
+            start_s = self._clock()
             optimizer.zero_grad(set_to_none=True)
             accumulate_gradients(self._net, images, targets)
             optimizer.step()
-            passed_s += time.perf_counter() - start_s
+            passed_s += self._clock() - start_s
         return passed_s
 
 
-def efficiencies(config: MultitaskConfig, source: Source) -> list[float]:
+def efficiencies(
+    config: MultitaskConfig, source: Source, clock: Callable[[], float] = time.monotonic
+) -> list[float]:
     """Return the bare seconds over the train phase's of every round of one job but the first.
 
-    The first pays for memory, caches and files.
+    The first pays for memory, caches and files. On a GPU the clock waits until it is done.
     """
-    log = PhaseLog()
+    log = PhaseLog(clock)
     recorder = CellRecorder("bench", log, lambda _: None)
-    beside = Beside(config, source, log, LocalTrainers(source, recorder))
+    beside = Beside(config, source, log, LocalTrainers(source, recorder), clock)
     settings = replace(federation(config, PLAIN), evaluate_every=10**6)
     network = architecture(config.model)
     LocalEngine(source, network, settings, 0, recorder, trainers=beside).run(

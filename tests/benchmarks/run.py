@@ -22,6 +22,7 @@ BENCHMARKS = {
     "collector": "what the collector costs a training, and how evenly it samples",
     "waveform": "energy of known waves through live files, with all cores busy",
     "fleet": "a server's time and memory for a round of up to 200 light nodes",
+    "gpu": "steps on an NVIDIA GPU over the plain loop there, merged over single, joules two ways",
     "nvml": "an NVIDIA GPU's energy counter beside its sampled power while it trains",
     "overhead": "what keeping a run costs: checkpoints, marks and logs",
     "personalized": "the server of pFedClub: likeness by Gram matrices, rounds by clients",

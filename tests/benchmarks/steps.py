@@ -42,7 +42,8 @@ def plain_step(config: MultitaskConfig, tasks: str) -> Step:
     net = build_for(architecture(config.model), tasks, config, PLAIN)
     net.execute_as(Execution(memory_format="contiguous"))
     images, targets = random_batch(tasks, config.batch_size, config.size)
-    images = images.contiguous()
+    images = images.contiguous().to(net.device)
+    targets = {task: target.to(net.device) for task, target in targets.items()}
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-6, momentum=0.9, weight_decay=1e-4)
 
     def step() -> None:

@@ -24,6 +24,7 @@ from harness.workloads.multitask.planning.plan import build_for, random_step
 from models.execution import PLAIN
 from models.kernels import kernels_of
 from models.multitask.registry import architecture
+from tests.gpu.step_checks import lowers_the_batch, steps_as_calibrated
 
 Row = tuple[str, str, str]
 """What was looked at, the figure with its unit, and what was asked for (empty if nothing)."""
@@ -131,5 +132,7 @@ CHECKS = (
     Check("The same gradient as on the processor", 60.0, same_gradient),
     Check("Plain steps", 120.0, plain_steps),
     Check("Launches", 60.0, modelled_step),
+    Check("Steps as calibrated", 240.0, steps_as_calibrated),
+    Check("Memory", 60.0, lowers_the_batch),
 )
 """What runs, in this order; every part of the project that needs a GPU adds its own."""

@@ -36,6 +36,7 @@ def main_table(runs: Sequence[Run]) -> Table | None:
         cell_column(Heading("delta_mtl", "Δ loss", "%", "high")),
         cell_column(Heading("delta_metric", "Δ measures", "%", "high")),
         cell_column(Heading("peak_memory_mb", "Peak memory", "MB", "low"), "peak_memory_bytes"),
+        *_gpu_memory_column(runs),
     ]
     words = [f"Cost and loss of each method. {spread_words(runs)}", *partial_energy_words(runs)]
     if target:
@@ -47,6 +48,15 @@ def main_table(runs: Sequence[Run]) -> Table | None:
     elif len(runs) > 1:
         words.append("No cost to target: the runs share no one kind of energy.")
     return method_rows_table("main", " ".join(words), runs, columns)
+
+
+def _gpu_memory_column(runs: Sequence[Run]) -> list[MethodColumn]:
+    """Return the peak of GPU memory, where a GPU trained in any run."""
+    name = "peak_gpu_memory_bytes"
+    if not any(name in run.done and run.done[name].notna().any() for run in runs):
+        return []
+    heading = Heading("peak_gpu_memory_mb", "Peak GPU memory", "MB", "low")
+    return [cell_column(heading, name, why_empty="A processor trained.")]
 
 
 def _judged_column(runs: Sequence[Run]) -> MethodColumn:

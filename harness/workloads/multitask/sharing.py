@@ -55,7 +55,10 @@ class JobLibrary:
         ]
         values = self._values(outcome.job, job, lender)
         kept = [cost for cost in session_costs if cost.figures]
-        return SharedJob(state, kept, values, lender.flags, lender.peak_memory_bytes)
+        return SharedJob(
+            state, kept, values, lender.flags, lender.peak_memory_bytes,
+            lender.peak_gpu_memory_bytes,
+        )  # fmt: skip
 
     def _serves(self, lent: Job, job: Job) -> bool:
         """Say whether a finished job is, to the last bit, the beginning of another."""

@@ -95,6 +95,18 @@ def test_units_are_scaled_once(make_run):
     assert column(cost_table([run]), "download_mb")[0].mean == pytest.approx(32.0)
 
 
+def test_memory_of_a_gpu_is_a_column_only_where_a_gpu_trained(make_run):
+    """2 GB in every cell of one run; the run of a processor beside it has no figure there."""
+    plain, name = load_run(make_run()), "peak_gpu_memory_mb"
+    assert name not in [c.key for c in main_table([plain]).headings]
+    names = list(plain.cells["cell"])
+    gpu = load_run(make_run(run_id="gpu", cell_changes={
+        cell: {"peak_gpu_memory_bytes": 2_000_000_000} for cell in names}))  # fmt: skip
+    found = column(main_table([plain, gpu]), name)
+    assert [isinstance(value, Absent) for value in found] == [True] * 3 + [False] * 3
+    assert [value.mean for value in found[3:]] == pytest.approx([2000.0] * 3)
+
+
 def test_repeats_are_averaged_within_a_seed(make_run):
     """Four repeats of one seed are still n = 1 without spread; their times are averaged."""
     run = load_run(make_run(seeds=1, repeats=4))

@@ -189,13 +189,10 @@ def test_broken_gpu_meter_leaves_a_reason(gpu_host, monkeypatch):
     assert "nvml: no driver" in found.meter_reason
 
 
-def test_steps_on_a_gpu_are_plain_or_as_asked(gpu_host):
-    """Nothing is calibrated there; bf16 is refused."""
+def test_steps_on_a_gpu_are_as_asked(gpu_host):
     found = target.resolve_target(MultitaskConfig(), gpu_host)
-    assert known_choice(MultitaskConfig(), found).execution == PLAIN
     assert known_choice(MultitaskConfig(step="fused"), found).execution.optimizer == "fused"
-    with pytest.raises(UsageError, match="processor only"):
-        known_choice(MultitaskConfig(step="bf16"), found)
+    assert known_choice(MultitaskConfig(step="fp16"), found).execution.precision == "fp16"
 
 
 def test_clock_waits_for_the_gpu(monkeypatch):

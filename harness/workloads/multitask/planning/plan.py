@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,18 +111,32 @@ def build_for(
 
 def random_step(net: MultiTaskNet, config: MultitaskConfig) -> Callable[[], None]:
     """Return a training step on random images; it hardly moves the weights."""
-    from models.multitask.optimizer import descent  # noqa: PLC0415 - planning on paper needs no torch
+    from models.multitask.captured import CapturedStep, CudaGraphs  # noqa: PLC0415 - imports torch
+    from models.multitask.optimizer import descent  # noqa: PLC0415
     from models.multitask.step import accumulate_gradients  # noqa: PLC0415
+    from models.products import products  # noqa: PLC0415
 
     device = net.device
     images, targets = random_batch("".join(net.tasks), config.batch_size, config.size)
     images, targets = images.to(device), {t: target.to(device) for t, target in targets.items()}
-    optimizer = descent(net, net.execution, lr=1e-6, momentum=0.9, weight_decay=1e-4)
+    settings = {"momentum": 0.9, "weight_decay": 1e-4}
+    if net.execution.launch == "graph":
+        captured = CapturedStep(net, partial(accumulate_gradients, net), settings, CudaGraphs())
+        captured.begin(1e-6)
+
+        def replayed() -> None:
+            captured(images, targets)
+            if captured.fault:
+                raise RuntimeError(f"no graph of the step can be made: {captured.fault}")
+
+        return replayed
+    optimizer = descent(net, net.execution, lr=1e-6, **settings)
 
     def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        accumulate_gradients(net, images, targets)
-        optimizer.step()
+        with products(net.execution):
+            optimizer.zero_grad(set_to_none=True)
+            accumulate_gradients(net, images, targets)
+            optimizer.step()
 
     return step
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,11 @@ from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.training.batches import Batch, ClientBatches, Source
 from models.agreement import Agreement, Passes, agreement, passes_of
 from models.execution import PLAIN, Execution, parse_execution
+from models.multitask.captured import CapturedStep, CudaGraphs
 from models.multitask.network import Architecture, MultiTaskNet, build
 from models.multitask.optimizer import descent
 from models.multitask.step import accumulate_gradients
+from models.products import products
 
 STEPS = 10
 """Of plain training before the batch that is compared."""
@@ -40,7 +43,15 @@ Run = Callable[[MultiTaskNet, Batch], Mapping[str, Tensor]]
 
 def as_executed(net: MultiTaskNet, batch: Batch) -> Mapping[str, Tensor]:
     """Run forward and backward as a training step of this network does."""
-    return accumulate_gradients(net, *batch)
+    with products(net.execution):
+        if net.execution.launch != "graph":
+            return accumulate_gradients(net, *batch)
+        captured = CapturedStep(net, partial(accumulate_gradients, net), {}, CudaGraphs())
+        captured.begin(0.0)  # the gradients of these weights are asked for
+        losses = captured(*batch)
+        if captured.fault:
+            raise RuntimeError(f"no graph of the step can be made: {captured.fault}")
+        return losses
 
 
 @dataclass(frozen=True)

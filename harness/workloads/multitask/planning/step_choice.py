@@ -21,6 +21,7 @@ from devices.board_counters import read_counters
 from harness.core.clean_text import without_home
 from harness.core.errors import StorageError, UsageError
 from harness.run_folder.results import json_text, write_atomically
+from harness.running.accelerator import GPU
 from harness.running.target import Target
 from harness.workloads.multitask.config import AUTO, MultitaskConfig
 from harness.workloads.multitask.planning.batch_fit import BatchFit, fit_batch
@@ -32,6 +33,7 @@ from harness.workloads.multitask.planning.step_timing import (
     compare,
     executions,
     fewer_threads,
+    gpu_bf16_supported,
 )
 from models.execution import PLAIN, Execution, parse_execution
 from models.multitask.network import Architecture
@@ -155,31 +157,33 @@ def known_choice(config: MultitaskConfig, target: Target) -> StepChoice | None:
     Raises:
         UsageError: if this processor cannot do what is asked.
     """
-    if target.accelerator.is_gpu:
-        return _on_gpu(config, target)
     if config.board_python and config.step == AUTO:  # ways are timed under this PyTorch alone
         return StepChoice(PLAIN, target.threads, config.step)
     if config.step != AUTO:
-        execution = parse_execution(config.step)
-        if execution.reduced and not bf16_supported():
-            raise UsageError(
-                f"--step {config.step}: this processor, or this build of torch, has no bf16"
-                " convolutions",
-                "Use --step plain or --step auto.",
-            )
+        execution = _asked_for(config, gpu=target.accelerator.kind_here == GPU)
         return StepChoice(execution, target.threads, config.step)
     return _kept(config, target)
 
 
-def _on_gpu(config: MultitaskConfig, target: Target) -> StepChoice:
-    """Return the plain way unless another is asked for; nothing is calibrated on a GPU yet."""
-    execution = PLAIN if config.step == AUTO else parse_execution(config.step)
-    if execution.reduced:
-        raise UsageError(
-            f"--step {config.step}: bf16 is for the processor only so far",
-            "Use --step plain, or --accelerator cpu.",
-        )
-    return StepChoice(execution, target.threads, config.step)
+def _asked_for(config: MultitaskConfig, *, gpu: bool) -> Execution:
+    """Return the way that is asked for by name.
+
+    Raises:
+        UsageError: if this processor or GPU cannot do it.
+    """
+    execution = parse_execution(config.step)
+    fault = ""
+    if execution.needs_gpu and not gpu:
+        fault = "tf32 and graph are for a GPU, and the processor trains"
+    elif execution.precision == "bf16" and not gpu and not bf16_supported():
+        fault = "this processor, or this build of torch, has no bf16 convolutions"
+    elif execution.precision in ("bf16", "tf32") and gpu and not gpu_bf16_supported():
+        fault = "this GPU has neither bf16 nor TF32, which begin with compute capability 8"
+    elif execution.launch == "graph" and execution.optimizer != "fused":
+        fault = "a graph needs the fused optimizer, whose rate can change"
+    if fault:
+        raise UsageError(f"--step {config.step}: {fault}", "Use --step plain or --step auto.")
+    return execution
 
 
 def choose_step(
@@ -193,9 +197,7 @@ def choose_step(
     fixed = PLAIN if config.step == AUTO else parse_execution(config.step)
     batch = fit_batch(config, target, architecture, fixed)
     config = replace(config, batch_size=batch.taken)
-    measuring = (
-        anew and config.step == AUTO and not target.accelerator.is_gpu and not config.board_python
-    )
+    measuring = anew and config.step == AUTO and not config.board_python
     known = None if measuring else known_choice(config, target)
     return replace(known or _calibrated_choice(config, target, architecture), batch=batch)
 
@@ -219,11 +221,13 @@ def calibrate_step(
     """Time the ways on this host and return what was found, chosen and why, as plain values."""
     before = read_counters()
     allowed = target.threads
-    timed = compare(architecture, config, [Way(e, allowed) for e in (PLAIN, *executions())])
+    gpu = target.accelerator.kind_here == GPU
+    ways = (PLAIN, *executions(gpu=gpu))
+    timed = compare(architecture, config, [Way(e, allowed) for e in ways])
     foreign = read_counters().foreign_cores(before)
     best = fastest(timed)
     fewer: list[Timed] = []
-    if not config.threads and (foreign is None or foreign <= BUSY_CORES):
+    if not gpu and not config.threads and (foreign is None or foreign <= BUSY_CORES):
         counts = [allowed, *fewer_threads(allowed)]
         fewer = compare(architecture, config, [Way(best.way.execution, n) for n in counts])[1:]
     chosen = fastest([Timed(best.way, gains={"": [1.0]}), *fewer])
@@ -260,6 +264,16 @@ def _facts(config: MultitaskConfig, target: Target) -> dict[str, Any]:
         "tasks": config.tasks,
         "size_px": config.size,
         "batch_size": config.batch_size,
+        **(gpu_facts() if target.accelerator.kind_here == GPU else {}),
+    }
+
+
+def gpu_facts() -> dict[str, Any]:
+    """Return what of a GPU its choice depends on: card and releases of its libraries."""
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "cuda": str(torch.version.cuda),
+        "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
     }
 
 

@@ -14,6 +14,7 @@ from statistics import median
 
 import torch
 
+from harness.running.accelerator import settled_clock
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.planning.plan import build_for, random_step
 from models.execution import Execution
@@ -91,8 +92,34 @@ def bf16_supported() -> bool:
         return False
 
 
-def executions() -> list[Execution]:
+def gpu_bf16_supported() -> bool:
+    """Say whether the GPU computes in bfloat16 itself: compute capability 8 and later."""
+    try:
+        return torch.cuda.get_device_capability()[0] >= 8
+    except (AssertionError, AttributeError, RuntimeError):
+        return False
+
+
+def gpu_executions() -> list[Execution]:
+    """Return what is timed on a GPU besides the plain way: every precision it has, both layouts.
+
+    Steps launched as one graph come beside the same steps launched singly. TF32 and bf16 begin with
+    compute capability 8; tensor cores for fp16 with 7, but it computes everywhere.
+    """
+    later = gpu_bf16_supported()
+    precisions = ("fp32", *(("tf32", "bf16") if later else ()), "fp16")
+    return [
+        Execution(precision, layout, "fused", launch)
+        for precision in precisions
+        for layout in ("channels-last", "contiguous")
+        for launch in ("eager", "graph")
+    ]
+
+
+def executions(*, gpu: bool = False) -> list[Execution]:
     """Return what is timed besides the plain way, on this host."""
+    if gpu:
+        return gpu_executions()
     found = [Execution(optimizer="fused"), Execution(memory_format="contiguous", optimizer="fused")]
     if bf16_supported():
         found.append(Execution("bf16", "channels-last", "fused"))
@@ -116,8 +143,10 @@ def compare(
 ) -> list[Timed]:
     """Time ways in turn, the first of them being what the others are compared with.
 
-    The number of torch's threads is left as it was found.
+    The number of torch's threads is left as it was found. A moment is read once the GPU, if one
+    trains, has done all it was given.
     """
+    clock = settled_clock(config.kind_here, clock)
     threads = torch.get_num_threads()
     found = [Timed(way) for way in ways]
     kinds = {"merged": config.tasks} if len(config.tasks) > 1 else {}

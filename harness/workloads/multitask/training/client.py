@@ -29,11 +29,14 @@ from harness.workloads.multitask.protocol import REPAIRED, Protocol
 from harness.workloads.multitask.training.batches import Batch, ClientBatches
 from harness.workloads.multitask.training.joining import Joining
 from harness.workloads.multitask.training.local_rule import Balanced, LocalRule
+from harness.workloads.multitask.training.losses_seen import mean_losses
 from harness.workloads.multitask.training.steps import training_step
 from harness.workloads.multitask.work import checking, looking_ahead, shares_gradients, training
 from models.execution import PLAIN, Execution
+from models.multitask.captured import CapturedStep, captured_step
 from models.multitask.network import MultiTaskNet
 from models.multitask.optimizer import descent
+from models.products import products
 
 BUFFER = "momentum_buffer"
 """What torch's SGD calls the velocity of a parameter."""
@@ -133,8 +136,7 @@ def train_client(
     client = _Client(net, settings, order, observer, guided)
     linear = training.affinity.mode == "linear"
     client.checking = linear and settings.checking == measured_as
-    sums = dict.fromkeys(net.tasks, 0.0)
-    seen = 0
+    passed: list[tuple[int, dict[str, Tensor]]] = []
     epochs: list[Epoch] = []
     for _ in range(training.epochs):
         looks: list[Matrix] = []
@@ -142,10 +144,7 @@ def train_client(
         for count, batch in enumerate(_epoch(batches, training, order), 1):
             measuring = measured_as is not None and (count - 1) % training.period == 0
             losses = client.measure(batch, looks) if measuring else client.train(batch)
-            images = len(batch[0])
-            for task, loss in losses.items():
-                sums[task] += float(loss) * images
-            seen += images
+            passed.append((len(batch[0]), losses))  # a number now would wait for a GPU
         epochs.append(Epoch(looks, count))
     found = None
     if measured_as is not None:
@@ -155,7 +154,7 @@ def train_client(
     if guided.moving:
         guided.moving.update(client.velocities())
     steps = sum(epoch.batches for epoch in epochs)
-    return ClientResult({t: s / seen for t, s in sums.items()}, found, steps)
+    return ClientResult(mean_losses(net.tasks, passed), found, steps)
 
 
 class _Client:
@@ -181,14 +180,19 @@ class _Client:
         self.checking = False
         self._exact: list[Matrix] = []
         self._step = training_step(net, training.rule, order)
-        self._optimizer = descent(
-            net,
-            training.execution,
-            lr=rate,
-            momentum=training.momentum,
-            weight_decay=training.weight_decay,
-            nesterov=training.nesterov,
-        )
+        sgd = {
+            "momentum": training.momentum, "weight_decay": training.weight_decay,
+            "nesterov": training.nesterov,
+        }  # fmt: skip
+        self._captured: CapturedStep | None = None
+        # other rules draw, or ask the device, in between: no graph holds that
+        alone = not correction and not guidance.moving
+        if training.execution.launch == "graph" and training.rule is None and alone:
+            self._captured = captured_step(net, sgd)
+            self._captured.begin(rate)
+            self._optimizer = self._captured.optimizer
+        else:
+            self._optimizer = descent(net, training.execution, lr=rate, **sgd)
 
         self._begin_with(guidance.moving)
 
@@ -206,9 +210,14 @@ class _Client:
 
     def train(self, batch: Batch) -> dict[str, Tensor]:
         """Take one training step; return each task's loss."""
-        self._optimizer.zero_grad(set_to_none=True)
-        losses = self._step(*batch)
-        self._finish(len(batch[0]))
+        if self._captured is not None:
+            replayed = dict(self._captured(*batch))
+            self._count(len(batch[0]))
+            return replayed
+        with products(self._settings.execution):
+            self._optimizer.zero_grad(set_to_none=True)
+            losses = self._step(*batch)
+            self._finish(len(batch[0]))
         return losses
 
     def measure(self, batch: Batch, looks: list[Matrix]) -> dict[str, Tensor]:
@@ -236,7 +245,9 @@ class _Client:
                     self._count_check(len(batch[0]))
             return self.train(batch)
         self._optimizer.zero_grad(set_to_none=True)
-        step = MeasuredStep(self._net, batch, rule.detail if isinstance(rule, Balanced) else None)
+        detail = rule.detail if isinstance(rule, Balanced) else None
+        with products(self._settings.execution):
+            step = MeasuredStep(self._net, batch, detail)
         with self._observer.phase("affinity"):
             apart = step.apart(with_sum=self._ahead.mode == "linear" and not self.checking)
             looks.append(affinity(self._net, batch, self._ahead, apart, velocity))
@@ -268,6 +279,9 @@ class _Client:
             if parameter.grad is not None:
                 parameter.grad.add_(tensor)
         self._optimizer.step()
+        self._count(images)
+
+    def _count(self, images: int) -> None:
         self._observer.work(training(self._tasks, images, self._settings.rule))
 
 

@@ -1,15 +1,26 @@
 """A batch that will not fit is made smaller before anything is trained, and only then."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+from harness.core.errors import MemoryExceededError
+from harness.measurement.memory import memory_errors
 from harness.running.target import resolve_target
-from harness.workloads.multitask.planning.batch_fit import BatchFit, fit_batch, fitted, free_bytes
+from harness.workloads.multitask.planning.batch_fit import (
+    BatchFit,
+    fit_batch,
+    fitted,
+    free_bytes,
+    tried,
+)
 from harness.workloads.multitask.planning.step_choice import StepChoice, recorded_choice
 from models.execution import PLAIN
 from models.multitask.registry import architecture
 from tests.harness.run_folder.conftest import Runner, SilentScreen, manifest, only, rows
+from tests.harness.running.test_gpu_memory import Allocator
 
 MB = 1_000_000
 
@@ -119,3 +130,99 @@ def test_a_run_trains_tells_and_keeps_the_smaller_batch(runner, tmp_path, monkey
     runner.run(exact, batch_size=2)
     losses = [[row["total_loss"] for row in rows(f, "cells")] for f in (folder, only(exact))]
     assert losses[0] == losses[1]
+
+
+def step_on(allocator: Allocator, fixed: int, image: int, held: list[int]):
+    """Return a step that takes and frees memory of a GPU, growing with the batch."""
+
+    def step(config, *_):
+        held.append(config.batch_size)
+        need = fixed + config.batch_size * image
+        try:
+            allocator.take(need)
+        except RuntimeError as error:
+            raise torch.cuda.OutOfMemoryError(str(error)) from None
+        allocator.free(need)
+
+    return step
+
+
+def gpu_target(target, *, shared: bool):
+    kind = SimpleNamespace(kind="gpu", kind_here="gpu", is_gpu=True, shared_memory=shared)
+    return replace(target, accelerator=kind)
+
+
+@pytest.fixture
+def on_gpu(runner, tmp_path, monkeypatch):
+    """Fit a batch of 32 on a GPU whose steps take 100 MB and 25 MB an image; return both."""
+
+    def fit(gpu_free: int, host_free: int = 64_000 * MB, *, shared=False, surplus=0, **changes):
+        config = runner.config(tmp_path, batch_size=32, **changes)
+        allocator, steps = Allocator(80_000 * MB, gpu_free), []
+        step = step_on(allocator, 100 * MB, 25 * MB, steps)
+
+        def larger(config, *more):  # beyond a straight line, as a kernel's workspace is
+            step(replace(config, batch_size=config.batch_size), *more)
+            if config.batch_size > 8 and surplus:
+                allocator.take(surplus)
+                allocator.free(surplus)
+
+        module = "harness.workloads.multitask.planning.batch_fit"
+        monkeypatch.setattr(f"{module}._measured_steps", larger)
+        monkeypatch.setattr(f"{module}.gpu_allocator", lambda _: allocator)
+        monkeypatch.setattr(f"{module}.free_bytes", lambda *_: host_free)
+        target = gpu_target(resolve_target(config), shared=shared)
+        return fit_batch(config, target, architecture("small"), PLAIN), steps
+
+    return fit
+
+
+def test_on_a_gpu_its_own_memory_counts_and_the_hosts_does_not(on_gpu) -> None:
+    """100 + 32 × 25 = 900 MB is nine tenths of 1000; a host with 10 MB free changes nothing."""
+    found, steps = on_gpu(1000 * MB, host_free=10 * MB)
+    assert (found.taken, found.memory, found.free_bytes) == (32, "gpu", 1000 * MB)
+    assert found.need_bytes == pytest.approx(900 * MB)
+    assert steps == [2, 3, 32]
+    found, _ = on_gpu(999 * MB)
+    assert (found.taken, found.burst) == (16, None)
+    assert "would need 900 MB on the GPU, and 999 MB are free" in found.words()
+
+
+def test_shared_memory_is_the_less_of_what_both_sides_have(on_gpu) -> None:
+    """On a Jetson what the GPU takes the processor lacks: 500 MB there allow 8 images, 300 MB."""
+    found, _ = on_gpu(8000 * MB, host_free=500 * MB, shared=True)
+    assert (found.taken, found.memory, found.free_bytes) == (8, "shared", 500 * MB)
+    assert "in what GPU and processor share" in found.words()
+    found, _ = on_gpu(500 * MB, host_free=8000 * MB, shared=True)
+    assert (found.taken, found.free_bytes) == (8, 500 * MB)
+
+
+def test_a_batch_that_finds_no_memory_when_it_is_tried_is_halved_once_for_all(on_gpu) -> None:
+    """The forecast says 32, but with a surplus of 950 MB only 8 find memory: tried from the top."""
+    found, steps = on_gpu(1000 * MB, surplus=1950 * MB)
+    assert (found.taken, found.burst) == (8, 16)
+    assert steps == [2, 3, 32, 16, 8]
+    assert found.words() == (
+        "batches of 8 images instead of 32, for all methods: a step of 16 found no memory on the"
+        " GPU. --keep-batch-size trains as asked"
+    )
+    told = {"step": StepChoice(PLAIN, 1, "plain", batch=found).as_dict()}
+    assert recorded_choice(told).batch == found
+
+
+def test_without_memory_for_the_smallest_batch_it_ends_in_words(on_gpu) -> None:
+    with pytest.raises(MemoryExceededError, match="Lower --batch-size"), memory_errors():
+        on_gpu(1 * MB)
+
+
+def test_a_kept_batch_is_not_tried(on_gpu) -> None:
+    found, steps = on_gpu(1 * MB, keep_batch_size=True)
+    assert (found.taken, steps) == (32, [])
+
+
+def test_another_error_of_a_tried_step_is_not_taken_for_memory() -> None:
+    def step(_):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    with pytest.raises(RuntimeError, match="assert"):
+        tried(BatchFit(32, 32), step, lambda: None)
