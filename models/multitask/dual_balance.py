@@ -8,7 +8,6 @@ gradients are smoothed, ĝ ← g + (β/t^σ)·(ĝ − g) for the t-th step, and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,16 +17,7 @@ from models.multitask.balance import added, factors
 from models.multitask.gram import encoder_gradients, scale_decoder, set_gradient
 from models.multitask.network import MultiTaskNet
 from models.multitask.weighted import SMALLEST, State
-
-
-@dataclass(frozen=True)
-class DualBalanceRule:
-    """Fix the smoothing β and how it fades (σ), whether losses are logged, where gradients are."""
-
-    beta: float = 0.9
-    sigma: float = 0.0
-    logs: bool = True
-    at: str = "parameters"
+from models.multitask.weighting import DualBalanceRule
 
 
 class DualBalancedStep:

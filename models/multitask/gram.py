@@ -9,7 +9,6 @@ do, and the published code of CAGrad, Nash-MTL and FairGrad forbids it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,21 +18,7 @@ from models.multitask.apart import decode_apart
 from models.multitask.balance import added
 from models.multitask.gram_weights import WEIGH_DECODERS, gram_weights
 from models.multitask.network import MultiTaskNet
-
-AT = ("parameters", "features")
-
-
-@dataclass(frozen=True)
-class GramRule:
-    """Name a rule, its number (c or α), where gradients are taken, and the most of their norm.
-
-    A `most_norm` of 0 cuts nothing; else the encoder's gradient is shortened to it.
-    """
-
-    name: str
-    number: float = 0.0
-    at: str = "parameters"
-    most_norm: float = 0.0
+from models.multitask.weighting import GramRule
 
 
 class GramStep:

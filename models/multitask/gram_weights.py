@@ -174,9 +174,7 @@ def _on_support(regular: Gram, pull: Weights, support: np.ndarray) -> Weights:
     return found
 
 
-def _to_the_wall(
-    w: Weights, target: Weights, support: np.ndarray
-) -> tuple[Weights, np.ndarray]:
+def _to_the_wall(w: Weights, target: Weights, support: np.ndarray) -> tuple[Weights, np.ndarray]:
     """Go from w towards a target until a weight becomes 0, which leaves the support."""
     falling = support & (target < 0.0)
     share = np.full(len(w), np.inf)

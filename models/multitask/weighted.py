@@ -8,7 +8,6 @@ tensors that it changes in place, so that they can travel with the model.
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from models.multitask.apart import decode_apart
 from models.multitask.balance import added
 from models.multitask.gram import scale_decoder
 from models.multitask.network import MultiTaskNet
+from models.multitask.weighting import FamoRule
 
 State = MutableMapping[str, Tensor]
 
@@ -71,20 +71,6 @@ class UncertaintyStep:
         slope = 0.5 - seen * 0.5 * torch.exp(-s)
         s.sub_(torch.where(seen > 0, slope, torch.zeros_like(s)), alpha=self._rate)
         return losses
-
-
-@dataclass(frozen=True)
-class FamoRule:
-    """Fix how FAMO's logits ξ move: Adam's rate and decay; the most norm of the encoder's gradient.
-
-    With `again` losses after a step are taken on the same batch, by one more forward pass, as
-    published; without, those of the next batch stand for them, which costs nothing.
-    """
-
-    rate: float = 0.025
-    decay: float = 0.01
-    most_norm: float = 1.0
-    again: bool = True
 
 
 class FamoStep:
@@ -167,9 +153,7 @@ def famo_slope(logits: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.
     return slope
 
 
-def losses_now(
-    net: MultiTaskNet, images: Tensor, targets: Mapping[str, Tensor]
-) -> np.ndarray:
+def losses_now(net: MultiTaskNet, images: Tensor, targets: Mapping[str, Tensor]) -> np.ndarray:
     """Return every task's loss on a batch in training mode; no statistic of the network moves."""
     buffers = list(net.buffers())
     kept = [buffer.clone() for buffer in buffers]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from harness.records.work import Work
 from harness.workloads.multitask.training.local_rule import Balanced, LocalRule, ProjectedGradients
+from models.multitask.weighting import passes
 
 ENCODER = "encoder"
 DECODERS = "decoders"
@@ -16,10 +17,12 @@ DECODERS = "decoders"
 def training(tasks: str, images: int, rule: LocalRule | None = None) -> Work:
     """Return the work of one training step: every part forward and backward once.
 
-    Projected gradients take one encoder backward per task. The other rules add arithmetic on
-    weights or norms, which is not counted.
+    Projected gradients take one encoder backward per task, and so do other rules on parameters
+    (`models.multitask.weighting.passes`). Arithmetic on weights, norms and inner products is not
+    counted.
     """
-    forwards = dict.fromkeys((ENCODER, *tasks), 3.0 * images)
+    encoder, decoder = passes(rule, len(tasks))
+    forwards = {ENCODER: encoder * images, **dict.fromkeys(tasks, decoder * images)}
     if isinstance(rule, ProjectedGradients):
         forwards[ENCODER] = (1.0 + 2.0 * len(tasks)) * images
     return Work(forwards, {ENCODER: images, DECODERS: images * len(tasks)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -181,6 +181,7 @@ class _Client:
         self.checking = False
         self._exact: list[Matrix] = []
         self._step = training_step(net, training.rule, order)
+        self._stepped: Callable[[], None] | None = getattr(self._step, "stepped", None)
         self._optimizer = descent(
             net,
             training.execution,
@@ -268,6 +269,8 @@ class _Client:
             if parameter.grad is not None:
                 parameter.grad.add_(tensor)
         self._optimizer.step()
+        if self._stepped is not None:
+            self._stepped()
         self._observer.work(training(self._tasks, images, self._settings.rule))
 
 
