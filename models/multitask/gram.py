@@ -35,7 +35,10 @@ class GramStep:
         parts = list(decode_apart(net, features, targets))
         apart = [gradient for _, _, gradient in parts]
         rows = self._rows(features, apart)
-        weights = gram_weights(rule.name, gram(rows), rule.number)
+        products = gram(rows)
+        if rule.at == "features":  # lengths there say nothing of steps: α would be a rate
+            products /= max(float(np.linalg.norm(products)), 1e-300)
+        weights = gram_weights(rule.name, products, rule.number)
         if rule.name in WEIGH_DECODERS:
             for task, weight in zip(net.tasks, weights, strict=True):
                 scale_decoder(net, task, float(weight))
