@@ -32,7 +32,8 @@ class DualBalancedStep:
     def start(net: MultiTaskNet) -> dict[str, Tensor]:
         """Return smoothed gradients of 0, a row a task, and the steps taken."""
         size = sum(p.numel() for p in net.encoder.parameters())
-        rows = torch.zeros(len(net.tasks), size, device=net.device)
+        like = net.weights()[0]
+        rows = torch.zeros(len(net.tasks), size, dtype=like.dtype, device=like.device)
         return {"smoothed": rows, "steps": torch.zeros((), dtype=torch.int64)}
 
     def __call__(self, images: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -18,7 +18,8 @@ Gram = np.ndarray
 Weights = np.ndarray
 
 RIDGE = 1e-12
-"""Share of the mean squared norm by which singular matrices are made regular."""
+SIMPLEX_RIDGE = 1e-10
+"""Shares of the mean squared norm by which singular matrices are made regular."""
 
 STEPS = 100
 """Most steps of any solver; each ends after a few for nine tasks."""
@@ -143,7 +144,7 @@ def simplex_minimum(matrix: Gram, linear: Weights) -> Weights:
     """
     n = len(matrix)
     scale = max(float(np.trace(matrix)) / n, float(np.abs(linear).max()), 1e-300)
-    regular = matrix / scale + RIDGE * np.eye(n)
+    regular = matrix / scale + SIMPLEX_RIDGE * np.eye(n)
     pull = linear / scale
     w = np.zeros(n)
     w[int(np.argmin(regular.diagonal() / 2.0 + pull))] = 1.0

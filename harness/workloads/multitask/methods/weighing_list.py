@@ -142,7 +142,7 @@ WEIGHING: tuple[Method, ...] = (
     _gram(
         "fairgrad", "steps that are alpha-fair to its tasks", "Ban and Ji, ICML 2024",
         Parameter("alpha", float, 1.0, "fairness, above 0: 1 proportional, more is closer to equal",
-                  least=0.01, below=1000.0),
+                  least=0.05, below=20.0),
     ),
     _gram("imtl-g", "steps that project alike on all gradients", "Liu et al., ICLR 2021"),
     _gram(
