@@ -79,7 +79,7 @@ def gram(rows: Tensor) -> np.ndarray:
 def set_gradient(parameters: Sequence[Tensor], gradient: Tensor) -> None:
     """Put the pieces of a flat gradient into the parameters' `.grad`."""
     sizes = [parameter.numel() for parameter in parameters]
-    for parameter, piece in zip(parameters, gradient.split(sizes), strict=True):
+    for parameter, piece in zip(parameters, torch.split(gradient, sizes), strict=True):
         parameter.grad = piece.view(parameter.shape).clone(memory_format=torch.contiguous_format)
 
 

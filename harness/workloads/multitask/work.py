@@ -7,6 +7,7 @@ the engine executes and are what modelled time and energy of another device are 
 from __future__ import annotations
 
 from harness.records.work import Work
+from harness.workloads.multitask.affinity.rule import PROJECTED
 from harness.workloads.multitask.training.local_rule import Balanced, LocalRule, ProjectedGradients
 from models.multitask.weighting import passes
 
@@ -43,8 +44,12 @@ def looking_ahead(
     If it `shares` nothing with the training step: one more encoder forward and backward, and of
     each decoder a forward and a backward to its input only. If training steps are `rounded` to less
     than fp32, `exact` takes the losses before the step anew: one more forward of every part.
+    `projected` shares nothing: of every image a forward and n backwards of the encoder, of each
+    decoder a forward and a backward to its input.
     """
     n = len(tasks)
+    if mode == PROJECTED:
+        return Work({ENCODER: (1.0 + 2.0 * n) * images, **dict.fromkeys(tasks, 2.0 * images)})
     tried = n if mode == "exact" else 0
     encoder, decoder = 2.0 * (n - 1) + tried, float(tried)
     if not shares:

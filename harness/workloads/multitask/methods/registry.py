@@ -16,7 +16,7 @@ from harness.core.errors import HarnessError, UsageError, unknown
 from harness.workloads.multitask.affinity.rule import MODES
 from harness.workloads.multitask.methods.continuation import Continuation
 from harness.workloads.multitask.methods.how_many import HowMany
-from harness.workloads.multitask.methods.measuring import Measuring
+from harness.workloads.multitask.methods.measuring import Measuring, MomentumParameter
 from harness.workloads.multitask.methods.parameters import (
     ALIKE,
     ANY,
@@ -76,14 +76,14 @@ def _measuring(
             least=1, most=most, noun="affinity rounds", record="measuring",
         ),
         Parameter(
-            "affinity", str, mode, "exact tries each step, linear takes gradients alone",
+            "affinity", str, mode, "exact tries steps; linear: gradients; projected: fitted losses",
             choices=MODES, record="measuring",
         ),
         Parameter(
             "affinity_every", int, None, "batches between look-aheads; as --look-ahead-every",
             least=1, record="measuring",
         ),
-        Parameter(
+        MomentumParameter(
             "momentum", bool, False, "look ahead along the optimizer's momentum too",
             record="measuring",
         ),

@@ -18,13 +18,15 @@ from harness.workloads.multitask.affinity.matrix import (
     client_mean,
 )
 from harness.workloads.multitask.affinity.measure import (
+    Gradient,
     LookAhead,
     MeasuredStep,
     affinity,
     look_ahead,
     velocity_of,
 )
-from harness.workloads.multitask.affinity.rule import AffinityRule
+from harness.workloads.multitask.affinity.projected import projected
+from harness.workloads.multitask.affinity.rule import PROJECTED, AffinityRule
 from harness.workloads.multitask.protocol import REPAIRED, Protocol
 from harness.workloads.multitask.training.batches import Batch, ClientBatches
 from harness.workloads.multitask.training.joining import Joining
@@ -228,9 +230,9 @@ class _Client:
             shares=shares,
             rounded=self._settings.execution.reduced,
         )
-        if not shares:
+        if not shares or self._ahead.mode == PROJECTED:
             with self._observer.phase("affinity"):
-                looks.append(look_ahead(self._net, batch, self._ahead, velocity))
+                looks.append(self._looked(batch, velocity))
                 self._observer.work(work)
                 if self.checking:
                     self._exact.append(look_ahead(self._net, batch, self._exactly, velocity))
@@ -263,6 +265,11 @@ class _Client:
         shares = shares_gradients(self._settings.rule)
         rounded = self._settings.execution.reduced
         self._observer.work(checking(self._tasks, images, shares=shares, rounded=rounded))
+
+    def _looked(self, batch: Batch, velocity: Gradient | None) -> Matrix:
+        if self._ahead.mode == PROJECTED:
+            return projected(self._net, batch)
+        return look_ahead(self._net, batch, self._ahead, velocity)
 
     def _finish(self, images: int) -> None:
         for parameter, tensor in self._corrections:
