@@ -84,10 +84,10 @@ def pair_effects(losses: np.ndarray, gradients: np.ndarray) -> Matrix:
         return result
     halves = [np.arange(images) % 2 == side for side in (0, 1)]
     for fit in halves:
-        for j in np.flatnonzero(labelled):
+        for j in np.flatnonzero(labelled).tolist():
             alone = _left(targets, slopes, [j], fit, ridge)
             result[j, j] += (targets[j, ~fit].mean() - alone) / 2.0
-            for i in np.flatnonzero(labelled):
+            for i in np.flatnonzero(labelled).tolist():
                 if i != j:
                     result[j, i] += (alone - _left(targets, slopes, [j, i], fit, ridge)) / 2.0
     return result
