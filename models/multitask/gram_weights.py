@@ -203,8 +203,13 @@ WEIGH_DECODERS = ("nash-mtl", "fairgrad")
 
 
 def gram_weights(rule: str, gram: Gram, number: float) -> Weights:
-    """Return the weights of a rule; tasks without gradient get 0, a single task gets 1."""
+    """Return the weights of a rule; tasks without gradient get 0, a single task gets 1.
+
+    Training that has diverged has no finite inner products: all get 1, and its loss says so.
+    """
     exact = np.asarray(gram, dtype=np.float64)
+    if not np.isfinite(exact).all():
+        return np.ones(len(exact))
     used = np.flatnonzero(exact.diagonal() > 0.0)
     weights = np.zeros(len(exact))
     if len(used) > 1:

@@ -159,6 +159,15 @@ def test_odd_matrices_give_finite_weights(name: str, n: int) -> None:
 
 
 @pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("odd", [np.inf, np.nan])
+def test_diverged_gradients_raise_nothing(name: str, odd: float) -> None:
+    """The loss of the next step is no number either, and the run says at which client."""
+    products = np.full((3, 3), odd)
+
+    assert gram_weights(name, products, 1.0).tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", RULES)
 def test_a_single_task_is_trained_plainly(name: str) -> None:
     assert gram_weights(name, np.array([[7.0]]), NUMBERS.get(name, 1.0)).tolist() == [1.0]
 
