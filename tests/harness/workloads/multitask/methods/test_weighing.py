@@ -1,5 +1,7 @@
 """Check methods that weigh tasks: their jobs, what travels and is kept, what is refused."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods.registry import parse, split_list
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.methods.weighing_list import WEIGHING
+from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
+from harness.workloads.multitask.wire import MultitaskWire
 from models.multitask.weighting import (
     DualBalanceRule,
     FamoRule,
@@ -181,3 +185,17 @@ def test_what_travels_is_kept_counted_and_averaged(
     if isinstance(rule, DualBalanceRule):
         encoder = sum(p.numel() for p in tiny_architecture.encoder().parameters())
         assert size == 3 * 4 * encoder + 8
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [*CARRIED, FixedWeights({"s": 0.5, "d": 1.5}), GramRule("cagrad", 0.4, "features"),
+     FamoRule(again=False, travels=False)],
+    ids=str,
+)  # fmt: skip
+def test_rules_reach_other_devices_as_they_are(rule) -> None:
+    """What is written for a device and read there, through JSON, is the same rule."""
+    training = LocalTraining(epochs=1, batch_size=2, rule=rule)
+    told = MultitaskWire.settings(RoundSettings(training, 0.1, measuring=False))
+
+    assert MultitaskWire.read_settings(json.loads(json.dumps(told))).training.rule == rule
