@@ -59,21 +59,21 @@ def _trace(path: Path) -> str:
     return "" if last == b"\n" else "breaks off in a line"
 
 
-def weight_bytes(folder: Path, without: tuple[str, ...] = ()) -> dict[str, int]:
-    """Return the bytes of a model's tensors by its job, as far as a run folder keeps weights.
+def weight_bytes(folder: Path, without: tuple[str, ...] = ()) -> dict[tuple[str, str], int]:
+    """Return the bytes of a model's tensors by cell and job, as far as a run keeps weights.
 
     Those whose names end as one of `without` says are left out.
     """
-    found: dict[str, int] = {}
+    found: dict[tuple[str, str], int] = {}
     for path in sorted((folder / "checkpoints").glob("*/*.safetensors")):
         sound = path.is_file() and not path.is_symlink() and not _weights(path)
-        if sound and path.stem not in found:
+        if sound:
             with path.open("rb") as stream:
                 (length,) = struct.unpack("<Q", stream.read(HEAD_BYTES))
                 head = json.loads(stream.read(length))
             offsets = [e["data_offsets"] for k, e in head.items()
                        if k != "__metadata__" and not k.endswith(without)]  # fmt: skip
-            found[path.stem] = sum(end - begin for begin, end in offsets)
+            found[path.parent.name, path.stem] = sum(end - begin for begin, end in offsets)
     return found
 
 

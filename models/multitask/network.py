@@ -17,6 +17,7 @@ from models.execution import PLAIN, Execution
 from models.loss_scaling import GradientScale
 from models.multitask.losses import TaskLoss, task_loss
 from models.multitask.tasks import TASKS
+from models.multitask.weighting import CARRIED
 from models.packed import Packed, pack
 
 Together = Callable[[Sequence[nn.Module], Sequence[Tensor]], list[Tensor]]
@@ -53,6 +54,7 @@ class MultiTaskNet(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoders = nn.ModuleDict(decoders)
+        self.beside = nn.Module()
         self.loss = loss
         self.together = together if len(decoders) > 1 else None
         self.execution = PLAIN
@@ -110,6 +112,22 @@ class MultiTaskNet(nn.Module):
             for name, tensor in own.items():
                 tensor.data = self._held[name]
         return self._held
+
+    def carry(self, tensors: Mapping[str, Tensor]) -> MultiTaskNet:
+        """Let tensors that are no weights travel with the network from now on; return self.
+
+        They are copied, averaged and kept as its statistics are. Their names in its state end in
+        `CARRIED`.
+        """
+        for name, tensor in tensors.items():
+            self.beside.register_buffer(name + CARRIED, tensor.to(self.device))
+        self._held, self._weights = None, []
+        return self
+
+    def carried(self) -> dict[str, Tensor]:
+        """Return the tensors that travel beside the weights, by the names they were given."""
+        self.held()
+        return {n.removesuffix(CARRIED): tensor for n, tensor in self.beside.named_buffers()}
 
     def weights(self) -> Sequence[nn.Parameter]:
         """Return its parameters, listed once."""

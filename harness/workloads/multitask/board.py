@@ -19,11 +19,13 @@ from harness.federated.trainers import RoundRequest
 from harness.workloads.multitask.data.split import Split
 from harness.workloads.multitask.training.batches import MASK
 from harness.workloads.multitask.training.copy import train_copy
+from harness.workloads.multitask.training.steps import carrying
 from harness.workloads.multitask.wire import MultitaskWire
 from models.multitask.losses import named
 from models.multitask.network import MultiTaskNet, build
 from models.multitask.registry import architecture
 from models.multitask.tasks import TASKS
+from models.multitask.weighting import carries
 
 if TYPE_CHECKING:
     from harness.workloads.multitask.config import MultitaskConfig
@@ -96,7 +98,7 @@ class BoardTraining:
         self._device = device
         pairs = {task: (pair[0], pair[1]) for task, pair in facts["normalisation"].items()}
         self._source = SentClients(pairs, facts["masked"], facts["depth_unit_m"])
-        self._nets: dict[str, MultiTaskNet] = {}
+        self._nets: dict[tuple[str, str], MultiTaskNet] = {}
 
     def serve(
         self, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], told: Observer
@@ -121,12 +123,13 @@ class BoardTraining:
         return answer, {name: tensor.numpy() for name, tensor in update.tensors.items()}
 
     def _net(self, request: RoundRequest) -> MultiTaskNet:
-        tasks = "".join(request.units)
-        if tasks not in self._nets:
+        tasks, training = "".join(request.units), request.settings.training
+        key = tasks, str(training.rule) if carries(training.rule) else ""
+        if key not in self._nets:
             loss = named(self._facts["loss"], masked=self._facts["masked"])
             net = build(architecture(self._facts["network"]), tasks, 0, loss).to(self._device)
-            self._nets[tasks] = net.execute_as(request.settings.training.execution)
-        return self._nets[tasks]
+            self._nets[key] = carrying(net, training.rule).execute_as(training.execution)
+        return self._nets[key]
 
 
 def open_clients(facts: Mapping[str, Any], device: torch.device) -> BoardTraining:

@@ -18,6 +18,10 @@ from harness.workloads.multitask.training.joining import SERVERS, STEPS_BYTES
 from harness.workloads.multitask.workload import WORKLOAD
 from models.multitask.measures import BY_NAME, UNSEEN
 from models.multitask.measures import MEASURES as TASK_MEASURES
+from models.multitask.weighting import CARRIED
+
+CARRYING = ("uncertainty", "famo", "db-mtl")
+"""Methods of which something travels beside the model."""
 
 PROJECTING = {"pcgrad"}
 """Methods whose training passes through an encoder are worth more than three forwards."""
@@ -253,7 +257,9 @@ def _traffic(run: RunFiles) -> Iterator[tuple[str, str, str]]:
         if phase["phase"] == "train" and phase["client"] and phase["round"] is not None:
             key = (str(phase["job"]), int(phase["round"]), str(phase["client"]))
             trained[str(phase["cell"])][key] = None
-    sizes, stepped = weight_bytes(run.folder), weight_bytes(run.folder, without=STATISTICS)
+    own_sizes = weight_bytes(run.folder)
+    plain = _by_job(weight_bytes(run.folder, without=(CARRIED,)))
+    stepped = _by_job(weight_bytes(run.folder, without=(*STATISTICS, CARRIED)))
     alike: dict[object, Row] = {}
     for row in run.done:
         cell, counts = str(row["cell"]), defaultdict[str, int](int)
@@ -263,7 +269,8 @@ def _traffic(run: RunFiles) -> Iterator[tuple[str, str, str]]:
             continue
         rounds = tuple(sorted(counts.items()))
         joining = _joining(run, row)
-        first = alike.setdefault((rounds, joining), row)
+        sizes = plain | {job: n for (of, job), n in own_sizes.items() if of == cell}
+        first = alike.setdefault((rounds, joining, _carrying(row)), row)
         known = all(job in sizes or not count for job, count in rounds)
         for column, more in _BESIDE_MODELS[joining].items():
             made = sum(n * (sizes.get(job, 0) + more(stepped.get(job, 0))) for job, n in rounds)
@@ -292,6 +299,16 @@ def _joining(run: RunFiles, row: Row) -> str:
     server = str(run.section("config").get("server", ""))
     own = method if method in SERVERS else server
     return own if own in _BESIDE_MODELS else ""
+
+
+def _by_job(sizes: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    return {job: size for (_, job), size in sizes.items()}
+
+
+def _carrying(row: Row) -> str:
+    """Return the method if what it remembers may travel with its models, else nothing."""
+    method = str(row["method"])
+    return method if method.partition(":")[0] in CARRYING else ""
 
 
 def _travels(job: str) -> bool:

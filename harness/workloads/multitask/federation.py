@@ -31,6 +31,7 @@ from harness.workloads.multitask.training.copy import on_processor, train_copy
 from harness.workloads.multitask.training.descent import Descent
 from harness.workloads.multitask.training.evaluation import judge
 from harness.workloads.multitask.training.joining import Joining
+from harness.workloads.multitask.training.steps import carrying
 from models.multitask.losses import named
 from models.multitask.network import Architecture, MultiTaskNet, build
 
@@ -80,7 +81,7 @@ class MultitaskFederation:
         """Build the job's network, with the weights of the seed, or those it starts from."""
         loss = named(self.federation.loss, masked=self.source.masked)
         net = build(self.architecture, job.tasks, seed, loss).to(self.federation.device)
-        net.execute_as(self.federation.training.execution)
+        carrying(net, job.local).execute_as(self.federation.training.execution)
         return MultitaskWork(job, net, self.source, self.federation, seed, observer)
 
 

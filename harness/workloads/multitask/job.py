@@ -53,7 +53,8 @@ class Job:
 
     `start` may say how the server makes the first weights of what other jobs came to; that is
     charged as aggregation. What comes of a `passing` job is not judged: another goes on from it at
-    once. A job of no rounds judges what it starts from.
+    once. A job of no rounds judges what it starts from. A `variant` tells jobs apart that a method
+    trains on the same tasks.
     """
 
     tasks: str
@@ -70,6 +71,7 @@ class Job:
     descent: Descent | None = None
     passing: bool = False
     joining: Joining | None = None
+    variant: str = ""
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -94,12 +96,13 @@ class Job:
 
         Of many the first stands for all, as file names are short: `sd@3+11more`.
         """
+        trained = f"{self.tasks}~{self.variant}" if self.variant else self.tasks
         if self.clients is None:
-            return self.tasks
+            return trained
         named = [str(client) for client in self.clients]
         if len(named) > MOST_NAMED:
             named = [named[0], f"{len(named) - 1}more"]
-        return f"{self.tasks}@{'+'.join(named)}"
+        return f"{trained}@{'+'.join(named)}"
 
     def checking(self, round_index: int, chosen: Sequence[int]) -> int | None:
         """Return the client whose linear look-aheads of a round are also taken exactly, if any.

@@ -51,7 +51,7 @@ def _methods(_: str) -> Iterable[Item]:
 
 
 def _parameter(parameter: Parameter) -> str:
-    values = "|".join(parameter.choices) or KINDS[parameter.kind]
+    values = parameter.written or "|".join(parameter.choices) or KINDS[parameter.kind]
     default = f" [{parameter.typed_default}]" if parameter.typed_default else ""
     return f"{parameter.name}={values}  {parameter.meaning}{default}"
 

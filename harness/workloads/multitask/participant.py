@@ -26,9 +26,11 @@ from harness.workloads.multitask.settings import federation
 from harness.workloads.multitask.study import open_data
 from harness.workloads.multitask.training.copy import on_processor, train_copy
 from harness.workloads.multitask.training.joining import Joining
+from harness.workloads.multitask.training.steps import carrying
 from models.multitask.losses import named
 from models.multitask.network import Architecture, MultiTaskNet, build
 from models.multitask.registry import architecture
+from models.multitask.weighting import carries
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class MultitaskParticipant:
     target: Target
     store: Store
     network: Architecture
-    nets: dict[tuple[str, ...], MultiTaskNet] = field(default_factory=dict)
+    nets: dict[tuple[tuple[str, ...], str], MultiTaskNet] = field(default_factory=dict)
 
     @property
     def checksum(self) -> str:
@@ -90,14 +92,14 @@ class MultitaskParticipant:
 
     def work(self, request: RoundRequest, observer: Observer) -> MultitaskClientWork:
         """Return what trains clients; the network's weights are those of the last request."""
-        units = tuple(request.units)
-        if units not in self.nets:
+        units, training = tuple(request.units), request.settings.training
+        key = units, str(training.rule) if carries(training.rule) else ""
+        if key not in self.nets:
             loss = named(self.config.loss, masked=self.store.masked)
             net = build(self.network, "".join(units), 0, loss)
-            self.nets[units] = net.to(torch_device(self.target.accelerator.kind_here))
-            self.nets[units].execute_as(request.settings.training.execution)
-        joining = request.settings.training.joining
-        return MultitaskClientWork(self.nets[units], self.store, observer, joining)
+            net = carrying(net.to(torch_device(self.target.accelerator.kind_here)), training.rule)
+            self.nets[key] = net.execute_as(training.execution)
+        return MultitaskClientWork(self.nets[key], self.store, observer, training.joining)
 
 
 class _Silence:

@@ -62,7 +62,8 @@ class JobLibrary:
 
     def _serves(self, lent: Job, job: Job) -> bool:
         """Say whether a finished job is, to the last bit, the beginning of another."""
-        same = ("tasks", "first_round", "rate_start", "local", "clients", "passing", "joining")
+        same = ("tasks", "first_round", "rate_start", "local", "clients", "passing", "joining",
+                "variant")  # fmt: skip
         return (
             0 < lent.rounds <= job.rounds
             and all(getattr(lent, name) == getattr(job, name) for name in same)

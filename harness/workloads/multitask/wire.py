@@ -30,6 +30,13 @@ from harness.workloads.multitask.training.local_rule import (
     Proximal,
 )
 from models.execution import Execution
+from models.multitask.weighting import (
+    DualBalanceRule,
+    FamoRule,
+    FixedWeights,
+    GramRule,
+    UncertaintyRule,
+)
 
 Plain = Any
 
@@ -42,8 +49,12 @@ MOST_VALUE = 1e18
 """Largest affinity that is taken."""
 
 _RULES: dict[str, type[LocalRule]] = {
-    rule.__name__: rule for rule in (Balanced, GradNorm, ProjectedGradients, Proximal)
-}
+    rule.__name__: rule
+    for rule in (
+        Balanced, GradNorm, ProjectedGradients, Proximal, FixedWeights, UncertaintyRule, FamoRule,
+        DualBalanceRule, GramRule,
+    )
+}  # fmt: skip
 
 
 class MultitaskWire:

@@ -7,7 +7,9 @@ the engine executes and are what modelled time and energy of another device are 
 from __future__ import annotations
 
 from harness.records.work import Work
+from harness.workloads.multitask.affinity.rule import PROJECTED
 from harness.workloads.multitask.training.local_rule import Balanced, LocalRule, ProjectedGradients
+from models.multitask.weighting import passes
 
 ENCODER = "encoder"
 DECODERS = "decoders"
@@ -16,10 +18,12 @@ DECODERS = "decoders"
 def training(tasks: str, images: int, rule: LocalRule | None = None) -> Work:
     """Return the work of one training step: every part forward and backward once.
 
-    Projected gradients take one encoder backward per task. The other rules add arithmetic on
-    weights or norms, which is not counted.
+    Projected gradients take one encoder backward per task, and so do other rules on parameters
+    (`models.multitask.weighting.passes`). Arithmetic on weights, norms and inner products is not
+    counted.
     """
-    forwards = dict.fromkeys((ENCODER, *tasks), 3.0 * images)
+    encoder, decoder = passes(rule, len(tasks))
+    forwards = {ENCODER: encoder * images, **dict.fromkeys(tasks, decoder * images)}
     if isinstance(rule, ProjectedGradients):
         forwards[ENCODER] = (1.0 + 2.0 * len(tasks)) * images
     return Work(forwards, {ENCODER: images, DECODERS: images * len(tasks)})
@@ -40,8 +44,12 @@ def looking_ahead(
     If it `shares` nothing with the training step: one more encoder forward and backward, and of
     each decoder a forward and a backward to its input only. If training steps are `rounded` to less
     than fp32, `exact` takes the losses before the step anew: one more forward of every part.
+    `projected` shares nothing: of every image a forward and n backwards of the encoder, of each
+    decoder a forward and a backward to its input.
     """
     n = len(tasks)
+    if mode == PROJECTED:
+        return Work({ENCODER: (1.0 + 2.0 * n) * images, **dict.fromkeys(tasks, 2.0 * images)})
     tried = n if mode == "exact" else 0
     encoder, decoder = 2.0 * (n - 1) + tried, float(tried)
     if not shares:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MODES = ("exact", "linear")
+PROJECTED = "projected"
+MODES = ("exact", "linear", PROJECTED)
 
 SIGNS_ALIKE, SIZE_RATIO = "linear_signs_alike", "linear_over_exact"
 """Metrics by which a run says how linear affinity agrees with exact."""
@@ -23,7 +24,8 @@ class AffinityRule:
 
     `exact` tries every task's step and looks at the losses after it; `linear` foretells them from
     inner products of gradients, and the first client of the first round takes its look-aheads both
-    ways, so that the run says how well they agree. `every` is the number of batches from one
+    ways, so that the run says how well they agree; `projected` fits the losses of images in their
+    gradients, shortened by a random projection. `every` is the number of batches from one
     look-ahead to the next (default: the run's). With `momentum` the step tried is the optimizer's
     next one, its momentum included; without, as in the published code, a step of plain descent.
     """

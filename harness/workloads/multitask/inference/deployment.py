@@ -119,7 +119,7 @@ def deployment(run: RunFiles, row: Row) -> Deployment:
     losses = _test_losses(run, cell)
     models = []
     for job, tasks in serving.items():
-        trained = job.partition("@")[0]
+        trained = job.partition("@")[0].partition("~")[0]
         path = run.folder / "checkpoints" / cell / f"{job}.safetensors"
         if not path.is_file() or Path(job).name != job:
             raise DamagedRunError(

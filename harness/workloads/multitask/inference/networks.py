@@ -15,6 +15,7 @@ from torch import Tensor
 from harness.core.errors import DamagedRunError
 from models.multitask.losses import TaskLoss, task_loss
 from models.multitask.network import Architecture, MultiTaskNet, build
+from models.multitask.weighting import CARRIED
 
 
 def load_network(
@@ -31,7 +32,7 @@ def load_network(
         raise DamagedRunError(f"{weights}: cannot be read: {error}") from None
     net = build(architecture, tasks, 0, loss)
     try:
-        net.load_state_dict(tensors)
+        net.load_state_dict({k: v for k, v in tensors.items() if not k.endswith(CARRIED)})
     except RuntimeError as error:
         lines = str(error).strip().splitlines()
         raise DamagedRunError(

@@ -29,6 +29,9 @@ from harness.workloads.multitask.work import (
     shares_gradients,
     training,
 )
+from models.multitask.weighting import carries
+
+BESIDE = "beside"
 
 
 @dataclass(frozen=True)
@@ -142,9 +145,11 @@ def part_bytes(weights: Checkpoint, tasks: str) -> dict[str, int]:
     """Return the bytes of the encoder and of each task's decoder as they travel.
 
     With `*` behind its name those of its parameters alone, which control variates are as long as.
+    What travels beside the model is named `beside`.
     """
     stepped = Checkpoint({k: t for k, t in weights.tensors.items() if not k.endswith(STATISTICS)})
-    found: dict[str, int] = {}
+    beside = Checkpoint({k: t for k, t in weights.tensors.items() if k.startswith(BESIDE)})
+    found = {BESIDE: beside.bytes} if beside.tensors else {}
     for mark, of in (("", weights), ("*", stepped)):
         encoder = restricted(of, "").bytes
         found[ENCODER + mark] = encoder
@@ -157,6 +162,8 @@ def _client_bytes(job: Job, load: Load, part_bytes: Mapping[str, int]) -> tuple[
     if not part_bytes:
         return 0, 0
     model = sum(part_bytes[part] for part in (ENCODER, *job.tasks))
+    if carries(job.local):
+        model += part_bytes.get(BESIDE, 0)
     joining = job.joining or load.joining
     if isinstance(joining, Normalised):
         return model + STEPS_BYTES, model

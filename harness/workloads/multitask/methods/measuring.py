@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.workloads.multitask.affinity.rule import AffinityRule
+from harness.core.errors import UsageError
+from harness.workloads.multitask.affinity.rule import PROJECTED, AffinityRule
 from harness.workloads.multitask.job import Job
+from harness.workloads.multitask.methods.parameters import Parameter, Value
+from harness.workloads.multitask.methods.schedule import Setting
 
 if TYPE_CHECKING:
     from harness.workloads.multitask.affinity.matrix import Affinity, Matrix
+
+
+@dataclass(frozen=True)
+class MomentumParameter(Parameter):
+    """Describe whether look-ahead steps have momentum, which only those have that are steps."""
+
+    def problem(
+        self, value: Value, values: Mapping[str, Value], setting: Setting, where: str
+    ) -> UsageError | None:
+        """Return that an affinity without steps has no momentum."""
+        if value and values.get("affinity") == PROJECTED:
+            return UsageError(
+                f"{where}: affinity=projected tries no step that could have momentum",
+                "Leave momentum out, or give affinity=exact or linear.",
+            )
+        return super().problem(value, values, setting, where)
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,11 @@ class Parameter:
         return limit
 
     @property
+    def written(self) -> str:
+        """Return an example of a value, for those that no word says the kind of."""
+        return ""
+
+    @property
     def typed_default(self) -> str:
         """Return the default as people type it; empty if the setting decides."""
         return "" if self.default is None else _typed(self.default)

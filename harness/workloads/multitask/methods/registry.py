@@ -16,7 +16,7 @@ from harness.core.errors import HarnessError, UsageError, unknown
 from harness.workloads.multitask.affinity.rule import MODES
 from harness.workloads.multitask.methods.continuation import Continuation
 from harness.workloads.multitask.methods.how_many import HowMany
-from harness.workloads.multitask.methods.measuring import Measuring
+from harness.workloads.multitask.methods.measuring import Measuring, MomentumParameter
 from harness.workloads.multitask.methods.parameters import (
     ALIKE,
     ANY,
@@ -27,6 +27,7 @@ from harness.workloads.multitask.methods.parameters import (
 )
 from harness.workloads.multitask.methods.pull import Pull
 from harness.workloads.multitask.methods.schedule import Schedule, Setting, measured_throughout
+from harness.workloads.multitask.methods.weighing_list import ALL_IN_ONE, WEIGHING
 from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES, Descent
 
 __all__ = ["METHODS", "Method", "MultitaskMethod", "Parameter", "parse", "split_list"]
@@ -75,14 +76,14 @@ def _measuring(
             least=1, most=most, noun="affinity rounds", record="measuring",
         ),
         Parameter(
-            "affinity", str, mode, "exact tries each step, linear takes gradients alone",
+            "affinity", str, mode, "exact tries steps; linear: gradients; projected: fitted losses",
             choices=MODES, record="measuring",
         ),
         Parameter(
             "affinity_every", int, None, "batches between look-aheads; as --look-ahead-every",
             least=1, record="measuring",
         ),
-        Parameter(
+        MomentumParameter(
             "momentum", bool, False, "look ahead along the optimizer's momentum too",
             record="measuring",
         ),
@@ -100,14 +101,7 @@ OWN: dict[str, Method] = {
             "McMahan et al., AISTATS 2017 (FedAvg)",
             clients=ANY,
         ),
-        Method(
-            "all-in-one",
-            "harness.workloads.multitask.methods.all_in_one:all_in_one",
-            "one job for all tasks, merged to the end",
-            "R·(E + n·D)",
-            "Zhuang et al., ICCV 2023",
-            clients=ANY,
-        ),
+        ALL_IN_ONE,
         Method(
             "mas",
             "harness.workloads.multitask.methods.mas:mas",
@@ -268,6 +262,7 @@ OWN: dict[str, Method] = {
             "R·(E·(1 + 2·n)/3 + n·D)",
             "Yu et al., NeurIPS 2020",
         ),
+        *WEIGHING,
         Method(
             "standalone",
             "harness.workloads.multitask.methods.standalone:standalone",
@@ -477,10 +472,14 @@ def _with_help(error: UsageError, method: Method) -> UsageError:
 
 
 def split_list(text: str) -> list[str]:
-    """Split `a,b:x=1,y=2,c` into methods: a piece `key=value` belongs to the method before it."""
+    """Split `a,b:x=1,y=2,c` into methods: a piece `key=value` belongs to the method before it.
+
+    So does a piece `task:weight` behind the first one of `weights=`.
+    """
     found: list[str] = []
     for piece in filter(None, (p.strip() for p in text.split(","))):
-        if "=" in piece and ":" not in piece and found:
+        weight = ":" in piece and "=" not in piece and bool(found) and "weights=" in found[-1]
+        if found and (weight or ("=" in piece and ":" not in piece)):
             found[-1] += "," + piece
         else:
             found.append(piece)
@@ -506,7 +505,7 @@ def parse(text: str) -> MultitaskMethod:
 def _given(method: Method, rest: str, text: str) -> dict[str, Value]:
     known = {p.name: p for p in method.parameters}
     given: dict[str, Value] = {}
-    for piece in filter(None, rest.split(",")):
+    for piece in _pieces(rest):
         key, equals, value = piece.partition("=")
         if key not in known:
             raise unknown(f"parameter of {method.name}", key, known or ["(it has none)"])
@@ -516,3 +515,14 @@ def _given(method: Method, rest: str, text: str) -> dict[str, Value]:
             raise UsageError(f"{text}: parameter '{key}' is given twice")
         given[key] = known[key].read(value, text)
     return given
+
+
+def _pieces(text: str) -> list[str]:
+    """Split `x=1,weights=s:1,d:4` into parameters; a weight belongs to the piece before it."""
+    found: list[str] = []
+    for piece in filter(None, text.split(",")):
+        if found and found[-1].startswith("weights=") and "=" not in piece:
+            found[-1] += "," + piece
+        else:
+            found.append(piece)
+    return found

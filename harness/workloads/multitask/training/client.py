@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,13 +18,15 @@ from harness.workloads.multitask.affinity.matrix import (
     client_mean,
 )
 from harness.workloads.multitask.affinity.measure import (
+    Gradient,
     LookAhead,
     MeasuredStep,
     affinity,
     look_ahead,
     velocity_of,
 )
-from harness.workloads.multitask.affinity.rule import AffinityRule
+from harness.workloads.multitask.affinity.projected import projected
+from harness.workloads.multitask.affinity.rule import PROJECTED, AffinityRule
 from harness.workloads.multitask.protocol import REPAIRED, Protocol
 from harness.workloads.multitask.training.batches import Batch, ClientBatches
 from harness.workloads.multitask.training.joining import Joining
@@ -180,13 +182,14 @@ class _Client:
         self.checking = False
         self._exact: list[Matrix] = []
         self._step = training_step(net, training.rule, order)
+        self._stepped: Callable[[], None] | None = getattr(self._step, "stepped", None)
         sgd = {
             "momentum": training.momentum, "weight_decay": training.weight_decay,
             "nesterov": training.nesterov,
         }  # fmt: skip
         self._captured: CapturedStep | None = None
         # other rules draw, or ask the device, in between: no graph holds that
-        alone = not correction and not guidance.moving
+        alone = not guidance.correction and not guidance.moving
         if training.execution.launch == "graph" and training.rule is None and alone:
             self._captured = captured_step(net, sgd)
             self._captured.begin(rate)
@@ -236,9 +239,9 @@ class _Client:
             shares=shares,
             rounded=self._settings.execution.reduced,
         )
-        if not shares:
+        if not shares or self._ahead.mode == PROJECTED:
             with self._observer.phase("affinity"):
-                looks.append(look_ahead(self._net, batch, self._ahead, velocity))
+                looks.append(self._looked(batch, velocity))
                 self._observer.work(work)
                 if self.checking:
                     self._exact.append(look_ahead(self._net, batch, self._exactly, velocity))
@@ -274,11 +277,18 @@ class _Client:
         rounded = self._settings.execution.reduced
         self._observer.work(checking(self._tasks, images, shares=shares, rounded=rounded))
 
+    def _looked(self, batch: Batch, velocity: Gradient | None) -> Matrix:
+        if self._ahead.mode == PROJECTED:
+            return projected(self._net, batch)
+        return look_ahead(self._net, batch, self._ahead, velocity)
+
     def _finish(self, images: int) -> None:
         for parameter, tensor in self._corrections:
             if parameter.grad is not None:
                 parameter.grad.add_(tensor)
         self._optimizer.step()
+        if self._stepped is not None:
+            self._stepped()
         self._count(images)
 
     def _count(self, images: int) -> None:

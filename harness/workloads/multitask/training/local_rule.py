@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.multitask.weighting import Weighting
+
 
 @dataclass(frozen=True)
 class Proximal:
@@ -48,4 +50,4 @@ class Balanced:
     detail: float = 1.0
 
 
-LocalRule = Proximal | GradNorm | ProjectedGradients | Balanced
+LocalRule = Proximal | GradNorm | ProjectedGradients | Balanced | Weighting

@@ -30,7 +30,8 @@ MOVING = AveragedMomentum()
 METHODS = [
     *registry.METHODS, "mas:affinity=linear,affinity_every=1,affinity_rounds=1",
     "mas:hierarchical=yes,splits=3,merge_rounds=1", "mas-plus:pays=no,affinity=exact",
-    "tag:momentum=yes,affinity_rounds=2",
+    "tag:momentum=yes,affinity_rounds=2", "mas-plus:affinity=projected", "db-mtl:at=features",
+    "famo:again=no,travels=no", "cagrad:at=features", "mas:affinity=projected",
 ]  # fmt: skip
 
 
