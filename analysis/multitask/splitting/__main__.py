@@ -14,7 +14,8 @@ STUDY = Path("results/study/runs")
 OUT = Path("results/study")
 
 EPILOG = """The points are in analysis/multitask/splitting/points.py. Stop it when you
-like: the same command goes on. Several may run side by side. What has no run is shown as `not run`."""
+like: the same command goes on. Several may run side by side. What was not run is shown
+as such."""
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -103,9 +103,7 @@ def read_rows(folder: Path) -> list[StudyRow]:
     path = folder / FILE
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            return [
-                _row(line, f"{path}, line {n}") for n, line in enumerate(csv.DictReader(stream), 2)
-            ]
+            lines = list(csv.DictReader(stream))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", "make study writes it.") from None
     return [_row(line, f"{path}, line {number}") for number, line in enumerate(lines, 2)]
