@@ -14,7 +14,7 @@ from typing import Any, Literal
 from devices.plain_numbers import plain_float, plain_int
 from harness.core.clean_text import clean
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 OLDEST_SCHEMA_VERSION = 1
 """Columns are only ever appended, so runs from this version on can be read."""
 
@@ -206,6 +206,7 @@ CELLS = (
     Column("gpu_utilisation", "float", "", "The same of GPUs, mean of what their driver said once a second.", since=4),
     Column("network_received_bytes", "int", "B", "Bytes that network interfaces received meanwhile, by the kernel's counters, whoever asked for them; upload_bytes and download_bytes are counted, not measured.", since=4),
     Column("network_sent_bytes", "int", "B", "Bytes that they sent.", since=4),
+    Column("split_sure", "float", "", "How sure a split by affinity is: share of 200 bootstrap samples, of rounds and of clients, in which the mean affinity gives the same groups; below 0.8 the split is a coin toss. Of a hierarchical split the first one. Empty if nothing was split by affinity, or fewer than two clients measured.", since=5),
 )  # fmt: skip
 
 WORK = (

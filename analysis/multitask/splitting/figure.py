@@ -53,7 +53,7 @@ def drawn_values(found: Sequence[Standing]) -> pd.DataFrame:
         [
             {
                 "point": one.point.name, "label": _label(one), "method": one.method,
-                "seeds": len(one.seeds), "change_percent": _percent(one.loss and one.loss.ratio),
+                "seeds": len(one.seeds), "change_percent": _percent(_ratio(one)),
                 "low_percent": _percent(_bound(one, "low")),
                 "high_percent": _percent(_bound(one, "high")),
             }
@@ -64,6 +64,10 @@ def drawn_values(found: Sequence[Standing]) -> pd.DataFrame:
 
 def _label(one: Standing) -> str:
     return f"{one.point.axis}\n{one.point.value}" if one.point.axis != "default" else "default"
+
+
+def _ratio(one: Standing) -> float | None:
+    return None if one.loss is None else one.loss.ratio
 
 
 def _bound(one: Standing, end: str) -> float | None:
@@ -91,12 +95,12 @@ def _row(ax: Axes, row: int, own: pd.DataFrame) -> None:
         ax.text(0.0, row, f" {NOT_RUN}", fontsize=SMALL_PT, color="#777777", va="center")
         return
     for splits, offset in ((2, OFFSETS["mas:splits=2"]), (3, OFFSETS["mas:splits=3"])):
-        ends = [
+        best, worst = (
             own["change_percent"].get(f"{kind}-split:splits={splits}") for kind in ("best", "worst")
-        ]
-        if all(end is not None and not pd.isna(end) for end in ends):
-            ax.fill_betweenx([row + offset - 0.13, row + offset + 0.13], *ends, color="#BBBBBB",
-                             linewidth=0)  # fmt: skip
+        )
+        if best is not None and worst is not None and not (pd.isna(best) or pd.isna(worst)):
+            ax.fill_betweenx([row + offset - 0.13, row + offset + 0.13], float(best), float(worst),
+                             color="#BBBBBB", linewidth=0)  # fmt: skip
     for method, offset in OFFSETS.items():
         value = own["change_percent"].get(method)
         if value is None or pd.isna(value):

@@ -46,7 +46,8 @@ def _ratio_fields(ratio: PairedRatio | None) -> list[str]:
     if ratio is None:
         return ["", "", ""]
     bounds = ratio.interval
-    return [repr(ratio.ratio), _full(bounds and bounds.low), _full(bounds and bounds.high)]
+    ends = ["", ""] if bounds is None else [repr(bounds.low), repr(bounds.high)]
+    return [repr(ratio.ratio), *ends]
 
 
 def markdown(found: Sequence[Standing]) -> str:

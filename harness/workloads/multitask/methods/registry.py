@@ -25,7 +25,12 @@ from harness.workloads.multitask.methods.parameters import (
     Parameter,
     Value,
 )
-from harness.workloads.multitask.methods.schedule import Schedule, Setting, measured_throughout
+from harness.workloads.multitask.methods.schedule import (
+    Choice,
+    Schedule,
+    Setting,
+    measured_throughout,
+)
 from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES, Descent
 
 __all__ = ["METHODS", "Method", "MultitaskMethod", "Parameter", "parse", "split_list"]
@@ -68,6 +73,11 @@ def _measuring(
 ) -> tuple[Parameter, ...]:
     """Return the parameters that say how affinity is measured."""
     return (
+        Parameter(
+            "sure", float, None,
+            "measure ever more often, until this share of bootstrap samples gives one split",
+            least=0.0, below=1.0, record="measuring",
+        ),
         Parameter(
             "affinity_rounds", int, default, rounds,
             least=1, most=most, noun="affinity rounds", record="measuring",
@@ -131,6 +141,7 @@ OWN: dict[str, Method] = {
                 ),
                 *_measuring("merge_rounds", "rounds that measure affinity; all merged ones"),
             ),
+            choice="harness.workloads.multitask.methods.mas:choice",
         ),
         Method(
             "mas-plus",
@@ -167,6 +178,7 @@ OWN: dict[str, Method] = {
                 MERGE_ROUNDS,
                 *_measuring("merge_rounds", "rounds that measure affinity", 2, "linear"),
             ),
+            choice="harness.workloads.multitask.methods.mas_plus:choice",
         ),
         Method(
             "tag",
@@ -175,6 +187,7 @@ OWN: dict[str, Method] = {
             "R·(E + n·D)·(1 + o) + Σ over groups g of R·(E + |g|·D); a group of all tasks is free",
             "Fifty et al., NeurIPS 2021",
             (SPLITS, *_measuring("rounds", "rounds that measure affinity; all of them")),
+            choice="harness.workloads.multitask.methods.tag:choice",
         ),
         Method(
             "hoa",
@@ -298,6 +311,7 @@ OWN: dict[str, Method] = {
                 MERGE_ROUNDS,
                 *_measuring("merge_rounds", "rounds that measure affinity; all merged ones"),
             ),
+            choice="harness.workloads.multitask.methods.mas_together:choice",
         ),
         Method(
             "apart",
@@ -395,6 +409,12 @@ class MultitaskMethod:
             return measured_throughout(schedule)
         return schedule
 
+    def choice(self, setting: Setting) -> Choice | None:
+        """Return what says which groups a mean affinity gives; None if the method measures none."""
+        method = METHODS[self.name]
+        choose = method.load_choice()
+        return choose and choose(setting, **_arguments(method, self.parameters(setting)))
+
     def problems(self, setting: Setting) -> list[HarnessError]:
         """Return what makes the parameters impossible in a setting."""
         method = METHODS[self.name]
@@ -419,6 +439,8 @@ def _default(parameter: Parameter, setting: Setting, values: Mapping[str, Value]
         return False
     if name == "lr" and protocol.jobs_start_over:
         return "restart"
+    if name == "affinity_rounds" and values.get("sure") is not None:
+        return None
     if name == "affinity_rounds":
         most = int(values.get("merge_rounds") or setting.rounds)
         wanted = protocol.affinity_rounds or parameter.default

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.workloads.multitask.job import Job, MultitaskEngine, Outcome
 from harness.workloads.multitask.protocol import REPAIRED, Protocol
@@ -23,6 +26,9 @@ class Served:
 
 Schedule = Generator[Job, Outcome, Sequence[Served]]
 """Yields jobs, is sent their outcomes, returns who serves which tasks."""
+
+Choice = Callable[[NDArray[np.float64]], Sequence[str]]
+"""Returns the groups of task letters that a mean affinity gives."""
 
 
 @dataclass(frozen=True)
