@@ -80,9 +80,9 @@ reference-report: $(VENV)/ready
 # make study STUDY=/path ARGS="--only skew"; make study-report draws anew from the kept rows alone.
 STUDY ?= results/study/runs
 study: $(VENV)/ready
-	$(BIN)/python -m analysis.multitask.splitting --study $(STUDY) $(ARGS)
+	$(BIN)/python -m analysis.multitask.splitting --study $(STUDY) --page docs/when-mas-pays.md $(ARGS)
 study-report: $(VENV)/ready
-	$(BIN)/python -m analysis.multitask.splitting --rows-alone
+	$(BIN)/python -m analysis.multitask.splitting --rows-alone --page docs/when-mas-pays.md
 
 # Fine-tunes a real model, SmolLM2-135M-Instruct, at unequal and at equal ranks: some ten minutes.
 LORA_REAL := $(BIN)/python -m harness.run --workload lora --model smollm2 --clients 3 --rows 8 \

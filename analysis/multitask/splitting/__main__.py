@@ -51,12 +51,15 @@ def _parser() -> Parser:
     parser.add_argument(
         "--rows-alone", action="store_true", help="read no runs: write anew from runs.csv alone"
     )
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE.md", help="put the table into a page, between its marks"
+    )
     return parser
 
 
 def _run(options: Namespace) -> int:
     from analysis.multitask.splitting.runs import make_missing, runs  # noqa: PLC0415 - help needs none
-    from analysis.multitask.splitting.writing import read_runs, write_map  # noqa: PLC0415
+    from analysis.multitask.splitting.writing import put_into, read_runs, write_map  # noqa: PLC0415
 
     if not (options.rows_alone or options.no_runs):
         for _ in make_missing(options.study, runs(only=options.only)):
@@ -65,6 +68,8 @@ def _run(options: Namespace) -> int:
         read_runs(options.study, options.out)
     for path in write_map(options.out):
         say(str(path))
+    if options.page is not None:
+        say(str(put_into(options.page, options.out)))
     return EXIT_DONE
 
 

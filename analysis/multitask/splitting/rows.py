@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from analysis.multitask.splitting.runs import StudyRun
-from harness.core.errors import UsageError
+from harness.core.errors import DamagedRunError, UsageError
 from harness.core.guarded_folder import write_below
 from harness.core.schema import COST_PHASES
 from harness.evidence.reading import RunFiles, read_run
@@ -45,8 +45,11 @@ class StudyRow:
 
 
 def rows_of(run: StudyRun, folder: Path) -> list[StudyRow]:
-    """Return the rows of a finished run: one for each method that is done."""
-    files = read_run(folder)
+    """Return the rows of a run: one for each method that is done, though others may not be."""
+    try:
+        files = read_run(folder)
+    except DamagedRunError:  # one that has only begun has no tables yet
+        return []
     seconds = _charged_s(files)
     versions = str(files.section("software").get("torch", ""))
     commit = str(files.section("source").get("commit", ""))

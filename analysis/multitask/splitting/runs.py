@@ -48,13 +48,19 @@ class StudyRun:
 
     def finished(self, study: Path) -> Path | None:
         """Return its run folder, if a run with just these options is done."""
+        own = self.begun(study)
+        return own if own is not None and _manifest(own).get("status") == "done" else None
+
+    def begun(self, study: Path) -> Path | None:
+        """Return the run folder with just these options: one that is done, else the newest."""
         asked = given(self.words(study))
+        found = []
         for path in sorted(self.folder(study).glob("*/manifest.json")):
-            manifest = _manifest(path)
+            manifest = _manifest(path.parent)
             words = str(manifest.get("command", "")).partition(COMMAND)[2].split()
-            if manifest.get("status") == "done" and given(words) == asked:
-                return path.parent
-        return None
+            if given(words) == asked:
+                found.append((manifest.get("status") == "done", path.parent))
+        return max(found)[1] if found else None
 
 
 def given(words: Sequence[str]) -> dict[str, str]:
@@ -70,9 +76,9 @@ def given(words: Sequence[str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if name not in ELSEWHERE}
 
 
-def _manifest(path: Path) -> Mapping[str, Any]:
+def _manifest(folder: Path) -> Mapping[str, Any]:
     try:
-        return read_object(path)
+        return read_object(folder / "manifest.json")
     except (DamagedRunError, OSError, ValueError):
         return {}
 

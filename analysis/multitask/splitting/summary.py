@@ -17,8 +17,9 @@ REFERENCE = "independent"
 class Standing:
     """Hold how one method stands at one point; without rows it was not run.
 
-    `loss` and `cpu` are ratios to independent training of the same seeds, `mean_loss` and
-    `mean_cpu_s` plain means over the method's own seeds.
+    `loss`, `unseen` and `cpu` are ratios to independent training of the same seeds: of test losses,
+    of those on buildings no client owns, of processor seconds. `mean_loss` and `mean_cpu_s` are
+    plain means over the method's own seeds.
     """
 
     point: Point
@@ -27,6 +28,7 @@ class Standing:
     mean_loss: float | None = None
     mean_cpu_s: float | None = None
     loss: PairedRatio | None = None
+    unseen: PairedRatio | None = None
     cpu: PairedRatio | None = None
     split_sure: float | None = None
     groups: tuple[str, ...] = ()
@@ -55,6 +57,7 @@ def _standing(rows: Sequence[StudyRow], point: Point, method: str) -> Standing:
         _mean([r.total_loss for r in own.values()]),
         _mean([r.cpu_s for r in own.values()]),
         paired_ratio(_of(own, "total_loss"), _of(base, "total_loss")),
+        paired_ratio(_of(own, "unseen_total_loss"), _of(base, "unseen_total_loss")),
         paired_ratio(_of(own, "cpu_s"), _of(base, "cpu_s")),
         _mean(sure) if sure else None,
         tuple(own[seed].groups for seed in sorted(own)),
@@ -62,7 +65,8 @@ def _standing(rows: Sequence[StudyRow], point: Point, method: str) -> Standing:
 
 
 def _of(rows: Mapping[int, StudyRow], column: str) -> dict[int, float]:
-    return {seed: float(getattr(row, column)) for seed, row in rows.items()}
+    values = {seed: getattr(row, column) for seed, row in rows.items()}
+    return {seed: float(value) for seed, value in values.items() if value is not None}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,14 +12,14 @@ from harness.evidence.paired import PairedRatio
 NOT_RUN = "not run"
 COLUMNS = (
     "point", "axis", "value", "method", "seeds", "total_loss", "loss_ratio", "loss_ratio_low",
-    "loss_ratio_high", "cpu_s", "cpu_ratio", "cpu_ratio_low", "cpu_ratio_high", "split_sure",
-    "groups", "status",
+    "loss_ratio_high", "unseen_ratio", "unseen_ratio_low", "unseen_ratio_high", "cpu_s",
+    "cpu_ratio", "cpu_ratio_low", "cpu_ratio_high", "split_sure", "groups", "status",
 )  # fmt: skip
 
 HEAD = (
     "point", "seeds", "independent: loss", "all-in-one", "MAS, 2 groups", "MAS, 3 groups",
-    "best to worst, 2 groups", "best to worst, 3 groups", "processor time of MAS, 2 and 3",
-    "split sure, 2 and 3",
+    "best to worst, 2 groups", "best to worst, 3 groups", "MAS, 2 groups, on unseen buildings",
+    "processor time of MAS, 2 and 3", "split sure, 2 and 3",
 )  # fmt: skip
 
 
@@ -32,6 +32,7 @@ def csv_text(found: Sequence[Standing]) -> str:
         writer.writerow([
             one.point.name, one.point.axis, one.point.value, one.method,
             " ".join(map(str, one.seeds)), _full(one.mean_loss), *_ratio_fields(one.loss),
+            *_ratio_fields(one.unseen),
             _full(one.mean_cpu_s), *_ratio_fields(one.cpu), _full(one.split_sure),
             " ".join(one.groups), "done" if one.seeds else NOT_RUN,
         ])  # fmt: skip
@@ -76,6 +77,7 @@ def _cells(own: Mapping[str, Standing]) -> list[str]:
         change(three.loss),
         _band(own, 2),
         _band(own, 3),
+        change(two.unseen),
         f"{_times(two.cpu)}, {_times(three.cpu)}",
         f"{_share(two.split_sure)}, {_share(three.split_sure)}",
     ]
@@ -96,11 +98,15 @@ def _band(own: Mapping[str, Standing], splits: int) -> str:
     best, worst = (own.get(f"{kind}-split:splits={splits}") for kind in ("best", "worst"))
     if best is not None and worst is not None and best.loss and worst.loss:
         ends = " to ".join(f"{100 * (one.ratio - 1):+.1f} %" for one in (best.loss, worst.loss))
-        return ends if best.seeds == own[REFERENCE].seeds else f"{ends}, {len(best.seeds)} seed(s)"
+        return ends if best.seeds == own[REFERENCE].seeds else f"{ends} ({_count(len(best.seeds))})"
     drawn = own.get(f"random-split:splits={splits}")
     if drawn is not None and drawn.loss:
         return f"one at random {100 * (drawn.loss.ratio - 1):+.1f} %"
     return NOT_RUN
+
+
+def _count(seeds: int) -> str:
+    return "1 seed" if seeds == 1 else f"{seeds} seeds"
 
 
 def _times(ratio: PairedRatio | None) -> str:

@@ -11,7 +11,14 @@ import pytest
 from analysis.multitask.splitting.__main__ import main
 from analysis.multitask.splitting.figure import drawn_values
 from analysis.multitask.splitting.points import COMMON, PARTS, POINTS, Point
-from analysis.multitask.splitting.rows import StudyRow, joined, read_rows, text_of, write_rows
+from analysis.multitask.splitting.rows import (
+    StudyRow,
+    joined,
+    read_rows,
+    rows_of,
+    text_of,
+    write_rows,
+)
 from analysis.multitask.splitting.runs import StudyRun, given, runs
 from analysis.multitask.splitting.summary import standings
 from analysis.multitask.splitting.table import NOT_RUN, csv_text, markdown
@@ -53,7 +60,7 @@ def test_what_was_not_run_is_an_empty_row_that_says_so() -> None:
     lines = markdown(found).splitlines()
     assert len(lines) == 4
     assert lines[2].startswith("| axis: value | 2 | 3.000 | not run | -0.5 % (")
-    assert lines[3].count(NOT_RUN) == 8
+    assert lines[3].count(NOT_RUN) == 9
     rows = [line.split(",") for line in csv_text(found).splitlines()[1:] if "there" in line]
     assert [row[-1] for row in rows] == [NOT_RUN] * len(PARTS["main"])
     drawn = drawn_values(found).set_index(["point", "method"])["change_percent"]
@@ -123,6 +130,8 @@ def test_a_run_is_finished_by_a_folder_of_just_these_options(tmp_path) -> None:
     assert finished() == folder
     assert finished(command="python -m harness.run " + " ".join(turned)) == folder
     assert finished(status="interrupted") is None
+    assert run.begun(tmp_path) == folder  # what is done of it counts, and it is gone on with
+    assert rows_of(run, folder) == []  # nothing of it is yet
     assert finished(command=f"{facts['command']} --rounds 3") is None
     (folder / "manifest.json").write_text("{")
     assert run.finished(tmp_path) is None
@@ -133,6 +142,18 @@ def test_a_wrong_word_and_missing_rows_end_in_words(tmp_path, capsys) -> None:
     assert main(["--rows-alone", "--out", str(tmp_path)]) == 2
     assert "make study writes it" in capsys.readouterr().err
     assert main(["--only"]) == 2
+
+
+def test_the_table_goes_between_the_marks_of_a_page(tmp_path) -> None:
+    write_rows(tmp_path, [])
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- map -->\nold\n<!-- end -->\nafter\n")
+    assert main(["--rows-alone", "--out", str(tmp_path), "--page", str(page)]) == 0
+    table = (tmp_path / "map.md").read_text()
+    assert table.count(NOT_RUN) == 9 * len(POINTS)
+    assert page.read_text() == f"before\n<!-- map -->\n{table}<!-- end -->\nafter\n"
+    page.write_text("no mark")
+    assert main(["--rows-alone", "--out", str(tmp_path), "--page", str(page)]) == 2
 
 
 needs_kept = pytest.mark.skipif(not (KEPT / "runs.csv").is_file(), reason="no map: make study")
