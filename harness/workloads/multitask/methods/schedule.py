@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from harness.workloads.multitask.job import Job, MultitaskEngine, Outcome
 from harness.workloads.multitask.protocol import REPAIRED, Protocol
+
+if TYPE_CHECKING:  # listing methods needs no numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Served:
 Schedule = Generator[Job, Outcome, Sequence[Served]]
 """Yields jobs, is sent their outcomes, returns who serves which tasks."""
 
-Choice = Callable[[NDArray[np.float64]], Sequence[str]]
+Choice: TypeAlias = "Callable[[NDArray[np.float64]], Sequence[str]]"
 """Returns the groups of task letters that a mean affinity gives."""
 
 
