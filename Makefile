@@ -11,7 +11,7 @@ TORCH ?= torch==2.13.0
 TESTED := $(VENV)/tested.txt
 ARGS ?=
 
-.PHONY: gpu-check run lora-real test test-all test-installed test-fleet fuzz lint bench bench-tools bench-rivals reference reference-report test-arm64 docs clean
+.PHONY: gpu-check run lora-real test test-all test-installed test-fleet fuzz lint bench bench-tools bench-rivals reference reference-report study study-report test-arm64 docs clean
 
 run: $(VENV)/ready
 	$(BIN)/python -m harness.run $(ARGS)
@@ -75,6 +75,14 @@ reference: $(VENV)/ready
 reference-report: $(VENV)/ready
 	$(BIN)/python -m analysis.report $(REFERENCE)/main/*/ --out $(REFERENCE)/report
 	$(BIN)/python -m analysis.report $(foreach kind,main ablation descent,$(REFERENCE)/$(kind)/*/) --out $(REFERENCE)/ablation-report
+
+# Where merge-and-split pays: hours on two cores; stop and go on as you like (docs/when-mas-pays.md).
+# make study STUDY=/path ARGS="--only skew"; make study-report draws anew from the kept rows alone.
+STUDY ?= results/study/runs
+study: $(VENV)/ready
+	$(BIN)/python -m analysis.multitask.splitting --study $(STUDY) --page docs/when-mas-pays.md $(ARGS)
+study-report: $(VENV)/ready
+	$(BIN)/python -m analysis.multitask.splitting --rows-alone --page docs/when-mas-pays.md
 
 # Fine-tunes a real model, SmolLM2-135M-Instruct, at unequal and at equal ranks: some ten minutes.
 LORA_REAL := $(BIN)/python -m harness.run --workload lora --model smollm2 --clients 3 --rows 8 \

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from devices.plain_numbers import plain_float, plain_int
 from harness.core.clean_text import clean
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 OLDEST_SCHEMA_VERSION = 1
 """Columns are only ever appended, so runs from this version on can be read."""
 
@@ -207,6 +207,7 @@ CELLS = (
     Column("network_received_bytes", "int", "B", "Bytes that network interfaces received meanwhile, by the kernel's counters, whoever asked for them; upload_bytes and download_bytes are counted, not measured.", since=4),
     Column("network_sent_bytes", "int", "B", "Bytes that they sent.", since=4),
     Column("peak_gpu_memory_bytes", "int", "B", "Most memory of the GPU that training held at once, spare blocks of PyTorch's allocator included; what the driver keeps for the process itself is not in it. Empty where a processor trains. On a Jetson GPU and processor share one memory: add peak_memory_bytes.", since=4),
+    Column("split_sure", "float", "", "How sure a split by affinity is: share of 200 bootstrap samples, of rounds and of clients, in which the mean affinity gives the same groups; below 0.8 the split is a coin toss. Of a hierarchical split the first one. Empty if nothing was split by affinity, or fewer than two clients measured.", since=5),
 )  # fmt: skip
 
 WORK = (

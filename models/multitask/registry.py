@@ -16,6 +16,10 @@ MODELS = {
         "models.multitask.small:SMALL",
         "0.4 M parameters, sized for edge processors at 64×64",
     ),
+    "small-wide": (
+        "models.multitask.small:WIDE_SMALL",
+        "0.9 M parameters, small with an encoder half as wide again",
+    ),
     "xception": (
         "models.multitask.xception:XCEPTION",
         "4.1 M parameters, the network of the MAS paper",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ from models.multitask.network import Architecture
 from models.multitask.side_by_side import batch_norms, convolutions, picture, pointwise, rows
 
 WIDTH = 96
+"""Channels of the features of `small`."""
+WIDE = 144
+"""Those of `small-wide`, whose encoder multiplies about twice as much."""
 POSITION_SCALE = 0.3
 """Size of the position channels; larger ones drown the picture (docs/log.md, 2026-11-23)."""
 
@@ -65,25 +69,25 @@ def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) ->
     )
 
 
-def encoder() -> nn.Module:
-    """Build the encoder: (N, 3, H, W) to (N, 96, H/8, W/8)."""
+def encoder(width: int = WIDTH) -> nn.Module:
+    """Build the encoder: (N, 3, H, W) to (N, width, H/8, W/8)."""
     return nn.Sequential(
         WithPosition(),
-        _convolution(5, 24, 3, 2),
-        _convolution(24, 48, 2, 2),
-        _convolution(48, WIDTH, 2, 2),
-        *(Residual(WIDTH) for _ in range(4)),
+        _convolution(5, width // 4, 3, 2),
+        _convolution(width // 4, width // 2, 2, 2),
+        _convolution(width // 2, width, 2, 2),
+        *(Residual(width) for _ in range(4)),
     )
 
 
-def decoder(channels: int) -> nn.Module:
-    """Build one task's decoder: (N, 96, H/8, W/8) to (N, channels, H, W).
+def decoder(channels: int, width: int = WIDTH) -> nn.Module:
+    """Build one task's decoder: (N, width, H/8, W/8) to (N, channels, H, W).
 
     With more than four channels, class scores, it ends at (N, channels, H/2, W/2).
     """
     fold = 4 if channels <= 4 else 2
     return nn.Sequential(
-        nn.Conv2d(WIDTH, 48, 1, bias=False),
+        nn.Conv2d(width, 48, 1, bias=False),
         nn.BatchNorm2d(48),
         nn.ReLU(inplace=True),
         nn.PixelShuffle(2),
@@ -145,6 +149,15 @@ SMALL = Architecture(
     description="default, sized for edge processors at 64×64",
     encoder=encoder,
     decoder=decoder,
+    initialise=initialise,
+    together=decode_together,
+)
+
+WIDE_SMALL = Architecture(
+    name="small-wide",
+    description="small with an encoder half as wide again",
+    encoder=partial(encoder, WIDE),
+    decoder=partial(decoder, width=WIDE),
     initialise=initialise,
     together=decode_together,
 )

@@ -8,17 +8,13 @@ from harness.core.schema import AFFINITY_CHECK, AFFINITY_CLIENTS, AFFINITY_ROUND
 from harness.records.cells import CellResult
 from harness.records.values import Value
 from harness.run_folder.results import csv_text
-from harness.workloads.multitask.affinity.matrix import Affinity
 from harness.workloads.multitask.affinity.rule import (
     FEW_SIGNS,
     SIGNS_ALIKE,
     SIGNS_NEEDED,
     SIZE_RATIO,
 )
-
-
-def _affinity(result: CellResult) -> Affinity | None:
-    return next((o.affinity for o in result.trained if o.affinity is not None), None)
+from harness.workloads.multitask.sureness import measured_affinity
 
 
 def checked_values(result: CellResult) -> list[Value]:
@@ -51,7 +47,7 @@ def affinity_files(result: CellResult, counted: int | None = None) -> dict[str, 
     The mean is that of the first `counted` rounds (all with None), which the method decides by.
     The matrix has recipients in rows and the task letters as header and first column.
     """
-    measured = _affinity(result)
+    measured = measured_affinity(result)
     if measured is None:
         return {}
     name, tasks = result.cell.name, measured.tasks

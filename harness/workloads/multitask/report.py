@@ -19,6 +19,7 @@ from harness.workloads.multitask.affinity_report import (
     judged_words,
 )
 from harness.workloads.multitask.methods.registry import MultitaskMethod
+from harness.workloads.multitask.sureness import measured_affinity, split_sure, sure_words
 from harness.workloads.multitask.work import ENCODER
 from models.multitask.measures import BY_NAME, UNSEEN
 from models.multitask.measures import MEASURES as TASK_MEASURES
@@ -48,12 +49,13 @@ def cell_report(study: MultitaskStudy, result: CellResult) -> CellReport:
     )
     if result.status != "done":
         return common
+    sure = split_sure(measured_affinity(result), _spec(result), config.setting)
     losses, unseen = task_losses(result), unseen_losses(result)
     total = math.fsum(losses.values())
     sent = sum((o.traffic for o in result.trained), Traffic())
     work = result.cost.work
     columns |= {
-        "groups": "|".join(groups(result)),
+        "groups": "|".join(groups(result)), "split_sure": sure,
         "total_loss": total,
         "unseen_total_loss": math.fsum(unseen.values()) if unseen else None,
         "upload_bytes": sent.upload_bytes, "download_bytes": sent.download_bytes,
@@ -65,6 +67,7 @@ def cell_report(study: MultitaskStudy, result: CellResult) -> CellReport:
     return replace(
         common, objective=total, columns=columns, standing=asdict(standing(result)),
         summary=f"test loss {sum(losses.values()):.3f}, {'|'.join(groups(result))}"
+        + sure_words(sure)
         + judged_words(result),
     )  # fmt: skip
 

@@ -348,6 +348,18 @@ def test_splits_that_differ_are_counted(make_run):
     assert [(row[1], row[2].mean) for row in rows] == [("sdn|kt", 2.0), ("sd|nkt", 1.0)]
 
 
+def test_how_sure_a_split_is_stands_beside_it(make_run):
+    """Two cells of one split: the mean of theirs. Runs that say nothing of it have no column."""
+    names = [heading.key for heading in groups_table([load_run(make_run())]).headings]
+    assert "split_sure_percent" not in names
+    sure = {f"mas-splits-2-s{seed}-r0": {"split_sure": 0.3 + 0.2 * seed} for seed in (0, 1)}
+    table = groups_table([load_run(make_run(cell_changes=sure, run_id="20261123-x86-cd34"))])
+    assert "below 80 % a split is a coin toss" in table.caption
+    (row,) = [row for row in table.rows if row[0] == "mas:splits=2"]
+    assert row[-1].mean == pytest.approx(40.0)
+    assert {type(row[-1]) for row in table.rows if row[0] != "mas:splits=2"} == {Absent}
+
+
 def add_metric(folder, job, task, rounds, value):
     """Append one test loss of the mas cell to metrics.csv."""
     with (folder / "metrics.csv").open("a", encoding="utf-8") as handle:

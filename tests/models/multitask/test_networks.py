@@ -49,7 +49,7 @@ def test_outputs_have_the_shape_of_the_labels(name: str) -> None:
 
     shapes = {task: tuple(y.shape) for task, y in net(torch.zeros(2, 3, 64, 64)).items()}
 
-    side = 32 if name == "small" else 64
+    side = 32 if name.startswith("small") else 64
     assert shapes == {"s": (2, 18, side, side), "d": (2, 1, 64, 64), "n": (2, 3, 64, 64)}
 
 
@@ -62,6 +62,16 @@ def test_a_part_starts_alike_in_every_group(name: str) -> None:
 
     assert all(torch.equal(merged[key], value) for key, value in single.items())
     assert any(not torch.equal(single[key], value) for key, value in other.items())
+
+
+def test_the_wide_small_network_is_half_as_wide_again() -> None:
+    """Encoder: 3×3 of 5 to 36, 2×2 to 72 and to 144, four 3×3 of 144, each with a batch norm."""
+    net = build(architecture("small-wide"), "sd", 0)
+    widths = [(5, 36, 9), (36, 72, 4), (72, 144, 4), *[(144, 144, 9)] * 4]
+    assert _parameters(net.encoder) == sum(a * b * taps + 2 * b for a, b, taps in widths)
+    assert _parameters(build(architecture("small"), "s", 0).encoder) == 357_000
+    net.eval()
+    assert {t: o.shape[-1] for t, o in net(torch.rand(1, 3, 64, 64)).items()}.keys() == {"s", "d"}
 
 
 def test_building_leaves_the_global_generator_alone() -> None:

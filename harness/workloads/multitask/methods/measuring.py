@@ -34,12 +34,16 @@ class MomentumParameter(Parameter):
 
 @dataclass(frozen=True)
 class Measuring:
-    """Fix in which rounds, how and how often a job measures affinity; None asks the setting."""
+    """Fix in which rounds, how and how often a job measures affinity; None asks the setting.
+
+    With `sure` it is measured until that share of bootstrap samples gives the same split.
+    """
 
     affinity_rounds: int | None = None
     affinity: str = "exact"
     affinity_every: int | None = None
     momentum: bool = False
+    sure: float | None = None
 
     def measured(self, job: Job) -> Job:
         """Return the job with affinity measured in its first rounds."""

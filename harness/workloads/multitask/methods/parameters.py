@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from harness.core.errors import UsageError, unknown
-from harness.workloads.multitask.methods.schedule import Schedule, Setting
+from harness.workloads.multitask.methods.schedule import Choice, Schedule, Setting
 
 Value = int | bool | float | str | None
 
@@ -134,7 +135,8 @@ class Method:
     In a cost formula R is the rounds, R0 the merged rounds, n the tasks, E and D the cost of one
     round of an encoder and of a decoder, o the share that look-ahead adds, N all clients and K
     those of a round. `clients` says whether it is for those that have labels of alike or of unlike
-    tasks, or for any.
+    tasks, or for any. `choice` names what says, by the arguments of the schedule, which groups a
+    mean affinity gives; empty for methods that measure none.
     """
 
     name: str
@@ -144,12 +146,16 @@ class Method:
     source: str
     parameters: tuple[Parameter, ...] = ()
     clients: str = ALIKE
+    choice: str = ""
 
     def load(self) -> Callable[..., Schedule]:
         """Import the schedule."""
-        module, attribute = self.schedule.split(":")
-        found: Callable[..., Schedule] = getattr(import_module(module), attribute)
+        found: Callable[..., Schedule] = _imported(self.schedule)
         return found
+
+    def load_choice(self) -> Callable[..., Choice] | None:
+        """Import what says which groups an affinity gives; None of a method without."""
+        return _imported(self.choice) if self.choice else None
 
     @property
     def help(self) -> str:
@@ -157,3 +163,8 @@ class Method:
         lines = [f"{self.name}: {self.meaning}"]
         lines += [f"  {parameter.help}" for parameter in self.parameters] or ["  (no parameters)"]
         return "\n  ".join(lines)
+
+
+def _imported(name: str) -> Any:  # noqa: ANN401 - whatever it names
+    module, attribute = name.split(":")
+    return getattr(import_module(module), attribute)

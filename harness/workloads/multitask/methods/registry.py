@@ -26,7 +26,12 @@ from harness.workloads.multitask.methods.parameters import (
     Value,
 )
 from harness.workloads.multitask.methods.pull import Pull
-from harness.workloads.multitask.methods.schedule import Schedule, Setting, measured_throughout
+from harness.workloads.multitask.methods.schedule import (
+    Choice,
+    Schedule,
+    Setting,
+    measured_throughout,
+)
 from harness.workloads.multitask.methods.weighing_list import ALL_IN_ONE, WEIGHING
 from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES, Descent
 
@@ -71,6 +76,11 @@ def _measuring(
 ) -> tuple[Parameter, ...]:
     """Return the parameters that say how affinity is measured."""
     return (
+        Parameter(
+            "sure", float, None,
+            "measure ever more often, until this share of bootstrap samples gives one split",
+            least=0.0, below=1.0, record="measuring",
+        ),
         Parameter(
             "affinity_rounds", int, default, rounds,
             least=1, most=most, noun="affinity rounds", record="measuring",
@@ -127,6 +137,7 @@ OWN: dict[str, Method] = {
                 ),
                 *_measuring("merge_rounds", "rounds that measure affinity; all merged ones"),
             ),
+            choice="harness.workloads.multitask.methods.mas:choice",
         ),
         Method(
             "mas-plus",
@@ -175,6 +186,7 @@ OWN: dict[str, Method] = {
                 MERGE_ROUNDS,
                 *_measuring("merge_rounds", "rounds that measure affinity", 2, "linear"),
             ),
+            choice="harness.workloads.multitask.methods.mas_plus:choice",
         ),
         Method(
             "tag",
@@ -183,6 +195,7 @@ OWN: dict[str, Method] = {
             "R·(E + n·D)·(1 + o) + Σ over groups g of R·(E + |g|·D); a group of all tasks is free",
             "Fifty et al., NeurIPS 2021",
             (SPLITS, *_measuring("rounds", "rounds that measure affinity; all of them")),
+            choice="harness.workloads.multitask.methods.tag:choice",
         ),
         Method(
             "hoa",
@@ -307,6 +320,7 @@ OWN: dict[str, Method] = {
                 MERGE_ROUNDS,
                 *_measuring("merge_rounds", "rounds that measure affinity; all merged ones"),
             ),
+            choice="harness.workloads.multitask.methods.mas_together:choice",
         ),
         Method(
             "apart",
@@ -404,6 +418,12 @@ class MultitaskMethod:
             return measured_throughout(schedule)
         return schedule
 
+    def choice(self, setting: Setting) -> Choice | None:
+        """Return what says which groups a mean affinity gives; None if the method measures none."""
+        method = METHODS[self.name]
+        choose = method.load_choice()
+        return choose and choose(setting, **_arguments(method, self.parameters(setting)))
+
     def problems(self, setting: Setting) -> list[HarnessError]:
         """Return what makes the parameters impossible in a setting."""
         method = METHODS[self.name]
@@ -428,6 +448,8 @@ def _default(parameter: Parameter, setting: Setting, values: Mapping[str, Value]
         return False
     if name == "lr" and protocol.jobs_start_over:
         return "restart"
+    if name == "affinity_rounds" and values.get("sure") is not None:
+        return None
     if name == "affinity_rounds":
         most = int(values.get("merge_rounds") or setting.rounds)
         wanted = protocol.affinity_rounds or parameter.default

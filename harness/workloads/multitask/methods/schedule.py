@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from harness.workloads.multitask.job import Job, MultitaskEngine, Outcome
 from harness.workloads.multitask.protocol import REPAIRED, Protocol
+
+if TYPE_CHECKING:  # listing methods needs no numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,9 @@ class Served:
 
 Schedule = Generator[Job, Outcome, Sequence[Served]]
 """Yields jobs, is sent their outcomes, returns who serves which tasks."""
+
+Choice: TypeAlias = "Callable[[NDArray[np.float64]], Sequence[str]]"
+"""Returns the groups of task letters that a mean affinity gives."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ questions are about the split that `best_split` finds for a mean of some of them
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,6 +140,75 @@ def bootstrap(
         drawn = random.integers(len(sizes), size=len(sizes))
         counted[question.answer(sums[drawn].sum(axis=0) / sizes[drawn].sum())] += 1
     return [(split, count / draws) for split, count in counted.most_common()]
+
+
+SURE = 0.8
+"""From this share of samples on a split is called sure; below it, a coin toss."""
+
+SAMPLES = 200
+SAMPLES_SEED = 0
+
+
+def sureness(
+    measured: Sequence[ClientMatrix],
+    choose: Callable[[Matrix], Iterable[Hashable]],
+    draws: int = SAMPLES,
+    random: np.random.Generator | None = None,
+) -> float:
+    """Return the share of samples of rounds and clients that give the groups of all of them.
+
+    `choose` returns the groups that a mean matrix gives; their order does not matter.
+
+    Raises:
+        ValueError: if nothing was measured.
+    """
+    random = np.random.default_rng(SAMPLES_SEED) if random is None else random
+    whole = frozenset(choose(_mean_of_rounds(measured)))
+    same = [frozenset(choose(mean)) == whole for mean in sampled_means(measured, draws, random)]
+    return float(np.mean(same))
+
+
+def sampled_means(
+    measured: Sequence[ClientMatrix], draws: int, random: np.random.Generator
+) -> Iterator[Matrix]:
+    """Yield the means that samples of rounds and of clients give, both drawn with replacement.
+
+    The pigeonhole bootstrap (Owen, Ann. Appl. Stat. 2007): what a client measured in a round counts
+    as often as the round was drawn, within the round as often as the client was. Rounds differ as
+    training goes on and a client's measurements are alike, so neither is drawn alone; the spread is
+    if anything too wide. A sample with no measurement at all is drawn again.
+
+    Raises:
+        ValueError: if nothing was measured.
+    """
+    if not measured:
+        raise ValueError("no affinity was measured")
+    rounds, round_of = np.unique([m.round for m in measured], return_inverse=True)
+    clients, client_of = np.unique([m.client for m in measured], return_inverse=True)
+    matrices = np.stack([m.matrix for m in measured])
+    member = round_of == np.arange(len(rounds))[:, None]
+    for _ in range(draws):
+        weights: NDArray[np.float64] = np.zeros(len(measured))
+        while not weights.any():
+            of_round = np.bincount(random.integers(len(rounds), size=len(rounds)),
+                                   minlength=len(rounds))  # fmt: skip
+            of_client = np.bincount(random.integers(len(clients), size=len(clients)),
+                                    minlength=len(clients))  # fmt: skip
+            within = member * of_client[client_of]
+            present = within.sum(axis=1)
+            shares = np.where(present, of_round / np.maximum(present, 1), 0.0)
+            weights = shares @ within
+        yield np.tensordot(weights / weights.sum(), matrices, axes=1)
+
+
+def _mean_of_rounds(measured: Sequence[ClientMatrix]) -> Matrix:
+    """Return the mean over rounds of the mean over their clients, as methods take it."""
+    of_round: dict[int, list[Matrix]] = {}
+    for m in measured:
+        of_round.setdefault(m.round, []).append(m.matrix)
+    if not of_round:
+        raise ValueError("no affinity was measured")
+    return _mean([_mean(matrices) for matrices in of_round.values()])
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,11 @@ def test_cost_identities_in_task_rounds() -> None:
     assert list(encoder.values()) == [40, 10, 3 + 2 * 7]
 
 
-@pytest.mark.parametrize("text", ["mas:splits=1,merge_rounds=2", "mas:splits=2,merge_rounds=4"])
+@pytest.mark.parametrize(
+    "text",
+    ["mas:splits=1,merge_rounds=2", "mas:splits=2,merge_rounds=4",
+     "mas:splits=1,merge_rounds=3,sure=0.9", "mas:merge_rounds=4,sure=0.9"],
+)  # fmt: skip
 def test_mas_without_a_split_trains_the_all_in_one_model(
     text: str, tiny_source, tiny_architecture, federation
 ) -> None:
@@ -118,6 +122,7 @@ def test_mas_without_a_split_trains_the_all_in_one_model(
 VARIANTS = [
     "mas:affinity=linear", "mas:momentum=yes,affinity_every=1", "mas:init=scratch,lr=restart",
     "mas:hierarchical=yes,splits=3", "tag:affinity=linear,affinity_rounds=1", "mas:exact=no",
+    "mas:sure=0.8", "mas:hierarchical=yes,sure=0.8",
 ]  # fmt: skip
 
 

@@ -15,8 +15,10 @@ from harness.workloads.multitask.methods.split_analysis import (
     pair_losses,
     rank_correlation,
     regret,
+    sampled_means,
     splits_over_rounds,
     stable_from,
+    sureness,
 )
 
 NAMES = ("sem", "dep", "nor", "key")
@@ -156,3 +158,64 @@ def test_pairs_foretell_groups_by_the_mean_over_partners() -> None:
     assert found[frozenset("ab")] == 2.0 + 4.0
     assert found[frozenset("abc")] == 2.5 + 5.0 + 7.5
     assert len(found) == 7
+
+
+def test_a_split_that_every_measurement_gives_is_wholly_sure() -> None:
+    """Twelve measurements say the same, each in a strength of its own: no sample can differ."""
+    measured = [
+        ClientMatrix(r, c, _blocks(*SD, strength=1.0 + r + c)) for r in range(3) for c in range(4)
+    ]
+    assert sureness(measured, APART.answer, draws=50) == 1.0
+
+
+def test_sureness_of_two_clients_of_one_round_is_what_counting_gives() -> None:
+    """The louder says SD, the other SN: SD comes unless the quieter is drawn twice, 3 in 4."""
+    measured = [ClientMatrix(0, 0, _blocks(*SD, strength=2.0)), ClientMatrix(0, 1, _blocks(*SN))]
+    share = sureness(measured, APART.answer, 4000, np.random.default_rng(1))
+    assert share == pytest.approx(0.75, abs=4 * math.sqrt(0.75 * 0.25 / 4000))
+
+
+def test_rounds_are_drawn_too() -> None:
+    """Both clients agree in each round, the rounds do not: clients alone would be wholly sure."""
+    measured = [
+        ClientMatrix(r, c, _blocks(*groups, strength=strength))
+        for r, (groups, strength) in enumerate([(SD, 2.0), (SN, 1.0)])
+        for c in (0, 1)
+    ]
+    share = sureness(measured, APART.answer, 4000, np.random.default_rng(2))
+    assert share == pytest.approx(0.75, abs=4 * math.sqrt(0.75 * 0.25 / 4000))
+
+
+def test_sampled_means_are_those_of_every_way_to_draw() -> None:
+    """Two rounds of two clients: of the 16 equally likely draws each mean comes as often as it may.
+
+    What no draw may hold, a round without any of its clients, is drawn again.
+    """
+    value = {(0, 0): 1.0, (0, 1): 2.0, (1, 1): 4.0, (1, 2): 8.0}
+    measured = [ClientMatrix(r, c, np.full((2, 2), v)) for (r, c), v in value.items()]
+    expected: dict[float, int] = {}
+    for rounds in itertools.product(range(2), repeat=2):
+        for clients in itertools.product(range(3), repeat=3):
+            of_rounds = [
+                [value[r, c] for c in clients if (r, c) in value] for r in rounds
+            ]  # fmt: skip
+            means = [sum(own) / len(own) for own in of_rounds if own]
+            if means:
+                mean = round(sum(means) / len(means), 9)
+                expected[mean] = expected.get(mean, 0) + 1
+    total = sum(expected.values())
+    drawn = [round(float(m[0, 1]), 9)
+             for m in sampled_means(measured, 20_000, np.random.default_rng(3))]  # fmt: skip
+    assert set(drawn) == set(expected)
+    for mean, count in expected.items():
+        share = count / total
+        spread = math.sqrt(share * (1 - share) / len(drawn))
+        assert drawn.count(mean) / len(drawn) == pytest.approx(share, abs=4.5 * spread)
+
+
+def test_the_order_of_groups_does_not_matter_and_nothing_is_not_sure() -> None:
+    names = iter([("a", "b"), ("b", "a"), ("a", "b")])
+    one = [ClientMatrix(0, 0, np.zeros((2, 2)))]
+    assert sureness(one, lambda _: next(names), draws=2) == 1.0
+    with pytest.raises(ValueError, match="no affinity"):
+        sureness([], APART.answer)

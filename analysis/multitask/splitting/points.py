@@ -1,0 +1,78 @@
+"""List the points of the map: what is varied, by which options, with how many seeds.
+
+This is the file to change. Each point is the default run but for its options; each of its runs
+trains one seed. `all` trains methods and oracles, `main` the methods alone, `oracles` those alone,
+`drawn` the methods and, where no oracle can train every partition, one drawn at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+METHODS = ("independent", "mas:splits=2", "mas:splits=3", "all-in-one")
+ORACLES = ("best-split:splits=2", "worst-split:splits=2", "best-split:splits=3",
+           "worst-split:splits=3")  # fmt: skip
+DRAWN = ("random-split:splits=2", "random-split:splits=3")
+
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "all": (*METHODS, *ORACLES),
+    "main": METHODS,
+    "oracles": ORACLES,
+    "drawn": (*METHODS, *DRAWN),
+}
+"""Part of a point → the methods of one of its runs. MAS comes first: what it merged, with its
+look-aheads, is then lent to all others."""
+
+COMMON = (
+    "--share-jobs", "--order", "fixed", "--threads", "1", "--step", "plain", "--meter", "none",
+    "--cool-down", "off", "--no-report", "--keep-batch-size",
+)  # fmt: skip
+"""One thread and plain fp32 steps: losses are then the same however busy the host is."""
+
+HOLD = ("--optimizer", "nesterov", "--schedule", "hold")
+"""The descent of `mas-plus`, which the other methods can have too."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Describe one point: `axis` and `value` are for people, `seeds` those of each part."""
+
+    name: str
+    axis: str
+    value: str
+    options: tuple[str, ...] = ()
+    rounds: int = 14
+    seeds: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+def _rounds(number: int) -> tuple[str, ...]:
+    return ("--rounds", str(number))
+
+
+FEW = (0, 1, 2)
+CLAIM = (0, 1, 2, 3, 4, 5)
+WHOLE = {"all": FEW}
+FIRST = {"main": FEW, "oracles": FEW}
+"""As `WHOLE`, the methods before the oracles: those cost twice as much as all methods together."""
+LONG = {"main": CLAIM, "oracles": FEW}
+
+POINTS = (
+    Point("default", "default", "14 rounds, heavy-ball", seeds=WHOLE),
+    Point("default-hold", "descent", "nesterov, hold", HOLD, seeds=FIRST),
+    Point("images-16", "training images a client", "16", ("--images", "20"), seeds=WHOLE),
+    Point("images-80", "training images a client", "80", ("--images", "88"), seeds=FIRST),
+    Point("images-252", "training images a client", "252", ("--images", "288"), seeds=FIRST),
+    Point("skew-0", "skew of the clients", "0", ("--skew", "0"), seeds=FIRST),
+    Point("skew-half", "skew of the clients", "0.5", ("--skew", "0.5"), seeds=FIRST),
+    Point("erckt", "tasks", "erckt", ("--tasks", "erckt"), seeds=FIRST),
+    Point("sdnkterca", "tasks", "sdnkterca", ("--tasks", "sdnkterca"), seeds={"drawn": FEW}),
+    Point("small-wide", "network", "small-wide", ("--model", "small-wide"), seeds=FIRST),
+    Point("xception", "network", "xception", ("--model", "xception"), seeds=FIRST),
+    Point("rounds-50", "rounds, heavy-ball", "50", _rounds(50), 50, FIRST),
+    Point("rounds-50-hold", "rounds, nesterov, hold", "50", (*_rounds(50), *HOLD), 50, FIRST),
+    Point("paper", "rounds, heavy-ball", "100", _rounds(100), 100, LONG),
+    Point("paper-hold", "rounds, nesterov, hold", "100", (*_rounds(100), *HOLD), 100, LONG),
+)  # fmt: skip
+"""Those at the head are trained first. The default has 84 training images a client, skew 1, the
+most there is, the tasks sdnkt and the network small."""

@@ -1,0 +1,185 @@
+"""Check the map of when splitting pays: runs, ratios, and that what is kept makes it again."""
+
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from analysis.multitask.splitting.__main__ import main
+from analysis.multitask.splitting.figure import drawn_values
+from analysis.multitask.splitting.points import COMMON, PARTS, POINTS, Point
+from analysis.multitask.splitting.rows import (
+    StudyRow,
+    joined,
+    read_rows,
+    rows_of,
+    text_of,
+    write_rows,
+)
+from analysis.multitask.splitting.runs import StudyRun, given, runs
+from analysis.multitask.splitting.summary import standings
+from analysis.multitask.splitting.table import NOT_RUN, csv_text, markdown
+from harness.core.errors import UsageError
+from harness.workloads.multitask.config import make_multitask_config
+from harness.workloads.multitask.methods.registry import split_list
+
+ROOT = Path(__file__).parents[4]
+KEPT = ROOT / "results" / "study"
+PAGE = ROOT / "docs" / "when-mas-pays.md"
+HERE = Point("here", "axis", "value", seeds={"main": (0, 1)})
+THERE = Point("there", "axis", "other", seeds={"main": (0, 1)})
+
+
+def _row(method: str, seed: int, loss: float, cpu_s: float = 1.0, **more) -> StudyRow:
+    row = StudyRow(HERE.name, seed, method, "s|d", loss, None, cpu_s, None, "plain", "2", "abc")
+    return replace(row, **more)
+
+
+ROWS = [
+    _row("independent", 0, 2.0, 10.0), _row("independent", 1, 4.0, 10.0),
+    _row("mas:splits=2", 0, 2.2, 4.0, split_sure=0.5), _row("mas:splits=2", 1, 3.6, 6.25),
+]  # fmt: skip
+
+
+def test_ratios_are_geometric_means_over_pairs_of_a_seed() -> None:
+    """Loss 1.1 and 0.9 times, seconds 0.4 and 0.625 times that of independent training."""
+    found = {(s.point.name, s.method): s for s in standings(ROWS, [HERE, THERE])}
+    mas = found["here", "mas:splits=2"]
+    assert mas.loss.ratio == pytest.approx(math.sqrt(1.1 * 0.9), rel=1e-12)
+    assert mas.cpu.ratio == pytest.approx(0.5, rel=1e-12)
+    assert (mas.mean_loss, mas.mean_cpu_s, mas.split_sure) == (pytest.approx(2.9), 5.125, 0.5)
+    assert mas.loss.interval.low < 0.9
+    assert mas.loss.interval.high > 1.1
+
+
+def test_what_was_not_run_is_an_empty_row_that_says_so() -> None:
+    found = standings(ROWS, [HERE, THERE])
+    lines = markdown(found).splitlines()
+    assert len(lines) == 4
+    assert lines[2].startswith("| axis: value | 2 | 3.000 | not run | -0.5 % (")
+    assert lines[3].count(NOT_RUN) == 9
+    rows = [line.split(",") for line in csv_text(found).splitlines()[1:] if "there" in line]
+    assert [row[-1] for row in rows] == [NOT_RUN] * len(PARTS["main"])
+    drawn = drawn_values(found).set_index(["point", "method"])["change_percent"]
+    assert drawn["there"].isna().all()
+    assert drawn["here", "mas:splits=2"] == pytest.approx(-0.5012562893)
+
+
+def test_rows_are_read_as_they_were_written(tmp_path) -> None:
+    write_rows(tmp_path, ROWS)
+    assert sorted(read_rows(tmp_path), key=str) == sorted(ROWS, key=str)
+    newer = _row("independent", 0, 9.0)
+    assert {r.total_loss for r in joined(ROWS, [newer])} == {9.0, 4.0, 2.2, 3.6}
+    (tmp_path / "runs.csv").write_text("point,seed\nhere,zero\n")
+    with pytest.raises(UsageError, match="line 2"):
+        read_rows(tmp_path)
+
+
+NUMBERS = ("rounds", "images", "threads", "evaluate_every")
+READ = {
+    "seeds": lambda text: (int(text),), "methods": lambda text: tuple(split_list(text)),
+    "skew": float, **dict.fromkeys(NUMBERS, int),
+}  # fmt: skip
+
+
+def test_every_run_is_one_that_the_product_can_make() -> None:
+    """Options are checked as those of any run; only the last round is tested."""
+    for run in runs():
+        asked = given(run.words(Path("study")))
+        names = {name.removeprefix("--").replace("-", "_"): text for name, text in asked.items()}
+        assert names.pop("no_report") == ""
+        typed = {n: READ.get(n, str)(text) if text else True for n, text in names.items()}
+        config = make_multitask_config(typed)
+        assert config.rounds == config.evaluate_every == run.point.rounds
+        assert config.share_jobs
+        assert config.step == "plain"
+
+
+def test_the_named_number_of_training_images_is_that_of_the_data() -> None:
+    for point in POINTS:
+        if point.axis == "training images a client":
+            layout = make_multitask_config({"images": int(point.options[1])}).layout
+            assert set(layout.lengths["train"]) == {int(point.value)}
+
+
+def test_all_axes_are_listed_with_three_seeds_or_more() -> None:
+    asked = {"14 rounds, heavy-ball", "nesterov, hold", "50", "100", "16", "80", "252", "0", "0.5",
+             "erckt", "sdnkterca", "small-wide", "xception"}  # fmt: skip
+    assert {p.value for p in POINTS} == asked
+    assert len({p.name for p in POINTS}) == len(POINTS)
+    for point in POINTS:
+        seeds = {seed for part in ("all", "main", "drawn") for seed in point.seeds.get(part, ())}
+        assert len(seeds) >= 3, point.name
+
+
+def test_a_run_is_finished_by_a_folder_of_just_these_options(tmp_path) -> None:
+    run = StudyRun(HERE, "main", 1)
+    words = run.words(tmp_path)
+    folder = run.folder(tmp_path) / "a-run"
+    folder.mkdir(parents=True)
+    facts = {"status": "done", "command": "python -m harness.run " + " ".join(words)}
+
+    def finished(**changed):
+        (folder / "manifest.json").write_text(json.dumps({**facts, **changed}))
+        return run.finished(tmp_path)
+
+    turned = ["--out", "/elsewhere", *words[2:-2], *words[:2]]
+    assert finished() == folder
+    assert finished(command="python -m harness.run " + " ".join(turned)) == folder
+    assert finished(status="interrupted") is None
+    assert run.begun(tmp_path) == folder  # what is done of it counts, and it is gone on with
+    assert rows_of(run, folder) == []  # nothing of it is yet
+    assert finished(command=f"{facts['command']} --rounds 3") is None
+    (folder / "manifest.json").write_text("{")
+    assert run.finished(tmp_path) is None
+    assert given(["--a", "1", "--out", "x", "--b"]) == {"--a": "1", "--b": ""}
+
+
+def test_a_wrong_word_and_missing_rows_end_in_words(tmp_path, capsys) -> None:
+    assert main(["--rows-alone", "--out", str(tmp_path)]) == 2
+    assert "make study writes it" in capsys.readouterr().err
+    assert main(["--only"]) == 2
+
+
+def test_the_table_goes_between_the_marks_of_a_page(tmp_path) -> None:
+    write_rows(tmp_path, [])
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- map -->\nold\n<!-- end -->\nafter\n")
+    assert main(["--rows-alone", "--out", str(tmp_path), "--page", str(page)]) == 0
+    table = (tmp_path / "map.md").read_text()
+    assert table.count(NOT_RUN) == 9 * len(POINTS)
+    assert page.read_text() == f"before\n<!-- map -->\n{table}<!-- end -->\nafter\n"
+    page.write_text("no mark")
+    assert main(["--rows-alone", "--out", str(tmp_path), "--page", str(page)]) == 2
+
+
+needs_kept = pytest.mark.skipif(not (KEPT / "runs.csv").is_file(), reason="no map: make study")
+
+
+@needs_kept
+def test_what_is_kept_makes_tables_and_drawn_numbers_again(tmp_path) -> None:
+    """From runs.csv alone, byte for byte, without any run folder."""
+    (tmp_path / "runs.csv").write_bytes((KEPT / "runs.csv").read_bytes())
+    assert main(["--rows-alone", "--out", str(tmp_path)]) == 0
+    for name in ("map.md", "map_all.csv", "map.csv"):
+        assert (tmp_path / name).read_bytes() == (KEPT / name).read_bytes(), name
+    assert text_of(read_rows(KEPT)) == (KEPT / "runs.csv").read_text(encoding="utf-8")
+    assert (KEPT / "map.png").is_file()
+
+
+@needs_kept
+def test_the_page_shows_the_table_that_is_kept() -> None:
+    shown = re.search(r"<!-- map -->\n(.*?)<!-- end -->", PAGE.read_text(encoding="utf-8"), re.S)
+    assert shown.group(1).strip() == (KEPT / "map.md").read_text(encoding="utf-8").strip()
+
+
+@needs_kept
+def test_kept_rows_are_of_points_and_methods_that_are_listed() -> None:
+    listed = {(p.name, m) for p in POINTS for part in p.seeds for m in PARTS[part]}
+    rows = read_rows(KEPT)
+    assert {(row.point, row.method) for row in rows} <= listed
+    assert {row.step for row in rows} == {"fp32+channels-last+loop"}
+    assert "--step" in COMMON
