@@ -73,8 +73,8 @@ reference: $(VENV)/ready
 
 # Their tables and figures again, from the files alone, in a minute.
 reference-report: $(VENV)/ready
-	$(BIN)/python -m analysis.report $(REFERENCE)/main/*/ --out $(REFERENCE)/report
-	$(BIN)/python -m analysis.report $(foreach kind,main ablation descent,$(REFERENCE)/$(kind)/*/) --out $(REFERENCE)/ablation-report
+	$(BIN)/python -m harness.report $(REFERENCE)/main/*/ --out $(REFERENCE)/report
+	$(BIN)/python -m harness.report $(foreach kind,main ablation descent,$(REFERENCE)/$(kind)/*/) --out $(REFERENCE)/ablation-report
 
 # Fine-tunes a real model, SmolLM2-135M-Instruct, at unequal and at equal ranks: some ten minutes.
 LORA_REAL := $(BIN)/python -m harness.run --workload lora --model smollm2 --clients 3 --rows 8 \

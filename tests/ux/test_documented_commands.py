@@ -70,7 +70,7 @@ def test_the_commands_of_the_table_answer() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = {m for line in readme.splitlines() if line.startswith("| `python -m")
              for m, _ in COMMAND.findall(line)}  # fmt: skip
-    assert {"harness.run", "harness.doctor", "harness.list", "analysis.report"} <= table
+    assert {"harness.run", "harness.doctor", "harness.list"} <= table
     for module in table:
         status, text = help_of(module)
         assert (status, "usage:" in text) == (0, True), module
