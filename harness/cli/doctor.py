@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devices.board_state import read_board_state
-from devices.cuda_probe import CudaProbe, cuda_here
 from devices.container_start import start_lines
+from devices.cuda_probe import CudaProbe, cuda_here
 from devices.errors import DeviceError
 from devices.fixture import dump_tree
 from devices.host import Host, detect
