@@ -73,8 +73,8 @@ reference: $(VENV)/ready
 
 # Their tables and figures again, from the files alone, in a minute.
 reference-report: $(VENV)/ready
-	$(BIN)/python -m analysis.report $(REFERENCE)/main/*/ --out $(REFERENCE)/report
-	$(BIN)/python -m analysis.report $(foreach kind,main ablation descent,$(REFERENCE)/$(kind)/*/) --out $(REFERENCE)/ablation-report
+	$(BIN)/python -m harness.report $(REFERENCE)/main/*/ --out $(REFERENCE)/report
+	$(BIN)/python -m harness.report $(foreach kind,main ablation descent,$(REFERENCE)/$(kind)/*/) --out $(REFERENCE)/ablation-report
 
 # Where merge-and-split pays: hours on two cores; stop and go on as you like (docs/when-mas-pays.md).
 # make study STUDY=/path ARGS="--only skew"; make study-report draws anew from the kept rows alone.

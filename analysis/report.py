@@ -1,4 +1,4 @@
-"""Write every table, figure and the page of one or more runs: `python -m analysis.report RUN`."""
+"""Write every table, figure and the page of one or more runs: `python -m harness.report RUN`."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def find_run(folder: str | Path) -> Path:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m analysis.report",
+        prog="python -m harness.report",
         description="Write tables (CSV, Markdown, LaTeX), LaTeX macros of every number, figures "
         "(PDF, PNG, CSV) and one HTML page.",
         epilog="Runs that differ in seeds, methods and repeats only are pooled; all others stand "

@@ -8,23 +8,18 @@ import pytest
 from devices import extensions
 
 
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
     """Train on one thread; how many there are changes no result these tests look at.
 
-    Two threads that wait for a third process cost minutes.
+    Two threads that wait for a third process cost minutes, and whole runs set how many there are.
+    They also make numbers next to 0 zero, which Hypothesis would find.
     """
     import torch  # noqa: PLC0415 - only once tests run
 
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def denormal_numbers() -> Iterator[None]:
-    """Undo what runs do for speed: numbers next to 0 are numbers again, as Hypothesis needs."""
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
     yield
-    import torch  # noqa: PLC0415
-
     torch.set_flush_denormal(False)
 
 

@@ -216,7 +216,7 @@ def _report_folder(run_dirs: Sequence[Path], out: Path | None) -> Path:
 def _report_command(
     run_dirs: Sequence[Path], out: Path | None, venue: str, allow_damaged: bool
 ) -> str:
-    parts = ["python", "-m", "analysis.report", *(str(folder) for folder in run_dirs)]
+    parts = ["python", "-m", "harness.report", *(str(folder) for folder in run_dirs)]
     parts += [] if out is None else ["--out", str(out)]
     parts += [] if venue == "ieee" else ["--venue", venue]
     parts += ["--allow-damaged"] if allow_damaged else []

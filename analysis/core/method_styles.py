@@ -54,6 +54,19 @@ MORE_LOOKS: Mapping[str, tuple[str, str]] = {
 }
 """Colour and marker of methods that are not seen beside those above."""
 
+LATER_LOOKS: Mapping[str, tuple[str, str, str]] = {
+    "fedavgm": ("#44AA99", "8", "o.."),
+    "fedadam": ("#808000", "H", "xx.."),
+    "fedyogi": ("#AA4499", "+", "++.."),
+    "fednova": ("#AADDFF", "x", "--.."),
+    "scaffold": ("#DDCC77", "1", "\\\\||"),
+    "mas-together": ("#004466", "2", "//--"),
+    "apart": ("#F0E442", "3", "O.."),
+    "mat-fl": ("#7F4FC9", "4", "*//"),
+    "fedhca2": ("#CC6677", "|", "oo--"),
+}
+"""Colour, marker and hatch of methods that came when all of those above were taken."""
+
 OTHER_COLOURS = ("#44AA99", "#999933", "#AA4499", "#88CCEE", "#661100")
 """For methods not named above, from Paul Tol's muted scheme."""
 
@@ -161,6 +174,8 @@ def method_style(method: str) -> MethodStyle:
     names = list(METHOD_COLOURS)
     rank = names.index(name) if name in names else code >> 16
     hatch, line = HATCHES[rank % len(HATCHES)], LINES[rank % len(LINES)]
+    if name in LATER_LOOKS:
+        colour, marker, hatch = LATER_LOOKS[name]
     if not parameters:
         return MethodStyle(colour, marker, hatch, line)
     variant = _variant(parameters)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,7 +244,8 @@ def _verdict(name: str, words: Sequence[str], named: bool) -> str:
 
 
 def _sentences(words: Sequence[str]) -> str:
-    return f'<ul class="verdict">{"".join(f"<li>{_text(w)}</li>" for w in words)}</ul>'
+    items = "".join(f"<li>{_text(_whole_numbers(sentence))}</li>" for sentence in words)
+    return f'<ul class="verdict">{items}</ul>'
 
 
 def _table(entry: PageTable) -> str:
@@ -296,6 +298,11 @@ def _list(words: Sequence[str]) -> str:
 def _unbroken(label: str) -> str:
     """Return a label whose arrow stays on the line of its last word."""
     return label.replace(" ↓", "\u00a0↓").replace(" ↑", "\u00a0↑")
+
+
+def _whole_numbers(sentence: str) -> str:
+    """Return a sentence that breaks neither before a % nor within p = 0.02."""
+    return re.sub(r"(?<=[=0-9]) (?=[0-9%])| (?== [0-9])", "\u00a0", sentence)
 
 
 def _figure(figure: PageFigure) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices.container import recipe, start_with
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Meter, MeterInfo, RawSample, Rejected
 from devices.meters.board_rails import RailChoice, choose_rule, find_board_rails
@@ -120,7 +121,7 @@ class PmicMeter(Meter):
         if look is None:
             return _without_program(self.root)
         if not any(power is not None for power in look.powers.values()):
-            return _without_rails(look.output)
+            return _without_rails(self.root, look.output)
         if look.choice.known_board and look.choice.rule is None:
             return self.refuse("no-sensor", look.choice.note)
         return None
@@ -197,12 +198,14 @@ def _without_program(root: Path) -> Availability:
     compatible = find_board_rails(root, (PmicMeter.name,)).compatible
     if any(name.startswith("raspberrypi,") for name in compatible):
         reason = "the program vcgencmd is not installed"
-        return PmicMeter.refuse("no-sensor", reason, INSTALL_FIX)
+        words = recipe(root)
+        shown = words and start_with(words.mount("/usr/bin/vcgencmd"), words.device("/dev/vcio"))
+        return PmicMeter.refuse("no-sensor", reason, shown or INSTALL_FIX)
     reason = "this is no Raspberry Pi: the program vcgencmd is not here"
     return PmicMeter.refuse("no-sensor", reason)
 
 
-def _without_rails(output: Answer) -> Availability:
+def _without_rails(root: Path, output: Answer) -> Availability:
     """Say why the firmware gave no rails."""
     told = " ".join(f"{output.text} {output.errors}".split())[:200]
     if output.status is None:
@@ -210,6 +213,8 @@ def _without_rails(output: Answer) -> Availability:
         return PmicMeter.refuse("no-sensor", reason, "sudo reboot")
     if re.search(r"vcio|VCHI|[Pp]ermission", told):
         reason = f"vcgencmd may not talk to the firmware: {told}"
-        return PmicMeter.refuse("permission", reason, PERMISSION_FIX)
+        words = recipe(root)
+        shown = words and start_with(words.device("/dev/vcio"))
+        return PmicMeter.refuse("permission", reason, shown or PERMISSION_FIX)
     reason = f"the firmware knows no pmic_read_adc, which the Pi 5 family has: {told or 'silence'}"
     return PmicMeter.refuse("not-supported", reason)

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from devices.container import recipe, start_with
 from devices.errors import DeviceError
 from devices.meters.base import Availability, Clock, Meter, MeterInfo, RawSample, Rejected
 from devices.meters.board_rails import BoardRails, RailChoice, choose_rule, find_board_rails
@@ -180,7 +181,9 @@ class TegrastatsMeter(Meter):
     def refusal(self) -> Availability | None:
         """Refuse unless the program is here and prints the rails of this board."""
         if find_program(self.root, PROGRAM) is None:
-            return self.refuse("no-sensor", MISSING, INSTALL_FIX)
+            words = recipe(self.root)  # a container has no packages of the board's system
+            shown = words and start_with(words.mount(f"/usr/bin/{PROGRAM}"))
+            return self.refuse("no-sensor", MISSING, shown or INSTALL_FIX)
         board = self._board()
         try:
             _, choice = self._start(board, PROBE_INTERVAL_MS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from devices.board_modes import best_mode
@@ -51,6 +51,7 @@ class Checkup:
         profile: Profile of this host; None if none fits.
         meters: Report of every meter that was asked.
         named: Meters the user named, which count besides those of the profile.
+        container: In a container, what starts it so that it sees the sensors, by kind of board.
     """
 
     host: Host
@@ -60,6 +61,7 @@ class Checkup:
     meters: Sequence[MeterReport]
     named: Sequence[str] = ()
     cuda: CudaProbe | None = None
+    container: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def measures(self) -> bool:

@@ -33,6 +33,7 @@ def as_dict(check: Checkup) -> dict[str, Any]:
         "preferred_meters": list(profile.meters) if profile else [],
         "limits": list(profile.limits) if profile else [],
         "accelerator": _accelerator(check),
+        "container": dict(check.container),
         "fixes": [{"what": f.what, "do": f.do, "blocks": f.blocks} for f in check.fixes()],
     }
 
@@ -105,7 +106,17 @@ def as_text(check: Checkup) -> str:
     for number, fix in enumerate(fixes, 1):
         needed = " (needed)" if fix.blocks else ""
         lines += [*_wrapped(f"  {number}. ", fix.what + needed), f"     {fix.do}"]
+    lines += _container_lines(check)
     return "\n".join([*lines, _VERDICTS[check.verdict()]])
+
+
+def _container_lines(check: Checkup) -> Iterator[str]:
+    """Say with one line what starts a container that sees everything, unless this one does."""
+    if check.measures and not check.host.hidden:
+        return
+    for board, line in check.container.items():
+        yield from _wrapped("Container  ", f"started like this it sees the sensors of: {board}")
+        yield f"  {line}"
 
 
 def _wrapped(head: str, text: str) -> list[str]:

@@ -25,7 +25,7 @@ def report_on(path: Path) -> Path | None:
             why = "interrupted"
     except ModuleNotFoundError as error:  # pandas is imported late, and matplotlib later
         why = f"{error.name} is not installed"
-    print(f"\nNo report: {why}. To make it later:\n  python -m analysis.report {path}")
+    print(f"\nNo report: {why}. To make it later:\n  python -m harness.report {path}")
     return None
 
 

@@ -38,13 +38,10 @@ PARTS = {
 }
 """Commands within a command, each with options of its own."""
 
-ELSEWHERE = {"report": "analysis.report"}
-"""Modules of commands that are not in the package `harness`."""
-
 
 def module_of(command: str) -> str:
     """Return the module that `python -m` starts for a command."""
-    return ELSEWHERE.get(command, f"harness.{command}")
+    return f"harness.{command}"
 
 
 def typed_name(command: str, words: Sequence[str] | None = None) -> str:

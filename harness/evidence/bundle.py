@@ -61,7 +61,7 @@ WEIGHTS = ("checkpoints/*/*.safetensors", "inference/models/*/*.onnx")
 FACTS = ("host", "software", "source", "threads", "accelerator", "meter", "meter_reason",
          "energy_model", "time_model", "calibration", "host_timing")  # fmt: skip
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
-REPORT = ("-m", "analysis.report")
+REPORT = ("-m", "harness.report")
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ def _report(top: Path) -> None:
         raise HarnessError(
             f"the report cannot be made: {last}",
             "Install it with pip install 'mas-edge-harness[analysis]', or try python -m"
-            " analysis.report RUN alone.",
+            " harness.report RUN alone.",
         )
     (top / "rebuilt").rename(top / "paper")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.evidence.paired import INTERVAL_WORDS
 from harness.workloads.registry import DEFAULT
 
-LEVEL_0 = "python -I -m analysis.report data/* --out rebuilt"
+LEVEL_0 = "python -I -m harness.report data/* --out rebuilt"
 
 
 @dataclass(frozen=True)

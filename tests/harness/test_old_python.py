@@ -14,7 +14,7 @@ FIRST_FILES = (
     "__init__.py", "core/__init__.py", "core/python_version.py", "core/own_packages.py",
     "__main__.py", "completion.py", "run.py", "doctor.py", "list.py",
     "split.py", "data.py", "measure.py", "watch.py", "mark.py", "check.py", "compare.py", "pack.py",
-    "infer.py",
+    "infer.py", "report.py",
 )  # fmt: skip
 
 

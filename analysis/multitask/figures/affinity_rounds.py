@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -24,6 +25,9 @@ from analysis.multitask.figures.affinity import (
 TITLE = "Affinity over rounds"
 FULL = (2, 3, 4, 6)
 """Numbers of panels that leave no gap."""
+
+SEEN, DARK = 0.05, 0.6
+"""Shares of the scale from which a colour is seen, and from which it is dark."""
 
 
 def a_row(count: int) -> int:
@@ -83,6 +87,7 @@ def paint(figure: Figure, _width_in: float, drawn: pd.DataFrame, groups: list[st
         matrix = own.pivot(index="recipient", columns="source", values="mean").loc[tasks, tasks]
         shown = prepare(matrix / 10.0**power, groups)
         images.append(draw_colours(ax, shown, groups, limit / 10.0**power))
+        mark_harm(ax, shown, limit / 10.0**power)
         ax.annotate(
             f"round {number + 1}", xy=(0.5, 1), xycoords="axes fraction", xytext=(0, 2),
             textcoords="offset points", ha="center", va="bottom", fontsize=SMALL_PT,
@@ -94,6 +99,17 @@ def paint(figure: Figure, _width_in: float, drawn: pd.DataFrame, groups: list[st
     bar.outline.set_linewidth(0.5)
 
 
+def mark_harm(ax: Axes, matrix: pd.DataFrame, limit: float) -> None:
+    """Write a dash where a task harms another, as both ends of the colours are alike in grey."""
+    for row, column in np.ndindex(*matrix.shape):
+        value = float(matrix.iat[row, column])
+        if row != column and value < -SEEN * limit:
+            ax.text(
+                column, row, "–", ha="center", va="center", fontsize=SMALL_PT,
+                color="white" if value < -DARK * limit else "#222222",
+            )  # fmt: skip
+
+
 def _drawing(run: Run, method: str, seed: int, drawn: pd.DataFrame, groups: list[str]) -> Drawing:
     count = drawn["round"].nunique()
     down = -(-count // a_row(count))
@@ -102,9 +118,9 @@ def _drawing(run: Run, method: str, seed: int, drawn: pd.DataFrame, groups: list
         timed=False,
         title=TITLE,
         caption=f"Affinity in single rounds of {method}, seed {seed}, all on one scale, which ends "
-        "at the median over rounds of the largest value, so that the strongest are darkest: rows "
-        "are recipients, columns sources; the diagonal is not used. Boxes: the split that the mean "
-        "of all rounds gave.",
+        "at the median over rounds of the largest value, so that the strongest are darkest; a dash "
+        "marks harm: rows are recipients, columns sources; the diagonal is not used. Boxes: the "
+        "split that the mean of all rounds gave.",
         note=note_text(f"one seed ({seed})", origin_words(run)),
         aspect=0.12 + down * (0.33 if count > 2 else 0.45),
         drawn=drawn,

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 import analysis.multitask.published
 from analysis.core.basis import note_text
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome
+from analysis.core.figures.point_names import write_names
 from analysis.core.loading import Run
 from analysis.core.method_styles import method_style
 from analysis.core.numbers import per_seed
@@ -24,6 +25,9 @@ from harness.evidence.paired import INTERVAL_WORDS, PairedRatio, paired_ratio
 TITLE = "Beside the published points"
 FILE = "mas_iccv2023.csv"
 TASKS = "sdnkt"
+AXES_IN = (2.8, 2.2)
+"""Width and height of the axes in a column, about, for placing names."""
+
 OURS, PAPER = "this run", "paper"
 NAMES = {"one-by-one": REFERENCE, "all-in-one fedavg": "all-in-one"}
 COLUMNS = ["source", "method", "time_ratio", "time_low", "time_high", "loss_ratio", "loss_low",
@@ -48,7 +52,7 @@ def drawings(run: Run) -> list[Outcome]:
             f"its own source. Filled: {OURS}, n = {largest} paired seeds, geometric mean with its "
             f"{INTERVAL_WORDS} where n > 1. Open: read off the axes of the headline figure of MAS "
             "(Zhuang et al., ICCV 2023), which has no error bars; another data set, network and "
-            f"machine.{wide_words(ours['n'])}",
+            f"machine. Each method has one mark.{wide_words(ours['n'])}",
             note=note_text(
                 "two sources, each relative to its own one-by-one", origin_words(run),
                 "time on host" if not run.manifest.host_matches_device else "",
@@ -103,7 +107,6 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     """Draw our points filled and the published ones open, with guides at one-by-one."""
     ax.axvline(1, color="#999999", linewidth=0.75)
     ax.axhline(1, color="#999999", linewidth=0.75)
-    named: set[str] = set()
     for source, filled in ((PAPER, False), (OURS, True)):
         for _, row in drawn[drawn["source"] == source].iterrows():
             shape = method_style(str(row["method"]))
@@ -115,9 +118,7 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
                 markerfacecolor=shape.colour if filled else "white",
                 markeredgecolor="black" if filled else shape.colour,
                 markeredgewidth=0.5 if filled else 1.1,
-                label=None if row["method"] in named else str(row["method"]),
             )  # fmt: skip
-            named.add(str(row["method"]))
     for source, face in ((OURS, "#555555"), (PAPER, "white")):
         ax.plot(
             [], [], linestyle="none", marker="o", color="#555555", markerfacecolor=face,
@@ -130,9 +131,17 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
         for _, row in drawn.iterrows():
             if _has_bars(row) and is_wide(row["n"]):
                 _draw_bars(ax, row)
+    places = [(float(x), float(y)) for x, y in drawn[["time_ratio", "loss_ratio"]].to_numpy()]
+    write_names(ax, places, _names(drawn), AXES_IN)
     ax.set_xlabel("Training time (one-by-one = 1)")
     ax.set_ylabel("Total test loss (one-by-one = 1)")
     return ax
+
+
+def _names(drawn: pd.DataFrame) -> list[str]:
+    """Return a name of each point, none for ours of a method with the same mark in the paper."""
+    named = drawn.duplicated("method")
+    return ["" if same else str(name) for name, same in zip(drawn["method"], named, strict=True)]
 
 
 def _has_bars(row: pd.Series[Any]) -> bool:

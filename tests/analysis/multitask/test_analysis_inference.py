@@ -20,6 +20,7 @@ from analysis.multitask.tables.inference import inference_tables
 from analysis.report import write_report
 from harness.core.schema import INFERENCE, INFERENCE_METRICS
 from tests.analysis.conftest import TASKS, RunSpec, cell_name, write_csv
+from tests.analysis.core.test_figure_parts import painted, too_few_ticks
 
 JOULES = {"independent": 0.020, "all-in-one": 0.008, "mas:splits=2": 0.010}
 """Per complete answer in fp32; int8 takes half, torch three times as much."""
@@ -197,6 +198,7 @@ def test_life_cycle_adds_training_and_answers(make_inferred) -> None:
     training = 5.0 * 102.0 * 0.45
     assert own["cost"] == pytest.approx(training + own["answers"] * 8.5e-3)
     assert figure.caption.startswith("Measured energy of training and N answers")
+    assert too_few_ticks(painted(figure)) == []
 
 
 @pytest.mark.parametrize(

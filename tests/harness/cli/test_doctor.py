@@ -191,6 +191,19 @@ def test_dump_leaves_serial_numbers_behind(ask, tree, tmp_path):
     assert copied.splitlines()[::2] == ["processor\t: 0", "Model\t: Raspberry Pi 4"]
 
 
+def test_in_a_container_it_gives_the_line_that_shows_the_sensors(ask, ask_json, tree):
+    """In words and for programs, whole and to be copied; on the bare board there is none."""
+    root = tree("raspberry-pi-4")
+    (root / "proc/cpuinfo").write_text("processor\t: 0\nModel\t\t: Raspberry Pi 4 Model B\n")
+    assert ask_json("--root", root)[1]["container"] == {}
+    (root / ".dockerenv").touch()
+    said = ask("--root", root)[1].splitlines()
+    ours = ask_json("--root", root)[1]["container"]
+    assert list(ours) == ["Raspberry Pi"]
+    assert f"  {ours['Raspberry Pi']}" in said
+    assert "--device /dev/vcio" in ours["Raspberry Pi"]
+
+
 def test_wrong_usage(ask, tree, tmp_path):
     """A folder that is not there, a full target, an unknown option or meter: status 2."""
     root = tree("raspberry-pi-4")

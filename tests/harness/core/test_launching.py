@@ -13,7 +13,7 @@ from harness.core.launching import TITLES, module_of, typed_name
         (["python", "-m", "harness.run"], "run", "python -m harness.run"),
         (["python", "-m", "harness", "run"], "run", "python -m harness run"),
         (["python", "/usr/bin/edge-harness", "run"], "run", "edge-harness run"),
-        (["python", "-m", "analysis.report"], "report", "python -m analysis.report"),
+        (["python", "-m", "analysis.report"], "report", "python -m harness.report"),
         (["python", "-m", "harness.fleet"], "fleet node", "python -m harness.fleet node"),
         (["python", "train.py"], "run", "python -m harness.run"),
     ],

@@ -48,6 +48,15 @@ def test_a_folder_with_the_same_names_changes_nothing(desk: Path, words: tuple[s
     assert "raspberry-pi-4" in done.stdout
 
 
+def test_the_report_is_reached_beside_a_folder_of_the_name_of_its_package(desk: Path) -> None:
+    """`python -m analysis.report` is looked for in the user's `analysis` and never reaches ours."""
+    done = typed(desk, "-m", "harness.report", "nowhere")
+    assert done.returncode == 2
+    assert "nowhere: no such run folder" in done.stderr
+    lost = typed(desk, "-m", "analysis.report", "nowhere")
+    assert lost.stderr == "a file of the user was taken\n"
+
+
 def test_nor_does_a_path_that_names_it(desk: Path) -> None:
     """A folder of PYTHONPATH stands before installed packages."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(desk), str(ROOT)])}

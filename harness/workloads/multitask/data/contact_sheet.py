@@ -8,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.workloads.multitask.data.manifest import Description
+from harness.workloads.multitask.data.pixel_letters import TALL, letters, longest_that_fits
+from models.multitask.tasks import TASKS
 
 _GAP = 2
 _BACKGROUND = 40
+_LIT = 230
 # One colour per class, void first; neighbours in a room differ strongly in hue or brightness.
 _CLASS_COLOURS = np.array(
     [
@@ -71,7 +74,7 @@ def _levels(
 
 
 def contact_sheet(rows: Sequence[Image], what: Description, zoom: int = 2) -> Shown:
-    """Return one picture with a row per image and a column per stored label.
+    """Return one picture with a row per image and a column per stored label, named above it.
 
     Args:
         rows: One image each: arrays by label without the image axis.
@@ -80,11 +83,24 @@ def contact_sheet(rows: Sequence[Image], what: Description, zoom: int = 2) -> Sh
     """
     size = what.size * zoom
     step = size + _GAP
-    shape = (len(rows) * step + _GAP, len(what.labels) * step + _GAP, 3)
+    head = TALL + _GAP
+    shape = (head + len(rows) * step + _GAP, len(what.labels) * step + _GAP, 3)
     sheet = np.full(shape, _BACKGROUND, np.uint8)
+    for column, label in enumerate(what.labels):
+        lit = letters(longest_that_fits(_names(label), size))
+        left = _GAP + column * step
+        sheet[_GAP : _GAP + TALL, left : left + lit.shape[1]][lit] = _LIT
     for row, image in enumerate(rows):
         for column, label in enumerate(what.labels):
             tile = visible(label, image, what).repeat(zoom, axis=0).repeat(zoom, axis=1)
-            top, left = _GAP + row * step, _GAP + column * step
+            top, left = head + _GAP + row * step, _GAP + column * step
             sheet[top : top + size, left : left + size] = tile
     return sheet
+
+
+def _names(label: str) -> tuple[str, ...]:
+    """Return names of a stored label, the fullest first."""
+    task = next((task for task in TASKS.values() if task.label == label and label != "rgb"), None)
+    if task is None:
+        return (label,)
+    return (f"{label} {task.name}", f"{label} {task.name.split()[-1]}", label)

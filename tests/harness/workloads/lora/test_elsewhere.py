@@ -64,6 +64,7 @@ def test_what_devices_cannot_do_is_refused():
         WORKLOAD.for_fleet(LoraConfig(methods=("flora", "central")))
 
 
+@pytest.mark.whole
 def test_every_form_answers_and_merging_changes_no_answer(here, capsys):
     """Worn and merged adapters of one rank are right on the same prompts."""
     assert infer([str(here), "--quick", "--meter", "none", "--methods", "hetlora,local"]) == 0

@@ -13,6 +13,7 @@ import pytest
 from harness.workloads.multitask.commands.data import main
 from harness.workloads.multitask.data.config import ScenesConfig
 from harness.workloads.multitask.data.contact_sheet import contact_sheet, visible
+from harness.workloads.multitask.data.pixel_letters import letters, longest_that_fits
 from harness.workloads.multitask.data.png import encode_png
 from harness.workloads.multitask.data.scenes.building import LABELS, building_views
 from harness.workloads.multitask.data.sources.scenes import describe
@@ -65,15 +66,31 @@ def test_png_refuses_other_arrays():
 
 
 def test_contact_sheet_has_a_tile_per_label():
-    """Rows are images, columns labels, with pixels enlarged and gaps between."""
+    """Rows are images, columns labels with their names above, pixels enlarged, gaps between."""
     rows = [view.arrays for view in building_views(1, 0, range(1), 16, 1.0)]
     what = describe(ScenesConfig(size=16))
     sheet = contact_sheet(rows, what, zoom=3)
-    assert sheet.shape == (4 * (48 + 2) + 2, 9 * (48 + 2) + 2, 3)
-    assert (sheet[2:50:3, 2:50:3] == rows[0]["rgb"]).all()
+    assert sheet.shape == (10 + 4 * (48 + 2) + 2, 9 * (48 + 2) + 2, 3)
+    assert (sheet[12:60:3, 2:50:3] == rows[0]["rgb"]).all()
     assert (sheet[:2] == 40).all()
+    lit = (sheet[2:10] == 230).all(axis=-1)
+    for column, label in enumerate(LABELS):
+        own = lit[:, 2 + column * 50 : 50 + column * 50]
+        # other names of tasks, and their last words, are wider than 48
+        name = {"d": "d depth", "t": "t edges", "e": "e edges"}.get(label, label)
+        assert (own[:, : 6 * len(name)] == letters(name)).all(), label
+        assert not own[:, 6 * len(name) :].any()
     for label in LABELS:
         assert visible(label, rows[0], what).shape == (16, 16, 3)
+
+
+def test_letters_have_the_shape_that_people_read():
+    """A j, which has a dot and hangs below the line, drawn by hand."""
+    drawn = ["   # ", "     ", "  ## ", "   # ", "   # ", "   # ", "#  # ", " ##  "]
+    wanted = [[pixel == "#" for pixel in row] + [False] for row in drawn]
+    assert letters("j").tolist() == wanted
+    assert longest_that_fits(("d depth", "d"), 41) == "d"
+    assert longest_that_fits(("d depth", "d"), 5) == ""
 
 
 def test_make_info_show(tmp_path, capsys):
@@ -88,7 +105,7 @@ def test_make_info_show(tmp_path, capsys):
     assert told.count("2 buildings × 4 images") == 3
     out = tmp_path / "sheet.png"
     assert main(["show", "--rows", "3", "--out", str(out), *cache]) == 0
-    assert decode(out.read_bytes()).shape == (3 * 34 + 2, 9 * 34 + 2, 3)
+    assert decode(out.read_bytes()).shape == (10 + 3 * 34 + 2, 9 * 34 + 2, 3)
 
 
 @pytest.mark.parametrize(
