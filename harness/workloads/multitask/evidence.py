@@ -46,13 +46,14 @@ class RecomputedStanding:
 def contradictions(run: RunFiles) -> Iterator[Contradiction]:
     """Yield losses, gains and bytes that the other files of the run contradict."""
     standings, work = _standings(run), counted(run)
+    looking = {str(phase["cell"]) for phase in run.phases if phase["phase"] == "affinity"}
     yield from _settings(run)
     for row in run.done:
         cell = str(row["cell"])
         for claim in (
             *_losses(row, standings[cell]),
             *_objective(row),
-            *_passes(row, work.get(cell, {})),
+            *_passes(row, work.get(cell, {}), looked=cell in looking),
             *predicted(run, row, work.get(cell, {})),
             *modelled(run, row, work.get(cell, {})),
             *_gains(row, standings, run.done),
@@ -94,10 +95,12 @@ def _unit(row: Row) -> Iterator[Contradiction]:
         yield "metrics' unit", str(row["cell"]), text
 
 
-def _passes(row: Row, work: Counted) -> Iterator[Claim]:
+def _passes(row: Row, work: Counted, *, looked: bool) -> Iterator[Claim]:
     """Yield images through training passes, and through look-aheads: what else went forward.
 
-    A training pass is worth three forwards, but of an encoder whose gradients are projected.
+    A training pass is worth three forwards in methods that look ahead, but of an encoder whose
+    gradients are projected; where no phase measured affinity there are no look-aheads, whatever
+    training costs.
     """
     if not work:
         return
@@ -112,7 +115,9 @@ def _passes(row: Row, work: Counted) -> Iterator[Claim]:
         ("decoders", total(forward.values()), True),
     ):
         column = f"look_ahead_{kind.removesuffix('s')}_forwards"
-        if whole and row[column] is not None:
+        if row[column] is not None and not looked:
+            yield column, row[column], 0.0, "without a look-ahead it is"
+        elif row[column] is not None and whole:
             yield column, row[column], amount - 3.0 * trained[kind], "work.csv leaves"
 
 
