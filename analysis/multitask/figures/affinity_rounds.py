@@ -101,8 +101,9 @@ def paint(figure: Figure, _width_in: float, drawn: pd.DataFrame, groups: list[st
 
 def mark_harm(ax: Axes, matrix: pd.DataFrame, limit: float) -> None:
     """Write a dash where a task harms another, as both ends of the colours are alike in grey."""
-    for row, column in np.ndindex(*matrix.shape):
-        value = float(matrix.iat[row, column])
+    values = matrix.to_numpy(dtype=float)
+    for row, column in np.ndindex(*values.shape):
+        value = float(values[row, column])
         if row != column and value < -SEEN * limit:
             ax.text(
                 column, row, "–", ha="center", va="center", fontsize=SMALL_PT,
