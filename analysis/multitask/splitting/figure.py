@@ -27,6 +27,9 @@ LOOKS: Mapping[str, tuple[str, str, str]] = {
 }
 """Method → its name, mark and colour (Okabe and Ito)."""
 
+FEWEST_SEEDS = 3
+"""Of two the interval is so long that it would hide all else; the table has it."""
+
 BAND = "best to worst split (as many groups)"
 
 
@@ -39,7 +42,7 @@ def drawing(found: Sequence[Standing], width_in: float) -> Drawing:
         title="When splitting pays",
         caption="Change of total test loss against independent training of the same seeds: "
         "geometric mean and 95 % interval. Left of the line merging and splitting pays.",
-        note="Bars: 95 % interval, none for one seed. Losses do not depend on the host's load.",
+        note="Bars: 95 % interval, from three seeds on. Losses do not depend on the host's load.",
         aspect=(ROW_IN * rows + LOWEST_ROW) / width_in,
         drawn=drawn,
         paint=partial(_paint, drawn=drawn),
@@ -107,7 +110,7 @@ def _row(ax: Axes, row: int, own: pd.DataFrame) -> None:
             continue
         _, mark, colour = LOOKS[method]
         low, high = own["low_percent"][method], own["high_percent"][method]
-        if method != "all-in-one" and not pd.isna(low):
+        if method != "all-in-one" and own["seeds"][method] >= FEWEST_SEEDS:
             ax.plot([low, high], [row + offset] * 2, color=colour, linewidth=0.9)
         ax.plot([value], [row + offset], mark, color=colour, markersize=3.5)
 
