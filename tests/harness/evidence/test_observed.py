@@ -23,7 +23,9 @@ from harness.evidence.reading import read_run
 RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
 KEPT = ("counter", "modelled", "fleet")
 SHARING = "mas-splits-2-affinity-linear-s0-r0"
-EMPTY = ("energy_reason", "energy_flags", "time_model_s", "time_model_per_image_s")
+EMPTY = (
+    "energy_reason", "energy_flags", "time_model_s", "time_model_per_image_s", "split_sure",
+)  # fmt: skip
 """Columns that stand only where joules are amiss, or of another device: given one, it is named."""
 
 NAMED_BY = {
