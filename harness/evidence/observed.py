@@ -13,7 +13,8 @@ CONDITIONS_SEEN = ("flags", "peak_memory_bytes")
 
 OBSERVED: Mapping[str, frozenset[str]] = {
     "cells.csv": frozenset((
-        *CONDITIONS_SEEN, "status", "reason", "interruptions", "cpu_utilisation",
+        *CONDITIONS_SEEN, "peak_gpu_memory_bytes", "status", "reason", "interruptions",
+        "cpu_utilisation",
         "gpu_utilisation", "network_received_bytes", "network_sent_bytes", "energy_per_sample_j",
     )),
     "metrics.csv": frozenset(("round", "job", "task", "phase", "metric", "value")),

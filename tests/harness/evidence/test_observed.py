@@ -23,7 +23,9 @@ from harness.evidence.reading import read_run
 RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
 KEPT = ("counter", "modelled", "fleet")
 SHARING = "mas-splits-2-affinity-linear-s0-r0"
-EMPTY = ("energy_reason", "energy_flags", "time_model_s", "time_model_per_image_s")
+EMPTY = (
+    "energy_reason", "energy_flags", "time_model_s", "time_model_per_image_s", "split_sure",
+)  # fmt: skip
 """Columns that stand only where joules are amiss, or of another device: given one, it is named."""
 
 NAMED_BY = {
@@ -46,8 +48,18 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             (folder / path).touch()
             os.truncate(folder / path, size)
         (folder / "sizes.json").unlink()
+        for file, columns in FILES.items():
+            for table in folder.glob(file.replace("<cell>", "*")):
+                complete(table, [column.name for column in columns])
         found[name] = folder
     return found
+
+
+def complete(path: Path, names: list[str]) -> None:
+    """Add the columns that came since a run was kept, all empty."""
+    rows = read(path)
+    if rows and set(names) - rows[0].keys():
+        write(path, [{**dict.fromkeys(names, ""), **row} for row in rows])
 
 
 def read(path: Path) -> list[dict[str, str]]:
