@@ -25,9 +25,10 @@ test: $(VENV)/ready-dev lint
 test-all: $(VENV)/ready-dev
 	$(PYTEST) -n auto --dist loadfile -m "whole and not fleet" $(ARGS)
 
-# Wheel and sdist, built twice to the same bytes; then the suite against the installed wheel.
+# Wheel and sdist, built twice to the same bytes; then, against the installed wheel, what depends on
+# being installed; TESTS=tests make test-installed: the whole suite.
 test-installed: $(VENV)/ready-dev
-	PYTHON=$(CURDIR)/$(BIN)/python tests/installed/run -n auto --dist loadfile
+	PYTHON=$(CURDIR)/$(BIN)/python tests/installed/run -n auto --dist loadfile -m "not fleet" $(ARGS)
 
 # The Pythons of JetPack 4 and 5, each with a PyTorch of its time, in environments of their own; one
 # that cannot be made here is named and left out.

@@ -64,8 +64,19 @@ LATER_LOOKS: Mapping[str, tuple[str, str, str]] = {
     "apart": ("#F0E442", "3", "O.."),
     "mat-fl": ("#7F4FC9", "4", "*//"),
     "fedhca2": ("#CC6677", "|", "oo--"),
+    "tuned-weights": ("#E010E0", "$w$", "/"),
+    "uncertainty": ("#55E010", "$U$", "|.."),
+    "famo": ("#1010E0", "$F$", "-/"),
+    "db-mtl": ("#10E0BB", "$B$", "\\o"),
+    "cagrad": ("#88E055", "$C$", "x.."),
+    "aligned-mtl": ("#BB1010", "$A$", "+o"),
+    "nash-mtl": ("#E01055", "$N$", "*.."),
+    "fairgrad": ("#10BB10", "$G$", "O/"),
+    "imtl-g": ("#5510BB", "$I$", "-+"),
+    "mgda": ("#10E055", "$M$", "|*"),
 }
-"""Colour, marker and hatch of methods that came when all of those above were taken."""
+"""Colour, marker and hatch of methods that came when all of those above were taken; in the end
+letters are markers."""
 
 OTHER_COLOURS = ("#44AA99", "#999933", "#AA4499", "#88CCEE", "#661100")
 """For methods not named above, from Paul Tol's muted scheme."""
