@@ -17,9 +17,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from harness.workloads.multitask.exchange.server import (
     DECODERS,
     STATISTICS,
@@ -28,11 +25,10 @@ from harness.workloads.multitask.exchange.server import (
     flat,
     unflat,
 )
+from models.multitask.gram_weights import conflict_averse
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Matrix = NDArray[np.float64]
 
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
 """How α and β are learnt in the released configuration: SGD."""
@@ -75,7 +71,7 @@ class ConflictAverse:
         names = encoder_parameters(after[0])
         starts, ends = ([flat(model, names) for model in those] for those in (before, after))
         changes = [end - start for start, end in zip(starts, ends, strict=True)]
-        common = conflict_averse(torch.stack(changes), self.caution)
+        common = common_step(torch.stack(changes), self.caution)
         found: list[dict[str, Tensor]] = []
         for group, (model, end, change) in enumerate(zip(after, ends, changes, strict=True)):
             share = self._share(group, "").of([common], [change])
@@ -104,52 +100,12 @@ class ConflictAverse:
         return self.learnt.setdefault((group, layer), LearntShare(self.share))
 
 
-def conflict_averse(changes: Tensor, caution: float) -> Tensor:
+def common_step(changes: Tensor, caution: float) -> Tensor:
     """Return the mean of rows turned so that no row loses, over 1 + c² (CAGrad, NeurIPS 2021)."""
     import torch  # noqa: PLC0415
 
-    mean = changes.mean(0)
-    weights = torch.from_numpy(worst_mixture((changes @ changes.T).numpy(), caution))
-    turned = weights @ changes
-    length = float(turned.norm())
-    if length > 0.0:
-        mean = mean + caution * float(mean.norm()) / length * turned
-    return mean / (1.0 + caution**2)
-
-
-def worst_mixture(gram: Matrix, caution: float) -> Matrix:
-    """Return w in the simplex with the least w·b + κ·√(w·G·w), b = G·1/n, κ = c·√(1·G·1)/n.
-
-    On the members S of the mixture G_S·w·κ/s = λ·1 - b_S with s = √(w·G·w), which with 1·w = 1 is
-    a quadratic equation for λ. All sets S are tried: n is the number of groups, nine at most.
-    """
-    n = len(gram)
-    mean = gram.mean(axis=1)
-    weight = caution * math.sqrt(max(float(gram.mean()), 0.0))
-    best = (math.inf, np.full(n, 1.0 / n))
-    for members in (np.flatnonzero([mask >> i & 1 for i in range(n)]) for mask in range(1, 1 << n)):
-        found = np.zeros(n)
-        found[members] = _stationary(gram[np.ix_(members, members)], mean[members], weight)
-        if float(found.min()) < -1e-9 or not math.isclose(found.sum(), 1.0, rel_tol=1e-6):
-            continue
-        value = float(found @ mean) + weight * math.sqrt(max(float(found @ gram @ found), 0.0))
-        best = min(best, (value, found), key=lambda pair: pair[0])
-    return best[1]
-
-
-def _stationary(gram: Matrix, mean: Matrix, weight: float) -> Matrix:
-    """Return where the function does not change along the simplex, whatever the signs."""
-    if len(gram) == 1:
-        return np.ones(1)
-    inverse = np.linalg.pinv(gram, hermitian=True)
-    ones, means = inverse.sum(axis=1), inverse @ mean
-    a, d, e = float(ones.sum()), float(means.sum()), float(mean @ means)
-    square = d * d - a * (e - weight * weight)
-    if not square > 0.0:
-        return np.zeros(len(gram))
-    root = math.sqrt(square)
-    found: Matrix = ((d + root) / a * ones - means) / root
-    return found
+    weights = conflict_averse((changes @ changes.T).numpy(), caution)
+    return torch.from_numpy(weights / len(changes)) @ changes
 
 
 def attention(own: Tensor, rows: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from harness.workloads.multitask.exchange.conflict_averse import (
     ConflictAverse,
     LearntShare,
     attention,
-    conflict_averse,
+    common_step,
 )
 from harness.workloads.multitask.exchange.matching import Matching, likeness
 from harness.workloads.multitask.exchange.server import GroupServer, encoder_parameters
@@ -104,7 +104,7 @@ def test_the_common_step_is_the_least_harmful_one_of_a_grid(count: int, caution:
     rng = np.random.default_rng(count)
     rows = rng.normal(size=(count, 3)) * np.array([[1.0], [4.0], [0.5]])[:count]
     mean = rows.mean(axis=0)
-    found = conflict_averse(torch.from_numpy(rows), caution).numpy() * (1 + caution**2)
+    found = common_step(torch.from_numpy(rows), caution).numpy() * (1 + caution**2)
     radius = caution * np.linalg.norm(mean)
     assert np.linalg.norm(found - mean) <= radius * (1 + 1e-6) + 1e-12
     directions = rng.normal(size=(20_000, 3))
@@ -115,7 +115,7 @@ def test_the_common_step_is_the_least_harmful_one_of_a_grid(count: int, caution:
 
 def test_the_common_step_of_rows_that_cancel_is_no_number_but_zero() -> None:
     rows = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
-    assert torch.equal(conflict_averse(rows, 0.4), torch.zeros(2, dtype=torch.float64))
+    assert torch.equal(common_step(rows, 0.4), torch.zeros(2, dtype=torch.float64))
 
 
 def test_attention_is_a_softmax_over_rows() -> None:
@@ -155,7 +155,7 @@ def test_groups_go_on_from_their_own_change_and_a_share_of_the_common_one() -> N
     changes = np.stack(
         [_vector(a, names) - _vector(b, names) for b, a in zip(before, after, strict=True)]
     )
-    common = conflict_averse(torch.from_numpy(changes), 0.4).numpy()
+    common = common_step(torch.from_numpy(changes), 0.4).numpy()
     found = ConflictAverse(share=0.25, decoders=False).joined(before, after)
     for k, model in enumerate(found):
         wanted = _vector(after[k], names) + 0.25 * common
