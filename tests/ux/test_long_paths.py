@@ -18,7 +18,7 @@ COMMANDS = (
     ("harness.cli.run", "--resume", "{}"),
     ("harness.cli.doctor", "--root", "{}"),
     ("harness.workloads.multitask.commands.data", "show", "{}"),
-    ("harness.report", "{}"),
+    ("analysis.report", "{}"),
 )
 
 
