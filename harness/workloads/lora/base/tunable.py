@@ -71,12 +71,10 @@ class TunableModel(ABC):
 
         A stack is added in place, without a dense product of it.
         """
-        if fitting.weights:
-            self._replaced = True
-            _load(self.own_parameters(), fitting.weights)
-        elif self._replaced:
-            _load(self.own_parameters(), self._reload())
-            self._replaced = False
+        if fitting.weights or self._replaced:
+            self._kept.clear()  # of other weights: what a method before this one added something to
+            _load(self.own_parameters(), fitting.weights or self._reload())
+            self._replaced = bool(fitting.weights)
         changed = {*fitting.deltas, *fitting.stack}
         for name in [name for name in self._kept if name not in changed]:
             self.weight(name).copy_(self._kept[name])

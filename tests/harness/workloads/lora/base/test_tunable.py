@@ -80,3 +80,20 @@ def test_absorbing_a_stack_makes_one_dense_sum_a_layer_and_no_product(model):
     assert sum(len(shape) == 2 for shape in seen.made) == len(model.shapes)
     for name, (a, b) in stack_of(model, 6).items():
         assert torch.allclose(after[f"delta/{name}"], b @ a, atol=1e-4)
+
+
+def test_weights_of_their_own_are_taken_whole_whatever_was_added_before(model):
+    """What one method added to the base, and what another trained it to, both leave no trace."""
+    model.fit(Fitting())
+    base = {name: p.detach().clone() for name, p in model.own_parameters().items()}
+    trained = {name: torch.full_like(tensor, 0.5) for name, tensor in base.items()}
+    dense = {name: torch.ones(m, n) for name, (m, n) in model.shapes.items()}
+    for before in (Fitting(deltas=dense), Fitting(stack=stack_of(model, 3)), Fitting()):
+        model.fit(before)
+        model.fit(Fitting(weights=trained))
+        assert all(torch.equal(p, trained[n]) for n, p in model.own_parameters().items())
+        model.fit(Fitting(deltas=dense))
+        for name, added in dense.items():
+            assert torch.equal(model.weight(name), base[f"{name}.weight"] + added)
+        model.fit(Fitting())
+        assert all(torch.equal(p, base[n]) for n, p in model.own_parameters().items())
