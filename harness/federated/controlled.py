@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from harness.federated.job import Checkpoint
+from harness.federated.prefixed import over, under
 from harness.federated.server import FederatedAverage
 from harness.records.work import Work
 
@@ -33,16 +34,6 @@ OWN = "control@own."
 def of_client(client: int) -> str:
     """Return the prefix of a client's variate."""
     return f"{CLIENT}{client}."
-
-
-def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors of a prefix by the names that stand behind it."""
-    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-
-
-def over(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors with a prefix before their names."""
-    return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
 def uncontrolled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,12 +12,13 @@ from itertools import combinations
 import numpy as np
 import torch
 
+from harness.federated.prefixed import under
 from harness.federated.random_streams import random_stream
 from harness.measurement.phases import PhaseLog
 from harness.measurement.recorder import CellRecorder
 from harness.workloads.personalized.data.clubs import Club, DataSettings, open_data
 from harness.workloads.personalized.data.split import Division
-from harness.workloads.personalized.federation import ClubSetup, TrainingSettings, under
+from harness.workloads.personalized.federation import ClubSetup, TrainingSettings
 from harness.workloads.personalized.job import ClubJob
 from harness.workloads.personalized.methods.registry import parse
 from harness.workloads.personalized.methods.rule import ServerSide

@@ -15,6 +15,7 @@ from torch import Tensor
 from harness.federated import controlled, velocities
 from harness.federated.job import Checkpoint
 from harness.federated.normalised import STEPS, NormalisedAverage
+from harness.federated.prefixed import over, under
 from harness.federated.server import FederatedAverage
 from harness.federated.server_rules import ServerRule, at_rest, stepped
 from harness.federated.task import Aggregator
@@ -97,9 +98,7 @@ class _Stepping:
     def result(self) -> Checkpoint:
         """Return the model after the step, and what the rule remembers then."""
         rule = self._joiner.rule
-        memory = {
-            what: controlled.under(self._state, f"{SERVER}{what}.") for what in rule.remembers
-        }
+        memory = {what: under(self._state, f"{SERVER}{what}.") for what in rule.remembers}
         before, mean = self._joiner.model(self._state), self._average.result().tensors
         after, memory = stepped(rule, before, mean, memory)
         return Checkpoint({**after, **_flat(memory)})
@@ -139,7 +138,7 @@ class ControlledJoiner(Joiner):
     def told(self, model: Tensors, client: int) -> Tensors:
         """Return the model and the change of the client's variate."""
         own = {name: model[name] for name in self.parameters}
-        return {**model, **controlled.over(controlled.of_client(client), own)}
+        return {**model, **over(controlled.of_client(client), own)}
 
     def aggregator(self, expected_weight: float, state: Tensors) -> Aggregator:
         """Return the average that moves variates."""

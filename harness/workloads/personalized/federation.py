@@ -71,17 +71,6 @@ def of_client(client: int) -> str:
     return f"client.{client}."
 
 
-def under(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names begin so, without that."""
-    size = len(prefix)
-    return {name[size:]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def over(prefix: str, tensors: Tensors) -> dict[str, Tensor]:
-    """Return the tensors under longer names."""
-    return {prefix + name: tensor for name, tensor in tensors.items()}
-
-
 def state_of(net: ChainNet) -> dict[str, Tensor]:
     """Return a copy of a network's weights and statistics."""
     return {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}

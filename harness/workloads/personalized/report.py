@@ -11,12 +11,13 @@ import numpy as np
 import safetensors.torch
 
 from harness.core.schema import COST_PHASES
+from harness.federated.prefixed import under
 from harness.records.cells import CellReport, CellResult
 from harness.records.cost import SegmentCost
 from harness.records.values import Value
 from harness.records.work import Work
 from harness.run_folder.results import csv_text
-from harness.workloads.personalized.federation import bytes_of, of_client, under
+from harness.workloads.personalized.federation import bytes_of, of_client
 from harness.workloads.personalized.job import ClubOutcome, TeacherRecord
 from harness.workloads.personalized.methods.registry import ClubMethod
 from harness.workloads.personalized.planning import PROGRAM_BYTES, client_bytes, host_seconds

@@ -13,6 +13,7 @@ from torch import Tensor
 from harness.federated.job import Checkpoint
 from harness.federated.keeping import JobState
 from harness.federated.observer import Observer
+from harness.federated.prefixed import over, under
 from harness.federated.random_streams import random_stream
 from harness.federated.task import StateJudgement
 from harness.federated.trainers import RoundRequest, Update
@@ -24,8 +25,6 @@ from harness.workloads.personalized.federation import (
     TrainingSettings,
     bytes_of,
     of_client,
-    over,
-    under,
 )
 from harness.workloads.personalized.job import UNIT, ClubJob, ClubOutcome, RoundRecord
 from harness.workloads.personalized.methods.pfedclub import GONE

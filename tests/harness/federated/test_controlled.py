@@ -12,11 +12,11 @@ from harness.federated.controlled import (
     changes,
     correction,
     of_client,
-    over,
     sent,
     uncontrolled,
     with_variates,
 )
+from harness.federated.prefixed import over
 
 CENTRES = np.array([[1.0, -2.0], [3.0, 0.5], [-4.0, 1.0]])
 """Client k descends on |x − centre_k|²/2, whose gradient is x − centre_k."""

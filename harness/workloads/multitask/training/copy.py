@@ -12,6 +12,7 @@ from harness.federated import controlled, velocities
 from harness.federated.job import Checkpoint
 from harness.federated.normalised import STEPS, effective_steps
 from harness.federated.observer import Observer
+from harness.federated.prefixed import over
 from harness.federated.trainers import RoundRequest, Update
 from harness.workloads.multitask.training.batches import ClientBatches, Source
 from harness.workloads.multitask.training.client import Guidance, RoundSettings, train_client
@@ -67,7 +68,7 @@ def _told(
         return {STEPS: torch.tensor(weight, dtype=torch.float64)}
     if isinstance(training.joining, Controlled):
         moved = controlled.changes(got, trained, settings.learning_rate * weight)
-        return controlled.over(controlled.of_client(client), moved)
+        return over(controlled.of_client(client), moved)
     return {}
 
 

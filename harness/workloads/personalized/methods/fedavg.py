@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from harness.federated.prefixed import over, under
 from harness.workloads.personalized.federation import (
     ClubSetup,
     Tensors,
     bytes_of,
     mean_of,
     of_client,
-    over,
-    under,
 )
 from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from models.personalized.blocks import ChainNet

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.federated.prefixed import over, under
 from harness.workloads.personalized.client import outputs
 from harness.workloads.personalized.federation import (
     ClubSetup,
@@ -14,9 +15,7 @@ from harness.workloads.personalized.federation import (
     bytes_of,
     mean_of,
     of_client,
-    over,
     state_of,
-    under,
 )
 from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from harness.workloads.personalized.server.tuning import BATCH, toward

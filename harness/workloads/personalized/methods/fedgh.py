@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from harness.federated.prefixed import over, under
 from harness.workloads.personalized.client import ClientSide
-from harness.workloads.personalized.federation import ClubSetup, Tensors, over, state_of, under
+from harness.workloads.personalized.federation import ClubSetup, Tensors, state_of
 from harness.workloads.personalized.methods.prototypes import (
     class_means,
     empty_means,

@@ -7,15 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.federated.prefixed import over, under
 from harness.workloads.personalized.client import Batch, ClientSide, divergence, outputs
-from harness.workloads.personalized.federation import (
-    ClubSetup,
-    Tensors,
-    bytes_of,
-    over,
-    state_of,
-    under,
-)
+from harness.workloads.personalized.federation import ClubSetup, Tensors, bytes_of, state_of
 from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from harness.workloads.personalized.server.tuning import descend, toward
 from harness.workloads.personalized.work import forward, training

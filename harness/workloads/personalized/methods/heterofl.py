@@ -8,15 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from harness.federated.prefixed import over, under
 from harness.workloads.personalized.client import Batch, ClientSide
-from harness.workloads.personalized.federation import (
-    ClubSetup,
-    Tensors,
-    bytes_of,
-    of_client,
-    over,
-    under,
-)
+from harness.workloads.personalized.federation import ClubSetup, Tensors, bytes_of, of_client
 from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from models.personalized.blocks import ChainNet
 from models.personalized.families import FAMILIES, plan

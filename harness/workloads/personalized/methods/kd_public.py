@@ -7,15 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.federated.prefixed import over, under
 from harness.workloads.personalized.client import ClientSide
-from harness.workloads.personalized.federation import (
-    ClubSetup,
-    Tensors,
-    of_client,
-    over,
-    state_of,
-    under,
-)
+from harness.workloads.personalized.federation import ClubSetup, Tensors, of_client, state_of
 from harness.workloads.personalized.methods.rule import ClubRule, ServerSide
 from harness.workloads.personalized.methods.teaching import (
     PATH,

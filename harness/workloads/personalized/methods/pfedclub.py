@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.federated.prefixed import over, under
 from harness.workloads.personalized.client import ClientSide, accuracy, outputs
 from harness.workloads.personalized.federation import (
     ClubSetup,
     Tensors,
     bytes_of,
     of_client,
-    over,
     state_of,
-    under,
 )
 from harness.workloads.personalized.job import TeacherRecord
 from harness.workloads.personalized.methods.rule import ClubRule, ServerSide

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from harness.federated.prefixed import over
 from harness.workloads.personalized.client import outputs
-from harness.workloads.personalized.federation import of_client, over, state_of
+from harness.workloads.personalized.federation import of_client, state_of
 from harness.workloads.personalized.job import TeacherRecord
 from harness.workloads.personalized.methods.pfedclub import (
     NO_OTHERS,

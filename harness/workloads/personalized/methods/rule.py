@@ -13,13 +13,9 @@ import torch
 from torch import Tensor
 
 from harness.federated.observer import Observer
+from harness.federated.prefixed import under
 from harness.workloads.personalized.client import ClientSide
-from harness.workloads.personalized.federation import (
-    ClubSetup,
-    Tensors,
-    of_client,
-    under,
-)
+from harness.workloads.personalized.federation import ClubSetup, Tensors, of_client
 from harness.workloads.personalized.job import TeacherRecord
 from models.personalized.blocks import ChainNet, build
 from models.personalized.shapes import BlockShape

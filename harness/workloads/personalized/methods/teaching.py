@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from harness.federated.prefixed import under
 from harness.workloads.personalized.client import Batch, ClientSide, Loss, divergence, outputs
-from harness.workloads.personalized.federation import Tensors, bytes_of, under
+from harness.workloads.personalized.federation import Tensors, bytes_of
 from harness.workloads.personalized.work import through
 from models.personalized.assembly import BlockName, Chain
 from models.personalized.families import FAMILIES

@@ -11,9 +11,10 @@ import torch
 
 from harness.core.errors import UsageError
 from harness.federated.observer import SilentObserver
+from harness.federated.prefixed import under
 from harness.federated.random_streams import random_stream
 from harness.workloads.personalized.client import divergence
-from harness.workloads.personalized.federation import bytes_of, of_client, under
+from harness.workloads.personalized.federation import bytes_of, of_client
 from harness.workloads.personalized.job import ClubCodec, ClubJob
 from harness.workloads.personalized.methods.fccl import correlation_loss
 from harness.workloads.personalized.methods.registry import METHODS, parse
