@@ -81,10 +81,11 @@ reference-report: $(VENV)/ready
 # Where merge-and-split pays: hours on two cores; stop and go on as you like (docs/when-mas-pays.md).
 # make study STUDY=/path ARGS="--only skew"; make study-report draws anew from the kept rows alone.
 STUDY ?= results/study/runs
+STUDY_PAGES := --page docs/when-mas-pays.md --page docs/baselines.md --page README.md
 study: $(VENV)/ready
-	$(BIN)/python -m analysis.multitask.splitting --study $(STUDY) --page docs/when-mas-pays.md $(ARGS)
+	$(BIN)/python -m analysis.multitask.splitting --study $(STUDY) $(STUDY_PAGES) $(ARGS)
 study-report: $(VENV)/ready
-	$(BIN)/python -m analysis.multitask.splitting --rows-alone --page docs/when-mas-pays.md
+	$(BIN)/python -m analysis.multitask.splitting --rows-alone $(STUDY_PAGES)
 
 # Fine-tunes a real model, SmolLM2-135M-Instruct, at unequal and at equal ranks: some ten minutes.
 LORA_REAL := $(BIN)/python -m harness.run --workload lora --model smollm2 --clients 3 --rows 8 \

@@ -52,7 +52,12 @@ def _parser() -> Parser:
         "--rows-alone", action="store_true", help="read no runs: write anew from runs.csv alone"
     )
     parser.add_argument(
-        "--page", type=Path, metavar="FILE.md", help="put the table into a page, between its marks"
+        "--page",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.md",
+        help="put the tables into a page, between its marks; may be given again",
     )
     return parser
 
@@ -68,8 +73,8 @@ def _run(options: Namespace) -> int:
         read_runs(options.study, options.out)
     for path in write_map(options.out):
         say(str(path))
-    if options.page is not None:
-        say(str(put_into(options.page, options.out)))
+    for page in options.page:
+        say(str(put_into(page, options.out)))
     return EXIT_DONE
 
 

@@ -1,8 +1,9 @@
-"""List the points of the map: what is varied, by which options, with how many seeds.
+"""List the points of the study: what is varied, by which options, with how many seeds.
 
 This is the file to change. Each point is the default run but for its options; each of its runs
 trains one seed. `all` trains methods and oracles, `main` the methods alone, `oracles` those alone,
-`drawn` the methods and, where no oracle can train every partition, one drawn at random.
+`drawn` the methods and, where no oracle can train every partition, one drawn at random. The other
+parts train baselines beside `all-in-one`, so that processor seconds are paired within a run.
 """
 
 from __future__ import annotations
@@ -15,11 +16,29 @@ ORACLES = ("best-split:splits=2", "worst-split:splits=2", "best-split:splits=3",
            "worst-split:splits=3")  # fmt: skip
 DRAWN = ("random-split:splits=2", "random-split:splits=3")
 
+CHEAP = (
+    "all-in-one", "mas-plus", "uncertainty", "famo:again=no", "db-mtl:at=features",
+    "cagrad:at=features", "aligned-mtl:at=features", "imtl-g:at=features", "mgda:at=features",
+)  # fmt: skip
+FAITHFUL = (
+    "all-in-one", "pcgrad", "cagrad", "db-mtl", "aligned-mtl", "imtl-g", "mgda", "famo",
+)  # fmt: skip
+SERVERS = (
+    "all-in-one", "fedprox", "fedavgm", "fedadam", "fedyogi", "fednova", "scaffold",
+)  # fmt: skip
+
 PARTS: Mapping[str, tuple[str, ...]] = {
     "all": (*METHODS, *ORACLES),
     "main": METHODS,
     "oracles": ORACLES,
     "drawn": (*METHODS, *DRAWN),
+    "plus": ("mas-plus",),
+    "cheap": CHEAP,
+    "faithful": FAITHFUL,
+    "servers": SERVERS,
+    "tuned": ("all-in-one", "tuned-weights"),
+    "together": ("mas:splits=2", "mas-together:splits=2"),
+    "unlike": ("apart", "mat-fl", "fedhca2"),
 }
 """Part of a point → the methods of one of its runs. MAS comes first: what it merged, with its
 look-aheads, is then lent to all others."""
@@ -56,6 +75,7 @@ WHOLE = {"all": FEW}
 FIRST = {"main": FEW, "oracles": FEW}
 """As `WHOLE`, the methods before the oracles: those cost twice as much as all methods together."""
 LONG = {"main": CLAIM, "oracles": FEW}
+LONG_HELD = {"main": CLAIM, "plus": CLAIM, "oracles": FEW}
 
 POINTS = (
     Point("default", "default", "14 rounds, heavy-ball", seeds=WHOLE),
@@ -72,7 +92,25 @@ POINTS = (
     Point("rounds-50", "rounds, heavy-ball", "50", _rounds(50), 50, FIRST),
     Point("rounds-50-hold", "rounds, nesterov, hold", "50", (*_rounds(50), *HOLD), 50, FIRST),
     Point("paper", "rounds, heavy-ball", "100", _rounds(100), 100, LONG),
-    Point("paper-hold", "rounds, nesterov, hold", "100", (*_rounds(100), *HOLD), 100, LONG),
+    Point("paper-hold", "rounds, nesterov, hold", "100", (*_rounds(100), *HOLD), 100, LONG_HELD),
 )  # fmt: skip
 """Those at the head are trained first. The default has 84 training images a client, skew 1, the
 most there is, the tasks sdnkt and the network small."""
+
+RULES = ("cheap", "servers", "together", "faithful", "tuned", "unlike")
+FORMER = {14: "default-hold", 100: "paper-hold"}
+"""Rounds → the point of the map that has independent training with the same options."""
+
+
+def _baseline(part: str, rounds: int) -> Point:
+    labels = ("--client-tasks", "sdn|kt") if part == "unlike" else ()
+    seeds = FEW if rounds == 14 else (0,)
+    options = (*_rounds(rounds), *HOLD, *labels)
+    return Point(f"{part}-{rounds}", part, f"{rounds} rounds", options, rounds, {part: seeds})
+
+
+BASELINES = tuple(_baseline(part, rounds) for rounds in FORMER for part in RULES)
+"""Baselines with the descent of `mas-plus`, at both lengths; no points of the map. Rules that
+diverge at their published rates are not among them."""
+
+STUDY = (*POINTS, *BASELINES)

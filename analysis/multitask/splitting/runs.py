@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.multitask.splitting.points import COMMON, PARTS, POINTS, Point
+from analysis.multitask.splitting.points import COMMON, PARTS, STUDY, Point
 from harness.core.clean_text import say
 from harness.core.errors import DamagedRunError, StorageError
 from harness.core.guarded_folder import read_object
@@ -83,7 +83,7 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
         return {}
 
 
-def runs(points: Sequence[Point] = POINTS, only: str = "") -> list[StudyRun]:
+def runs(points: Sequence[Point] = STUDY, only: str = "") -> list[StudyRun]:
     """Return the runs in the order in which they are worth most: first three seeds of each point.
 
     Oracles of long runs come last, as each costs as much as five other methods together.

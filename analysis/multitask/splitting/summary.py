@@ -41,14 +41,25 @@ def methods_of(point: Point) -> list[str]:
 
 def standings(rows: Sequence[StudyRow], points: Sequence[Point] = POINTS) -> list[Standing]:
     """Return every method at every point, also those that were not run."""
-    return [_standing(rows, point, method) for point in points for method in methods_of(point)]
+    return [
+        standing(rows, point, method, taken(rows, point.name, REFERENCE))
+        for point in points
+        for method in methods_of(point)
+    ]
 
 
-def _standing(rows: Sequence[StudyRow], point: Point, method: str) -> Standing:
-    own = {r.seed: r for r in rows if (r.point, r.method) == (point.name, method)}
+def taken(rows: Sequence[StudyRow], point: str, method: str) -> dict[int, StudyRow]:
+    """Return a method's rows at a point by seed."""
+    return {r.seed: r for r in rows if (r.point, r.method) == (point, method)}
+
+
+def standing(
+    rows: Sequence[StudyRow], point: Point, method: str, base: Mapping[int, StudyRow]
+) -> Standing:
+    """Return how a method stands at a point against the rows of a reference, by seed."""
+    own = taken(rows, point.name, method)
     if not own:
         return Standing(point, method)
-    base = {r.seed: r for r in rows if (r.point, r.method) == (point.name, REFERENCE)}
     sure = [r.split_sure for r in own.values() if r.split_sure is not None]
     return Standing(
         point,

@@ -94,6 +94,14 @@ def change(ratio: PairedRatio | None) -> str:
     return f"{text} ({low:+.1f} to {high:+.1f})"
 
 
+def times(ratio: PairedRatio, digits: int) -> str:
+    """Return a ratio with its interval: `0.47 (0.40–0.52)`."""
+    text = f"{ratio.ratio:.{digits}f}"
+    if ratio.interval is None:
+        return text
+    return f"{text} ({ratio.interval.low:.{digits}f}–{ratio.interval.high:.{digits}f})"
+
+
 def _band(own: Mapping[str, Standing], splits: int) -> str:
     best, worst = (own.get(f"{kind}-split:splits={splits}") for kind in ("best", "worst"))
     if best is not None and worst is not None and best.loss and worst.loss:

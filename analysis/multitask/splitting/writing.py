@@ -8,6 +8,7 @@ from analysis.core.figures.writing import write_figure
 from analysis.core.venues import venue_width_in
 from analysis.multitask.splitting.figure import STEM, drawing
 from analysis.multitask.splitting.rows import FILE, joined, read_rows, rows_of, write_rows
+from analysis.multitask.splitting.rules import baselines, paper_rows
 from analysis.multitask.splitting.runs import runs
 from analysis.multitask.splitting.summary import standings
 from analysis.multitask.splitting.table import csv_text, markdown
@@ -15,9 +16,10 @@ from harness.core.errors import UsageError
 from harness.core.guarded_folder import write_below
 
 VENUE = "ieee"
-TABLES = ("map.md", "map_all.csv")
-BEGIN, END = "<!-- map -->\n", "<!-- end -->"
-"""What stands around the table in a page."""
+TABLES = {"map": "map.md", "baselines": "baselines.md", "paper": "paper.md"}
+"""Mark of a page → file of the table that goes between it and the next `END`."""
+END = "<!-- end -->"
+ALL = "map_all.csv"
 
 
 def read_runs(study: Path, out: Path) -> Path:
@@ -44,26 +46,36 @@ def write_map(out: Path) -> list[Path]:
     Raises:
         UsageError: if there are no rows.
     """
-    found = standings(read_rows(out))
-    tables = zip(TABLES, (markdown(found), csv_text(found)), strict=True)
-    paths = [write_below(out, name, text.encode()) for name, text in tables]
+    rows = read_rows(out)
+    found = standings(rows)
+    texts = (markdown(found), baselines(rows), paper_rows(rows), csv_text(found))
+    names = (*TABLES.values(), ALL)
+    paths = [write_below(out, name, text.encode()) for name, text in zip(names, texts, strict=True)]
     write_figure(drawing(found, venue_width_in(VENUE)), out, VENUE)
     return [*paths, *(out / f"{STEM}{ending}" for ending in (".pdf", ".png", ".csv"))]
 
 
 def put_into(page: Path, out: Path) -> Path:
-    """Put the table into a page between its two marks and return the page's path.
+    """Put each table into a page between its two marks and return the page's path.
 
     Raises:
-        UsageError: if the page is not there or lacks a mark.
+        UsageError: if the page is not there or has no mark.
     """
     try:
         text = page.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot read {page}: {error.strerror}") from None
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise UsageError(f"{page} has no place for the table", f"Mark it: {BEGIN.strip()} {END}")
-    table = (out / TABLES[0]).read_text(encoding="utf-8")
-    return write_below(page.parent, page.name, f"{before}{BEGIN}{table}{END}{after}".encode())
+    marked = [name for name in TABLES if begin(name) in text and END in text.split(begin(name))[1]]
+    if not marked:
+        wanted = " or ".join(begin(name).strip() for name in TABLES)
+        raise UsageError(f"{page} has no place for a table", f"Mark it: {wanted} … {END}")
+    for name in marked:
+        before, _, rest = text.partition(begin(name))
+        table = (out / TABLES[name]).read_text(encoding="utf-8")
+        text = f"{before}{begin(name)}{table}{END}{rest.partition(END)[2]}"
+    return write_below(page.parent, page.name, text.encode())
+
+
+def begin(name: str) -> str:
+    """Return the line before a table of a page."""
+    return f"<!-- {name} -->\n"

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.multitask.splitting.__main__ import main
 from analysis.multitask.splitting.figure import drawn_values
-from analysis.multitask.splitting.points import COMMON, PARTS, POINTS, Point
+from analysis.multitask.splitting.points import BASELINES, COMMON, PARTS, POINTS, STUDY, Point
 from analysis.multitask.splitting.rows import (
     StudyRow,
     joined,
@@ -19,6 +19,7 @@ from analysis.multitask.splitting.rows import (
     text_of,
     write_rows,
 )
+from analysis.multitask.splitting.rules import baselines, paper_rows
 from analysis.multitask.splitting.runs import StudyRun, given, runs
 from analysis.multitask.splitting.summary import standings
 from analysis.multitask.splitting.table import NOT_RUN, csv_text, markdown
@@ -28,7 +29,6 @@ from harness.workloads.multitask.methods.registry import split_list
 
 ROOT = Path(__file__).parents[4]
 KEPT = ROOT / "results" / "study"
-PAGE = ROOT / "docs" / "when-mas-pays.md"
 HERE = Point("here", "axis", "value", seeds={"main": (0, 1)})
 THERE = Point("there", "axis", "other", seeds={"main": (0, 1)})
 
@@ -95,6 +95,7 @@ def test_every_run_is_one_that_the_product_can_make() -> None:
         config = make_multitask_config(typed)
         assert config.rounds == config.evaluate_every == run.point.rounds
         assert config.share_jobs
+        assert config.methods == run.methods
         assert config.step == "plain"
 
 
@@ -138,6 +139,35 @@ def test_a_run_is_finished_by_a_folder_of_just_these_options(tmp_path) -> None:
     assert given(["--a", "1", "--out", "x", "--b"]) == {"--a": "1", "--b": ""}
 
 
+def _at(point: str, method: str, seed: int, loss: float, cpu_s: float) -> StudyRow:
+    return replace(_row(method, seed, loss, cpu_s), point=point)
+
+
+def test_a_baseline_is_compared_in_loss_with_single_tasks_and_in_time_within_its_run() -> None:
+    """Loss 0.9 times that of single tasks, and half as long again as all-in-one of its run."""
+    rows = [
+        _at("default-hold", "independent", 0, 3.0, 99.0), _at("cheap-14", "all-in-one", 0, 3.3, 10),
+        _at("cheap-14", "uncertainty", 0, 2.7, 15.0), _at("paper-hold", "all-in-one", 0, 1.0, 1.0),
+        _at("unlike-100", "apart", 0, 4.0, 8.0), _at("unlike-100", "mat-fl", 0, 4.4, 9.6),
+        _at("paper-hold", "independent", 0, 4.0, 40.0),
+    ]  # fmt: skip
+    lines = baselines(rows).splitlines()
+    none = f" | {NOT_RUN} | {NOT_RUN}"
+    assert f"| `uncertainty` | 1 | -10.0 % | 1.50 | {none} |" in lines
+    assert f"| `mat-fl` | {none} | 1 | +10.0 % | 1.20 |" in lines
+    assert sum("`all-in-one`" in line for line in lines) == 1
+    assert "| all-in-one | 0.03 | 0.250 | 1 |" in paper_rows(rows).splitlines()
+
+
+def test_every_listed_baseline_has_independent_training_of_its_seeds_to_compare_with() -> None:
+    trained = {(p.rounds, p.options, seed) for p in POINTS for seed in p.seeds.get("main", ())}
+    for point in BASELINES:
+        plain = tuple(word for word in point.options if word not in ("--client-tasks", "sdn|kt"))
+        for seed in (s for seeds in point.seeds.values() for s in seeds):
+            short = plain[2:] if point.rounds == 14 else plain
+            assert (point.rounds, short, seed) in trained
+
+
 def test_a_wrong_word_and_missing_rows_end_in_words(tmp_path, capsys) -> None:
     assert main(["--rows-alone", "--out", str(tmp_path)]) == 2
     assert "make study writes it" in capsys.readouterr().err
@@ -164,21 +194,26 @@ def test_what_is_kept_makes_tables_and_drawn_numbers_again(tmp_path) -> None:
     """From runs.csv alone, byte for byte, without any run folder."""
     (tmp_path / "runs.csv").write_bytes((KEPT / "runs.csv").read_bytes())
     assert main(["--rows-alone", "--out", str(tmp_path)]) == 0
-    for name in ("map.md", "map_all.csv", "map.csv"):
+    for name in ("map.md", "map_all.csv", "map.csv", "baselines.md", "paper.md"):
         assert (tmp_path / name).read_bytes() == (KEPT / name).read_bytes(), name
     assert text_of(read_rows(KEPT)) == (KEPT / "runs.csv").read_text(encoding="utf-8")
     assert (KEPT / "map.png").is_file()
 
 
 @needs_kept
-def test_the_page_shows_the_table_that_is_kept() -> None:
-    shown = re.search(r"<!-- map -->\n(.*?)<!-- end -->", PAGE.read_text(encoding="utf-8"), re.S)
-    assert shown.group(1).strip() == (KEPT / "map.md").read_text(encoding="utf-8").strip()
+@pytest.mark.parametrize(
+    ("page", "mark"),
+    [("docs/when-mas-pays.md", "map"), ("docs/baselines.md", "baselines"), ("README.md", "paper")],
+)
+def test_a_page_shows_the_table_that_is_kept(page, mark) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    shown = re.search(rf"<!-- {mark} -->\n(.*?)<!-- end -->", text, re.S)
+    assert shown.group(1).strip() == (KEPT / f"{mark}.md").read_text(encoding="utf-8").strip()
 
 
 @needs_kept
 def test_kept_rows_are_of_points_and_methods_that_are_listed() -> None:
-    listed = {(p.name, m) for p in POINTS for part in p.seeds for m in PARTS[part]}
+    listed = {(p.name, m) for p in STUDY for part in p.seeds for m in PARTS[part]}
     rows = read_rows(KEPT)
     assert {(row.point, row.method) for row in rows} <= listed
     assert {row.step for row in rows} == {"fp32+channels-last+loop"}
