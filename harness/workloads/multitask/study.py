@@ -30,8 +30,9 @@ from harness.workloads.multitask.data.dataset import open_data_set
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
-from harness.workloads.multitask.methods.registry import MERGE_ROUNDS, METHODS, MultitaskMethod
+from harness.workloads.multitask.methods.registry import METHODS, MultitaskMethod
 from harness.workloads.multitask.methods.schedule import Served, carry_out
+from harness.workloads.multitask.methods.splitting_list import MERGE_ROUNDS
 from harness.workloads.multitask.planning.calibration import RunTiming, recorded_timing, take_timing
 from harness.workloads.multitask.planning.disk import results_bytes
 from harness.workloads.multitask.planning.modelling import device_model, estimate

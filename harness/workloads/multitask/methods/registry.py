@@ -13,10 +13,10 @@ from typing import Any
 
 from devices import extensions
 from harness.core.errors import HarnessError, UsageError, unknown
-from harness.workloads.multitask.affinity.rule import MODES
 from harness.workloads.multitask.methods.continuation import Continuation
 from harness.workloads.multitask.methods.how_many import HowMany
-from harness.workloads.multitask.methods.measuring import Measuring, MomentumParameter
+from harness.workloads.multitask.methods.joining_list import JOINING
+from harness.workloads.multitask.methods.measuring import Measuring
 from harness.workloads.multitask.methods.parameters import (
     ALIKE,
     ANY,
@@ -32,8 +32,9 @@ from harness.workloads.multitask.methods.schedule import (
     Setting,
     measured_throughout,
 )
+from harness.workloads.multitask.methods.splitting_list import SPLITTING
 from harness.workloads.multitask.methods.weighing_list import ALL_IN_ONE, WEIGHING
-from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES, Descent
+from harness.workloads.multitask.training.descent import Descent
 
 __all__ = ["METHODS", "Method", "MultitaskMethod", "Parameter", "parse", "split_list"]
 
@@ -46,310 +47,18 @@ RECORDS: Mapping[str, Callable[..., object]] = {
 }
 """What parameters that belong together make up; fields have the parameters' names."""
 
-ADAPTIVE = (
-    Parameter("rate", float, 0.01, "the server's rate", least=1e-12),
-    Parameter("first", float, 0.9, "decay of the mean change", least=0.0, below=1.0),
-    Parameter("second", float, 0.99, "decay of its square", least=0.0, below=1.0),
-    Parameter("floor", float, 1e-3, "added to the root of the square", least=1e-12),
+INDEPENDENT = Method(
+    "independent",
+    "harness.workloads.multitask.methods.independent:independent",
+    "one job per task (one-by-one), the reference",
+    "n·R·(E + D)",
+    "McMahan et al., AISTATS 2017 (FedAvg)",
+    clients=ANY,
 )
-CAUTION = Parameter(
-    "caution", float, 0.4, "how far the common step may turn from the mean", least=0.0, below=1.0
-)
-SHARE = Parameter(
-    "share", float, 0.1, "share of the common step to begin with; it is learnt", least=0.0
-)
-SPLITS = Parameter(
-    "splits", int, 2, "groups to split into", least=1, most="tasks", noun="splits"
-)  # fmt: skip
-MERGE_ROUNDS = Parameter(
-    "merge_rounds", int, None, "merged rounds R0; 30 % of all rounds",
-    least=1, most="rounds", noun="merged rounds", record="go_on",
-)  # fmt: skip
-MERGE_ROUNDS_OR_NONE = Parameter(
-    "merge_rounds", int, None, "merged rounds R0, 0 for groups from scratch; 30 % of all rounds",
-    least=0, most="rounds", noun="merged rounds",
-)  # fmt: skip
-
-
-def _measuring(
-    most: str, rounds: str, default: int | None = None, mode: str = "exact"
-) -> tuple[Parameter, ...]:
-    """Return the parameters that say how affinity is measured."""
-    return (
-        Parameter(
-            "sure", float, None,
-            "measure ever more often, until this share of bootstrap samples gives one split",
-            least=0.0, below=1.0, record="measuring",
-        ),
-        Parameter(
-            "affinity_rounds", int, default, rounds,
-            least=1, most=most, noun="affinity rounds", record="measuring",
-        ),
-        Parameter(
-            "affinity", str, mode, "exact tries steps; linear: gradients; projected: fitted losses",
-            choices=MODES, record="measuring",
-        ),
-        Parameter(
-            "affinity_every", int, None, "batches between look-aheads; as --look-ahead-every",
-            least=1, record="measuring",
-        ),
-        MomentumParameter(
-            "momentum", bool, False, "look ahead along the optimizer's momentum too",
-            record="measuring",
-        ),
-    )  # fmt: skip
-
 
 OWN: dict[str, Method] = {
-    method.name: method
-    for method in (
-        Method(
-            "independent",
-            "harness.workloads.multitask.methods.independent:independent",
-            "one job per task (one-by-one), the reference",
-            "n·R·(E + D)",
-            "McMahan et al., AISTATS 2017 (FedAvg)",
-            clients=ANY,
-        ),
-        ALL_IN_ONE,
-        Method(
-            "mas",
-            "harness.workloads.multitask.methods.mas:mas",
-            "merge all tasks, split them by affinity, go on with each group",
-            "R0·(E + n·D)·(1 + o) + Σ over groups g of (R − R0)·(E + |g|·D); hierarchical:"
-            " Σ over groups g of their rounds·(E + |g|·D), ·(1 + o) while more splits follow",
-            "Zhuang et al., ICCV 2023",
-            (
-                SPLITS,
-                MERGE_ROUNDS,
-                Parameter("exact", bool, True, "exactly that many groups, not at most"),
-                Parameter(
-                    "init", str, "encoder+decoders", "what a group takes from the merged model",
-                    choices=("encoder+decoders", "encoder", "scratch"), record="go_on",
-                ),
-                Parameter(
-                    "lr", str, "continue", "learning rate after the split",
-                    choices=("continue", "restart"), record="go_on",
-                ),
-                Parameter(
-                    "hierarchical", bool, False,
-                    "split in two, then the worst group again after as many rounds, till splits",
-                ),
-                *_measuring("merge_rounds", "rounds that measure affinity; all merged ones"),
-            ),
-            choice="harness.workloads.multitask.methods.mas:choice",
-        ),
-        Method(
-            "mas-plus",
-            "harness.workloads.multitask.methods.mas_plus:mas_plus",
-            "mas with equal pull of all tasks, Nesterov steps, and only as many groups as pay",
-            "R0·(E + n·D)·(1 + o) + Σ over groups g of (R − R0)·(E + |g|·D), often one group",
-            "this project; docs/mas-plus.md has what each part brings",
-            (
-                Parameter(
-                    "splits", int, 3, "most groups, or with pays=no just as many",
-                    least=1, most="tasks", noun="splits", record="how_many",
-                ),
-                Parameter(
-                    "pays", bool, True, "as many groups as lower losses most for their cost",
-                    record="how_many",
-                ),
-                Parameter(
-                    "decoder_cost", float, 0.2, "cost of a decoder over that of the encoder",
-                    least=0.0, record="how_many",
-                ),
-                Parameter(
-                    "balance", bool, True, "scale gradients at the encoder to the largest",
-                    record="pull",
-                ),
-                Parameter(
-                    "detail", float, 1.0,
-                    "with balance, pull of tasks of fine structure (k, t, a) over the others'",
-                    least=0.0, record="pull", needs="balance",
-                ),
-                Parameter(
-                    "effort", float, 1.0, "share of the run's rounds that is trained",
-                    least=0.01, highest=1.0,
-                ),
-                Parameter(
-                    "optimizer", str, "nesterov", "kind of momentum",
-                    choices=OPTIMIZERS, record="descent",
-                ),
-                Parameter(
-                    "schedule", str, "hold", "how the learning rate falls",
-                    choices=SCHEDULES, record="descent",
-                ),
-                Parameter(
-                    "factor", float, 1.0, "by what the run's learning rate is multiplied",
-                    least=0.0, record="descent",
-                ),
-                MERGE_ROUNDS,
-                *_measuring("merge_rounds", "rounds that measure affinity", 2, "linear"),
-            ),
-            choice="harness.workloads.multitask.methods.mas_plus:choice",
-        ),
-        Method(
-            "tag",
-            "harness.workloads.multitask.methods.tag:tag",
-            "merge to the end with affinity, then train overlapping groups from scratch",
-            "R·(E + n·D)·(1 + o) + Σ over groups g of R·(E + |g|·D); a group of all tasks is free",
-            "Fifty et al., NeurIPS 2021",
-            (SPLITS, *_measuring("rounds", "rounds that measure affinity; all of them")),
-            choice="harness.workloads.multitask.methods.tag:choice",
-        ),
-        Method(
-            "hoa",
-            "harness.workloads.multitask.methods.hoa:hoa",
-            "train all singles and pairs, predict groups by validation loss, train the larger ones",
-            "n·R·(E + D) + n(n − 1)/2·R·(E + 2·D) + Σ over groups g of 3 or more of R·(E + |g|·D)",
-            "Standley et al., ICML 2020",
-            (SPLITS,),
-        ),
-        Method(
-            "fedprox",
-            "harness.workloads.multitask.methods.fedprox:fedprox",
-            "all-in-one with clients held near the global model",
-            "R·(E + n·D)",
-            "Li et al., MLSys 2020",
-            (Parameter("mu", float, 0.01, "weight of the proximal term", least=0.0),),
-        ),
-        Method(
-            "fedavgm",
-            "harness.workloads.multitask.methods.servers:fedavgm",
-            "all-in-one with a server that keeps the momentum of the mean change",
-            "R·(E + n·D)",
-            "Hsu et al., 2019",
-            (
-                Parameter("rate", float, 1.0, "the server's rate", least=1e-12),
-                Parameter("momentum", float, 0.9, "the server's momentum", least=0.0, below=1.0),
-            ),
-        ),
-        Method(
-            "fedadam",
-            "harness.workloads.multitask.methods.servers:fedadam",
-            "all-in-one with a server that steps as Adam does",
-            "R·(E + n·D)",
-            "Reddi et al., ICLR 2021",
-            ADAPTIVE,
-        ),
-        Method(
-            "fedyogi",
-            "harness.workloads.multitask.methods.servers:fedyogi",
-            "all-in-one with a server that steps as Yogi does",
-            "R·(E + n·D)",
-            "Reddi et al., ICLR 2021",
-            ADAPTIVE,
-        ),
-        Method(
-            "fednova",
-            "harness.workloads.multitask.methods.servers:fednova",
-            "all-in-one with changes averaged per step, for clients of unlike numbers of steps",
-            "R·(E + n·D)",
-            "Wang et al., NeurIPS 2020",
-        ),
-        Method(
-            "scaffold",
-            "harness.workloads.multitask.methods.servers:scaffold",
-            "all-in-one with control variates, which travel too",
-            "R·(E + n·D), three models down and two up",
-            "Karimireddy et al., ICML 2020",
-        ),
-        Method(
-            "gradnorm",
-            "harness.workloads.multitask.methods.gradnorm:gradnorm",
-            "all-in-one with task weights that even out training rates, per client and round",
-            "R·(E + n·D)",
-            "Chen et al., ICML 2018",
-            (
-                Parameter("alpha", float, 1.5, "how strongly slow tasks are favoured", least=0.0),
-                Parameter(
-                    "step", float, 0.025, "share of itself by which a weight moves per batch",
-                    least=0.0, below=1.0,
-                ),
-            ),
-        ),
-        Method(
-            "pcgrad",
-            "harness.workloads.multitask.methods.pcgrad:pcgrad",
-            "all-in-one with conflicting encoder gradients projected",
-            "R·(E·(1 + 2·n)/3 + n·D)",
-            "Yu et al., NeurIPS 2020",
-        ),
-        *WEIGHING,
-        Method(
-            "standalone",
-            "harness.workloads.multitask.methods.standalone:standalone",
-            "no federation: every client alone, all tasks merged; mean over clients",
-            "(N/K)·R·(E + n·D), nothing is sent",
-            "Zhuang et al., ICCV 2023",
-        ),
-        Method(
-            "random-split",
-            "harness.workloads.multitask.methods.random_split:random_split",
-            "as mas, but with a random partition and no affinity",
-            "R0·(E + n·D) + Σ over groups g of (R − R0)·(E + |g|·D)",
-            "no paper: the split that chance gives, drawn by the seed",
-            (SPLITS, MERGE_ROUNDS_OR_NONE),
-        ),
-        Method(
-            "best-split",
-            "harness.workloads.multitask.methods.oracles:best_partition",
-            "oracle: train every group, take the partition with the least validation loss",
-            "R0·(E + n·D) + Σ over all groups g of any partition of (R − R0)·(E + |g|·D)",
-            "Zhuang et al., ICCV 2023 (ablation); charged for all it trains",
-            (SPLITS, MERGE_ROUNDS_OR_NONE),
-        ),
-        Method(
-            "worst-split",
-            "harness.workloads.multitask.methods.oracles:worst_partition",
-            "oracle: train every group, take the partition with the greatest validation loss",
-            "R0·(E + n·D) + Σ over all groups g of any partition of (R − R0)·(E + |g|·D)",
-            "Zhuang et al., ICCV 2023 (ablation); charged for all it trains",
-            (SPLITS, MERGE_ROUNDS_OR_NONE),
-        ),
-        Method(
-            "mas-together",
-            "harness.workloads.multitask.methods.mas_together:mas_together",
-            "as mas, but after the split encoders go on exchanging a step that none suffers from",
-            "as mas; the exchange is the server's work",
-            "this project; the exchange is that of Lu et al., CVPR 2024 (FedHCA²)",
-            (
-                SPLITS,
-                CAUTION,
-                SHARE,
-                MERGE_ROUNDS,
-                *_measuring("merge_rounds", "rounds that measure affinity; all merged ones"),
-            ),
-            choice="harness.workloads.multitask.methods.mas_together:choice",
-        ),
-        Method(
-            "apart",
-            "harness.workloads.multitask.methods.unlike_clients:apart",
-            "clients of the same tasks train one model, and nothing is exchanged between kinds",
-            "Σ over kinds of clients g of R·(E + |g|·D)",
-            "no paper: what every exchange between unlike clients has to beat",
-            clients=UNLIKE,
-        ),
-        Method(
-            "mat-fl",
-            "harness.workloads.multitask.methods.unlike_clients:mat_fl",
-            "as apart, with encoders mixed by how alike they have become",
-            "as apart; the mixing is the server's work",
-            "Cai et al., CVPR workshops 2023 (MaT-FL)",
-            (Parameter("threshold", float, 0.0, "added to every cosine", least=-1.0),),
-            UNLIKE,
-        ),
-        Method(
-            "fedhca2",
-            "harness.workloads.multitask.methods.unlike_clients:fedhca2",
-            "as apart, with a step that none suffers from and attention among decoders",
-            "as apart; the exchange is the server's work",
-            "Lu et al., CVPR 2024 (FedHCA²)",
-            (CAUTION, SHARE),
-            UNLIKE,
-        ),
-    )
-}  # fmt: skip
+    method.name: method for method in (INDEPENDENT, ALL_IN_ONE, *SPLITTING, *JOINING, *WEIGHING)
+}
 
 
 class _Methods(Mapping[str, Method]):

@@ -76,6 +76,27 @@ ALL_IN_ONE = Method(
 
 WEIGHING: tuple[Method, ...] = (
     Method(
+        "gradnorm",
+        "harness.workloads.multitask.methods.gradnorm:gradnorm",
+        "all-in-one with task weights that even out training rates, per client and round",
+        _PLAIN,
+        "Chen et al., ICML 2018",
+        (
+            Parameter("alpha", float, 1.5, "how strongly slow tasks are favoured", least=0.0),
+            Parameter(
+                "step", float, 0.025, "share of itself by which a weight moves per batch",
+                least=0.0, below=1.0,
+            ),
+        ),
+    ),
+    Method(
+        "pcgrad",
+        "harness.workloads.multitask.methods.pcgrad:pcgrad",
+        "all-in-one with conflicting encoder gradients projected",
+        "R·(E·(1 + 2·n)/3 + n·D)",
+        "Yu et al., NeurIPS 2020",
+    ),
+    Method(
         "tuned-weights",
         _WHERE + "tuned",
         "all-in-one with the fixed weights of least validation loss, charged for all it tries",
