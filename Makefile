@@ -25,18 +25,19 @@ test: $(VENV)/ready-dev lint
 test-all: $(VENV)/ready-dev
 	$(PYTEST) -n auto --dist loadfile -m "whole and not fleet" $(ARGS)
 	$(MAKE) test-installed ARGS=
+	$(MAKE) test-old-python ARGS=
 
 # Wheel and sdist, built twice to the same bytes; then, against the installed wheel, what depends on
 # being installed; TESTS=tests make test-installed: the whole suite.
 test-installed: $(VENV)/ready-dev
 	PYTHON=$(CURDIR)/$(BIN)/python tests/installed/run -n auto --dist loadfile -m "not fleet" -k "not site" $(ARGS)
 
-# The Pythons of JetPack 4 and 5, each with a PyTorch of its time, in environments of their own; one
-# that cannot be made here is named and left out.
+# The Pythons of JetPack 4 and 5, where this host has them, each with a PyTorch of its time in an
+# environment of its own: 7 GB, made once. One that cannot be made is named and left out.
 OLD := .venv-old
 test-old-python: $(VENV)/ready-dev
 	tests/old_pythons $(OLD) > $(OLD).txt && \
-	  BOARD_PYTHONS="$$(cat $(OLD).txt)" $(PYTEST) -m whole -rs tests/harness/board_python/test_old_releases.py
+	  BOARD_PYTHONS="$$(cat $(OLD).txt)" $(PYTEST) -m whole -rs tests/harness/board_python/test_old_releases.py $(ARGS)
 
 # Whole fleets with Flower and faults in real processes; as root also the loss of a network.
 test-fleet: $(VENV)/ready-dev
