@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices.card_watch import Cards, open_cards
+from devices.meters.nvml_devices import number, query
 from devices.text_files import read_integer, read_text
 
 LEAST_TICKS = 20
@@ -112,30 +114,30 @@ def _grown(before: int | None, after: int | None) -> int | None:
 
 
 @contextlib.contextmanager
-def gpu_look(root: Path = Path("/")) -> Iterator[GpuLook | None]:
-    """Give a function that looks at the GPUs as long as the context is open; None without one."""
+def gpu_look(root: Path = Path("/"), gpu: str = "") -> Iterator[GpuLook | None]:
+    """Give a function that looks at GPUs as long as the context is open; None without one.
+
+    Of NVIDIA cards `gpu` names the one that works; otherwise those count that
+    CUDA_VISIBLE_DEVICES shows.
+    """
     for pattern in TEGRA_LOADS:
         for path in root.glob(pattern):
             if read_integer(path) is not None:
                 yield lambda path=path: _per_mille(read_integer(path))  # type: ignore[misc]
                 return
-    if root != Path("/") or not Path("/proc/driver/nvidia/version").exists():
-        yield None
-        return
-    try:
-        import pynvml  # noqa: PLC0415 - an optional package, where there is such a GPU
+    with open_cards(gpu) if root == Path("/") else contextlib.nullcontext() as cards:
+        if cards is None:
+            yield None
+            return
+        yield lambda: _mean(list(_shares(cards)))
 
-        pynvml.nvmlInit()
-    except Exception:
-        yield None
-        return
-    try:
-        handles = [
-            pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())
-        ]
-        yield lambda: _mean([pynvml.nvmlDeviceGetUtilizationRates(h).gpu / 100 for h in handles])
-    finally:
-        pynvml.nvmlShutdown()
+
+def _shares(cards: Cards) -> Iterator[float]:
+    for handle in cards.handles:
+        answer, _ = query(cards.nvml, "nvmlDeviceGetUtilizationRates", handle)
+        share = number(getattr(answer, "gpu", None))
+        if share is not None and share <= 100.0:
+            yield share / 100.0
 
 
 def _per_mille(value: int | None) -> float | None:
@@ -147,14 +149,14 @@ def _mean(values: list[float]) -> float | None:
 
 
 class UseWatch:
-    """Watch the host from when it is made until `at_end`."""
+    """Watch the host, and of its NVIDIA cards the one named, from when it is made to `at_end`."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
+    def __init__(self, root: Path = Path("/"), gpu: str = "") -> None:
         self._root = root
         self._over = threading.Event()
         self._seen: list[float] = []
         self._opened = contextlib.ExitStack()
-        look = self._opened.enter_context(gpu_look(root))
+        look = self._opened.enter_context(gpu_look(root, gpu))
         self._thread: threading.Thread | None = None
         if look is not None:
             self._thread = threading.Thread(

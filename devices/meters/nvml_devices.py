@@ -108,12 +108,13 @@ def _find_gpu(nvml: ModuleType, index: int) -> Gpu | Rejected:
         gpu = _describe(nvml, nvml.nvmlDeviceGetHandleByIndex(index), index)
     except nvml.NVMLError as error:
         return Rejected(f"GPU {index}", f"it does not answer: {error}")
-    if not gpu.has_counter and not gpu.has_power and _is_lost(gpu.refusal):
+    if not gpu.has_counter and not gpu.has_power and is_lost(gpu.refusal):
         return Rejected(gpu.bus_id, f"it does not answer: {gpu.refusal}")
     return gpu
 
 
-def _is_lost(refusal: str) -> bool:
+def is_lost(refusal: str) -> bool:
+    """Say whether NVML's words are those of a GPU that has fallen off the bus."""
     return "lost" in refusal.lower() or refusal == "Unknown Error"
 
 
@@ -141,13 +142,13 @@ def _describe(nvml: ModuleType, handle: object, index: int) -> Gpu:
     )
 
 
-def query(nvml: ModuleType, function: str, handle: object) -> tuple[object, str]:
+def query(nvml: ModuleType, function: str, handle: object, *more: object) -> tuple[object, str]:
     """Call one query; return its answer and "", or None and what NVML said."""
     call = getattr(nvml, function, None)
     if call is None:
         return None, f"this binding has no {function}"
     try:
-        return call(handle), ""
+        return call(handle, *more), ""
     except nvml.NVMLError as error:
         return None, str(error)
 

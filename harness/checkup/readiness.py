@@ -9,6 +9,7 @@ from typing import Literal
 
 from devices.board_modes import best_mode
 from devices.board_state import BoardState
+from devices.card_state import CardState
 from devices.container import HIDDEN_BOARD
 from devices.cuda_probe import CudaProbe
 from devices.host import Host
@@ -52,6 +53,7 @@ class Checkup:
         meters: Report of every meter that was asked.
         named: Meters the user named, which count besides those of the profile.
         container: In a container, what starts it so that it sees the sensors, by kind of board.
+        cards: NVIDIA cards that CUDA_VISIBLE_DEVICES shows, as their driver sees them.
     """
 
     host: Host
@@ -62,6 +64,7 @@ class Checkup:
     named: Sequence[str] = ()
     cuda: CudaProbe | None = None
     container: Mapping[str, str] = field(default_factory=dict)
+    cards: Sequence[CardState] = ()
 
     @property
     def measures(self) -> bool:
@@ -73,7 +76,7 @@ class Checkup:
         """Return everything worth doing, what blocks first."""
         found = [
             *_device(self), *_software(self), *_storage(self), *_energy(self), *_set_up(self),
-            *_state(self),
+            *_state(self), *_cards(self),
         ]  # fmt: skip
         return sorted(found, key=lambda fix: not fix.blocks)
 
@@ -232,3 +235,32 @@ def _state(check: Checkup) -> Iterator[Fix]:
             f"the wall clock stepped by {facts.clock_step_s:+.3f} s during this check",
             "wait until it is synchronised; durations do not depend on it",
         )
+
+
+def _cards(check: Checkup) -> Iterator[Fix]:
+    """Say what slows a card down now, and what has happened to its memory."""
+    for card in check.cards:
+        slowed = [word for word in card.reasons or () if word != "power-cap"]
+        if slowed:
+            words = ", ".join(word.replace("-", " ") for word in slowed)
+            yield Fix(
+                f"{card.model} is slowed down now: {words}",
+                "cool it, or give it a stronger supply; nvidia-smi -q -d PERFORMANCE,TEMPERATURE"
+                "  shows more",
+            )
+        if card.memory_errors:
+            yield Fix(
+                f"{card.model} has had {card.memory_errors} memory errors that could not be"
+                " corrected since its driver was loaded",
+                "sudo nvidia-smi -r  resets it (or restart the computer)",
+            )
+        if card.reset_due:
+            yield Fix(
+                f"{card.model} has faulty memory that is taken out of use at its next reset",
+                "sudo nvidia-smi -r  resets it (or restart the computer)",
+            )
+        if card.remap_failed:
+            yield Fix(
+                f"{card.model} has faulty memory that could not be taken out of use",
+                "have it replaced; what it computes is not to be trusted",
+            )

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from devices.card_state import LEAST_NS, CardState
 from devices.inspection import MeterReport
 from harness.checkup.readiness import Checkup
 
@@ -33,6 +34,7 @@ def as_dict(check: Checkup) -> dict[str, Any]:
         "preferred_meters": list(profile.meters) if profile else [],
         "limits": list(profile.limits) if profile else [],
         "accelerator": _accelerator(check),
+        "cards": [_card(card) for card in check.cards],
         "container": dict(check.container),
         "fixes": [{"what": f.what, "do": f.do, "blocks": f.blocks} for f in check.fixes()],
     }
@@ -94,6 +96,7 @@ def as_text(check: Checkup) -> str:
         *_wrapped("System  ", _system_line(check)),
         *_wrapped("State   ", _state_line(check)),
         *_wrapped("Trains  ", _trains_line(check)),
+        *(line for card in check.cards for line in _wrapped("Card    ", _card_line(card))),
         "Meters",
         *(line for meter in check.meters for line in _meter_lines(meter)),
     ]
@@ -167,6 +170,49 @@ def _trains_line(check: Checkup) -> str:
         return f"on the processor: the GPU cannot train ({check.cuda.fault})"
     found = check.cuda.gpu
     return f"on the GPU: {found.name}, CUDA {found.cuda}; a convolution came out right"
+
+
+def _card(card: CardState) -> dict[str, Any]:
+    """Return what the driver says of a card; null for what it does not tell."""
+    return {
+        "uuid": card.uuid,
+        "name": card.model,
+        "temperature_c": card.temperature_c,
+        "slows_down_at_c": card.slows_at_c,
+        "shuts_off_at_c": card.stops_at_c,
+        "slowed_now": None if card.reasons is None else list(card.reasons),
+        "slowed_s": {reason: count * 1e-9 for reason, count in card.slowed_ns.items()},
+        "uncorrected_memory_errors": card.memory_errors,
+        "reset_due": card.reset_due,
+        "remap_failed": card.remap_failed,
+    }
+
+
+def _card_line(card: CardState) -> str:
+    return f"{card.model} ({card.uuid}): {', '.join(_card_words(card))}"
+
+
+def _card_words(card: CardState) -> Iterator[str]:
+    """Say how warm a card is and what holds it back, and what its driver does not tell."""
+    if card.temperature_c is None:
+        yield "temperature not told"
+    else:
+        limits = [
+            f"{what} at {limit_c:.0f} °C"
+            for what, limit_c in (("slows down", card.slows_at_c), ("shuts off", card.stops_at_c))
+            if limit_c is not None
+        ]
+        yield f"{card.temperature_c:.0f} °C" + (f" ({', '.join(limits)})" if limits else "")
+    if card.reasons is None:
+        yield "what slows it down is not told"
+    else:
+        yield f"slowed down: {', '.join(card.reasons).replace('-', ' ') or 'not now'}"
+    for reason, count in card.slowed_ns.items():
+        if count < LEAST_NS:
+            continue
+        yield f"{reason.replace('-', ' ')} {count * 1e-9:.1f} s since its driver was loaded"
+    if card.memory_errors is not None:
+        yield f"{card.memory_errors} uncorrected memory errors"
 
 
 def _set_up_words(check: Checkup) -> Iterator[str]:

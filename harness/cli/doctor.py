@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devices.board_state import read_board_state
+from devices.card_watch import look_at_cards
 from devices.container_start import start_lines
 from devices.cuda_probe import CudaProbe, cuda_here
 from devices.errors import DeviceError
@@ -101,6 +102,7 @@ def _check(parsed: Namespace) -> tuple[Checkup, Programs]:
         named=[MeterSpec.parse(text).name for text in parsed.meter],
         cuda=_cuda(profile, recorded=recorded is not None),
         container=start_lines(host, root),
+        cards=[] if parsed.root else look_at_cards(),
     )
     return check, programs
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from harness.core.errors import STOPS, HarnessError, catalogue
-from harness.evidence.stability import FLAGS, SPOILT_WINDOW
+from harness.evidence.cell_flags import FLAGS, SPOILT_WINDOW
 
 INTRODUCTION = """# Errors
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.evidence.disturbed import disturbing
 from harness.evidence.paired import half_width
 from harness.measurement.command_session import CommandRun, CommandSession, summary
 from harness.running.measurement_files import net_of
@@ -216,8 +217,9 @@ def _lines(own: Mapping[str, Any]) -> list[str]:
         if len(runs[-1]["components"]) > 1
     ]
     rows += [(f"· {p['phase']}", _phase(p)) for p in runs[-1]["phases"]]
-    if own["flags"]:
-        rows.append(("disturbed", ", ".join(own["flags"])))
+    spoilt = disturbing("+".join(own["flags"]))
+    noted = [flag for flag in own["flags"] if flag not in spoilt]
+    rows += [(name, ", ".join(f)) for name, f in (("disturbed", spoilt), ("noted", noted)) if f]
     width = max(len(name) for name, _ in rows)
     return [_filled(f"  {name:<{width}}  {value}", width + 4) for name, value in rows]
 

@@ -176,6 +176,7 @@ def _run_options(parsed: Namespace) -> _RunOptions:
 def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence[str]) -> int:
     from rich.console import Console  # noqa: PLC0415 - help and errors answer without it
 
+    from devices.card_watch import look_at_cards  # noqa: PLC0415
     from harness.cli.screen import RunScreen  # noqa: PLC0415
     from harness.measurement.host_look import HostLook  # noqa: PLC0415
     from harness.running.target import settled  # noqa: PLC0415
@@ -187,7 +188,8 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
         late = unreported(Path(config.out), known_before_data(config, target))
         if late is not None:
             return _late_report(late)
-    look = HostLook()
+    trains = target.accelerator
+    look = HostLook(cards=lambda: look_at_cards(trains.uuid) if trains.is_gpu else [])
     workload = find_workload(config.workload)
     screen = RunScreen(Console(highlight=False), config, workload)
     screen.plan(target)

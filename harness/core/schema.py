@@ -188,7 +188,7 @@ CELLS = (
     Column("reason", "str", "", "Why the cell is not done."),
     Column("delta_metric", "float", "%", "Mean over tasks of the mean over the task's measures of the relative gain against independent, same seed; positive is better; empty if a measure of independent is 0.", since=2),
     Column("energy_net_error_j", "float", "J", "Bound on the error of energy_net_j: that of energy_j, that of the idle power, and half its change from before to after; empty if there was no second look at it.", since=2),
-    Column("flags", "str", "", "What made the cell's conditions different, joined by +: resumed, warm-start, throttled, under-voltage, swapped, foreign-load, stolen-time, clock-step, slept, paused and others; empty if nothing was noticed.", since=2),
+    Column("flags", "str", "", "What made the cell's conditions different, joined by +: resumed, warm-start, throttled, under-voltage, swapped, foreign-load, stolen-time, clock-step, slept, paused, and others, gpu-… those of the card that trains; empty if nothing was noticed.", since=2),
     Column("interruptions", "int", "", "How often the cell was broken off and gone on with; rounds that were broken off are measured anew.", since=2),
     Column("look_ahead_encoder_forwards", "float", "images", "Images through an encoder in look-aheads beside the training steps, a backward counted as two forwards.", since=2),
     Column("look_ahead_decoder_forwards", "float", "images", "The same for decoders.", since=2),
@@ -305,6 +305,7 @@ CONDITIONS = (
     Column("t_s", "float", "s", "Time on the same clock: start of the cell, end of each round, end of the cell."),
     Column("temperature_c", "float", "°C", "Hottest plausible temperature of the host; empty if it shows none."),
     Column("flags", "str", "", "What had slowed or disturbed the host since the cell began, joined by +; words as in cells.csv."),
+    Column("gpu_temperature_c", "float", "°C", "Temperature of the NVIDIA card that trains; empty where none does, or its driver does not tell. On a Jetson it is among those of the host.", since=5),
 )  # fmt: skip
 
 AFFINITY_ROUNDS = (

@@ -1,8 +1,8 @@
 """Name the cells whose seconds and joules are not those of an undisturbed device.
 
 One list decides it for the screen, the verdict, comparisons, captions and the page: a flag of a
-cell counts that `harness.evidence.stability` calls unstable and that is about the conditions of the
-measurement, not about an answer that a fleet refused.
+cell counts that `harness.evidence.cell_flags` calls unstable and that is about the conditions of
+the measurement, not about an answer that a fleet refused.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from harness.evidence.stability import OF_A_FLEET, flag_meaning
+from harness.evidence.cell_flags import OF_A_FLEET, flag_meaning
 
 Row = Mapping[str, object]
 

@@ -23,7 +23,7 @@ OBSERVED: Mapping[str, frozenset[str]] = {
     "components.csv": frozenset(("component", "meter", "rail", "role", "reason", "job", "phase")),
     "devices.csv": frozenset(("peak_memory_bytes", "temperature_c", "fate")),
     "traces/<cell>.csv.gz": frozenset(("t_s", "rail")),
-    "conditions/<cell>.csv": frozenset(("t_s", "temperature_c", "flags")),
+    "conditions/<cell>.csv": frozenset(("t_s", "temperature_c", "flags", "gpu_temperature_c")),
     "affinity/<cell>_rounds.csv": frozenset(),
     "affinity/<cell>_clients.csv": frozenset(("client",)),
     "affinity/<cell>_check.csv": frozenset(),

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.core.schema import COST_PHASES, sessions_of
-from harness.evidence.findings import Finding, Level, named
+from harness.evidence.cell_flags import AGAIN, SPOILT_WINDOW, flag_meaning
+from harness.evidence.findings import Finding, named
 from harness.evidence.reading import RunFiles
 
 SPREAD_LIMIT = 0.05
@@ -20,90 +21,6 @@ IDLE_DRIFT_LIMIT = 0.1
 
 ERROR_LIMIT = 0.05
 """Share of energy_j that the bound on its error may reach."""
-
-SPOILT_WINDOW = {
-    "gap": "samples are missing",
-    "reset": "the counter began anew",
-    "partial": "samples do not reach from end to end",
-    "impossible": "readings show power that this device cannot draw",
-}
-"""Flag of phases.csv → what it says; a counter that merely wrapped is still exact."""
-
-AGAIN = "then run the same command with --fresh."
-
-FLAGS: Mapping[str, tuple[Level, str, str]] = {
-    "resumed": ("note", "broken off and gone on with; broken-off rounds were measured anew", ""),
-    "warm-start": (
-        "unstable", "began warmer or at a higher power than the first cell",
-        f"Raise --cool-down, {AGAIN}",
-    ),
-    "throttled": ("unstable", "the board throttled itself", f"Cool the board, {AGAIN}"),
-    "under-voltage": (
-        "unstable", "the supply voltage was too low", f"Use a stronger supply and cable, {AGAIN}",
-    ),
-    "over-current": ("unstable", "the board drew too much current", f"Mend the supply, {AGAIN}"),
-    "swapped": (
-        "unstable", "memory was swapped to disk", f"Free memory or lower --batch-size, {AGAIN}",
-    ),
-    "foreign-load": (
-        "unstable", "other programs took processor time", f"Stop other programs, {AGAIN}",
-    ),
-    "stolen-time": (
-        "unstable", "the hypervisor gave processor time to others",
-        f"Use a host of your own, {AGAIN}",
-    ),
-    "slept": ("unstable", "the host slept", f"Switch off suspend, {AGAIN}"),
-    "paused": (
-        "unstable", "the process was stopped for a while, which is charged",
-        f"Let it run without a stop, {AGAIN}",
-    ),
-    "few-samples": (
-        "unstable", "rests on few readings of the meter",
-        "Measure for longer, or read it more often.",
-    ),
-    "unsteady": (
-        "unstable", "power swings faster than the meter is read",
-        "Read it more often, or use a counter.",
-    ),
-    "wrap": ("note", "the counter wrapped, which is counted", ""),
-    "clock-step": ("note", "the wall clock was set; durations are safe, dates may be wrong", ""),
-    "power-mode-changed": (
-        "unstable", "the power mode was changed", f"Pin it (sudo nvpmodel -m N), {AGAIN}",
-    ),
-    "governor-changed": (
-        "unstable", "the clock governor was changed",
-        f"Pin it (sudo cpupower frequency-set -g performance), {AGAIN}",
-    ),
-    "clocks-changed": (
-        "unstable", "clock limits were changed", f"Pin them (sudo jetson_clocks), {AGAIN}",
-    ),
-    "clock-limit-lowered": (
-        "unstable", "the system lowered the clock limit", f"Cool the board, {AGAIN}",
-    ),
-    "late-device": (
-        "note", "an answer of a device came too late and was not averaged; its joules count", "",
-    ),
-    "missing-device": (
-        "note", "a device did not take part in a round", "",
-    ),
-    "refused-device": (
-        "unstable", "an answer of a device could not be used", f"See devices.csv, {AGAIN}",
-    ),
-    "refused-figure": (
-        "unstable", "a device reported a figure that cannot be true; it is left out",
-        f"See energy_reason in devices.csv, mend that device's meter, {AGAIN}",
-    ),
-    "shared-meter": (
-        "unstable", "several devices were one machine, whose meter saw the work of all",
-        "Give every node a machine of its own; their joules say nothing about a device.",
-    ),
-}  # fmt: skip
-"""Flag of a cell → how bad it is, what it means, what to do; others are taken as they stand."""
-
-OF_A_FLEET = frozenset(
-    ("late-device", "missing-device", "refused-device", "refused-figure", "shared-meter")
-)
-"""Flags that tell of a fleet's answers, not of the conditions in which a cell was measured."""
 
 
 def stability(run: RunFiles, spread_limit: float = SPREAD_LIMIT) -> Iterator[Finding]:
@@ -214,19 +131,6 @@ def _cell_flags(run: RunFiles) -> Iterator[Finding]:
         level, meaning, remedy = flag_meaning(flag)
         text = f"{flag}: {meaning}, in {len(cells)} of {len(run.done)} cells ({named(cells)})"
         yield Finding(level, flag, text, remedy)
-
-
-def flag_meaning(flag: str) -> tuple[Level, str, str]:
-    """Return how bad a flag of a cell is, what it means, and what to do."""
-    if flag in FLAGS:
-        return FLAGS[flag]
-    if flag in SPOILT_WINDOW:
-        return "unstable", SPOILT_WINDOW[flag], f"python -m harness.doctor examines it; {AGAIN}"
-    if flag.startswith("maybe-"):
-        what = flag.removeprefix("maybe-")
-        remedy = "Start the board anew before the run, so that a new event shows."
-        return "limit", f"{what} had happened before, so a new one would not show", remedy
-    return "unstable", "the board reported it", f"Mend the cause, {AGAIN}"
 
 
 def _shared(run: RunFiles) -> Iterator[Finding]:

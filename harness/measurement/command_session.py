@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from devices.card_watch import CardWatch
 from devices.host_use import HostUse, UseWatch
 from harness.core.errors import UsageError
 from harness.measurement.command import CommandResult, Surroundings, run_command
@@ -138,7 +139,7 @@ class CommandSession:
 
     def _measured(self, number: int, repeat: int) -> CommandRun:
         self.begins()
-        conditions = Conditions(self.meters.processes)
+        conditions = Conditions(self.meters.processes, cards=CardWatch())
         path = self.folder / f"marks-{number}-{repeat}.jsonl"
         with new_mark_file(path) as marks:
             environment = {**os.environ, VARIABLE: announce(marks.descriptor, path)}

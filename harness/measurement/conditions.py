@@ -10,6 +10,7 @@ from pathlib import Path
 from devices.board_changes import LEAST_WINDOW_S, changes
 from devices.board_counters import read_counters
 from devices.board_state import BoardState, read_board_state
+from devices.card_watch import CardWatch
 from devices.host import read_state
 from devices.programs import Programs
 from harness.measurement.pauses import PauseWatch
@@ -60,6 +61,7 @@ class Conditions:
         clocks: HostClocks | None = None,
         zero_s: float = 0.0,
         pauses: PauseWatch | None = None,
+        cards: CardWatch | None = None,
     ) -> None:
         """Take the first look.
 
@@ -69,12 +71,14 @@ class Conditions:
             clocks: the clocks of the host.
             zero_s: what the monotonic clock shows when the run's clock shows 0.
             pauses: tells for how long this process was stopped; by default it is watched.
+            cards: watches the NVIDIA cards that work, until `at_end`; None if none does.
         """
         self._zero_s = zero_s
         self._own = own
         self._root = root
         self._clocks = clocks or HostClocks()
         self._pauses = pauses or PauseWatch().start()
+        self._cards = cards
         self._state = self._board()
         self._offsets_s = self._clocks.offsets_s()
         self._before = self._state
@@ -86,20 +90,26 @@ class Conditions:
         """Return what files show now and have shown since the start."""
         counters = read_counters(self._root, self._own)
         now = replace(self._state, counters=counters, host=read_state(self._root))
+        flags = [*self._flags(now), *(self._cards.look() if self._cards else ())]
         if now.counters.time_s - self._before.counters.time_s >= LEAST_WINDOW_S:
-            self.lately = tuple(changes(self._before, now))
+            lately = self._cards.lately() if self._cards else []
+            self.lately = (*changes(self._before, now), *lately)
             self._before = now
-        return self._look(now, self._flags(now))
+        return self._look(now, flags)
 
     def at_end(self) -> ConditionSample:
         """Return what the board shows at the end, and all that happened since the start."""
         self._pauses.stop()
         now = self._board()
-        return self._look(now, self._flags(now))
+        cards = self._cards.stop() if self._cards else []
+        return self._look(now, [*self._flags(now), *cards])
 
     def _look(self, now: BoardState, flags: Sequence[str]) -> ConditionSample:
         return ConditionSample(
-            self._clocks.monotonic() - self._zero_s, now.host.temperature_c, tuple(flags)
+            self._clocks.monotonic() - self._zero_s,
+            now.host.temperature_c,
+            tuple(flags),
+            self._cards.temperature_c if self._cards else None,
         )
 
     def _board(self) -> BoardState:

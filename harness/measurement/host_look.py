@@ -7,13 +7,14 @@ has for its throttling state; nothing is computed meanwhile that would be taken 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from devices.board_changes import STOLEN_SHARE
 from devices.board_counters import Counters, parse_process_s, read_counters
 from devices.board_state import BoardState, read_board_state
+from devices.card_state import CardState
 from devices.host import usable_cores
 from devices.meters.battery import find_batteries, find_external_power, read_battery
 from devices.programs import Programs
@@ -50,10 +51,13 @@ class HostLook:
         root: Path = Path("/"),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        cards: Callable[[], Sequence[CardState]] = tuple,
     ) -> None:
+        """Take the first look; `cards` looks at the NVIDIA cards that will work, if any will."""
         self._root = root
         self._clock = clock
         self._sleep = sleep
+        self._cards = cards
         self._processes_s = _processes_s(root)
         self._counters = read_counters(root, clock=clock)
 
@@ -68,6 +72,7 @@ class HostLook:
             self._load(now),
             _stolen(self._counters, now),
             *_throttled(board),
+            *(trouble for card in self._cards() for trouble in _slowed_card(card)),
             _battery(self._root),
             _clock_limit(self._root),
         ]
@@ -139,6 +144,26 @@ def _throttled(board: BoardState) -> list[Trouble]:
             Trouble("The board slows itself down: it is too warm", f"{ways['clock']} {AGAIN}")
         )
     return found
+
+
+def _slowed_card(card: CardState) -> Iterator[Trouble]:
+    """Name what slows a card down at this moment, or keeps what it computes from being trusted."""
+    hot = [word for word in card.reasons or () if word != "power-cap"]
+    if hot:
+        way = "Use a stronger supply." if hot == ["power-brake"] else "Let the card cool down."
+        words = ", ".join(word.replace("-", " ") for word in hot)
+        yield Trouble(f"{card.model} slows itself down: {words}", f"{way} {AGAIN}")
+    if card.memory_errors:
+        yield Trouble(
+            f"{card.model} has had {card.memory_errors} memory error"
+            f"{'' if card.memory_errors == 1 else 's'} that could not be corrected",
+            "Reset it: sudo nvidia-smi -r, or restart the computer.",
+        )
+    if card.remap_failed:
+        yield Trouble(
+            f"{card.model} has faulty memory that could not be taken out of use",
+            "Have the card replaced; do not trust what it computes.",
+        )
 
 
 def _battery(root: Path) -> Trouble | None:

@@ -91,7 +91,12 @@ class RunPast:
             _largest(lines, "peak_memory_bytes"),
             len(starts),
             [
-                ConditionSample(line["t_s"], line.get("temperature_c"), line.get("flags", ()))
+                ConditionSample(
+                    line["t_s"],
+                    line.get("temperature_c"),
+                    line.get("flags", ()),
+                    line.get("gpu_temperature_c"),
+                )
                 for line in lines
                 if "t_s" in line
             ],

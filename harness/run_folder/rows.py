@@ -167,8 +167,17 @@ def phase_rows(
 
 def condition_rows(looks: Sequence[ConditionSample]) -> list[dict[str, object]]:
     """Return a row per look at the board; none if no look showed anything."""
-    if not any(look.flags or look.temperature_c is not None for look in looks):
+    if not any(
+        look.flags or look.temperature_c is not None or look.gpu_temperature_c is not None
+        for look in looks
+    ):
         return []
     return [
-        {"t_s": x.t_s, "temperature_c": x.temperature_c, "flags": "+".join(x.flags)} for x in looks
+        {
+            "t_s": x.t_s,
+            "temperature_c": x.temperature_c,
+            "flags": "+".join(x.flags),
+            "gpu_temperature_c": x.gpu_temperature_c,
+        }
+        for x in looks
     ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from devices.card_watch import CardWatch
 from devices.host_use import HostUse, UseWatch
 from harness.board_python.trainers import Board
 from harness.core.errors import DamagedRunError, HarnessError, StorageError
@@ -92,13 +93,15 @@ class _RunningCell:
         self._gpu_memory = PeakGpuMemory(gpu_allocator(context.target.accelerator))
         self._gpu_memory.reset()
         own = [*context.session.processes, *([context.board.pid] if context.board else [])]
-        self._conditions = Conditions(own, zero_s=context.zero_s)
+        trains = context.target.accelerator
+        cards = CardWatch(trains.uuid) if trains.is_gpu else None
+        self._conditions = Conditions(own, zero_s=context.zero_s, cards=cards)
         self._samples: list[ConditionSample] = [*record.past.looks, self._conditions.first]
         self._keeper = CellKeeper(
             record.checkpoints, record.past.saved, self._recorder, context.session.log,
             context.study.codec, note=self._note, library=record.library,
         )  # fmt: skip
-        self._use = UseWatch()
+        self._use = UseWatch(gpu=trains.uuid)
         self._trained: list[Any] = []
         self._served: Any = ()
 

@@ -11,7 +11,7 @@ from devices.meters.nvml import NvmlMeter
 from devices.meters.rapl import RaplMeter
 from devices.meters.registry import make_meter, probe_meter, split_sum
 from devices.stream import StreamSet
-from tests.devices.test_nvml import FakeGpu, make_nvml
+from tests.devices.fake_nvml import FakeGpu, make_nvml
 
 ZONE = "sys/class/powercap/intel-rapl:0/energy_uj"
 

@@ -11,61 +11,7 @@ from devices.errors import DeviceError
 from devices.meters.nvml import NvmlMeter
 from devices.meters.nvml_devices import number, same_bus
 from devices.stream import StreamSet
-
-
-class FakeNvmlError(Exception):
-    """Stand in for NVMLError."""
-
-
-NOT_SUPPORTED = FakeNvmlError("Not Supported")
-GONE = FakeNvmlError("GPU is lost")
-
-
-class FakeGpu:
-    """Hold the answers of one GPU; an exception among them is raised."""
-
-    def __init__(self, index, **answers):
-        self.answers = {
-            "UUID": f"GPU-{index}a2b3c4d-0000-1111-2222-333344445555",
-            "PciInfo": types.SimpleNamespace(busId=f"00000000:{index + 1:02X}:00.0"),
-            "Name": "NVIDIA A100",
-            "TotalEnergyConsumption": 5_000_000,
-            "PowerUsage": 60_000,
-            "EnforcedPowerLimit": 400_000,
-            "Architecture": 7,
-            "MigMode": NOT_SUPPORTED,
-            **answers,
-        }
-
-    def answer(self, name):
-        value = self.answers[name]
-        if isinstance(value, Exception):
-            raise value
-        return value
-
-
-def make_nvml(*gpus, start=None):
-    """Build a module like NVIDIA's pynvml, with the parts the meter may use."""
-    module = types.ModuleType("pynvml")
-    module.NVMLError = FakeNvmlError
-    module._nvmlGetFunctionPointer = lambda name: name
-    module.started = 0
-
-    def init():
-        if start is not None:
-            raise start
-        module.started += 1
-
-    def shutdown():
-        module.started -= 1
-
-    module.nvmlInit = init
-    module.nvmlShutdown = shutdown
-    module.nvmlDeviceGetCount = lambda: len(gpus)
-    module.nvmlDeviceGetHandleByIndex = lambda index: gpus[index]
-    for name in FakeGpu(0).answers:
-        setattr(module, f"nvmlDeviceGet{name}", lambda gpu, name=name: gpu.answer(name))
-    return module
+from tests.devices.fake_nvml import GONE, NOT_SUPPORTED, FakeGpu, FakeNvmlError, make_nvml
 
 
 def opened(module, clock, environment=None, **options):

@@ -22,7 +22,7 @@ from harness.core.errors import (
     unknown,
 )
 from harness.core.schema import SCHEMA_VERSION
-from harness.evidence.stability import FLAGS
+from harness.evidence.cell_flags import FLAGS
 from harness.workloads.multitask.commands import infer, split
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "runs" / "schema1"

@@ -6,6 +6,7 @@ import pytest
 
 from devices.accelerator import Accelerator
 from devices.board_state import read_board_state
+from devices.card_state import CardState
 from devices.cuda_probe import CudaProbe
 from devices.host import detect
 from devices.profile import find_profile
@@ -52,3 +53,33 @@ def test_what_was_not_tried_is_not_claimed(check):
     assert as_dict(check)["accelerator"] is None
     pi = replace(check, profile=find_profile("raspberry-pi-5"))
     assert "Trains  on the processor" in as_text(pi)
+
+
+def test_card_is_shown_with_its_limits_and_what_is_wrong(check):
+    card = CardState(
+        "GPU-1", "RTX 4090", ("hw-thermal-slowdown",), {"power-cap": 1_500_000_000}, 91.0, 90.0,
+        95.0, 2, True, False,
+    )  # fmt: skip
+    found = replace(check, cards=[card])
+    text = as_text(found)
+    assert all(len(line) <= 80 for line in text.splitlines() if line.startswith("Card"))
+    words = " ".join(text.split())
+    assert "RTX 4090 (GPU-1): 91 °C (slows down at 90 °C, shuts off at 95 °C)" in words
+    assert "slowed down: hw thermal slowdown, power cap 1.5 s since its driver was loaded" in words
+    wrong = [fix.what for fix in found.fixes() if "RTX 4090" in fix.what]
+    assert [("slowed" in w, "2 memory errors" in w, "next reset" in w) for w in wrong] == [
+        (True, False, False), (False, True, False), (False, False, True),
+    ]  # fmt: skip
+    (told,) = as_dict(found)["cards"]
+    assert (told["shuts_off_at_c"], told["slowed_s"]) == (95.0, {"power-cap": 1.5})
+
+
+def test_what_a_card_s_driver_does_not_tell_is_said_and_null(check):
+    found = replace(check, cards=[CardState("GPU-1", "Orin")])
+    words = " ".join(as_text(found).split())
+    assert "Orin (GPU-1): temperature not told, what slows it down is not told" in words
+    (told,) = as_dict(found)["cards"]
+    assert (told["temperature_c"], told["slowed_now"], told["uncorrected_memory_errors"]) == (
+        None, None, None,
+    )  # fmt: skip
+    assert not [fix for fix in found.fixes() if "Orin" in fix.what and "card" in fix.what]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.cli.errors_page import page
 from harness.core.errors import STOPS, HarnessError, catalogue
-from harness.evidence.stability import FLAGS, SPOILT_WINDOW
+from harness.evidence.cell_flags import FLAGS, SPOILT_WINDOW
 
 ROOT = Path(__file__).parents[3]
 

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from devices.board_changes import EVENTS
+from devices.card_state import LOST, MEMORY_ERRORS, REASONS, RESET_DUE, VIOLATIONS
+from devices.card_watch import PREFIX
 from harness.cli.check import main
 from harness.core.schema import SCHEMA_VERSION
+from harness.evidence.cell_flags import FLAGS
 from harness.evidence.claims import smallest_p
 from harness.evidence.judging import judge
-from harness.evidence.stability import FLAGS, coefficient_of_variation
+from harness.evidence.stability import coefficient_of_variation
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "runs"
 
@@ -280,11 +283,20 @@ def test_every_flag_of_a_cell_is_explained(flag: str, draft) -> None:
 
 
 def test_every_flag_that_the_board_can_raise_is_known() -> None:
-    """The words of `devices.board_changes`, and of the run itself."""
+    """The words of `devices.board_changes`, of `devices.card_state`, and of the run itself."""
     raised = {*EVENTS.values(), "throttled", "power-mode-changed", "governor-changed", "swapped",
               "clocks-changed", "clock-limit-lowered", "foreign-load", "stolen-time", "slept",
               "clock-step", "resumed", "warm-start"}  # fmt: skip
     assert raised <= set(FLAGS)
+    of_cards = {*REASONS.values(), *VIOLATIONS.values(), LOST, MEMORY_ERRORS, RESET_DUE}
+    assert {f"{PREFIX}{word}" for word in of_cards} <= set(FLAGS)
+
+
+def test_an_error_that_a_driver_reports_is_told_by_its_number(draft) -> None:
+    begun = draft().fill()
+    begun.rows[0]["flags"] = "gpu-xid-79"
+    level, text = found(begun.write())["gpu-xid-79"]
+    assert (level, "reported Xid error 79 of the GPU" in text) == ("unstable", True)
 
 
 def test_one_measurement_in_two_bills_is_a_limit(draft) -> None:

@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from devices.board_counters import read_counters
+from devices.card_watch import CardWatch
 from harness.measurement import conditions
 from harness.measurement.conditions import Conditions, HostClocks
 from harness.measurement.pauses import PauseWatch
+from tests.devices.fake_nvml import FakeGpu, make_nvml
 
 HZ = os.sysconf("SC_CLK_TCK")
 
@@ -61,3 +63,19 @@ def test_a_moment_too_short_to_judge_keeps_the_mark(host):
     pass_s(0.2, 0.0)
     watched.so_far()
     assert watched.lately == ("foreign-load",)
+
+
+def test_flags_and_temperature_of_the_card_that_works(host):
+    """A card's flags stand beside those of the board; where none works both are empty."""
+    watched, pass_s = host
+    assert watched.first.gpu_temperature_c is None
+    gpu = FakeGpu(0, CurrentClocksEventReasons=0x4)
+    watched._cards = CardWatch(module=make_nvml(gpu), environment={})
+    pass_s(4.0, 1.5)
+    gpu.answers["Temperature"] = 91
+    gpu.answers["ViolationStatus"] = {0: 0, 1: 9_000_000}
+    look = watched.so_far()
+    flags = ("foreign-load", "gpu-power-cap", "gpu-thermal-slowdown")
+    assert (look.flags, look.gpu_temperature_c) == (flags, 91.0)
+    assert watched.lately == flags
+    assert set(watched.at_end().flags) >= {"gpu-power-cap", "gpu-thermal-slowdown"}

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from devices.card_state import CardState
 from harness.measurement.host_look import LOOK_S, HostLook
 
 HZ = os.sysconf("SC_CLK_TCK")
@@ -45,10 +46,11 @@ class Tree:
         self.write()
 
     stolen = 0.0
+    cards = ()
 
     def troubles(self):
         self.write()
-        look = HostLook(self.root, lambda: self.now_s, self.sleep)
+        look = HostLook(self.root, lambda: self.now_s, self.sleep, lambda: self.cards)
         return [str(trouble) for trouble in look.troubles()]
 
 
@@ -108,3 +110,24 @@ def test_a_clock_that_may_not_reach_its_height(tree):
     (text,) = tree.troubles()
     assert text.startswith("The clock of 1 core is limited to 1.20 of 2.40 GHz")
     assert "cpupower frequency-set -u 2400MHz" in text
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"reasons": ("hw-thermal-slowdown",)}, "hw thermal slowdown. Let the card cool down."),
+        ({"reasons": ("power-brake",)}, "power brake. Use a stronger supply."),
+        ({"memory_errors": 1}, "1 memory error that could not be corrected. Reset it"),
+        ({"remap_failed": True}, "could not be taken out of use. Have the card replaced"),
+    ],
+)
+def test_a_card_that_is_not_well(tree, state, words):
+    tree.cards = (CardState(model="RTX 4090", **state),)
+    (trouble,) = tree.troubles()
+    assert trouble.startswith("RTX 4090 ")
+    assert words in trouble
+
+
+def test_a_card_at_its_power_limit_is_as_it_should_be(tree):
+    tree.cards = (CardState(model="RTX 4090", reasons=("power-cap",), memory_errors=0),)
+    assert tree.troubles() == []

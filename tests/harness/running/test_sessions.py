@@ -232,3 +232,8 @@ def test_every_look_at_the_board_is_a_row_on_the_clock_of_the_run(tmp_path: Path
 def test_a_board_that_shows_nothing_has_no_conditions() -> None:
     """No file is written for looks without temperature and without flags."""
     assert condition_rows([ConditionSample(1.0, None), ConditionSample(2.0, None)]) == []
+
+
+def test_the_temperature_of_a_card_alone_is_worth_a_row() -> None:
+    (row,) = condition_rows([ConditionSample(1.0, None, (), 71.0)])
+    assert (row["temperature_c"], row["gpu_temperature_c"], row["flags"]) == (None, 71.0, "")

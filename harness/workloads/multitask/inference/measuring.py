@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from devices.card_watch import CardWatch
 from harness.measurement.conditions import Conditions
 from harness.measurement.measuring import MeasuringSession
 from harness.records.cost import SegmentCost
@@ -158,7 +159,8 @@ class WindowMeter:
         with self.session.log.phase(Label("warm-up", label.cell, label.job)):
             warm_up = StopRule(self.lengths.warm_up_s, WARM_UP_QUERIES)
             single_stream(query, warm_up, self.clock)
-        conditions = Conditions(self.session.processes)
+        cards = None if task.variant.provider in ON_PROCESSOR else CardWatch()
+        conditions = Conditions(self.session.processes, cards=cards)
         latencies: list[float] = []
         with self.session.log.phase(label):
             if task.scenario == SINGLE_STREAM:
@@ -171,8 +173,7 @@ class WindowMeter:
                 )
             for model in models:
                 self.session.log.work(evaluating(model.tasks, queries * task.batch_size))
-        segment = self.session.log.segments[-1]
-        flags = conditions.at_end().flags
+        flags, segment = conditions.at_end().flags, self.session.log.segments[-1]
         (figures,) = self.session.costs([segment])
         return (
             subject(ready.deployment, task)
