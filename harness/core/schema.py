@@ -14,7 +14,7 @@ from typing import Any, Literal
 from devices.plain_numbers import plain_float, plain_int
 from harness.core.clean_text import clean
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 OLDEST_SCHEMA_VERSION = 1
 """Columns are only ever appended, so runs from this version on can be read."""
 
@@ -305,7 +305,7 @@ CONDITIONS = (
     Column("t_s", "float", "s", "Time on the same clock: start of the cell, end of each round, end of the cell."),
     Column("temperature_c", "float", "°C", "Hottest plausible temperature of the host; empty if it shows none."),
     Column("flags", "str", "", "What had slowed or disturbed the host since the cell began, joined by +; words as in cells.csv."),
-    Column("gpu_temperature_c", "float", "°C", "Temperature of the NVIDIA card that trains; empty where none does, or its driver does not tell. On a Jetson it is among those of the host.", since=5),
+    Column("gpu_temperature_c", "float", "°C", "Temperature of the NVIDIA card that trains; empty where none does, or its driver does not tell. On a Jetson it is among those of the host.", since=6),
 )  # fmt: skip
 
 AFFINITY_ROUNDS = (
