@@ -95,7 +95,7 @@ class StepRefusedError(UsageError):
     code = "step-refused"
     matters = "Its gradients are wrong ones, or none; losses need not show it, speed never does."
     usually = (
-        "Train with --step plain (workload lora: --precision fp32), or under another release of"
+        "Train with --step plain (where there is --precision: fp32), or under another release of"
         " PyTorch on what the message names: docs/speed.md."
     )
 

@@ -38,7 +38,7 @@ class StepCheck:
     directionless: int = 0
 
     @classmethod
-    def of(cls, agreement: Mapping[str, Any], fault: str = "", **about: str) -> StepCheck:
+    def of(cls, agreement: Mapping[str, Any], fault: str = "", **about: Any) -> StepCheck:  # noqa: ANN401
         """Return the check that figures by name give; a fault of its own goes before theirs.
 
         A difference of losses beyond all measure is none that can be told; its fault says it.

@@ -25,7 +25,7 @@ from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.joiners import joiner
 from harness.workloads.multitask.planning.modelling import device_model
 from harness.workloads.multitask.planning.step_check import kinds_of_steps
-from harness.workloads.multitask.planning.step_choice import barred
+from harness.workloads.multitask.planning.step_timing import barred
 from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.study import open_data
 from harness.workloads.multitask.training.client import RoundSettings
