@@ -86,6 +86,20 @@ class UnknownNameError(UsageError):
     usually = "Take the nearest name that the message offers, or `python -m harness.list devices`."
 
 
+class StepRefusedError(UsageError):
+    """Report that a way of executing steps computes something else than plain fp32 where it trains.
+
+    It was asked for by name, so no other way is taken in its place.
+    """
+
+    code = "step-refused"
+    matters = "Its gradients are wrong ones, or none; losses need not show it, speed never does."
+    usually = (
+        "Train with --step plain (where there is --precision: fp32), or under another release of"
+        " PyTorch on what the message names: docs/speed.md."
+    )
+
+
 class ConfigChangedError(UsageError):
     """Report that the run named by --resume was begun with other options."""
 

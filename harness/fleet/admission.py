@@ -26,7 +26,7 @@ class Admission:
     def __init__(self, settings: FleetSettings, is_there: Callable[[int], bool]) -> None:
         self._settings = settings
         self._is_there = is_there
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, HarnessError] = {}
         self._clashes: list[HarnessError] = []
         self._lost: set[str] = set()
         self.roster = Roster()
@@ -88,11 +88,16 @@ class Admission:
         cards = (self.roster.get(device) for device in sorted(self._lost))
         return [card for card in cards if card and card.node in present - asked]
 
-    def refuse(self, device: str, why: str) -> bool:
+    def refuse(self, device: str, error: HarnessError) -> bool:
         """Note why a device cannot take part; say whether that is new."""
         new = device not in self._refused
-        self._refused[device] = why
+        self._refused[device] = error
         return new
+
+    def why_refused(self, card: Card) -> str:
+        """Return why a device does not take part; empty if it does, or may yet."""
+        error = self._refused.get(card.device)
+        return error.message if error is not None and card.prepared is None else ""
 
     def exclude(self, node: int, error: HarnessError) -> None:
         """Never ask this node again."""
@@ -137,17 +142,22 @@ class Admission:
         return found
 
     def _not_ready(self, cards: Sequence[Card]) -> list[HarnessError]:
-        return [
-            FleetError(f"{card.device} is not ready: {self._refused.get(card.device, 'no answer')}")
-            for card in cards
-            if card.prepared is None
-        ]
+        return [self._why_not(card.device) for card in cards if card.prepared is None]
+
+    def _why_not(self, device: str) -> HarnessError:
+        """Return why a device is not ready, of the kind that its own error is."""
+        error = self._refused.get(device)
+        if error is None:
+            return FleetError(f"{device} is not ready: no answer")
+        return type(error)(f"{device} is not ready: {error.message}", error.remedy)
 
     def notes(self) -> list[str]:
         """Return in words what people should know of the devices before round 1."""
         cards = self.roster.cards()
-        return [*clock_notes(cards, self._settings.sample_s), *(
+        shared = [
             f"{', '.join(devices)} are one machine: the meter of each sees the others' work"
             " too, so their joules say nothing about a device and must not be added"
             for devices in share_a_meter(cards)
-        )]  # fmt: skip
+        ]
+        steps = [f"{card.device}: {check.words}" for card in cards for check in card.steps]
+        return [*clock_notes(cards, self._settings.sample_s), *shared, *steps]

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from harness.config import PATHS, RunConfig, make_config
 from harness.core.errors import HarnessError, RefusedError, UsageError
 from harness.core.schema import TRACE
 from harness.federated.job import Checkpoint
-from harness.federated.trainers import naming
+from harness.federated.trainers import RoundRequest, naming
 from harness.fleet.clock import clock_state
 from harness.fleet.codec import decode_request, decode_tensors, encode_result, encode_tensors
 from harness.fleet.outbox import Outbox
@@ -35,7 +35,7 @@ from harness.running.core_sharing import sharing_cores
 from harness.running.prepare import prepare_torch
 from harness.running.target import Target, confine, describe_host, power_model
 from harness.workloads.base import Workload
-from harness.workloads.on_devices import Participant
+from harness.workloads.on_devices import ChecksSteps, Participant
 from harness.workloads.registry import DEFAULT, find_workload
 
 
@@ -63,6 +63,7 @@ class Device:
         self._measuring = measuring
         self._measuring.accountant = Accountant(power_model(target), None)
         self._outbox = outbox
+        self._participant: Participant | None = None
         self._prepared: Participant | None = None
         self._digest = ""
         self._workload: Workload | None = None
@@ -108,6 +109,7 @@ class Device:
             "began_wall_s": began_wall_s,
             "entries": self._outbox.report(self._measuring),
             "no_meter": self._measuring.reason,
+            "steps": self._checked_steps(),
             "peak_memory_bytes": self._memory.read_bytes(),
             "temperature_c": read_state(Path("/")).temperature_c,
             "monotonic_s": time.monotonic(),
@@ -142,22 +144,8 @@ class Device:
         workload = find_workload(str(told.get("workload", DEFAULT)))
         config = _own_config(workload, told, self._identity, self._target.accelerator.kind)
         if self._prepared is None or self._digest != config.digest():
-            prepare_torch(self._target.threads, self._target.accelerator.kind_here)
-            self._prepared, self._workload = workload.participant(config, self._target), workload
-            self._digest = config.digest()
-            self._check_partition(self._prepared)
-            model = self._prepared.device_model()
-            self._measuring.accountant = Accountant(power_model(self._target), model)
-            self._prepared.warm_up()
-            confine(self._target)
-            self._sharing.close()
-            self._sharing.enter_context(
-                sharing_cores(
-                    self._target.threads,
-                    self._target.accelerator.kind_here,
-                    self._measuring.processes,
-                )
-            )
+            self._participant, self._prepared, self._workload = None, None, workload
+            self._prepared, self._digest = self._opened(workload, config), config.digest()
         prepared = self._prepared
         self._outbox.spent(Label("start-up"), time.monotonic())
         return Frame(
@@ -168,6 +156,44 @@ class Device:
                 "idle_w": self._idle_w(config.idle_s),
             }
         )
+
+    def _opened(self, workload: Workload, config: RunConfig) -> Participant:
+        """Open a run's data; nothing is left of it unless all of it can be done here."""
+        target = self._target
+        prepare_torch(target.threads, target.accelerator.kind_here)
+        prepared = self._participant = workload.participant(config, target)
+        self._check_partition(prepared)
+        if isinstance(prepared, ChecksSteps):
+            prepared.check_steps(self._identity.partition)
+        self._measuring.accountant = Accountant(power_model(target), prepared.device_model())
+        prepared.warm_up()
+        confine(target)
+        self._sharing.close()
+        self._sharing.enter_context(
+            sharing_cores(target.threads, target.accelerator.kind_here, self._measuring.processes)
+        )
+        return prepared
+
+    def _checked_steps(self) -> list[dict[str, Any]]:
+        """Return what came of comparing ways of executing steps with plain fp32 here."""
+        found = self._participant
+        return [asdict(one) for one in found.step_checks] if isinstance(found, ChecksSteps) else []
+
+    def _check_step(self, wanted: RoundRequest, client: int) -> None:
+        """Compare a way that is new here before it trains; the time is no client's and no cell's.
+
+        Raises:
+            StepRefusedError: if it computes something else here.
+        """
+        if not isinstance(self._prepared, ChecksSteps):
+            return
+        before = len(self._prepared.step_checks)
+        self._outbox.spent(Label("communicate"), time.monotonic())
+        try:
+            self._prepared.check_steps([client], wanted)
+        finally:
+            if len(self._prepared.step_checks) > before:
+                self._outbox.spent(Label("start-up"), time.monotonic())
 
     def _report(self, request: Frame) -> Frame:
         """Hand over the samples since a moment of this worker's clock."""
@@ -188,7 +214,6 @@ class Device:
     def _check_partition(self, prepared: Participant) -> None:
         wrong = [c for c in self._identity.partition if c >= prepared.clients]
         if wrong:
-            self._prepared = None
             raise UsageError(
                 f"{self._identity.name}: the data have clients 0 to {prepared.clients - 1},"
                 f" not {', '.join(map(str, wrong))}",
@@ -207,6 +232,7 @@ class Device:
         if header.get("profile_batch"):
             batch = self._target.profile.training.batch
             wanted = replace(wanted, settings=wire.with_batch(wanted.settings, batch))
+        self._check_step(wanted, client)
         label = header.get("label") or {}
         recorder = _RequestRecorder(str(label.get("cell", "")), self._measuring.log, wanted.job)
         work = self._prepared.work(wanted, recorder)

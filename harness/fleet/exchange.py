@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import IO, Protocol
 
-from harness.core.errors import RefusedError
+from harness.core.errors import HarnessError, RefusedError, StepRefusedError
 from harness.federated.job import Checkpoint
 from harness.federated.task import JobWork
 from harness.federated.trainers import RoundRequest, Update
@@ -25,7 +25,7 @@ from harness.fleet.codec import (
     encode_request,
     encode_tensors,
 )
-from harness.fleet.strict import clean_text
+from harness.fleet.failures import all_refused, request_failed, told_failure
 from harness.fleet.transport import Arrival
 from harness.fleet.wire import PROTOCOL, Frame
 from harness.running.limits import BudgetReachedError
@@ -112,7 +112,7 @@ class _Round:
     queues: dict[str, deque[int]] = field(default_factory=dict)
     asked: dict[int, tuple[int, str]] = field(default_factory=dict)
     over: set[int] = field(default_factory=set)
-    refused: list[str] = field(default_factory=list)
+    refused: list[tuple[str, HarnessError]] = field(default_factory=list)
     waiting_updates: _UpdateFile = field(default_factory=_UpdateFile)
     _last: tuple[Checkpoint, bytes] | None = None
 
@@ -153,6 +153,7 @@ class FleetTrainers:
 
         Raises:
             RefusedError: if there were answers, and none could be used.
+            StepRefusedError: if one of them refused the way of executing steps.
             NobodyThereError: if no device came to any try.
         """
         for left in reversed(range(TRIES)):
@@ -164,7 +165,7 @@ class FleetTrainers:
             if used:
                 return
             if state.refused:
-                raise RefusedError(f"no update could be used: {'; '.join(state.refused)}")
+                raise all_refused(state.refused)
             why = f"round {request.round_index + 1} of {request.job} had no device"
             self._dispatcher.say(
                 f"{why}; " + ("it is tried again" if left else "the run stops here")
@@ -254,9 +255,9 @@ class FleetTrainers:
             if arrival.refused:
                 raise RefusedError(arrival.refused)
             result = _read(arrival.frame, state, client, self._wire)
-        except RefusedError as error:
+        except (RefusedError, StepRefusedError) as error:
             self._dispatcher.fate(request, client, device, "refused", error.message)
-            state.refused.append(f"{device}: {error.message}")
+            state.refused.append((device, error))
             return
         state.waiting_updates.put(client, arrival.frame.body, result)
         self._dispatcher.fate(request, client, device, "used")
@@ -281,12 +282,13 @@ def _read(frame: Frame, state: _Round, client: int, wire: WireCodec) -> ClientRe
 
     Raises:
         RefusedError: if the device failed, or its answer cannot be used.
+        StepRefusedError: if it does not train in this way, which computes something else there.
     """
     header = frame.header
     if header.get("protocol", PROTOCOL) != PROTOCOL:
         raise RefusedError(f"it speaks protocol {header['protocol']!r}, this server {PROTOCOL}")
     if frame.kind == "failed":
-        raise RefusedError(f"it failed: {clean_text(header.get('message'))}")
+        raise told_failure(header, request_failed)
     if frame.kind != "update" or header.get("client") != client:
         raise RefusedError("its answer is no update of this client")
     result = decode_result(header, state.request, client, wire)

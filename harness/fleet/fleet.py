@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
-from harness.core.errors import FleetError, RefusedError, raise_all
+from harness.core.errors import FleetError, HarnessError, RefusedError, raise_all
 from harness.federated.trainers import RoundRequest, Trainers
 from harness.fleet.admission import Admission
 from harness.fleet.bookkeeping import Bookkeeping, Clocks
 from harness.fleet.clock import ClockBounds
 from harness.fleet.device_status import DeviceStatuses
 from harness.fleet.exchange import FleetTrainers
+from harness.fleet.failures import told_failure
 from harness.fleet.pending import PendingRequest, PendingRequests, with_acknowledgement
 from harness.fleet.reports import Report, refused_figures
 from harness.fleet.roster import Card, share_a_meter
@@ -179,7 +180,7 @@ class Fleet:
         self.say(f"{who}: refused, {error.message}")
         if pending.device:
             if pending.request is None:
-                self._refuse(pending.device, error.message)
+                self._refuse(pending.device, FleetError(error.message))
         elif self._recorder is None:
             remedy = "Mend or stop that node, then type the same command again."
             self._admission.exclude(
@@ -227,15 +228,15 @@ class Fleet:
             self._book(report, card.device, pending)
 
     def _failed(self, header: Mapping[str, Any], pending: PendingRequest) -> None:
-        said = clean_text(header.get("message"))
+        error = told_failure(header, FleetError)
         if not pending.device:
-            raise FleetError(said, clean_text(header.get("remedy")))
+            raise error
         if pending.request is None and not self._admission.is_lost(pending.device):
-            self._refuse(pending.device, said)
+            self._refuse(pending.device, error)
 
-    def _refuse(self, device: str, why: str) -> None:
-        if self._admission.refuse(device, why):
-            self.say(f"{device} cannot take part: {why}")
+    def _refuse(self, device: str, error: HarnessError) -> None:
+        if self._admission.refuse(device, error):
+            self.say(f"{device} cannot take part: {error.message}")
 
     def _meet(self, header: Mapping[str, Any], report: Report, pending: PendingRequest) -> Card:
         bounds = self._books.bounds(ClockBounds(), report, pending.sent_wall_s)
@@ -252,7 +253,7 @@ class Fleet:
     def _prepared(self, device: str, header: Mapping[str, Any]) -> None:
         wrong = self._admission.prepared(device, header, late=self._recorder is not None)
         if wrong:
-            self._refuse(device, wrong)
+            self._refuse(device, FleetError(wrong))
             return
         card = self._admission.roster.get(device)
         assert card is not None
@@ -265,7 +266,7 @@ class Fleet:
         known = roster.get(device)
         assert known is not None
         bounds = self._books.bounds(known.clock, report, pending.sent_wall_s)
-        self._books.book(report, roster.update(device, clock=bounds))
+        self._books.book(report, roster.update(device, clock=bounds, steps=report.steps))
         self._statuses.heard(report, self._wall())
 
     def _late(self, arrival: Arrival, pending: PendingRequest) -> None:
@@ -374,6 +375,8 @@ class Fleet:
                 {
                     "device": card.device, "partition": list(card.partition), **card.facts,
                     "prepared": card.prepared, "clock_bounds_s": list(asdict(card.clock).values()),
+                    "steps": [asdict(check) for check in card.steps],
+                    "refused": self._admission.why_refused(card),
                 }
                 for card in self._admission.roster.cards()
             ],

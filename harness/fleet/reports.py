@@ -21,6 +21,7 @@ from harness.core.schema import DEVICE_PHASES
 from harness.fleet.keys import SAFE_NAME
 from harness.fleet.strict import read_record, read_value
 from harness.records.phases import Segment
+from harness.records.step_checks import StepCheck
 
 CHARGED = ("train", "affinity", "distil", "partition", "learn", "unlearn", "aggregate")
 """Phases that a method is charged for; each belongs to a request of the server."""
@@ -57,7 +58,10 @@ class ReportedEntry:
 
 @dataclass(frozen=True)
 class Report:
-    """Hold what every answer of a node says; `refused` are the figures that were not taken."""
+    """Hold what every answer of a node says; `refused` are the figures that were not taken.
+
+    `steps` is what came of comparing ways of executing steps with plain fp32 there so far.
+    """
 
     device: str
     session: str
@@ -68,6 +72,7 @@ class Report:
     peak_memory_bytes: int | None
     temperature_c: float | None
     entries: tuple[ReportedEntry, ...]
+    steps: tuple[StepCheck, ...] = ()
     refused: tuple[str, ...] = ()
 
 

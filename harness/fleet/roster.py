@@ -9,6 +9,7 @@ from typing import Any
 from harness.core.errors import FleetError, HarnessError, RefusedError
 from harness.fleet.clock import ClockBounds
 from harness.fleet.strict import read_facts, read_value
+from harness.records.step_checks import StepCheck
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Card:
     """Hold what a device says of itself, and what the server knows of it.
 
     `node` is its number in the transport, which changes when its program starts anew; `session`
-    names its worker, `prepared` what came of preparing the run.
+    names its worker, `prepared` what came of preparing the run, `steps` what came of comparing ways
+    of executing steps with plain fp32 there.
     """
 
     device: str
@@ -26,6 +28,7 @@ class Card:
     facts: Mapping[str, Any] = field(default_factory=dict)
     prepared: Mapping[str, Any] | None = None
     clock: ClockBounds = field(default_factory=ClockBounds)
+    steps: tuple[StepCheck, ...] = ()
 
     @property
     def versions(self) -> Mapping[str, Any]:

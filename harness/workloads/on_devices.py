@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from harness.federated.observer import Observer
     from harness.federated.trainers import RoundRequest, Update
     from harness.measurement.cost import WorkModel
+    from harness.records.step_checks import StepCheck
 
 
 class WireCodec(Protocol):
@@ -91,4 +92,29 @@ class Participant(Protocol):
 
     def work(self, request: RoundRequest, observer: Observer) -> ClientWork:
         """Return what trains clients as a request says."""
+        ...
+
+
+@runtime_checkable
+class ChecksSteps(Protocol):
+    """Be a participant whose steps can be executed in more than one way; few workloads' are.
+
+    A device trains in no way that computes something else there than plain fp32: other processors
+    and GPUs than the server's have other kernels.
+    """
+
+    @property
+    def step_checks(self) -> Sequence[StepCheck]:
+        """Return what came of comparing ways with plain fp32 on this device so far."""
+        ...
+
+    def check_steps(self, clients: Sequence[int], request: RoundRequest | None = None) -> None:
+        """Compare the way of a request on data of these clients, once for a way and a network.
+
+        Without a request it is the way that the run is begun with. Plain steps are not compared.
+
+        Raises:
+            StepRefusedError: if it computes something else here.
+            MemoryExceededError: if it cannot be compared for want of memory.
+        """
         ...

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, StepRefusedError
 from harness.federated.job import Checkpoint
 from harness.federated.observer import Observer, SilentObserver
 from harness.federated.trainers import RoundRequest, Update
 from harness.measurement.cost import DeviceModel
+from harness.measurement.memory import memory_errors
+from harness.records.step_checks import StepCheck
 from harness.running.target import Target
 from harness.workloads.lora import timing
 from harness.workloads.lora.base.opening import open_corpus, open_model
@@ -27,8 +30,10 @@ from harness.workloads.lora.federation import (
 )
 from harness.workloads.lora.job import FineTuning
 from harness.workloads.lora.memory import forecast
+from harness.workloads.lora.precision_check import bf16_figures
 from harness.workloads.lora.rules import FederatedRule
 from harness.workloads.lora.study import local_training
+from harness.workloads.lora.training import LocalTraining
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,14 @@ class LoraClientWork:
 
 @dataclass(frozen=True)
 class LoraParticipant:
-    """Implement `harness.workloads.base.Participant`."""
+    """Implement `harness.workloads.on_devices.Participant` and `ChecksSteps`."""
 
     config: LoraConfig
     target: Target
     setting: FineTuningSetting
     checksum: str
+    checks: dict[str, StepCheck] = field(default_factory=dict)
+    """By precision."""
 
     @property
     def clients(self) -> int:
@@ -85,6 +92,39 @@ class LoraParticipant:
             FineTuningEngine(FineTuningTask(one), 0, SilentObserver()).run(
                 FineTuning("zeropad", 1, 1e-4)
             )
+
+    @property
+    def step_checks(self) -> Sequence[StepCheck]:
+        """Return what came of comparing precisions with fp32 on this device so far."""
+        return tuple(self.checks.values())
+
+    def check_steps(self, clients: Sequence[int], request: RoundRequest | None = None) -> None:
+        """Compare bf16 products with fp32 here before they train, on rows of these clients.
+
+        Raises:
+            StepRefusedError: if they compute something else on this processor.
+            MemoryExceededError: if they cannot be compared for want of memory.
+        """
+        training = self.setting.training if request is None else request.settings.training
+        if training.precision == "fp32":
+            return
+        check = self.checks.get(training.precision)
+        if check is None:
+            check = self.checks[training.precision] = self._compared(training, clients)
+        if check.fault:
+            raise StepRefusedError(
+                check.words,
+                "Train with --precision fp32, without this device, or with another PyTorch on it.",
+            )
+
+    def _compared(self, training: LocalTraining, clients: Sequence[int]) -> StepCheck:
+        rank = max(self.setting.ranks[client] for client in clients)
+        with memory_errors():
+            found = bf16_figures(self.setting.model, self.setting.corpus, training, rank, clients)
+        return StepCheck.of(
+            found, execution=training.precision, network="adapters",
+            torch=str(torch.__version__), accelerator="the processor",
+        )  # fmt: skip
 
     def work(self, request: RoundRequest, observer: Observer) -> LoraClientWork:
         """Return what trains the client of a request."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from harness.federated.observer import SilentObserver
 from harness.federated.random_streams import random_stream
@@ -24,16 +25,22 @@ RATE = 1e-3
 
 
 def compare_bf16(
-    model: TunableModel, corpus: Corpus, training: LocalTraining, rank: int
+    model: TunableModel,
+    corpus: Corpus,
+    training: LocalTraining,
+    rank: int,
+    clients: Sequence[int] | None = None,
 ) -> Agreement:
     """Return how far loss and gradients of an adapter in bf16 agree with those in fp32.
 
-    What the model wears afterwards is thrown away by whoever fits it next.
+    The batch is of one of these clients, or of any. What the model wears afterwards is thrown away
+    by whoever fits it next.
 
     Raises:
         ValueError: if fp32 itself gives no finite figures.
     """
-    client = max(corpus.clients, key=lambda c: len(c.train))
+    held = corpus.clients if clients is None else [corpus.clients[c] for c in clients]
+    client = max(held, key=lambda c: len(c.train))
     rows = list(client.train[: training.batch_size])
     begun = fresh(
         model.shapes, min(rank, largest_rank(model.shapes)), random_stream(0, "precision")
@@ -46,6 +53,20 @@ def compare_bf16(
     train_rows(model, rows, corpus.pad, short, random_stream(0, "precision"), SilentObserver())
     plain, other = (_passes(model, rows, corpus.pad, training, p) for p in ("fp32", "bf16"))
     return agreement(plain, other, reduced=True)
+
+
+def bf16_figures(
+    model: TunableModel,
+    corpus: Corpus,
+    training: LocalTraining,
+    rank: int,
+    clients: Sequence[int] | None = None,
+) -> dict[str, Any]:
+    """Return how far bf16 agrees in plain values; of what cannot be compared the fault alone."""
+    try:
+        return compare_bf16(model, corpus, training, rank, clients).as_dict()
+    except (RuntimeError, ValueError) as error:
+        return {"fault": (str(error).splitlines() or ["it fails"])[0]}
 
 
 def _passes(

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from harness.core.errors import DataError, DivergedError, UsageError
+from harness.core.errors import DataError, DivergedError, StepRefusedError
 from harness.federated.keeping import Keeper
 from harness.federated.observer import Observer, SilentObserver
 from harness.federated.trainers import Trainers
@@ -250,6 +250,7 @@ def draft(
     Raises:
         MemoryExceededError: if a board or this device cannot hold the model.
         UsageError: if a rank does not fit a layer.
+        StepRefusedError: if bf16 was asked for and computes something else.
         DataError: if model or rows cannot be read.
     """
     found = forecast(config, target)
@@ -273,7 +274,7 @@ def draft(
             f" ({steps.fault})"
         )
         if steps.precision == "bf16":
-            raise UsageError(f"--precision bf16: {words}", "Use --precision fp32 or auto.")
+            raise StepRefusedError(f"--precision bf16: {words}", "Use --precision fp32 or auto.")
         screen.say("Note", f"bf16 is not taken: {words}")
     screen.say("Step", _step_words(steps, config))
     del settling  # a few steps are timed anew in every run

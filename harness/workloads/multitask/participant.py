@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, StepRefusedError
 from harness.federated.job import Checkpoint
 from harness.federated.observer import Observer, SilentObserver
 from harness.federated.trainers import RoundRequest, Update
 from harness.measurement.cost import DeviceModel, GpuModel
-from harness.running.accelerator import torch_device
+from harness.measurement.memory import memory_errors
+from harness.records.step_checks import StepCheck
+from harness.running.accelerator import GPU, torch_device
 from harness.running.target import Target
-from harness.workloads.multitask.config import MultitaskConfig
+from harness.workloads.multitask.config import AUTO, MultitaskConfig
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.joiners import joiner
 from harness.workloads.multitask.planning.modelling import device_model
-from harness.workloads.multitask.settings import federation
+from harness.workloads.multitask.planning.step_check import kinds_of_steps
+from harness.workloads.multitask.planning.step_timing import barred
+from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.study import open_data
+from harness.workloads.multitask.training.client import RoundSettings
 from harness.workloads.multitask.training.copy import on_processor, train_copy
 from harness.workloads.multitask.training.joining import Joining
+from harness.workloads.multitask.training.step_trial import (
+    Material,
+    Run,
+    StepTrials,
+    as_executed,
+)
 from harness.workloads.multitask.training.steps import carrying
+from models.execution import PLAIN, Execution, parse_execution
 from models.multitask.losses import named
 from models.multitask.network import Architecture, MultiTaskNet, build
 from models.multitask.registry import architecture
@@ -57,13 +69,16 @@ class MultitaskClientWork:
 
 @dataclass(frozen=True)
 class MultitaskParticipant:
-    """Implement `harness.workloads.on_devices.Participant`."""
+    """Implement `harness.workloads.on_devices.Participant` and `ChecksSteps`."""
 
     config: MultitaskConfig
     target: Target
     store: Store
     network: Architecture
     nets: dict[tuple[tuple[str, ...], str], MultiTaskNet] = field(default_factory=dict)
+    run: Run = as_executed
+    checks: dict[tuple[str, str, int], StepCheck] = field(default_factory=dict)
+    """By tasks, way of executing steps, and batch size."""
 
     @property
     def checksum(self) -> str:
@@ -89,6 +104,55 @@ class MultitaskParticipant:
         job = Job(self.config.tasks, 1, measure_affinity=True)
         with contextlib.suppress(HarnessError):  # a run that cannot train says so in its round 1
             LocalEngine(self.store, self.network, settings, 0, SilentObserver()).run(job)
+
+    @property
+    def step_checks(self) -> Sequence[StepCheck]:
+        """Return what came of comparing ways with plain fp32 on this device so far."""
+        return tuple(self.checks.values())
+
+    def check_steps(self, clients: Sequence[int], request: RoundRequest | None = None) -> None:
+        """Compare a way with plain fp32 here before it trains, on images of these clients.
+
+        A run begins with the way that its configuration names, of its merged and its single models;
+        what methods split off is compared when it is first asked for.
+
+        Raises:
+            StepRefusedError: if it computes something else on this processor or GPU.
+            MemoryExceededError: if it cannot be compared for want of memory.
+        """
+        if request is not None:
+            self._check("".join(request.units), request.settings, clients)
+            return
+        execution = PLAIN if self.config.step == AUTO else parse_execution(self.config.step)
+        asked = federation(self.config, execution)
+        settings = RoundSettings(asked.training, asked.learning_rate, measuring=False)
+        for tasks in kinds_of_steps(self.config.tasks).values():
+            self._check(tasks, settings, clients)
+
+    def _check(self, tasks: str, settings: RoundSettings, clients: Sequence[int]) -> None:
+        execution, batch = settings.training.execution, settings.training.batch_size
+        if execution == PLAIN:
+            return
+        key = tasks, execution.text, batch
+        if key not in self.checks:
+            self.checks[key] = self._compared(execution, tasks, settings, clients)
+        if self.checks[key].fault:
+            raise StepRefusedError(
+                self.checks[key].words,
+                "Train with --step plain, without this device, or with another PyTorch on it.",
+            )
+
+    def _compared(
+        self, execution: Execution, tasks: str, settings: RoundSettings, clients: Sequence[int]
+    ) -> StepCheck:
+        kind = self.target.accelerator.kind_here
+        material = Material(
+            self.network, self.store, clients, task_loss(self.config, self.store),
+            torch_device(kind), self.run,
+        )  # fmt: skip
+        fault = barred(execution, gpu=kind == GPU)
+        with memory_errors():
+            return StepTrials(material, settings).check(execution, tasks, fault)
 
     def work(self, request: RoundRequest, observer: Observer) -> MultitaskClientWork:
         """Return what trains clients; the network's weights are those of the last request."""

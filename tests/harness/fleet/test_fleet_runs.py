@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from harness.cli import check
-from harness.core.errors import FleetError, HarnessError, SeveralProblems
+from harness.core.errors import FleetError, HarnessError, SeveralProblems, StepRefusedError
 from harness.fleet.codec import encode_tensors
 from harness.fleet.wire import Frame
 from tests.harness.fleet.conftest import Listening
@@ -518,3 +518,115 @@ def test_a_cell_whose_every_update_is_refused_fails_with_the_reasons(
     assert row["status"] == "failed"
     assert "x86-0" in row["reason"]
     assert "not finite" in row["reason"]
+
+
+# ways of executing steps
+
+FAST = "contiguous+fused"
+
+
+@pytest.fixture(scope="module")
+def faulty(made, tmp_path_factory):
+    """A device with client 1 whose kernels are wrong in that way."""
+    folder = tmp_path_factory.mktemp("faulty")
+    program = "tests.harness.fleet.faulty_worker"
+    one = WorkerProcess(folder, "1", cache=made.cache, program=program)
+    try:
+        yield one.wait_ready()
+    finally:
+        one.kill()
+
+
+def steps_of(folder):
+    """Return by device what the manifest says: networks compared with their faults, refusals."""
+    told = json.loads((folder / "manifest.json").read_text())["fleet"]["devices"]
+    return {
+        d["device"]: ({s["network"]: s["fault"] for s in d["steps"]}, d["refused"]) for d in told
+    }
+
+
+def test_every_device_compares_a_way_before_it_trains_and_learns_the_same(
+    made, workers, tmp_path
+) -> None:
+    """The network of d is new in round 1; the time of comparing is no cell's."""
+    plan = {"methods": ("independent",), "rounds": 1, "step": FAST}
+    here = made.run(made.config(tmp_path / "here", **plan))
+    config, screen = made.config(tmp_path / "there", **plan), Listening()
+    fleet = made.fleet(WorkerSockets([w.socket for w in workers]), config, screen)
+    fleet.gather()
+    passed = "steps of sd on the processor under PyTorch"
+    assert [n.split(":")[0] for n in screen.notes if passed in n] == ["x86-0", "x86-1"]
+    there = made.run(config, fleet, screen)
+    one, other = weights(here.path), weights(there.path)
+    assert one.keys() == other.keys()
+    for file, tensors in one.items():
+        assert all(torch.equal(value, other[file][name]) for name, value in tensors.items())
+    passes = {"sd": "", "s": "", "d": ""}
+    assert steps_of(there.path) == {"x86-0": (passes, ""), "x86-1": (passes, "")}
+    begun = [r for r in rows(there.path, "devices") if r["phase"] == "start-up" and not r["cell"]]
+    assert len([r for r in begun if r["device"] == "x86-0"]) >= 2
+
+
+def test_a_device_that_computes_something_else_ends_the_start_by_name(
+    made, workers, faulty, tmp_path
+) -> None:
+    transport = WorkerSockets([workers[0].socket, faulty.socket])
+    fleet = made.fleet(transport, made.config(tmp_path, step=FAST))
+    with pytest.raises((StepRefusedError, SeveralProblems)) as caught:
+        fleet.gather()
+    said = caught.value.shown()
+    assert "x86-1 is not ready: fp32, contiguous, fused steps of sd on the processor" in said
+    assert "(loss of s: " in said
+    assert "[step-refused]" in said
+    assert "--step plain" in said
+    assert all(frame.kind != "train" for _, frame in transport.sent)
+
+
+def test_one_that_comes_late_is_not_let_in_and_the_record_says_why(
+    made, workers, faulty, tmp_path
+) -> None:
+    """The first round is answered when the other has come and has been prepared."""
+    prepared = threading.Event()
+    trained = []
+
+    def interfere(node, request, answer):
+        if request.kind == "prepare" and node == 1:
+            prepared.set()
+        if request.kind == "train":
+            trained.append(node)
+            transport.gone.clear()
+            if len(trained) == 2:
+                prepared.wait(60.0)
+        return answer
+
+    transport = WorkerSockets([workers[0].socket, faulty.socket], interfere)
+    transport.gone.add(1)
+    screen = Listening()
+    config = made.config(tmp_path, methods=("all-in-one",), tasks="sd", rounds=5, step=FAST)
+    fleet = made.fleet(transport, config, screen, begin_with=1)
+    fleet.gather()
+    summary = made.run(config, fleet, screen)
+    assert set(trained) == {0}
+    assert "missing-device" in summary.rows[0]["flags"]
+    assert any("x86-1 cannot take part: fp32, contiguous" in note for note in screen.notes)
+    found = steps_of(summary.path)
+    assert found["x86-0"] == ({"sd": "", "s": ""}, "")
+    assert "instead of" in found["x86-1"][0]["sd"]
+    assert "compute something else than plain fp32" in found["x86-1"][1]
+
+
+def test_a_way_that_every_device_refuses_in_mid_run_fails_the_cell_with_its_code(
+    made, workers, tmp_path
+) -> None:
+    def interfere(_node, request, answer):
+        told = {"kind": "failed", "code": "step-refused", "message": "fused steps of s compute ..."}
+        return Frame({**answer.header, **told}) if request.kind == "train" else answer
+
+    config, screen = made.config(tmp_path, methods=("all-in-one",), tasks="s"), Listening()
+    transport = WorkerSockets([w.socket for w in workers], interfere)
+    fleet = made.fleet(transport, config, screen)
+    fleet.gather()
+    row = made.run(config, fleet, screen).rows[0]
+    assert any("x86-1, round 1: refused, fused steps of s" in note for note in screen.notes)
+    assert row["status"] == "failed"
+    assert row["reason"].endswith("[step-refused]")

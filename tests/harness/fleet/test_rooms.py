@@ -4,11 +4,12 @@ import itertools
 
 import pytest
 
-from harness.core.errors import FleetError, RefusedError
+from harness.core.errors import FleetError, RefusedError, StepRefusedError
 from harness.federated.trainers import RoundRequest
 from harness.fleet.admission import Admission
 from harness.fleet.clock import ClockBounds
 from harness.fleet.device_status import DeviceStatuses, training_watts
+from harness.fleet.failures import told_failure
 from harness.fleet.pending import PendingRequests, with_acknowledgement
 from harness.fleet.reports import read_report
 from harness.fleet.settings import FleetSettings
@@ -101,10 +102,24 @@ def test_a_device_that_comes_late_is_checked_by_itself() -> None:
     assert "its data are others" in why
     assert "torch 2 (server: 3)" in why
     assert room.holder(0) is None
-    assert room.refuse("pi", why)
-    assert not room.refuse("pi", why)
+    assert room.refuse("pi", FleetError(why))
+    assert not room.refuse("pi", FleetError(why))
     with pytest.raises(RefusedError):
         room.prepared("pi", {**ready(), "images": "many"}, late=False)
+
+
+def test_a_way_that_a_device_refuses_is_told_with_its_code_and_remedy() -> None:
+    """What other devices are, or are not yet, makes no difference."""
+    room = admission()
+    room.meet(1, CARD, ClockBounds())
+    header = {"code": "step-refused", "message": "bf16 steps\x1b of s", "remedy": "--step plain"}
+    room.refuse("pi", told_failure(header, FleetError))
+    assert room.complete()
+    (problem,) = [x for x in room.problems() if "not ready" in x.message]
+    assert isinstance(problem, StepRefusedError)
+    assert problem.shown() == ("pi is not ready: bf16 steps  of s [step-refused]\n  --step plain")
+    assert room.why_refused(room.roster.get("pi")) == "bf16 steps  of s"
+    assert type(told_failure({**header, "code": "x"}, FleetError)) is FleetError
 
 
 def test_people_see_the_watts_of_the_last_training_and_where_a_device_stands() -> None:

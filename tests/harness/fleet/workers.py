@@ -23,7 +23,8 @@ CONSTANT_20_W = "simulated:kind=counter,shape=constant,high_w=20"
 class WorkerProcess:
     """Run `harness.fleet.worker` in a session of its own, so that it can be killed whole."""
 
-    def __init__(self, folder: Path, partition: str, *, cache: Path, meter=CONSTANT_20_W, **more):
+    def __init__(self, folder: Path, partition: str, *, cache: Path, meter=CONSTANT_20_W,
+                 program="harness.fleet.worker", **more):  # fmt: skip
         self.socket = folder / f"worker-{partition}.sock"
         self.log = folder / f"worker-{partition}.log"
         options = {"socket": self.socket, "partition": partition, "cache": cache,
@@ -34,7 +35,7 @@ class WorkerProcess:
         self._before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "harness.fleet.worker", f"--parent={os.getpid()}", *words],
+                [sys.executable, "-m", program, f"--parent={os.getpid()}", *words],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
                 env=environment,
             )  # fmt: skip

@@ -29,11 +29,10 @@ from harness.workloads.multitask.planning.step_timing import (
     MARGIN,
     Timed,
     Way,
-    bf16_supported,
+    barred,
     compare,
     executions,
     fewer_threads,
-    gpu_bf16_supported,
 )
 from models.execution import PLAIN, Execution, parse_execution
 from models.multitask.network import Architecture
@@ -172,15 +171,7 @@ def _asked_for(config: MultitaskConfig, *, gpu: bool) -> Execution:
         UsageError: if this processor or GPU cannot do it.
     """
     execution = parse_execution(config.step)
-    fault = ""
-    if execution.needs_gpu and not gpu:
-        fault = "tf32 and graph are for a GPU, and the processor trains"
-    elif execution.precision == "bf16" and not gpu and not bf16_supported():
-        fault = "this processor, or this build of torch, has no bf16 convolutions"
-    elif execution.precision in ("bf16", "tf32") and gpu and not gpu_bf16_supported():
-        fault = "this GPU has neither bf16 nor TF32, which begin with compute capability 8"
-    elif execution.launch == "graph" and execution.optimizer != "fused":
-        fault = "a graph needs the fused optimizer, whose rate can change"
+    fault = barred(execution, gpu=gpu)
     if fault:
         raise UsageError(f"--step {config.step}: {fault}", "Use --step plain or --step auto.")
     return execution

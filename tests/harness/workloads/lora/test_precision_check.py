@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harness.core.errors import UsageError
+from harness.core.errors import StepRefusedError
 from harness.running.target import resolve_target
 from harness.workloads.base import Settling
 from harness.workloads.lora import precision_check, study, timing
 from harness.workloads.lora.base.opening import open_corpus, open_model
 from harness.workloads.lora.config import LoraConfig
+from harness.workloads.lora.participant import participant
 from harness.workloads.lora.precision_check import compare_bf16
 from harness.workloads.lora.study import local_training
 from models.agreement import Passes
@@ -83,7 +84,7 @@ def test_wrong_bf16_is_not_taken(asked, opened, wrong, monkeypatch) -> None:
 
     if asked == "bf16":
         with pytest.raises(
-            UsageError, match=r"--precision bf16: under PyTorch .* computes something"
+            StepRefusedError, match=r"--precision bf16: under PyTorch .* computes something"
         ):
             drafted({})
         return
@@ -94,3 +95,32 @@ def test_wrong_bf16_is_not_taken(asked, opened, wrong, monkeypatch) -> None:
     told = found.timing.as_dict()
     assert timing.recorded({"token_timing": told}) == found.timing
     assert bool(told["agreement"]) == (asked == "auto")
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_device_of_a_fleet_compares_bf16_itself_before_it_trains(
+    broken, monkeypatch, request
+) -> None:
+    """On rows of its own client, once; fp32 needs no comparing."""
+    if broken:
+        request.getfixturevalue("wrong")
+    compared = []
+    honest = precision_check.compare_bf16
+    monkeypatch.setattr(
+        precision_check, "compare_bf16", lambda *found: compared.append(found) or honest(*found)
+    )
+    config = replace(CONFIG, precision="bf16")
+    one = participant(config, resolve_target(config))
+    for _ in range(2):
+        if broken:
+            with pytest.raises(StepRefusedError, match="bf16 steps of adapters on the processor"):
+                one.check_steps([1])
+        else:
+            one.check_steps([1])
+    assert [found[4] for found in compared] == [[1]]
+    (check,) = one.step_checks
+    assert bool(check.fault) == broken
+    assert check.torch == torch.__version__
+    plain = participant(CONFIG, resolve_target(CONFIG))
+    plain.check_steps([1])
+    assert plain.step_checks == ()

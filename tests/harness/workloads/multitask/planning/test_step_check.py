@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from harness.core.errors import UsageError
+from harness.core.errors import StepRefusedError
 from harness.running.limits import Limits
 from harness.workloads.multitask import study
-from harness.workloads.multitask.planning.step_check import Examiner, as_executed, checked
+from harness.workloads.multitask.planning.step_check import Examiner, checked
 from harness.workloads.multitask.planning.step_choice import StepChoice, recorded_choice
 from harness.workloads.multitask.study import open_data
+from harness.workloads.multitask.training.step_trial import as_executed
 from models.agreement import passes_of
 from models.execution import PLAIN, Execution
 from models.multitask.network import build
@@ -92,7 +93,7 @@ def test_cosines_are_those_of_a_plain_loop(opened) -> None:
     config, store = opened
     examiner = Examiner(config, architecture("small"), store)
     found = examiner.examine(CONTIGUOUS)["merged"]
-    trial = examiner._trials["sd"]
+    trial = examiner.trials.held["sd"]
     net = build(architecture("small"), "sd", 0).train()
     net.load_state_dict(trial.weights)
     net.execute_as(CONTIGUOUS)
@@ -111,7 +112,7 @@ def test_the_trial_begins_where_a_short_training_has_lowered_the_loss(opened) ->
     config, store = opened
     examiner = Examiner(config, architecture("small"), store)
     examiner.examine(FUSED)
-    trial = examiner._trials["sd"]
+    trial = examiner.trials.held["sd"]
     net = build(architecture("small"), "sd", 0).train()
     begun = passes_of(dict(net.named_parameters()), accumulate_gradients(net, *trial.batch))
     assert sum(trial.plain.losses.values()) < sum(begun.losses.values())
@@ -123,7 +124,7 @@ def test_a_rate_at_which_training_bursts_is_lowered(opened) -> None:
     examiner = Examiner(replace(config, learning_rate=1e30), architecture("small"), store)
     assert not examiner.examine(FUSED)["merged"].fault
     fresh = build(architecture("small"), "sd", 0).state_dict()
-    weights = examiner._trials["sd"].weights
+    weights = examiner.trials.held["sd"].weights
     assert torch.equal(weights["encoder.1.0.weight"], fresh["encoder.1.0.weight"])
 
 
@@ -191,7 +192,9 @@ def test_plain_steps_are_not_examined_and_right_ones_stay_as_they_were(opened) -
 def test_a_way_asked_for_by_name_that_is_wrong_ends_the_run(opened) -> None:
     config, store = opened
     judge = Judge(config, store, FUSED)
-    with pytest.raises(UsageError, match=r"--step fused: under PyTorch .* computes something else"):
+    with pytest.raises(
+        StepRefusedError, match=r"--step fused: under PyTorch .* computes something else"
+    ):
         checked(choice((FUSED, 1.4, True), asked="fused"), judge.examiner)
 
 

@@ -10,7 +10,7 @@ from harness.evidence.comparable import facts
 from harness.running.limits import Limits
 from harness.running.target import resolve_target
 from harness.workloads.multitask import study
-from harness.workloads.multitask.planning import step_choice
+from harness.workloads.multitask.planning import step_choice, step_timing
 from harness.workloads.multitask.planning.batch_fit import BatchFit
 from harness.workloads.multitask.planning.step_choice import (
     StepChoice,
@@ -188,7 +188,7 @@ def test_what_is_asked_for_is_not_measured(measured, automatic) -> None:
 
 
 def test_bf16_is_refused_where_the_processor_has_none(automatic, monkeypatch) -> None:
-    monkeypatch.setattr(step_choice, "bf16_supported", lambda: False)
+    monkeypatch.setattr(step_timing, "bf16_supported", lambda: False)
     fixed = replace(automatic, step="bf16")
     with pytest.raises(UsageError, match="--step bf16: this processor"):
         choose_step(fixed, resolve_target(fixed), None)
