@@ -62,6 +62,11 @@ class Manifest:
         return self.text("device", "title") or self.device_name
 
     @property
+    def accelerator(self) -> str:
+        """Return which of the device's accelerators it is, cpu or gpu; empty in older runs."""
+        return self.text("device", "accelerator")
+
+    @property
     def host_description(self) -> str:
         """Return what the training host is, in words."""
         return self.text("host", "description") or "another host"

@@ -63,8 +63,13 @@ def _joined(runs: Sequence[Run]) -> Run:
 
 
 def series_names(runs: Sequence[Run]) -> Mapping[str, str]:
-    """Return a short name per series: its device, with its run where devices repeat."""
-    devices = [run.manifest.device_name for run in runs]
+    """Return a short name per series: its device, with its run where devices repeat.
+
+    GPU and processor of one device are two devices, told apart as in `--device NAME:gpu`.
+    """
+    pairs = [(run.manifest.device_name, run.manifest.accelerator) for run in runs]
+    several = {name for name, kind in pairs if any(n == name and k != kind for n, k in pairs)}
+    devices = [f"{name}:{kind}" if name in several and kind else name for name, kind in pairs]
     return {
         run.run_id: device if devices.count(device) == 1 else f"{device} ({run.run_id})"
         for run, device in zip(runs, devices, strict=True)

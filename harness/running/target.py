@@ -7,7 +7,7 @@ import resource
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devices.accelerator import AUTO, split_device
+from devices.accelerator import ALIASES, AUTO, split_device
 from devices.control_groups import quota_cores
 from devices.cuda_probe import cuda_here, probe_cuda
 from devices.errors import DeviceError
@@ -58,6 +58,7 @@ def resolve_target(config: RunConfig, root: Path = Path("/")) -> Target:
         HarnessError: for unknown names, and for `require_device` or `require_meter` unmet; all
             problems at once.
     """
+    _one_device(config.device)
     host = detect(root)
     problems = Problems()
     profile = problems.attempt(lambda: _profile(split_device(config.device)[0], host))
@@ -102,6 +103,26 @@ def settled(config: Config, target: Target) -> Config:
     name = split_device(config.device)[0]
     device = f"{name}:{GPU}" if target.modelled == GPU else name
     return replace(config, device=device, accelerator=target.accelerator.kind)
+
+
+def _one_device(text: str) -> None:
+    """Do nothing if one device is named.
+
+    Raises:
+        UsageError: if there are several, with what to type instead.
+    """
+    first, *others = (word.strip() for word in text.split(","))
+    if not others:
+        return
+    name = split_device(first)[0]
+    kinds = (CPU, GPU, *ALIASES)
+    named = [first, *(f"{name}:{word}" if word in kinds else word for word in others)]
+    runs = "; ".join(f"python -m harness.run --device {one}" for one in named if one)
+    raise UsageError(
+        f"--device {text}: a run answers for one device",
+        f"Type a run for each, all other options the same, then compare them: {runs};"
+        " python -m harness.compare RUN RUN",
+    )
 
 
 def _choice(config: RunConfig, profile: Profile, *, fits: bool) -> Choice:

@@ -55,6 +55,7 @@ class RunSpec:
     quick: bool = False
     schema_version: int = SCHEMA_VERSION
     device: str = "jetson-nano"
+    accelerator: str = ""
     first_seed: int = 0
     config: dict[str, object] = field(default_factory=dict)
     host: dict[str, object] = field(default_factory=dict)
@@ -164,7 +165,8 @@ def manifest(spec: RunSpec) -> dict[str, object]:
         "schema_version": spec.schema_version, "run_id": spec.run_id, "quick": spec.quick,
         "command": "python -m harness.run --device jetson-nano --seeds 0-2",
         "created": "2026-11-23T02:00:00+00:00",
-        "device": {"name": spec.device, "title": TITLES.get(spec.device, spec.device)},
+        "device": {"name": spec.device, "title": TITLES.get(spec.device, spec.device),
+                   **({"accelerator": spec.accelerator} if spec.accelerator else {})},
         "host": {"description": "x86-64 laptop, 2 cores, 8 GB", "matches_device": spec.matches,
                  **spec.host},
         "meter": {"name": "ina3221", "scope": "board"} if spec.measured else None,

@@ -27,7 +27,7 @@ SAME = ("tasks", "model", "data", "size", "clients", "images", "rounds", "epochs
 
 def drawings(runs: Sequence[Run]) -> list[Outcome]:
     """Return the figure, or why there is none."""
-    if len({run.manifest.device_name for run in runs}) < 2:
+    if len({(run.manifest.device_name, run.manifest.accelerator) for run in runs}) < 2:
         return [NotDrawn(TITLE, "all runs are of one device")]
     alike = [run for run in runs if _workload(run) == _workload(runs[0])]
     others = [run.run_id for run in runs if run not in alike]

@@ -17,6 +17,7 @@ from analysis.core.figures import devices, pareto, power_data, stability
 from analysis.core.figures.drawing import NotDrawn
 from analysis.core.loading import load_run
 from analysis.core.method_styles import method_style
+from analysis.core.pooling import series_names
 from analysis.core.style import figure_style, new_figure
 from analysis.multitask.figures import affinity_rounds, published, schedule, task_changes
 from harness.core.schema import AFFINITY_ROUNDS
@@ -160,6 +161,23 @@ def test_devices_have_a_panel_per_kind_of_number(make_run):
     (drawing,) = devices.drawings(runs)
     assert "n = 2" in drawing.caption
     devices.draw(axes(), drawn[drawn["quantity"] == "Time"], "independent")
+
+
+def test_gpu_and_processor_of_one_device_are_two(make_run):
+    """Runs with --device NAME:gpu and NAME:cpu are told apart by these very names."""
+    folders = [make_run(run_id=k, accelerator=k, matches=False) for k in ("gpu", "cpu")]
+    runs = [load_run(folder) for folder in folders]
+    (drawing,) = devices.drawings(runs)
+    assert set(drawing.drawn["device"]) == {"jetson-nano:gpu", "jetson-nano:cpu"}
+
+
+def test_repeated_runs_of_one_accelerator_keep_their_names(make_run):
+    """A kind alone is no second device."""
+    folders = [make_run(run_id=name, accelerator="gpu") for name in ("a", "b")]
+    runs = [load_run(folder) for folder in folders]
+    assert set(series_names(runs).values()) == {"jetson-nano (a)", "jetson-nano (b)"}
+    (outcome,) = devices.drawings(runs)
+    assert "all runs are of one device" in outcome.reason
 
 
 def test_devices_with_another_workload_are_left_out_aloud(make_run):

@@ -57,6 +57,23 @@ def test_another_device_is_kept_within_the_quota_too(root):
     assert free_bytes(nano, root) == 1_500_000_000
 
 
+@pytest.mark.parametrize(
+    ("typed", "runs"),
+    [
+        ("jetson-orin-nano:gpu,jetson-orin-nano:cpu", ("orin-nano:gpu", "orin-nano:cpu")),
+        ("jetson-orin-nano:gpu,cpu", ("orin-nano:gpu", "orin-nano:cpu")),
+        ("raspberry-pi-5, jetson-orin-nano", ("raspberry-pi-5", "orin-nano")),
+    ],
+)
+def test_several_devices_by_comma_are_told_what_to_type(root, typed, runs):
+    with pytest.raises(HarnessError, match="a run answers for one device") as caught:
+        resolve_target(make_multitask_config({"meter": "none", "device": typed}), root)
+    typed_runs = caught.value.remedy.split("; ")
+    assert len(typed_runs) == len(runs) + 1
+    assert all(part.endswith(run) for part, run in zip(typed_runs, runs, strict=False))
+    assert typed_runs[-1] == "python -m harness.compare RUN RUN"
+
+
 CONFINED = """
 import os, threading, types
 from harness.running.target import confine
