@@ -45,8 +45,11 @@ def _parser() -> Parser:
         "--out", type=Path, default=OUT, metavar="DIR", help=f"folder of table and figure [{OUT}]"
     )
     parser.add_argument(
-        "--only", default="", metavar="PATTERN", help="only points whose name has this in it"
-    )
+        "--only",
+        default="",
+        metavar="PATTERN",
+        help="only what has this in the names of point and part, as 'skew' or 'paper main'",
+    )  # fmt: skip
     parser.add_argument("--no-runs", action="store_true", help="train nothing, read what is there")
     parser.add_argument(
         "--rows-alone", action="store_true", help="read no runs: write anew from runs.csv alone"

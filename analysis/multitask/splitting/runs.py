@@ -86,13 +86,14 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
 def runs(points: Sequence[Point] = STUDY, only: str = "") -> list[StudyRun]:
     """Return the runs in the order in which they are worth most: first three seeds of each point.
 
-    Oracles of long runs come last, as each costs as much as five other methods together.
+    Oracles of long runs come last, as each costs as much as five other methods together. `only` is
+    a pattern in the name of a point, a space and the name of a part.
     """
-    chosen = [p for p in points if re.search(only, p.name)]
     every = [
         StudyRun(point, part, seed)
-        for point in chosen
+        for point in points
         for part, seeds in point.seeds.items()
+        if re.search(only, f"{point.name} {part}")
         for seed in seeds
     ]
     return sorted(every, key=lambda run: (run.part == "oracles", run.seed > 2))

@@ -143,6 +143,15 @@ def _at(point: str, method: str, seed: int, loss: float, cpu_s: float) -> StudyR
     return replace(_row(method, seed, loss, cpu_s), point=point)
 
 
+def test_a_pattern_takes_points_or_parts_of_them() -> None:
+    def names(only: str) -> set[str]:
+        return {f"{run.point.name} {run.part}" for run in runs(only=only)}
+
+    whole = {"skew-0 main", "skew-0 oracles", "skew-half main", "skew-half oracles"}
+    assert names("skew") == whole
+    assert names("^skew.* main") == {"skew-0 main", "skew-half main"}
+
+
 def test_a_baseline_is_compared_in_loss_with_single_tasks_and_in_time_within_its_run() -> None:
     """Loss 0.9 times that of single tasks, and half as long again as all-in-one of its run."""
     rows = [
