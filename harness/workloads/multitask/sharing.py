@@ -77,6 +77,9 @@ class JobLibrary:
         wanted = min(job.measured_rounds, lent.rounds)
         if wanted and lent.affinity != job.affinity:
             return False
+        measured = min(lent.measured_rounds, lent.rounds)
+        if measured and lent.affinity.trains:
+            return measured == wanted
         if self._federation.training.protocol.looks_move_statistics:
             return lent.measured_rounds == wanted
         return lent.measured_rounds >= wanted

@@ -7,7 +7,7 @@ the engine executes and are what modelled time and energy of another device are 
 from __future__ import annotations
 
 from harness.records.work import Work
-from harness.workloads.multitask.affinity.rule import PROJECTED
+from harness.workloads.multitask.affinity.rule import PROJECTED, PROXIMAL
 from harness.workloads.multitask.training.local_rule import Balanced, LocalRule, ProjectedGradients
 from models.multitask.weighting import passes
 
@@ -29,13 +29,24 @@ def training(tasks: str, images: int, rule: LocalRule | None = None) -> Work:
     return Work(forwards, {ENCODER: images, DECODERS: images * len(tasks)})
 
 
+def balances(rule: LocalRule | None) -> bool:
+    """Say whether every task's gradient is scaled to the largest."""
+    return isinstance(rule, Balanced)
+
+
 def shares_gradients(rule: LocalRule | None) -> bool:
     """Say whether a look-ahead can use the gradients that the training step has at hand."""
-    return rule is None or isinstance(rule, Balanced)
+    return rule is None or balances(rule)
 
 
 def looking_ahead(
-    tasks: str, images: int, mode: str = "exact", *, shares: bool = True, rounded: bool = False
+    tasks: str,
+    images: int,
+    mode: str = "exact",
+    *,
+    shares: bool = True,
+    rounded: bool = False,
+    balanced: bool = False,
 ) -> Work:
     """Return the work of one look-ahead over n tasks, beside the training step.
 
@@ -45,9 +56,17 @@ def looking_ahead(
     each decoder a forward and a backward to its input only. If training steps are `rounded` to less
     than fp32, `exact` takes the losses before the step anew: one more forward of every part.
     `projected` shares nothing: of every image a forward and n backwards of the encoder, of each
-    decoder a forward and a backward to its input.
+    decoder a forward and a backward to its input. `proximal` takes the training step in n parts:
+    for each a forward and a backward of the encoder, a forward of all decoders and a backward of
+    one; in the end a forward of every part, and in `balanced` training a backward of every decoder
+    to its input before. One forward and backward of every part are the training step's own, unless
+    it shares none.
     """
     n = len(tasks)
+    if mode == PROXIMAL:
+        own = 0.0 if shares else 3.0
+        encoder, decoder = 3.0 * (n - 1) + 1.0 + own, float(n + balanced) + own
+        return Work({ENCODER: encoder * images, **dict.fromkeys(tasks, decoder * images)})
     if mode == PROJECTED:
         return Work({ENCODER: (1.0 + 2.0 * n) * images, **dict.fromkeys(tasks, 2.0 * images)})
     tried = n if mode == "exact" else 0

@@ -24,6 +24,7 @@ from harness.workloads.multitask.training.joining import (
 )
 from harness.workloads.multitask.work import (
     ENCODER,
+    balances,
     checking,
     looking_ahead,
     shares_gradients,
@@ -214,5 +215,6 @@ def _client_cost(job: Job, load: Load, client: int, *, measuring: bool) -> JobCo
             job.affinity.mode,
             shares=shares_gradients(job.local),
             rounded=load.rounded,
+            balanced=balances(job.local),
         ),
     )

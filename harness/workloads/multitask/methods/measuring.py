@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UsageError
-from harness.workloads.multitask.affinity.rule import PROJECTED, AffinityRule
+from harness.workloads.multitask.affinity.rule import STEPLESS, AffinityRule
 from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.methods.parameters import Parameter, Value
 from harness.workloads.multitask.methods.schedule import Setting
@@ -24,9 +24,10 @@ class MomentumParameter(Parameter):
         self, value: Value, values: Mapping[str, Value], setting: Setting, where: str
     ) -> UsageError | None:
         """Return that an affinity without steps has no momentum."""
-        if value and values.get("affinity") == PROJECTED:
+        mode = values.get("affinity")
+        if value and mode in STEPLESS:
             return UsageError(
-                f"{where}: affinity=projected tries no step that could have momentum",
+                f"{where}: affinity={mode} tries no step that could have momentum",
                 "Leave momentum out, or give affinity=exact or linear.",
             )
         return super().problem(value, values, setting, where)

@@ -36,7 +36,8 @@ def _measuring(
             least=1, most=most, noun="affinity rounds", record="measuring",
         ),
         Parameter(
-            "affinity", str, mode, "exact tries steps; linear: gradients; projected: fitted losses",
+            "affinity", str, mode,
+            "exact tries steps; linear: gradients; projected: fits; proximal: a step in parts",
             choices=MODES, record="measuring",
         ),
         Parameter(

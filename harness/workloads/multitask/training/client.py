@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,29 +11,21 @@ from torch import Tensor
 
 from harness.federated.observer import Observer
 from harness.workloads.multitask.affinity.matrix import (
-    CheckedLooks,
     ClientAffinity,
     Epoch,
     Matrix,
     client_mean,
 )
-from harness.workloads.multitask.affinity.measure import (
-    Gradient,
-    LookAhead,
-    MeasuredStep,
-    affinity,
-    look_ahead,
-    velocity_of,
-)
-from harness.workloads.multitask.affinity.projected import projected
-from harness.workloads.multitask.affinity.rule import PROJECTED, AffinityRule
+from harness.workloads.multitask.affinity.measure import LookAhead, velocity_of
+from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.protocol import REPAIRED, Protocol
 from harness.workloads.multitask.training.batches import Batch, ClientBatches
 from harness.workloads.multitask.training.joining import Joining
-from harness.workloads.multitask.training.local_rule import Balanced, LocalRule
+from harness.workloads.multitask.training.local_rule import LocalRule
+from harness.workloads.multitask.training.looking import Looking
 from harness.workloads.multitask.training.losses_seen import mean_losses
 from harness.workloads.multitask.training.steps import training_step
-from harness.workloads.multitask.work import checking, looking_ahead, shares_gradients, training
+from harness.workloads.multitask.work import training
 from models.execution import PLAIN, Execution
 from models.multitask.captured import CapturedStep, captured_step
 from models.multitask.network import MultiTaskNet
@@ -129,15 +121,15 @@ def train_client(
 
     `guidance` is what the server sent beside the model. With the
     client's number in `measured_as`, affinity is measured on every `period`-th batch of an epoch,
-    from the first on. The training step is the same with and without, to the last bit.
+    from the first on. The training step is the same with and without, to the last bit, but with
+    `proximal`, which takes it in parts.
     """
     if not net.training:  # visiting every layer takes as long as copying the weights in
         net.train()
     training, rate = settings.training, settings.learning_rate
     guided = guidance or Guidance()
-    client = _Client(net, settings, order, observer, guided)
-    linear = training.affinity.mode == "linear"
-    client.checking = linear and settings.checking == measured_as
+    checks = training.affinity.mode == "linear" and settings.checking == measured_as
+    client = _Client(net, settings, order, observer, guided, checks=checks)
     passed: list[tuple[int, dict[str, Tensor]]] = []
     epochs: list[Epoch] = []
     for _ in range(training.epochs):
@@ -152,7 +144,7 @@ def train_client(
     if measured_as is not None:
         mean = client_mean(epochs, training.period, rate, training.protocol)
         looks = [look for epoch in epochs for look in epoch.looks]
-        found = ClientAffinity(measured_as, mean, len(looks), client.checked(looks))
+        found = ClientAffinity(measured_as, mean, len(looks), client.looking.checked(looks))
     if guided.moving:
         guided.moving.update(client.velocities())
     steps = sum(epoch.batches for epoch in epochs)
@@ -169,6 +161,8 @@ class _Client:
         order: np.random.Generator,
         observer: Observer,
         guidance: Guidance,
+        *,
+        checks: bool,
     ) -> None:
         training, rate = settings.training, settings.learning_rate
         self._net = net
@@ -178,9 +172,9 @@ class _Client:
         self._tasks = "".join(net.tasks)
         self._settings = training
         self._observer = observer
-        self._ahead = training.look_ahead(rate)
-        self.checking = False
-        self._exact: list[Matrix] = []
+        self.looking = Looking(
+            net, training, training.look_ahead(rate), order, observer, checks=checks
+        )
         self._step = training_step(net, training.rule, order)
         self._stepped: Callable[[], None] | None = getattr(self._step, "stepped", None)
         sgd = {
@@ -224,63 +218,13 @@ class _Client:
         return losses
 
     def measure(self, batch: Batch, looks: list[Matrix]) -> dict[str, Tensor]:
-        """Take one training step and append its look-ahead.
-
-        Plain and balanced steps have the gradients of every task at hand; under another rule they
-        are computed for the look-ahead alone.
-        """
-        velocity = velocity_of(self._net, self._optimizer)
-        rule = self._settings.rule
-        shares = shares_gradients(rule)
-        work = looking_ahead(
-            self._tasks,
-            len(batch[0]),
-            self._ahead.mode,
-            shares=shares,
-            rounded=self._settings.execution.reduced,
-        )
-        if not shares or self._ahead.mode == PROJECTED:
-            with self._observer.phase("affinity"):
-                looks.append(self._looked(batch, velocity))
-                self._observer.work(work)
-                if self.checking:
-                    self._exact.append(look_ahead(self._net, batch, self._exactly, velocity))
-                    self._count_check(len(batch[0]))
-            return self.train(batch)
+        """Take one training step and append its look-ahead."""
         self._optimizer.zero_grad(set_to_none=True)
-        detail = rule.detail if isinstance(rule, Balanced) else None
-        with products(self._settings.execution):
-            step = MeasuredStep(self._net, batch, detail)
-        with self._observer.phase("affinity"):
-            apart = step.apart(with_sum=self._ahead.mode == "linear" and not self.checking)
-            looks.append(affinity(self._net, batch, self._ahead, apart, velocity))
-            self._observer.work(work)
-            if self.checking:
-                self._exact.append(affinity(self._net, batch, self._exactly, apart, velocity))
-                self._count_check(len(batch[0]))
+        losses = self.looking.look(batch, velocity_of(self._net, self._optimizer), looks)
+        if losses is None:
+            return self.train(batch)
         self._finish(len(batch[0]))
-        return step.losses
-
-    def checked(self, linear: Sequence[Matrix]) -> CheckedLooks | None:
-        """Return the means of look-aheads that were taken in both ways; None if none were."""
-        if not self._exact:
-            return None
-        return CheckedLooks(np.mean(self._exact, axis=0), np.mean(linear, axis=0))
-
-    @property
-    def _exactly(self) -> LookAhead:
-        """Return the same step tried exactly; a check leaves no trace in any statistic."""
-        return replace(self._ahead, mode="exact", moves_statistics=False)
-
-    def _count_check(self, images: int) -> None:
-        shares = shares_gradients(self._settings.rule)
-        rounded = self._settings.execution.reduced
-        self._observer.work(checking(self._tasks, images, shares=shares, rounded=rounded))
-
-    def _looked(self, batch: Batch, velocity: Gradient | None) -> Matrix:
-        if self._ahead.mode == PROJECTED:
-            return projected(self._net, batch)
-        return look_ahead(self._net, batch, self._ahead, velocity)
+        return losses
 
     def _finish(self, images: int) -> None:
         for parameter, tensor in self._corrections:

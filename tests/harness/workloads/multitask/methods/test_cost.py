@@ -32,6 +32,7 @@ METHODS = [
     "mas:hierarchical=yes,splits=3,merge_rounds=1", "mas-plus:pays=no,affinity=exact",
     "tag:momentum=yes,affinity_rounds=2", "mas-plus:affinity=projected", "db-mtl:at=features",
     "famo:again=no,travels=no", "cagrad:at=features", "mas:affinity=projected",
+    "mas:affinity=proximal", "mas-plus:affinity=proximal",
 ]  # fmt: skip
 
 
