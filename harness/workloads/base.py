@@ -98,12 +98,14 @@ class PlanScreen(DataScreen, Protocol):
 class Settling:
     """Say how much may be measured to settle a draft: all `anew`, or for a `dry` run nothing.
 
-    `done` holds, of a run that goes on, cell → unit-rounds that need not be trained any more.
+    `done` holds, of a run that goes on, cell → unit-rounds that need not be trained any more. With
+    `remote` clients train on other devices, and here models are averaged and tested.
     """
 
     dry: bool = False
     anew: bool = False
     done: Mapping[str, float] = field(default_factory=dict)
+    remote: bool = False
 
 
 class Codec(Protocol):

@@ -136,6 +136,12 @@ def efficiency_rows() -> Iterator[str]:
     from harness.running.accelerator import settled_clock  # noqa: PLC0415
     from harness.running.target import resolve_target, settled  # noqa: PLC0415
     from harness.workloads.multitask.config import MultitaskConfig  # noqa: PLC0415
+    from harness.workloads.multitask.planning.data_way import (  # noqa: PLC0415
+        DataWay,
+        fill,
+        source_brought,
+    )
+    from harness.workloads.multitask.training.feeding import KEPT  # noqa: PLC0415
     from tests.benchmarks.efficiency import efficiencies  # noqa: PLC0415
     from tests.benchmarks.load import default_store  # noqa: PLC0415
 
@@ -143,7 +149,9 @@ def efficiency_rows() -> Iterator[str]:
     config = settled(config, resolve_target(config))
     clock = settled_clock(config.kind_here, time.monotonic)
     yield from head("efficiency of the train phase", "min", "median", "max", "goal")
+    source = source_brought(default_store(config), DataWay(KEPT), config)
+    fill(source, config.tasks)
     for tasks in (config.tasks, config.tasks[0]):
-        found = efficiencies(replace(config, tasks=tasks), default_store(config), clock)
+        found = efficiencies(replace(config, tasks=tasks), source, clock)
         yield row(f"plain steps, {tasks}", *spread(found), f"≥ {EFFICIENCY_GOAL}")
     yield ""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from devices.accelerator import GPU, Accelerator
 from devices.cuda_probe import CudaProbe, cuda_here
-from tests.gpu.checks import CHECKS, Check, CheckFailedError
+from tests.gpu.checks import CHECKS, Check
+from tests.gpu.failing import CheckFailedError
 
 PAGE = Path(__file__).parents[2] / "docs" / "gpu.md"
 BEGIN, END = "<!-- figures of gpu-check: begin -->", "<!-- figures of gpu-check: end -->"

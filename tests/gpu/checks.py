@@ -24,6 +24,8 @@ from harness.workloads.multitask.planning.plan import build_for, random_step
 from models.execution import PLAIN
 from models.kernels import kernels_of
 from models.multitask.registry import architecture
+from tests.gpu.data_checks import data_ways
+from tests.gpu.failing import CheckFailedError
 from tests.gpu.step_checks import lowers_the_batch, steps_as_calibrated
 
 Row = tuple[str, str, str]
@@ -31,10 +33,6 @@ Row = tuple[str, str, str]
 
 STEPS = 30
 LEAST_COSINE = 0.99999
-
-
-class CheckFailedError(Exception):
-    """Report that what must hold on a GPU does not."""
 
 
 @dataclass(frozen=True)
@@ -134,5 +132,6 @@ CHECKS = (
     Check("Launches", 60.0, modelled_step),
     Check("Steps as calibrated", 240.0, steps_as_calibrated),
     Check("Memory", 60.0, lowers_the_batch),
+    Check("Data on the GPU", 60.0, data_ways),
 )
 """What runs, in this order; every part of the project that needs a GPU adds its own."""

@@ -7,7 +7,8 @@ import pytest
 from devices.accelerator import Accelerator
 from devices.cuda_probe import CudaProbe
 from tests.gpu.__main__ import BEGIN, END, PAGE, carry_out, heading, main, written
-from tests.gpu.checks import Check, CheckFailedError
+from tests.gpu.checks import Check
+from tests.gpu.failing import CheckFailedError
 
 CARD = Accelerator(
     kind="gpu", name="NVIDIA Card", capability="9.0", cuda="12.6", torch="2.13.0",

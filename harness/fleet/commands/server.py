@@ -186,7 +186,7 @@ def run_over(
     from harness.workloads.base import Settling  # noqa: PLC0415
 
     target = resolve_target(config)
-    draft = find_workload(config.workload).draft(config, target, {}, Settling(), screen)
+    draft = find_workload(config.workload).draft(config, target, {}, Settling(remote=True), screen)
     opened = draft.open(screen)
     checksum = str(opened.facts()["data"])
     fleet = Fleet(transport, fleet_settings(config, options, opened.clients, checksum), screen)

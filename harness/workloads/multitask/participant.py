@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
@@ -23,13 +24,16 @@ from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.joiners import joiner
+from harness.workloads.multitask.planning.data_way import DataWay, pinning_fault, source_brought
 from harness.workloads.multitask.planning.modelling import device_model
 from harness.workloads.multitask.planning.step_check import kinds_of_steps
 from harness.workloads.multitask.planning.step_timing import barred
 from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.study import open_data
+from harness.workloads.multitask.training.batches import Source
 from harness.workloads.multitask.training.client import RoundSettings
 from harness.workloads.multitask.training.copy import on_processor, train_copy
+from harness.workloads.multitask.training.feeding import AHEAD
 from harness.workloads.multitask.training.joining import Joining
 from harness.workloads.multitask.training.step_trial import (
     Material,
@@ -50,21 +54,21 @@ class MultitaskClientWork:
     """Train clients of one request in a network that is used again for the next."""
 
     net: MultiTaskNet
-    store: Store
+    source: Source
     observer: Observer
     joining: Joining | None = None
 
     def received(self, client: int) -> Mapping[str, Tensor]:
         """Return tensors like those that a client gets."""
         parameters = [name for name, _ in self.net.named_parameters()]
-        own = joiner(self.joining, parameters, self.store.count("train"))
+        own = joiner(self.joining, parameters, self.source.count("train"))
         return own.sent(own.begin(on_processor(self.net)), client)
 
     def train(
         self, weights: Checkpoint, request: RoundRequest, client: int, order: np.random.Generator
     ) -> Update:
         """Train one client's copy of the model."""
-        return train_copy(self.net, weights, self.store, request, client, order, self.observer)
+        return train_copy(self.net, weights, self.source, request, client, order, self.observer)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,13 @@ class MultitaskParticipant:
     run: Run = as_executed
     checks: dict[tuple[str, str, int], StepCheck] = field(default_factory=dict)
     """By tasks, way of executing steps, and batch size."""
+
+    @cached_property
+    def source(self) -> Source:
+        """Return the data as they come to what trains: to a GPU ahead of their steps."""
+        gpu = self.target.accelerator.kind_here == GPU
+        way = DataWay(AHEAD) if gpu and not pinning_fault() else None
+        return source_brought(self.store, way, self.config)
 
     @property
     def checksum(self) -> str:
@@ -103,7 +114,7 @@ class MultitaskParticipant:
         settings = replace(federation(self.config), clients_per_round=1)
         job = Job(self.config.tasks, 1, measure_affinity=True)
         with contextlib.suppress(HarnessError):  # a run that cannot train says so in its round 1
-            LocalEngine(self.store, self.network, settings, 0, SilentObserver()).run(job)
+            LocalEngine(self.source, self.network, settings, 0, SilentObserver()).run(job)
 
     @property
     def step_checks(self) -> Sequence[StepCheck]:
@@ -163,7 +174,7 @@ class MultitaskParticipant:
             net = build(self.network, "".join(units), 0, loss)
             net = carrying(net.to(torch_device(self.target.accelerator.kind_here)), training.rule)
             self.nets[key] = net.execute_as(training.execution)
-        return MultitaskClientWork(self.nets[key], self.store, observer, training.joining)
+        return MultitaskClientWork(self.nets[key], self.source, observer, training.joining)
 
 
 class _Silence:

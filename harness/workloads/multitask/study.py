@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -34,6 +35,12 @@ from harness.workloads.multitask.methods.registry import METHODS, MultitaskMetho
 from harness.workloads.multitask.methods.schedule import Served, carry_out
 from harness.workloads.multitask.methods.splitting_list import MERGE_ROUNDS
 from harness.workloads.multitask.planning.calibration import RunTiming, recorded_timing, take_timing
+from harness.workloads.multitask.planning.data_way import (
+    choose_data_way,
+    fill,
+    pinning_fault,
+    source_brought,
+)
 from harness.workloads.multitask.planning.disk import results_bytes
 from harness.workloads.multitask.planning.modelling import device_model, estimate
 from harness.workloads.multitask.planning.plan import cell_setting, planned_run
@@ -47,6 +54,7 @@ from harness.workloads.multitask.planning.step_choice import (
 from harness.workloads.multitask.report import Standing, cell_report, gains
 from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.sharing import JobLibrary
+from harness.workloads.multitask.training.batches import Source
 from harness.workloads.multitask.training.constants import constant_predictor_losses
 from models.execution import PLAIN
 from models.multitask.network import Architecture
@@ -68,6 +76,7 @@ class MultitaskDraft:
     timing: RunTiming
     earlier: Mapping[str, Any] = field(default_factory=dict)
     done: Mapping[str, float] = field(default_factory=dict)
+    remote: bool = False
 
     def expected(self) -> Expectation:
         """Return what training and tests will take, of a run that goes on what is left of them."""
@@ -107,6 +116,8 @@ class MultitaskDraft:
         step = self.checked(self.step, store)
         for words in step.refused:
             screen.say("Note", words)
+        if step.data is not None and not self.remote:
+            screen.say("Images", step.data.words())
         if step.execution == self.step.execution:
             return MultitaskData(replace(self, step=step), store)
         screen.say("Step", step_words(step))
@@ -114,12 +125,18 @@ class MultitaskDraft:
         return MultitaskData(replace(self, step=step, timing=timing), store)
 
     def checked(self, step: StepChoice, store: Store) -> StepChoice:
-        """Return the choice of a new run, another one if it computes something else."""
+        """Return the choice of a new run, another one if it computes something else.
+
+        How data come to a GPU is chosen with it.
+        """
         if self.config.board_python:  # which trains under another PyTorch
             return step
         config = step.applied_to(self.config)
         with memory_errors(), sharing_cores(step.threads, self.target.accelerator.kind_here):
-            return checked(step, Examiner(config, self.network, store))
+            found = checked(step, Examiner(config, self.network, store))
+        batch = None if self.remote else step.batch  # nothing is kept where nobody trains
+        way = choose_data_way(config, self.target, store, batch, pinning_fault)
+        return replace(found, data=way)
 
 
 @dataclass(frozen=True)
@@ -159,7 +176,8 @@ class MultitaskData:
 
     def _own_step(self) -> StepChoice:
         step = self.draft.own_step()
-        return step if step.checked else self.draft.checked(step, self.store)
+        settled = step.checked or step.data is not None
+        return step if settled else self.draft.checked(step, self.store)
 
 
 @dataclass(frozen=True)
@@ -207,6 +225,11 @@ class MultitaskStudy:
             },
         }
 
+    @cached_property
+    def source(self) -> Source:
+        """Return the data in the way they come to what trains."""
+        return source_brought(self.store, self.step.data, self.config)
+
     def asked_config(self) -> MultitaskConfig:
         """Return the configuration as asked for, before memory lowered the batch."""
         return self.step.taken_from(self.config)
@@ -215,9 +238,12 @@ class MultitaskStudy:
         """Train one client of the merged model once, look-ahead included, and throw it away.
 
         Broken data or a loss that explodes ends it early; the cells that meet them will say so.
+        Data that stay on a GPU are brought there first, at the expense of no cell.
         """
         settings = replace(federation(self.config, self.step.execution), clients_per_round=1)
-        engine = LocalEngine(self.store, self.network, settings, 0, SilentObserver())
+        engine = LocalEngine(self.source, self.network, settings, 0, SilentObserver())
+        with memory_errors():
+            fill(self.source, self.config.tasks)
         with contextlib.suppress(DataError, DivergedError):
             engine.run(Job(self.config.tasks, 1, measure_affinity=True))
 
@@ -226,7 +252,7 @@ class MultitaskStudy:
     ) -> LocalEngine:
         """Return the engine of a cell."""
         settings = federation(self.config, self.step.execution)
-        return LocalEngine(self.store, self.network, settings, seed, observer, keeper, trainers)
+        return LocalEngine(self.source, self.network, settings, seed, observer, keeper, trainers)
 
     def carry_out(self, spec: MultitaskMethod, seed: int, engine: Any) -> Sequence[Served]:  # noqa: ANN401
         """Run a method's jobs one after another and return who serves which tasks."""
@@ -295,7 +321,9 @@ def draft(
         step = _settled(config, target, network, manifest, settling, screen)
         prepare_torch(step.threads)
         timing = recorded_timing(manifest) or _timed(config, target, network, step)
-    return MultitaskDraft(config, target, network, step, timing, manifest, settling.done)
+    return MultitaskDraft(
+        config, target, network, step, timing, manifest, settling.done, settling.remote
+    )
 
 
 def _timed(

@@ -56,6 +56,13 @@ class BatchFit:
     burst: int | None = None
 
     @property
+    def step_bytes(self) -> float | None:
+        """Return what steps with the batch taken need at their peak; None if nothing is known."""
+        if self.need_bytes is None or self.image_bytes is None:
+            return None
+        return self.need_bytes - (self.asked - self.taken) * self.image_bytes
+
+    @property
     def lowered(self) -> bool:
         """Say whether the batch had to be made smaller."""
         return self.taken < self.asked

@@ -25,6 +25,7 @@ from harness.running.accelerator import GPU
 from harness.running.target import Target
 from harness.workloads.multitask.config import AUTO, MultitaskConfig
 from harness.workloads.multitask.planning.batch_fit import BatchFit, fit_batch
+from harness.workloads.multitask.planning.data_way import DataWay
 from harness.workloads.multitask.planning.step_timing import (
     MARGIN,
     Timed,
@@ -55,7 +56,8 @@ class StepChoice:
 
     `calibrated` is what was measured, empty if nothing was; `file` keeps it for later runs. `batch`
     is the batch size taken; None as long as nobody asked whether it fits. `checked` is how far ways
-    agreed with plain fp32 on a real batch; empty before that, and for plain steps.
+    agreed with plain fp32 on a real batch; empty before that, and for plain steps. `data` is how
+    images come to a GPU; None on a processor, and as long as the data are not opened.
     """
 
     execution: Execution
@@ -65,6 +67,7 @@ class StepChoice:
     file: str = ""
     batch: BatchFit | None = None
     checked: Mapping[str, Any] = field(default_factory=dict)
+    data: DataWay | None = None
 
     @property
     def refused(self) -> list[str]:
@@ -111,6 +114,7 @@ class StepChoice:
             "compilation": COMPILATION,
             "batch": self.batch.as_dict() if self.batch else None,
             "checked": dict(self.checked) or None,
+            **({"data": self.data.as_dict()} if self.data else {}),
         }
 
 
@@ -128,6 +132,7 @@ def recorded_choice(manifest: Mapping[str, Any]) -> StepChoice | None:
             str(told.get("file", "")),
             BatchFit(**told["batch"]) if told.get("batch") else None,
             _read_checks(told.get("checked")),
+            DataWay(**told["data"]) if told.get("data") else None,
         )
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None

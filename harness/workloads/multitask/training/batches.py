@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -11,17 +12,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.workloads.multitask.data.split import Split
+from harness.workloads.multitask.training.feeding import (
+    Batch,
+    Feed,
+    GpuData,
+    Stored,
+    placed,
+    signed,
+)
 from models.multitask.tasks import TASKS
 
 __all__ = ["PROCESSOR", "Augment", "Batch", "ClientBatches", "Source", "Split"]
 
-Batch = tuple[Tensor, dict[str, Tensor]]
 Augment = Literal["none", "flip"]
 
 PROCESSOR = torch.device("cpu")
 
 AT_ONCE = 64
 """Images that are read and converted together; no more than a batch where that is larger."""
+
+AT_ONCE_BYTES = 32 << 20
+"""Of tensors that a GPU makes together, where two such groups are there at a time."""
 
 MASK = "mask"
 GEOMETRIC = "dnerc"
@@ -77,32 +88,46 @@ class ClientBatches:
         self._device = device
         self._masked = source.masked and MASK in self._arrays
         self.length = source.length(split, client)
+        self._labels = labels_of(self._arrays, tasks, masked=source.masked)
+        self._feed: Feed | None = None
+        if isinstance(source, GpuData):
+            self._feed = source.feed(split, client, self._labels)
 
     def read(self, rows: NDArray[np.int64]) -> Batch:
         """Return images (N, 3, H, W) in [0, 1] and the target of every task for some rows.
 
         Targets are NaN where a geometric label is invalid.
         """
-        images = _channels_first(self._stored("rgb", rows)) / 255.0
-        targets = {task: self._target(task, rows) for task in self._tasks}
-        masked = [task for task in self._tasks if task in GEOMETRIC] if self._masked else []
-        if masked:
-            invalid = torch.from_numpy(self._stored(MASK, rows) == 0).unsqueeze(1)
-            for task in masked:
-                targets[task].masked_fill_(invalid, torch.nan)
+        # a map's own indexing takes longer, and so does indexing for what `take` does
+        taken = {k: np.asarray(self._arrays[k]).take(rows, 0) for k in self._labels}
+        stored = {k: torch.from_numpy(signed(array)) for k, array in taken.items()}
+        images, targets = self._converted(stored)
         return images.to(self._device), {t: v.to(self._device) for t, v in targets.items()}
 
-    def _stored(self, label: str, rows: NDArray[np.int64]) -> NDArray[np.generic]:
-        # a map's own indexing takes longer, and so does indexing for what `take` does
-        return np.asarray(self._arrays[label]).take(rows, 0)
+    def _converted(self, stored: Stored) -> Batch:
+        """Return images and targets of rows as they are stored, where those are."""
+        images = stored["rgb"].permute(0, 3, 1, 2) / _divisor(255.0, stored["rgb"].device)
+        targets = {task: self._target(task, stored[TASKS[task].label]) for task in self._tasks}
+        masked = [task for task in self._tasks if task in GEOMETRIC] if self._masked else []
+        if masked:
+            invalid = stored[MASK].eq(0).unsqueeze(1)
+            for task in masked:
+                targets[task].masked_fill_(invalid, torch.nan)
+        return images, targets
 
-    def _target(self, task: str, rows: NDArray[np.int64]) -> Tensor:
-        stored = self._stored(TASKS[task].label, rows)
+    def _target(self, task: str, stored: Tensor) -> Tensor:
         if TASKS[task].loss == "cross-entropy":
-            return torch.from_numpy(stored.astype(np.int64))
+            return self._numbers(task, stored, torch.int64)
         offset, scale = self._normalisation[task]
-        values = torch.from_numpy(stored.astype(np.float32)).sub_(offset).div_(scale)
+        numbers = self._numbers(task, stored, torch.float32)
+        values = numbers.sub_(offset).div_(_divisor(scale, numbers.device))
         return values.unsqueeze(1) if values.dim() == 3 else values.permute(0, 3, 1, 2)
+
+    def _numbers(self, task: str, stored: Tensor, kind: torch.dtype) -> Tensor:
+        """Return numbers in another type, in memory of their own."""
+        if self._arrays[TASKS[task].label].dtype == np.uint16:
+            return stored.to(torch.int32).bitwise_and_(0xFFFF).to(kind)
+        return stored.to(kind, copy=True)
 
     def epoch(
         self,
@@ -130,23 +155,33 @@ class ClientBatches:
         Converting a few small images costs calls, not bytes: taken together they cost six tenths.
         """
         size = max(len(batches[0]), 1)
-        together = max(AT_ONCE // size, 1)
-        for first in range(0, len(batches), together):
-            rows = batches[first : first + together]
-            if len(rows) == 1:
-                yield self.read(rows[0])
-                continue
-            images, targets = self.read(np.concatenate(rows))
+        together = max(self._at_once() // size, 1)
+        groups = [batches[i : i + together] for i in range(0, len(batches), together)]
+        for rows, (images, targets) in zip(groups, self._reads(map(_joined, groups)), strict=True):
             start = 0
             for some in rows:
                 end = start + len(some)
                 yield images[start:end], {task: t[start:end] for task, t in targets.items()}
                 start = end
 
+    def _at_once(self) -> int:
+        """Return how many images are converted together; of what fills a GPU's memory fewer."""
+        if self._feed is None:
+            return AT_ONCE
+        pixels = math.prod(self._arrays["rgb"].shape[1:3])
+        return min(AT_ONCE, AT_ONCE_BYTES // max(image_bytes(self._tasks, pixels), 1))
+
+    def _reads(self, rows: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
+        """Yield these groups of rows, on a GPU as its feed brings them."""
+        if self._feed is None:
+            yield from map(self.read, rows)
+        else:
+            yield from self._feed.batches(rows, self._converted)
+
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Yield every image once, in stored order, the last batch as small as it is."""
-        for start in range(0, self.length, batch_size):
-            yield self.read(np.arange(start, min(start + batch_size, self.length)))
+        starts = range(0, self.length, batch_size)
+        yield from self._reads(np.arange(i, min(i + batch_size, self.length)) for i in starts)
 
 
 def mirrored(batch: Batch, chosen: NDArray[np.bool_]) -> Batch:
@@ -155,7 +190,7 @@ def mirrored(batch: Batch, chosen: NDArray[np.bool_]) -> Batch:
     The first channel of normals points to the right and changes sign.
     """
     images, targets = batch
-    turn = torch.from_numpy(chosen).to(batch[0].device)
+    turn = placed(torch.from_numpy(chosen), batch[0].device)
     flipped = {task: _mirrored(target, turn) for task, target in targets.items()}
     if "n" in flipped:
         sign = 1.0 - 2.0 * turn.to(torch.float32)
@@ -167,5 +202,27 @@ def _mirrored(values: Tensor, turn: Tensor) -> Tensor:
     return torch.where(turn.view(-1, *[1] * (values.dim() - 1)), values.flip(-1), values)
 
 
-def _channels_first(stored: NDArray[np.generic]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(stored)).permute(0, 3, 1, 2)
+def labels_of(stored: Container[str], tasks: str, *, masked: bool) -> list[str]:
+    """Return those of the stored labels that batches of these tasks are made of."""
+    hidden = masked and MASK in stored and any(task in GEOMETRIC for task in tasks)
+    return list(
+        dict.fromkeys(["rgb", *(TASKS[t].label for t in tasks), *([MASK] if hidden else [])])
+    )
+
+
+def image_bytes(tasks: str, pixels: int) -> int:
+    """Return the bytes that an image and its targets take in a batch."""
+    numbers = 4 * (3 + sum(TASKS[t].channels for t in tasks if TASKS[t].loss == "l1"))
+    return pixels * (numbers + 8 * sum(TASKS[t].loss == "cross-entropy" for t in tasks))
+
+
+def _joined(rows: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+
+def _divisor(by: float, device: torch.device) -> Tensor | float:
+    """Return a number to divide by such that quotients are alike everywhere.
+
+    By a plain number a GPU multiplies with the reciprocal, which rounds otherwise.
+    """
+    return by if device.type == "cpu" else torch.full((), by, device=device)
