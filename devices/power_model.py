@@ -60,6 +60,10 @@ class PowerModel:
             cpu_s: Processor seconds used, summed over threads.
         """
         busy_cores_s = cpu_s / self.cores
+        if (
+            self.cores == 1
+        ):  # where a GPU works, other cores may feed it: it is at full load at most
+            busy_cores_s = min(busy_cores_s, time_s)
         return self.idle_w * time_s + (self.full_load_w - self.idle_w) * busy_cores_s
 
     def energy_elsewhere_j(self, time_model_s: float) -> float:

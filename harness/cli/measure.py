@@ -39,8 +39,8 @@ input, output and exit status pass through; this report goes to standard error. 
 standard output goes to standard error too, so that standard output is one JSON object. A program
 can mark its phases: harness.measurement.phase in Python, python -m harness.mark in a shell script.
 exit status: that of the command (of the last run that failed, if there are several), 127 if it was
-not found, 128 + n if signal n killed it; before it starts 2 for wrong usage, 3 for a missing meter,
-9 for files that cannot be written."""
+not found, 128 + n if signal n killed it; before it starts 2 for wrong usage, 3 for a missing
+meter or another device, 9 for files that cannot be written."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -58,6 +58,10 @@ def main(words: Sequence[str] | None = None) -> int:
     add("--prepare", metavar="CMD", default="", help="shell command before every run")
     add("--idle", metavar="SECONDS", default="0", help="rest before and after, for net joules [0]")
     add("--meter", metavar="NAME", default="auto", help="auto, none, or names joined by + [auto]")
+    add("--device", metavar="NAME", default="auto", help="what this host is, as NAME or NAME:gpu"
+        " [auto]")  # fmt: skip
+    add("--accelerator", metavar="KIND", default="auto", help="auto, cpu or gpu: what the command"
+        " works on, for joules that are modelled; auto is cpu")  # fmt: skip
     add("--witness", metavar="NAME", action="append", default=[], help="record this meter beside")
     add("--rate", metavar="HZ", default=f"{RATE_HZ:g}", help="readings per second [10]")
     add("--label", metavar="TEXT", default="", help="what this is; by default the command")
@@ -95,13 +99,18 @@ class _Wanted:
 
 def _measure(parsed: Namespace, command: list[str] | None) -> int:
     from harness.measurement.choice import choose_meters  # noqa: PLC0415 - --help is light
+    from harness.measurement.measured_host import HostAsked  # noqa: PLC0415
 
     problems = Problems()
     plan = problems.attempt(lambda: _plan(parsed, command))
     wanted = problems.attempt(lambda: _wanted(parsed, command or []))
     chosen = problems.attempt(
         lambda: choose_meters(
-            parsed.meter, parsed.witness, require=parsed.require_meter, root=Path(parsed.root)
+            parsed.meter,
+            parsed.witness,
+            require=parsed.require_meter,
+            root=Path(parsed.root),
+            which=HostAsked(parsed.device, parsed.accelerator),
         )
     )
     for path in (parsed.json, parsed.csv):
@@ -225,7 +234,7 @@ def _carry_out(plan: CommandPlan, wanted: _Wanted, chosen: ChosenMeters, root: P
         except KeyboardInterrupt:
             session.stopped = True
         line.clear()
-        return _conclude(session, wanted, files)
+        return _conclude(session, wanted, files, chosen)
 
 
 def _line(plan: CommandPlan, session: CommandSession) -> MeasureLine:
@@ -281,7 +290,9 @@ def _keep(files: SessionFiles, session: CommandSession, run: Any) -> None:  # no
     )  # fmt: skip
 
 
-def _conclude(session: CommandSession, wanted: _Wanted, files: SessionFiles | None) -> int:
+def _conclude(
+    session: CommandSession, wanted: _Wanted, files: SessionFiles | None, chosen: ChosenMeters
+) -> int:
     from harness.cli import measure_report as report  # noqa: PLC0415
 
     failed = [run.result.exit_status for run in session.runs if run.result.exit_status]
@@ -291,7 +302,8 @@ def _conclude(session: CommandSession, wanted: _Wanted, files: SessionFiles | No
             files.end("interrupted", "stopped by the user")
         else:
             files.end("failed" if failed else "done", session.runs[-1].reason if failed else "")
-    document = report.document(session, wanted.label, None if files is None else files.path)
+    path = None if files is None else files.path
+    document = report.document(session, wanted.label, path, chosen)
     print(report.text(document), file=sys.stderr)
     _write(wanted.csv, report.table(session))
     _write(wanted.json, json.dumps(document, indent=2, allow_nan=False) + "\n")

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.cli.measure_coverage import Coverage, coverage
 from harness.evidence.disturbed import disturbing
 from harness.evidence.paired import half_width
+from harness.measurement.choice import ChosenMeters
 from harness.measurement.command_session import CommandRun, CommandSession, summary
 from harness.running.measurement_files import net_of
 
@@ -32,9 +34,12 @@ MEANS = (
 )  # fmt: skip
 
 
-def document(session: CommandSession, label: str, path: Path | None) -> dict[str, Any]:
+def document(
+    session: CommandSession, label: str, path: Path | None, chosen: ChosenMeters
+) -> dict[str, Any]:
     """Return all that was found as plain values; the first command stands at the top level."""
-    own = [_command(session, number) for number in range(len(session.plan.commands))]
+    held = coverage(chosen, [meter.streams().info for meter in session.meters.totals])
+    own = [_command(session, number, held) for number in range(len(session.plan.commands))]
     return {
         "label": label,
         **own[0],
@@ -71,7 +76,7 @@ def _energy_delay(run: CommandRun) -> float | None:
     return None if run.cost.energy_j is None else run.cost.energy_j * run.cost.time_s
 
 
-def _command(session: CommandSession, number: int) -> dict[str, Any]:
+def _command(session: CommandSession, number: int, held: Coverage) -> dict[str, Any]:
     runs = [run for run in session.runs if run.command == number]
     plain = [_run(session, run) for run in runs]
     good = [p for p in plain if p["status"] == "done"] or plain
@@ -90,6 +95,10 @@ def _command(session: CommandSession, number: int) -> dict[str, Any]:
         "energy_meter": meters.name,
         "energy_scope": meters.scope,
         "energy_kind": meters.kind,
+        "energy_covers": list(held.parts),
+        "energy_covers_gpu": held.gpu,
+        "energy_coverage": held.words(),
+        "energy_model_of": held.modelled,
         "peak_memory_bytes": max(sizes, default=None),
         "peak_memory_of": next((p["peak_memory_of"] for p in good if p["peak_memory_of"]), ""),
         "exit_status": failed[-1] if failed else 0 if runs else None,
@@ -239,9 +248,15 @@ def _energy_rows(own: Mapping[str, Any]) -> list[tuple[str, str]]:
     model = "none: no power model" if modelled is None else f"{_number(modelled, 'J')} modelled"
     if own["energy_j"] is None:
         why = own["energy_reason"] or "no meter"
-        return [("energy", f"not measured: {why}"), ("", f"{model}, not measured")]
+        held = Coverage(modelled=own["energy_model_of"])
+        rest = held.model_words(own["gpu_utilisation"])
+        return [
+            ("energy", f"not measured: {why}"),
+            ("", ", ".join(filter(None, (f"{model}, not measured", rest)))),
+        ]
     meter = f"{own['energy_meter']}, {own['energy_scope']}, {own['energy_kind']}"
     rows = [("energy", f"{_joules(own)}  measured: {meter}")]
+    rows += [("covers", own["energy_coverage"])] if own["energy_coverage"] else []
     if own["energy_deviation_j"] is not None:
         rows.append(("", f"standard deviation {own['energy_deviation_j']:.3g} J between runs"))
     if own["energy_net_j"] is not None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devices.accelerator import CPU, GPU
 from devices.errors import DeviceError
 from devices.host import Host, detect
 from devices.meters.base import Availability
 from devices.meters.registry import MADE_UP, choose_meter, split_sum, try_meter
 from devices.power_model import PowerModel
-from devices.profile import Profile, find_profile
+from devices.profile import Profile
 from harness.core.errors import (
     HarnessError,
     MeterMissingError,
@@ -21,6 +22,7 @@ from harness.core.errors import (
     raise_all,
     unknown,
 )
+from harness.measurement.measured_host import HostAsked, settle_host
 from harness.measurement.scopes import check_name, split_meters
 
 if TYPE_CHECKING:
@@ -73,6 +75,9 @@ class ChosenMeters:
         totals: meters whose joules are added up; empty if there is none.
         witnesses: further meters, which are recorded only.
         reason: why there is no meter.
+        accelerator: whose figures the power model takes, `cpu` or `gpu`.
+        gpu_reason: why the GPU of the host has no meter of its own; empty if it has, or there is
+            none.
     """
 
     host: Host
@@ -80,11 +85,20 @@ class ChosenMeters:
     totals: tuple[str, ...]
     witnesses: tuple[str, ...]
     reason: str
+    accelerator: str = CPU
+    gpu_reason: str = ""
+
+    @property
+    def has_gpu(self) -> bool:
+        """Say whether the host has a GPU that can work beside its processor."""
+        return bool(self.host.gpus) or (self.profile is not None and self.profile.gpu is not None)
 
     def power_model(self) -> PowerModel | None:
         """Return the power model of the host; None without a profile."""
         if self.profile is None:
             return None
+        if self.accelerator == GPU and self.profile.gpu is not None:
+            return PowerModel.of_gpu(self.profile.gpu.power)
         return PowerModel.from_profile(self.profile, self.host.cores_usable)
 
     def session(self, meters: MeterSet) -> MeasuringSession:
@@ -103,30 +117,41 @@ def choose_meters(
     *,
     require: bool = False,
     root: Path = Path("/"),
+    which: HostAsked | None = None,
 ) -> ChosenMeters:
     """Find the meters for `auto`, `none`, or names joined by +.
 
     Raises:
-        HarnessError: for unknown names, meters that cannot be used, and no measured joules although
-            `require` asks for them; all problems at once.
+        HarnessError: for unknown names, meters that cannot be used, no measured joules although
+            `require` asks for them, and a device that the host is not; all problems at once.
     """
     host = detect(root)
-    profile = own_profile(host)
     problems = Problems()
+    settled = problems.attempt(lambda: settle_host(which or HostAsked(), host))
+    profile, accelerator = settled or (None, CPU)
     found = find_meters(asked, profile, root, problems)
+    nvidia = "nvidia" in host.gpus
+    answer = try_meter("nvml", root) if nvidia else None
+    if asked == "auto" and accelerator == GPU and answer is not None:
+        found = _with_gpu(found, answer)
     beside = [text for text in witnesses if problems.attempt(lambda t=text: _usable(t, root))]  # type: ignore[misc]
     if require and not problems.found:
         problems.attempt(found.require)
     raise_all(problems.found)
-    return ChosenMeters(host, profile, found.totals, tuple(beside), found.reason)
+    gpu_reason = "" if answer is None or answer.usable else f"{answer.reason} ({answer.fix})"
+    return ChosenMeters(
+        host, profile, found.totals, tuple(beside), found.reason, accelerator, gpu_reason
+    )
 
 
-def own_profile(host: Host) -> Profile | None:
-    """Return the profile that fits a host; None if there is none."""
-    try:
-        return find_profile("auto", host)
-    except DeviceError:
-        return None
+def _with_gpu(found: FoundMeters, answer: Availability) -> FoundMeters:
+    """Return meters that hold the joules of a GPU that is said to do the work."""
+    if not found.totals and answer.usable:
+        return replace(found, totals=("nvml",))
+    if answer.usable or not set(found.totals) <= set(PROCESSOR_METERS) or not found.totals:
+        return found
+    covered = f"{found.totals[0]} covers the processor alone, and the GPU has no meter"
+    return FoundMeters((), f"{covered}: {answer.reason}", answer.fix)
 
 
 def find_meters(

@@ -135,7 +135,8 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             "config_digest": digest,
             "charged_phases": ["command" if module else "total"],
             "device": {
-                "name": device, "title": chosen.profile.title if chosen.profile else device
+                "name": device, "title": chosen.profile.title if chosen.profile else device,
+                **({"accelerator": chosen.accelerator} if chosen.has_gpu else {}),
             },
         }  # fmt: skip
         return cls(RunFolder.create(out, run_id, manifest), chosen, manifest)

@@ -23,7 +23,8 @@ from harness.core.errors import (
     raise_all,
     unknown,
 )
-from harness.measurement.choice import PROCESSOR_METERS, FoundMeters, find_meters, own_profile
+from harness.measurement.choice import PROCESSOR_METERS, FoundMeters, find_meters
+from harness.measurement.measured_host import own_profile
 from harness.running.accelerator import CPU, GPU, Accelerator, Choice, choose_accelerator
 from harness.running.core_sharing import stay_on_cores
 
