@@ -55,6 +55,14 @@ class Execution:
         """Say whether only a GPU can do it."""
         return self.precision == "tf32" or self.launch == "graph"
 
+    def barred(self, *, gpu: bool) -> str:
+        """Return in words why no GPU, or no processor, executes steps so; empty if one can."""
+        if self.needs_gpu and not gpu:
+            return "tf32 and graph are for a GPU, and the processor trains"
+        if self.launch == "graph" and self.optimizer != "fused":
+            return "a graph needs the fused optimizer, whose rate can change"
+        return ""
+
 
 PLAIN = Execution()
 

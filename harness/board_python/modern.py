@@ -157,9 +157,11 @@ def _without_recurse(apply):
 
 
 class _PlainSGD(torch.optim.SGD):
-    """Take the words for how steps are executed where there is one way."""
+    """Take the words for how steps are executed where there are fewer ways."""
 
     def __init__(self, params, foreach=False, fused=False, **settings):
-        if foreach or fused:
-            raise ValueError(f"PyTorch {torch.__version__} has no foreach or fused SGD")
-        super().__init__(params, **settings)
+        known = "foreach" in inspect.signature(super().__init__).parameters
+        if fused or (foreach and not known):
+            word = "fused" if fused else "foreach"
+            raise ValueError(f"PyTorch {torch.__version__} has no {word} SGD")
+        super().__init__(params, **dict(settings, foreach=foreach) if known else settings)

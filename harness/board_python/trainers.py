@@ -12,6 +12,7 @@ from harness.board_python.process import BoardProcess, usable_program
 from harness.core.errors import BoardPythonError, UsageError
 from harness.federated.observer import Observer
 from harness.federated.trainers import RoundRequest, Update, check_finite, naming
+from harness.records.step_checks import StepCheck
 from harness.records.work import Work
 from harness.workloads.base import BoardClients, OpenedData, TrainsOnBoard
 from harness.workloads.on_devices import WireCodec
@@ -48,6 +49,14 @@ class Board:
         """Return what trains, in words."""
         where = self.facts.get("gpu", "the processor")
         return f"Python {self.facts['python']}, PyTorch {self.facts['torch']}, {where}"
+
+    def compare(self, client: int, units: str, settings: Any) -> StepCheck:  # noqa: ANN401
+        """Let a way of executing steps be compared with plain fp32 there, on data of a client."""
+        self.provide(client)
+        plain = self.wire.settings(settings)
+        self._process.write({"do": "compare", "client": client, "units": units, "settings": plain})
+        header, _ = self._process.read()
+        return StepCheck(**header["check"])
 
     def trainers(self, observer: Observer) -> BoardTrainers:
         """Return what trains the clients of a cell."""
@@ -137,15 +146,20 @@ def _forms(tensors: Mapping[str, Tensor]) -> dict[str, tuple[Any, ...]]:
 
 
 @contextlib.contextmanager
-def board_of_run(config: RunConfig, target: Target, opened: OpenedData) -> Iterator[Board | None]:
+def board_of_run(
+    config: RunConfig, target: Target, opened: OpenedData
+) -> Iterator[tuple[Board | None, OpenedData]]:
     """Start the board's Python if the run asks for one, and end it.
 
+    With it come the run's data, once that Python computes in the run's way what plain fp32 does.
+
     Raises:
+        StepRefusedError: if it computes something else.
         UsageError: if the workload, or a device that is not this host, cannot be trained so.
         BoardPythonError: if that Python cannot train.
     """
     if not config.board_python:
-        yield None
+        yield None, opened
         return
     if not target.matches:
         raise UsageError(
@@ -160,4 +174,5 @@ def board_of_run(config: RunConfig, target: Target, opened: OpenedData) -> Itera
     clients = opened.for_board()
     program = usable_program(config.board_python)
     with BoardProcess(program, clients, target.threads, config.accelerator) as process:
-        yield Board(process, clients, find_workload(config.workload).wire)
+        board = Board(process, clients, find_workload(config.workload).wire)
+        yield board, opened.on_board(board)

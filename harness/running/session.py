@@ -120,12 +120,12 @@ def run(
     """
     log = PhaseLog(settled_clock(target.accelerator.kind_here))
     with (
-        board_of_run(config, target, opened) as board,
+        board_of_run(config, target, opened) as (board, data),
         claim(
-            Path(config.out), _who(config, target, opened, board), config.as_dict(), start
+            Path(config.out), _who(config, target, data, board), config.as_dict(), start
         ) as claimed,
     ):
-        study = opened.study(claimed.manifest)
+        study = data.study(claimed.manifest)
         target = replace(target, threads=study.threads)
         past = _past(claimed, target)
         boot = this_boot()

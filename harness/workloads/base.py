@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from harness.measurement.cost import WorkModel
     from harness.records.cells import Cell, CellReport, CellResult, FinishedCell, SharedJob
     from harness.records.listing import Item
+    from harness.records.step_checks import StepCheck
     from harness.running.target import Target
     from harness.workloads.on_devices import Participant, WireCodec
 
@@ -270,12 +271,28 @@ class BoardClients(Protocol):
         ...
 
 
+class ComparesSteps(Protocol):
+    """Be another Python of the board that compares ways of executing steps with plain fp32."""
+
+    def compare(self, client: int, units: str, settings: Any) -> StepCheck:  # noqa: ANN401
+        """Return what came of it for the network of some units, on data of a client."""
+        ...
+
+
 @runtime_checkable
 class TrainsOnBoard(Protocol):
     """Be opened data whose clients another Python of the board can train; few workloads' are."""
 
     def for_board(self) -> BoardClients:
         """Return what it needs."""
+        ...
+
+    def on_board(self, board: ComparesSteps) -> OpenedData:
+        """Return these data with steps as that Python may execute them, which is asked.
+
+        Raises:
+            StepRefusedError: if the way that was asked for computes something else there.
+        """
         ...
 
 

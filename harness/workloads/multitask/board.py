@@ -7,7 +7,7 @@ Everything below `open_clients` is also run by Python 3.6 with PyTorch 1.10, rew
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from harness.federated.job import Checkpoint
 from harness.federated.observer import Observer
 from harness.federated.trainers import RoundRequest
+from harness.records.step_checks import StepCheck
 from harness.workloads.multitask.data.split import Split
 from harness.workloads.multitask.training.batches import MASK
+from harness.workloads.multitask.training.client import RoundSettings
 from harness.workloads.multitask.training.copy import train_copy
+from harness.workloads.multitask.training.step_trial import Material, StepTrials
 from harness.workloads.multitask.training.steps import carrying
 from harness.workloads.multitask.wire import MultitaskWire
 from models.multitask.losses import named
@@ -109,6 +112,11 @@ class BoardTraining:
                 del self._source.held[client]
             self._source.held[header["client"]] = arrays
             return {}, {}
+        if header["do"] == "compare":
+            settings = MultitaskWire.read_settings(header["settings"])
+            return {
+                "check": asdict(self._compared(header["units"], header["client"], settings))
+            }, {}
         request = RoundRequest(
             header["job"], header["units"], header["round_index"], header["clients"],
             header["seed"], MultitaskWire.read_settings(header["settings"]),
@@ -121,6 +129,13 @@ class BoardTraining:
         )
         answer = {"losses": update.losses, "measured": MultitaskWire.measured(update.measured)}
         return answer, {name: tensor.numpy() for name, tensor in update.tensors.items()}
+
+    def _compared(self, tasks: str, client: int, settings: RoundSettings) -> StepCheck:
+        material = Material(
+            architecture(self._facts["network"]), self._source, [client],
+            named(self._facts["loss"], masked=self._facts["masked"]), self._device,
+        )  # fmt: skip
+        return StepTrials(material, settings).check(settings.training.execution, tasks)
 
     def _net(self, request: RoundRequest) -> MultiTaskNet:
         tasks, training = "".join(request.units), request.settings.training

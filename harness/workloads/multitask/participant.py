@@ -26,7 +26,7 @@ from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.joiners import joiner
 from harness.workloads.multitask.planning.data_way import DataWay, pinning_fault, source_brought
 from harness.workloads.multitask.planning.modelling import device_model
-from harness.workloads.multitask.planning.step_check import kinds_of_steps
+from harness.workloads.multitask.planning.step_check import kinds_of_steps, round_settings
 from harness.workloads.multitask.planning.step_timing import barred
 from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.study import open_data
@@ -135,8 +135,7 @@ class MultitaskParticipant:
             self._check("".join(request.units), request.settings, clients)
             return
         execution = PLAIN if self.config.step == AUTO else parse_execution(self.config.step)
-        asked = federation(self.config, execution)
-        settings = RoundSettings(asked.training, asked.learning_rate, measuring=False)
+        settings = round_settings(self.config, execution)
         for tasks in kinds_of_steps(self.config.tasks).values():
             self._check(tasks, settings, clients)
 

@@ -22,7 +22,7 @@ from harness.records.cells import CellReport, CellResult
 from harness.running.core_sharing import sharing_cores
 from harness.running.prepare import prepare_torch
 from harness.running.target import Target
-from harness.workloads.base import DataScreen, Expectation, PlanScreen, Settling
+from harness.workloads.base import ComparesSteps, DataScreen, Expectation, PlanScreen, Settling
 from harness.workloads.multitask.board import MultitaskBoardClients
 from harness.workloads.multitask.codec import MultitaskCodec
 from harness.workloads.multitask.config import MultitaskConfig
@@ -44,10 +44,11 @@ from harness.workloads.multitask.planning.data_way import (
 from harness.workloads.multitask.planning.disk import results_bytes
 from harness.workloads.multitask.planning.modelling import device_model, estimate
 from harness.workloads.multitask.planning.plan import cell_setting, planned_run
-from harness.workloads.multitask.planning.step_check import Examiner, checked
+from harness.workloads.multitask.planning.step_check import BoardExaminer, Examiner, checked
 from harness.workloads.multitask.planning.step_choice import (
     StepChoice,
     choose_step,
+    executed_here,
     known_choice,
     recorded_choice,
 )
@@ -145,6 +146,8 @@ class MultitaskData:
 
     draft: MultitaskDraft
     store: Store
+    elsewhere: BoardExaminer | None = None
+    """What compares ways of executing steps if another Python trains."""
 
     def facts(self) -> Mapping[str, Any]:
         """Return what a run is recognised by."""
@@ -158,6 +161,26 @@ class MultitaskData:
     def for_board(self) -> MultitaskBoardClients:
         """Return what the board's own Python needs to train these clients."""
         return MultitaskBoardClients(self.draft.config, self.store)
+
+    def on_board(self, board: ComparesSteps) -> MultitaskData:
+        """Return these data with steps as the board's own Python may execute them.
+
+        A run that goes on was compared when it was begun, under the same PyTorch.
+
+        Raises:
+            StepRefusedError: if the way that was asked for computes something else there.
+        """
+        step = self.draft.step
+        data = replace(self, elsewhere=BoardExaminer(step.applied_to(self.draft.config), board))
+        if recorded_choice(self.draft.earlier) is not None:
+            return data
+        return replace(data, draft=replace(self.draft, step=data.checked(step)))
+
+    def checked(self, step: StepChoice) -> StepChoice:
+        """Return the choice of a new run, another one if it computes something else."""
+        if self.elsewhere is not None:
+            return checked(step, self.elsewhere)
+        return self.draft.checked(step, self.store)
 
     def study(self, manifest: Mapping[str, Any]) -> MultitaskStudy:
         """Return the study, with what the manifest of a run that goes on tells."""
@@ -177,7 +200,7 @@ class MultitaskData:
     def _own_step(self) -> StepChoice:
         step = self.draft.own_step()
         settled = step.checked or step.data is not None
-        return step if settled else self.draft.checked(step, self.store)
+        return step if settled else self.checked(step)
 
 
 @dataclass(frozen=True)
@@ -240,7 +263,8 @@ class MultitaskStudy:
         Broken data or a loss that explodes ends it early; the cells that meet them will say so.
         Data that stay on a GPU are brought there first, at the expense of no cell.
         """
-        settings = replace(federation(self.config, self.step.execution), clients_per_round=1)
+        execution = executed_here(self.config, self.step.execution)
+        settings = replace(federation(self.config, execution), clients_per_round=1)
         engine = LocalEngine(self.source, self.network, settings, 0, SilentObserver())
         with memory_errors():
             fill(self.source, self.config.tasks)
@@ -330,7 +354,8 @@ def _timed(
     config: MultitaskConfig, target: Target, network: Architecture, step: StepChoice
 ) -> RunTiming:
     by_processor = not target.matches and target.modelled != GPU
-    return take_timing(step.applied_to(config), network, step.execution, models_device=by_processor)
+    execution = executed_here(config, step.execution)
+    return take_timing(step.applied_to(config), network, execution, models_device=by_processor)
 
 
 def _settled(

@@ -12,7 +12,14 @@ import pytest
 from harness.board_python.process import BoardProcess
 from harness.board_python.trainers import Board
 from harness.workloads.multitask.wire import MultitaskWire
-from tests.harness.board_python.test_process import RULES, FewPictures, both_ways, request
+from models.execution import parse_execution
+from tests.harness.board_python.test_process import (
+    RULES,
+    FewPictures,
+    both_ways,
+    request,
+    round_of,
+)
 
 PYTHONS = [path for path in os.environ.get("BOARD_PYTHONS", "").split(":") if path]
 RELATIVE = 1e-5
@@ -43,3 +50,18 @@ def test_one_step_is_that_of_this_pytorch(rule, old, one_thread):
         assert answer["measured"]["count"] == here.measured.count
         for row, expected in zip(answer["measured"]["mean"], here.measured.mean, strict=True):
             assert row == pytest.approx(list(expected), abs=RELATIVE)
+
+
+@pytest.mark.parametrize("way", ["contiguous", "foreach", "fused", "tf32"])
+def test_ways_are_compared_under_that_pytorch(way, old):
+    """Layouts compute the same; an optimizer that came later, and what needs a GPU, is named."""
+    check = old.compare(0, "sd", round_of(parse_execution(way)))
+    assert check.torch == old.facts["torch"]
+    early = check.torch.startswith("1.10")
+    if way == "contiguous" or (way == "foreach" and not early):
+        assert check.fault == ""
+        assert 0.99999 < check.cosine <= 1.0 + 1e-12
+    elif way == "tf32":
+        assert "for a GPU" in check.fault
+    else:
+        assert check.fault == f"PyTorch {check.torch} has no {way} SGD"

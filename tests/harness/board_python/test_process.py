@@ -14,10 +14,11 @@ import torch
 from harness.board_python import process as process_module
 from harness.board_python.process import BoardProcess, usable_program
 from harness.board_python.trainers import Board, BoardTrainers
-from harness.core.errors import BoardPythonError, MemoryExceededError
+from harness.core.errors import BoardPythonError, MemoryExceededError, StepRefusedError
 from harness.federated.job import Checkpoint
 from harness.federated.observer import SilentObserver
 from harness.federated.trainers import RoundRequest
+from harness.running.limits import Limits
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.board import MODULES
 from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
@@ -28,11 +29,14 @@ from harness.workloads.multitask.training.local_rule import (
     ProjectedGradients,
     Proximal,
 )
+from harness.workloads.multitask.training.step_trial import Material, StepTrials
 from harness.workloads.multitask.wire import MultitaskWire
+from models.execution import parse_execution
 from models.multitask.losses import named
 from models.multitask.network import build
 from models.multitask.registry import architecture
 from models.multitask.tasks import SEMANTIC_CLASSES
+from tests.harness.run_folder.conftest import Runner, manifest, only
 
 TASKS = "sdn"
 RULES = (None, Balanced(), GradNorm(1.5, 0.01), ProjectedGradients(), Proximal(0.1))
@@ -79,6 +83,11 @@ def request(rule=None, epochs=2, batch_size=4, clients=(0, 1)):
     return RoundRequest(TASKS, tuple(TASKS), 3, clients, 7, RoundSettings(training, 0.05, True))
 
 
+def round_of(execution):
+    training = LocalTraining(1, 4, execution=execution)
+    return RoundSettings(training, 0.05, measuring=False)
+
+
 def net_and_weights():
     net = build(architecture("small"), TASKS, 0, named("plain", masked=False))
     return net, Checkpoint({n: t.clone() for n, t in net.state_dict().items()})
@@ -115,6 +124,64 @@ def test_the_same_pytorch_gives_the_same_bits(rule, board, one_thread):
         assert answer["losses"] == here.losses
         assert answer["measured"] == MultitaskWire.measured(here.measured)
         assert answer["peak_memory_bytes"] > 50e6
+
+
+def test_a_way_is_compared_there_as_it_is_here(board, one_thread):
+    """To the last figure on one PyTorch; what is not fp32 is judged as such, faults are words."""
+    for way in ("contiguous", "bf16", "tf32"):
+        settings = round_of(parse_execution(way))
+        material = Material(
+            architecture("small"), FewPictures(), [1], named("plain", masked=False),
+            torch.device("cpu"),
+        )  # fmt: skip
+        here = StepTrials(material, settings).check(settings.training.execution, "sd")
+        assert board.compare(1, "sd", settings) == here
+        assert bool(here.fault) == (way == "tf32" or here.cosine < here.least_cosine)
+
+
+FAULTY = """
+import torch
+
+honest = torch.nn.Conv2d._conv_forward
+
+def halved(self, images, weight, bias):
+    if self.kernel_size == (2, 2) and images.is_contiguous():
+        weight = torch.cat([weight[:, :, :1], 0.0 * weight[:, :, 1:]], 2)
+    return honest(self, images, weight, bias)
+
+torch.nn.Conv2d._conv_forward = halved
+"""
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory):
+    return Runner(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_run_asks_the_python_that_trains_about_its_way(broken, runner, tmp_path):
+    """This process computes right either way; what the other one sums wrongly ends the run."""
+    (tmp_path / "sitecustomize.py").write_text(FAULTY if broken else "")
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    out = tmp_path / "out"
+    plan = {"board_python": str(program), "step": "contiguous", "methods": ("all-in-one",)}
+    if broken:
+        with pytest.raises(StepRefusedError, match=r"--step contiguous: under PyTorch .*merged"):
+            runner.run(out, **plan)
+        assert not list(out.glob("*"))
+        return
+    runner.run(out, limits=Limits(time_s=1e-9), **plan)
+    told = manifest(only(out))
+    assert told["step"]["execution"] == "fp32+contiguous+loop"
+    assert told["step"]["checked"]["torch"] == told["accelerator"]["torch"]
+    (way,) = told["step"]["checked"]["ways"]
+    assert way["fault"] == ""
+    assert set(way["agreement"]) == {"merged", "single"}
+    assert runner.run(out, **plan).rows[0]["status"] == "done"
+    assert manifest(only(out))["step"] == told["step"]
 
 
 class Noted(SilentObserver):

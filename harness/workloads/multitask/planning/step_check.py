@@ -16,8 +16,10 @@ import torch
 
 from harness.core.errors import StepRefusedError
 from harness.records.step_checks import StepCheck
+from harness.running.accelerator import torch_device
+from harness.workloads.base import ComparesSteps
 from harness.workloads.multitask.config import AUTO, MultitaskConfig
-from harness.workloads.multitask.planning.step_choice import StepChoice
+from harness.workloads.multitask.planning.step_choice import StepChoice, refusal
 from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.training.batches import Source
 from harness.workloads.multitask.training.client import RoundSettings
@@ -52,12 +54,10 @@ class Examiner:
         self, config: MultitaskConfig, network: Architecture, source: Source, run: Run = as_executed
     ) -> None:
         self._tasks = config.tasks
-        settings = federation(config)
         clients = range(source.count("train"))
-        loss = task_loss(config, source)
+        loss, device = task_loss(config, source), torch_device(config.kind_here)
         self.trials = StepTrials(
-            Material(network, source, clients, loss, settings.device, run),
-            RoundSettings(settings.training, settings.learning_rate, measuring=False),
+            Material(network, source, clients, loss, device, run), round_settings(config, PLAIN)
         )
 
     def examine(self, execution: Execution) -> dict[str, StepCheck]:
@@ -66,6 +66,28 @@ class Examiner:
             kind: self.trials.check(execution, tasks)
             for kind, tasks in kinds_of_steps(self._tasks).items()
         }
+
+
+class BoardExaminer:
+    """Let the board's own Python compare ways, on the images of one client."""
+
+    def __init__(self, config: MultitaskConfig, board: ComparesSteps) -> None:
+        self._config = config
+        self._board = board
+
+    def examine(self, execution: Execution) -> dict[str, StepCheck]:
+        """Return by kind of step (`merged`, `single`) what came of comparing a way."""
+        settings = round_settings(self._config, execution)
+        return {
+            kind: self._board.compare(0, tasks, settings)
+            for kind, tasks in kinds_of_steps(self._config.tasks).items()
+        }
+
+
+def round_settings(config: MultitaskConfig, execution: Execution) -> RoundSettings:
+    """Return how clients of a run's rounds train that measure nothing."""
+    settings = federation(config, execution)
+    return RoundSettings(settings.training, settings.learning_rate, measuring=False)
 
 
 def checked(step: StepChoice, examiner: ChecksWays) -> StepChoice:
@@ -88,8 +110,8 @@ def checked(step: StepChoice, examiner: ChecksWays) -> StepChoice:
                 return _taken(step, execution, release, found)
     if step.asked != AUTO:
         raise StepRefusedError(
-            f"--step {step.asked}: under PyTorch {release} it computes something else"
-            f" here than plain fp32 does ({found[0]['fault']})",
+            f"--step {step.asked}: under PyTorch {release} it {refusal(found[0])}"
+            f" ({found[0]['fault']})",
             "Use --step plain or --step auto, or another release of PyTorch.",
         )
     return _taken(step, PLAIN, release, found)

@@ -74,7 +74,7 @@ class StepChoice:
         """Return in words which ways were not taken as they compute something else."""
         return [
             f"{str(way['execution']).replace('+', ', ')} is not taken: under PyTorch"
-            f" {self.checked['torch']} it computes something else here ({way['fault']})"
+            f" {self.checked['torch']} it {refusal(way)} ({way['fault']})"
             for way in self.checked.get("ways", ())
             if way["fault"]
         ]
@@ -116,6 +116,12 @@ class StepChoice:
             "checked": dict(self.checked) or None,
             **({"data": self.data.as_dict()} if self.data else {}),
         }
+
+
+def refusal(way: Mapping[str, Any]) -> str:
+    """Say in what a way that was looked at failed: in what it computes, or in computing at all."""
+    compared = way.get("agreement")
+    return "computes something else here" if compared else "cannot be executed here"
 
 
 def recorded_choice(manifest: Mapping[str, Any]) -> StepChoice | None:
@@ -164,19 +170,23 @@ def known_choice(config: MultitaskConfig, target: Target) -> StepChoice | None:
     if config.board_python and config.step == AUTO:  # ways are timed under this PyTorch alone
         return StepChoice(PLAIN, target.threads, config.step)
     if config.step != AUTO:
-        execution = _asked_for(config, gpu=target.accelerator.kind_here == GPU)
-        return StepChoice(execution, target.threads, config.step)
+        return StepChoice(_asked_for(config, target), target.threads, config.step)
     return _kept(config, target)
 
 
-def _asked_for(config: MultitaskConfig, *, gpu: bool) -> Execution:
+def _asked_for(config: MultitaskConfig, target: Target) -> Execution:
     """Return the way that is asked for by name.
+
+    What the board's own PyTorch can do, it is asked itself before it trains.
 
     Raises:
         UsageError: if this processor or GPU cannot do it.
     """
-    execution = parse_execution(config.step)
-    fault = barred(execution, gpu=gpu)
+    execution, accelerator = parse_execution(config.step), target.accelerator
+    if config.board_python:
+        fault = execution.barred(gpu=accelerator.is_gpu)
+    else:
+        fault = barred(execution, gpu=accelerator.kind_here == GPU)
     if fault:
         raise UsageError(f"--step {config.step}: {fault}", "Use --step plain or --step auto.")
     return execution
@@ -190,7 +200,7 @@ def choose_step(
     First the batch size is lowered if it does not fit the memory. Where the cache cannot be written
     the choice holds for this run alone.
     """
-    fixed = PLAIN if config.step == AUTO else parse_execution(config.step)
+    fixed = PLAIN if config.step == AUTO else executed_here(config, parse_execution(config.step))
     batch = fit_batch(config, target, architecture, fixed)
     config = replace(config, batch_size=batch.taken)
     measuring = anew and config.step == AUTO and not config.board_python
@@ -209,6 +219,14 @@ def _calibrated_choice(
     except (OSError, StorageError):
         return _from_calibration(calibrated, "")
     return _from_calibration(calibrated, without_home(str(path)))
+
+
+def executed_here(config: MultitaskConfig, execution: Execution) -> Execution:
+    """Return how this process executes the steps that it takes itself, to time them or warm up.
+
+    Where the board's own Python trains they are plain: another way is for that one's PyTorch.
+    """
+    return PLAIN if config.board_python else execution
 
 
 def calibrate_step(

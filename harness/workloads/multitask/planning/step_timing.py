@@ -102,15 +102,11 @@ def gpu_bf16_supported() -> bool:
 
 def barred(execution: Execution, *, gpu: bool) -> str:
     """Return in words why this processor or GPU cannot execute steps so; empty if it can."""
-    if execution.needs_gpu and not gpu:
-        return "tf32 and graph are for a GPU, and the processor trains"
     if execution.precision == "bf16" and not gpu and not bf16_supported():
         return "this processor, or this build of torch, has no bf16 convolutions"
     if execution.precision in ("bf16", "tf32") and gpu and not gpu_bf16_supported():
         return "this GPU has neither bf16 nor TF32, which begin with compute capability 8"
-    if execution.launch == "graph" and execution.optimizer != "fused":
-        return "a graph needs the fused optimizer, whose rate can change"
-    return ""
+    return execution.barred(gpu=gpu)
 
 
 def gpu_executions() -> list[Execution]:

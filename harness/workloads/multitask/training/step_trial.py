@@ -7,9 +7,10 @@ is also run by the board's own Python, so names that only younger ones have are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import torch
@@ -106,7 +107,7 @@ class StepTrials:
         """
         device = self._material.device
         where = "the processor" if device.type == "cpu" else torch.cuda.get_device_name(device)
-        found = None
+        fault, found = fault or execution.barred(gpu=device.type != "cpu"), None
         if not fault:
             fault, found = examined(lambda: self.agreement(execution, tasks))
         told = {} if found is None else found.as_dict()
@@ -117,22 +118,22 @@ class StepTrials:
 
     def _trial(self, tasks: str) -> Trial:
         """Train a little, slower if the loss does not fall, and take the passes of one batch."""
-        batch, *others = self._batches(tasks)
+        batch = next(self._batches(tasks))
         for share in (*SLOWER, 0.0):
             net = self._net(tasks, PLAIN)
             begun = sum(float(loss) for loss in accumulate_gradients(net, *batch).values())
             net.zero_grad(set_to_none=True)
             if share:
-                self._train(net, others, share * self._rate)
+                self._train(net, tasks, share * self._rate)
             weights = {name: value.clone() for name, value in net.state_dict().items()}
             plain = passes_of(dict(net.named_parameters()), accumulate_gradients(net, *batch))
             if not share or (plain.finite and sum(plain.losses.values()) <= begun):
                 break
         return Trial(tasks, weights, batch, plain)
 
-    def _train(self, net: MultiTaskNet, batches: Sequence[Batch], rate: float) -> None:
+    def _train(self, net: MultiTaskNet, tasks: str, rate: float) -> None:
         optimizer = self._descent(net, PLAIN, rate)
-        for batch in batches:
+        for batch in islice(self._batches(tasks), 1, STEPS + 1):
             accumulate_gradients(net, *batch)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -145,18 +146,14 @@ class StepTrials:
             weight_decay=self._training.weight_decay,
         )  # fmt: skip
 
-    def _batches(self, tasks: str) -> list[Batch]:
-        """Return one batch more than there are steps, always the same ones."""
-        found: list[Batch] = []
+    def _batches(self, tasks: str) -> Iterator[Batch]:
+        """Yield batches of the clients without end, always the same ones."""
         order = np.random.default_rng(0)
         material = self._material
-        while len(found) <= STEPS:
+        while True:
             for client in material.clients:
                 batches = ClientBatches(material.source, "train", client, tasks, material.device)
-                found += list(batches.epoch(self._training.batch_size, order))
-                if len(found) > STEPS:
-                    break
-        return found[: STEPS + 1]
+                yield from batches.epoch(self._training.batch_size, order)
 
     def _net(self, tasks: str, execution: Execution) -> MultiTaskNet:
         material = self._material

@@ -22,7 +22,7 @@ def draft(monkeypatch):
     """Make drafts; what would be measured gives `OWN` and `FAST`."""
     monkeypatch.setattr(study, "choose_step", lambda *_, **__: OWN)
     monkeypatch.setattr(study, "take_timing", lambda *_, **__: FAST)
-    target, config = SimpleNamespace(matches=True), SimpleNamespace()
+    target, config = SimpleNamespace(matches=True), SimpleNamespace(board_python="")
     monkeypatch.setattr(StepChoice, "applied_to", lambda _, asked: asked)
     return lambda earlier: MultitaskDraft(config, target, None, ANOTHER, SLOW, earlier)
 
