@@ -17,9 +17,7 @@ from harness.workloads.multitask.affinity.rule import (
     SIGNS_NEEDED,
     SIZE_RATIO,
 )
-
-SAMPLES = 200
-"""Bootstrap samples that `split_sure` is a share of."""
+from harness.workloads.multitask.sureness_evidence import sureness_contradictions
 
 
 def affinity_findings(run: RunFiles) -> Iterator[Finding]:
@@ -53,22 +51,8 @@ def affinity_contradictions(run: RunFiles) -> Iterator[Contradiction]:
                 text = f"{metric} is {value} in metrics.csv, exact and linear entries of affinity/"
                 yield metric, cell, f"{text}{cell}_check.csv give {computed}"
         yield from _linear(run, cell, both)
-        yield from _sure(run, row)
-
-
-def _sure(run: RunFiles, row: Row) -> Iterator[Contradiction]:
-    """Yield a share of bootstrap samples that is none of 200, or rests on no client's affinity.
-
-    The draws themselves are not made again here.
-    """
-    stated, cell = row["split_sure"], str(row["cell"])
-    if stated is None:
-        return
-    rests = (run.folder / "affinity" / f"{cell}_clients.csv").is_file()
-    whole = math.isclose(SAMPLES * stated, round(SAMPLES * stated), abs_tol=1e-6)
-    if not rests or not whole or not 0.0 <= stated <= 1.0:
-        text = f"split_sure is {stated} in cells.csv, which is no share of {SAMPLES} samples"
-        yield "split_sure", cell, f"{text} of its clients' affinity"
+        clients = _rows(run, f"affinity/{cell}_clients.csv", AFFINITY_CLIENTS)
+        yield from sureness_contradictions(run, row, clients)
 
 
 def _told(run: RunFiles) -> Mapping[str, Mapping[str, float]]:
