@@ -145,6 +145,7 @@ class CellReport:
         binaries: the same for bytes.
         standing: what the cell is compared by, as plain JSON values.
         summary: in a few words, for the screen.
+        notes: what the manifest says of the cell, as plain JSON values.
     """
 
     objective: float | None = None
@@ -156,3 +157,4 @@ class CellReport:
     binaries: Mapping[str, bytes] = field(default_factory=dict)
     standing: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict)

@@ -318,6 +318,9 @@ class _Run:
         if self._library is not None and result.status == "done":
             self._library.add(result.to_share())
         report = self._context.study.report(result)  # holds the weights: made once for all
+        if report.notes:
+            self._manifest.setdefault("cells", {})[cell.name] = dict(report.notes)
+            self._save_manifest()
         self._writer.cell(result, report, past, self._idle)
         if result.status != "interrupted":
             checkpoints.remove()

@@ -22,6 +22,12 @@ from models.multitask.optimizer import descent
 from models.multitask.step import accumulate_gradients
 from models.products import products
 
+GRAPH = "graph"
+"""How a step is launched that is none of the following."""
+
+OTHER_SIZE = "a batch of another size"
+NO_GRAPH = "no graph could be recorded"
+
 WARM_UPS = 3
 """Steps on a side stream before the capture, in which libraries choose and allocate."""
 
@@ -86,6 +92,8 @@ class CapturedStep:
         self._losses: Losses = {}
         self.fault = ""
         """Why steps are launched one by one; empty if they are not."""
+        self.launch = GRAPH
+        """How the last step was launched: `GRAPH`, or why not as one."""
 
     def begin(self, learning_rate: float) -> None:
         """Begin a client's round: its rate, and an optimizer that remembers nothing."""
@@ -103,7 +111,9 @@ class CapturedStep:
         if not self._shape and not self.fault:
             self._prepare(images, targets, shape)
         if self.fault or shape != self._shape:
+            self.launch = f"{NO_GRAPH}: {self.fault}" if self.fault else OTHER_SIZE
             return self._eager(images, targets)
+        self.launch = GRAPH
         assert self._batch is not None
         assert self._replay is not None
         own, labels = self._batch

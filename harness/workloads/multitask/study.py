@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -214,6 +215,8 @@ class MultitaskStudy:
     step: StepChoice
     timing: RunTiming
     constants: Mapping[str, Mapping[str, float]]
+    launches: list[Counter[str]] = field(default_factory=list)
+    """Steps of the present cell by how they were launched, if graphs are asked for."""
 
     codec = MultitaskCodec()
 
@@ -276,7 +279,9 @@ class MultitaskStudy:
     ) -> LocalEngine:
         """Return the engine of a cell."""
         settings = federation(self.config, self.step.execution)
-        return LocalEngine(self.source, self.network, settings, seed, observer, keeper, trainers)
+        found = LocalEngine(self.source, self.network, settings, seed, observer, keeper, trainers)
+        self.launches[:] = [found.launches]
+        return found
 
     def carry_out(self, spec: MultitaskMethod, seed: int, engine: Any) -> Sequence[Served]:  # noqa: ANN401
         """Run a method's jobs one after another and return who serves which tasks."""
