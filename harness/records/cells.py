@@ -12,6 +12,7 @@ from harness.records.cost import Cost, SegmentCost, SessionCost
 from harness.records.values import Value
 
 if TYPE_CHECKING:
+    from harness.core.errors import HarnessError
     from harness.federated.keeping import JobState
     from harness.workloads.base import MethodSpec
 
@@ -100,6 +101,7 @@ class CellResult:
         remote: what devices took, if clients trained there.
         use: how busy the host was; not known of a cell that was gone on with.
         peak_gpu_memory_bytes: of the training process; None if no GPU trained in it.
+        stops: why no other cell may follow; None if they may.
     """
 
     cell: Cell
@@ -116,6 +118,7 @@ class CellResult:
     remote: RemoteResult | None = None
     use: HostUse = field(default_factory=HostUse)
     peak_gpu_memory_bytes: int | None = None
+    stops: HarnessError | None = None
 
     @property
     def segment_costs(self) -> list[SegmentCost]:

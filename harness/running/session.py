@@ -294,6 +294,8 @@ class _Run:
             self._still_there()
             self._screen.cell_started(cell, cells.index(cell) + 1, len(cells))
             result = self._one_cell(cell, warm=warm)
+            if result.stops is not None:
+                raise result.stops
             if result.status == "interrupted":
                 self._budget.check()
                 if result.reason != STOPPED_BY_USER:  # no device is left: it can go on later

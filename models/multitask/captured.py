@@ -25,6 +25,9 @@ from models.products import products
 GRAPH = "graph"
 """How a step is launched that is none of the following."""
 
+OUT_OF_MEMORY: Any = getattr(torch.cuda, "OutOfMemoryError", ())
+"""What torch raises then; releases before 1.13 know no name for it."""
+
 OTHER_SIZE = "a batch of another size"
 NO_GRAPH = "no graph could be recorded"
 
@@ -149,6 +152,8 @@ class CapturedStep:
                 self._maker.warm(step)
             self.optimizer.zero_grad(set_to_none=True)
             self._replay, self._losses = self._maker.capture(step)
+        except OUT_OF_MEMORY:
+            raise  # steps launched one by one may find some, but would be another way
         except RuntimeError as error:
             self.fault = (str(error).splitlines() or ["it cannot be captured"])[0]
             self._replay = None
