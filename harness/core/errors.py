@@ -239,7 +239,10 @@ class MemoryExceededError(HarnessError):
 
     code = "memory"
     exit_status = EXIT_USAGE
-    matters = "The cell fails and says so; the other cells go on."
+    matters = (
+        "The cell fails and says so; the other cells go on. Where a GPU trains the run stops: a"
+        " smaller batch from there on would make its methods unlike."
+    )
     usually = "Lower --batch-size or --size."
 
 

@@ -12,6 +12,7 @@ from harness.records.cost import Cost, SegmentCost, SessionCost
 from harness.records.values import Value
 
 if TYPE_CHECKING:
+    from harness.core.errors import HarnessError
     from harness.federated.keeping import JobState
     from harness.workloads.base import MethodSpec
 
@@ -100,6 +101,7 @@ class CellResult:
         remote: what devices took, if clients trained there.
         use: how busy the host was; not known of a cell that was gone on with.
         peak_gpu_memory_bytes: of the training process; None if no GPU trained in it.
+        stops: why no other cell may follow; None if they may.
     """
 
     cell: Cell
@@ -116,6 +118,7 @@ class CellResult:
     remote: RemoteResult | None = None
     use: HostUse = field(default_factory=HostUse)
     peak_gpu_memory_bytes: int | None = None
+    stops: HarnessError | None = None
 
     @property
     def segment_costs(self) -> list[SegmentCost]:
@@ -145,6 +148,7 @@ class CellReport:
         binaries: the same for bytes.
         standing: what the cell is compared by, as plain JSON values.
         summary: in a few words, for the screen.
+        notes: what the manifest says of the cell, as plain JSON values.
     """
 
     objective: float | None = None
@@ -156,3 +160,4 @@ class CellReport:
     binaries: Mapping[str, bytes] = field(default_factory=dict)
     standing: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict)

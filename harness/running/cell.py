@@ -9,7 +9,12 @@ from typing import Any
 from devices.card_watch import CardWatch
 from devices.host_use import HostUse, UseWatch
 from harness.board_python.trainers import Board
-from harness.core.errors import DamagedRunError, HarnessError, StorageError
+from harness.core.errors import (
+    DamagedRunError,
+    HarnessError,
+    MemoryExceededError,
+    StorageError,
+)
 from harness.federated.job import FederatedJob
 from harness.federated.keeping import JobState
 from harness.measurement.conditions import RESUMED, Conditions
@@ -26,7 +31,7 @@ from harness.run_folder.cell_keeper import CellKeeper
 from harness.run_folder.checkpoints import CellCheckpoints
 from harness.run_folder.recovery import CellPast
 from harness.running.allocator import give_back
-from harness.running.gpu_memory import PeakGpuMemory, gpu_allocator
+from harness.running.gpu_memory import PeakGpuMemory, gpu_allocator, gpu_memory_full
 from harness.running.limits import STOPPED_BY_USER, BudgetReachedError
 from harness.running.remote_clients import RemoteClients, with_remote
 from harness.running.target import Target
@@ -74,7 +79,8 @@ def run_cell(context: RunContext, cell: Cell, record: CellRecord) -> CellResult:
     """Train one cell, or what is left of it.
 
     A failure of the cell becomes its status, so that others can go on. A run whose files cannot be
-    written, or are damaged, cannot go on.
+    written, or are damaged, cannot go on; nor can one whose GPU has no memory left, whose result
+    says so.
     """
     return _RunningCell(context, cell, record).result()
 
@@ -90,7 +96,8 @@ class _RunningCell:
         self._memory = PeakMemory()
         give_back()  # else the peak would be that of the cell before
         self._memory.reset()
-        self._gpu_memory = PeakGpuMemory(gpu_allocator(context.target.accelerator))
+        self._gpu = gpu_allocator(context.target.accelerator)
+        self._gpu_memory = PeakGpuMemory(self._gpu)
         self._gpu_memory.reset()
         own = [*context.session.processes, *([context.board.pid] if context.board else [])]
         trains = context.target.accelerator
@@ -103,6 +110,7 @@ class _RunningCell:
         )  # fmt: skip
         self._use = UseWatch(gpu=trains.uuid)
         self._trained: list[Any] = []
+        self._stops: HarnessError | None = None
         self._served: Any = ()
 
     def result(self) -> CellResult:
@@ -120,7 +128,7 @@ class _RunningCell:
             self._served, self._trained, self._peak(remote), status, reason,
             self._flags(remote), self._samples, remote,
             use if remote is None and len(measured) == 1 else HostUse(),
-            None if remote is not None else self._gpu_peak(),
+            None if remote is not None else self._gpu_peak(), self._stops,
         )  # fmt: skip
 
     def _train(self) -> tuple[str, str]:
@@ -130,6 +138,14 @@ class _RunningCell:
                 self._served = self._carry_out()
         except (StorageError, DamagedRunError):
             raise
+        except MemoryExceededError as error:
+            if self._gpu is None or self._context.devices is not None:
+                return "failed", f"{error.message} [{error.code}]"
+            self._stops = gpu_memory_full(
+                self._context.target.accelerator, self._gpu,
+                self._context.study.config.as_dict(), self._cell.name,
+            )  # fmt: skip
+            return "interrupted", f"{self._stops.message} [{error.code}]"
         except HarnessError as error:
             return "failed", f"{error.message} [{error.code}]"
         except BudgetReachedError as error:

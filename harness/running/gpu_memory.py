@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from devices.accelerator import CPU, Accelerator
+from harness.core.errors import MemoryExceededError
 
 
 class GpuAllocator(Protocol):
@@ -62,3 +64,25 @@ def free_gpu_bytes(allocator: GpuAllocator) -> int:
     """Return what the driver has free, once it has back what no tensor holds."""
     allocator.empty_cache()
     return int(allocator.mem_get_info()[0])
+
+
+def gpu_memory_full(
+    accelerator: Accelerator, allocator: GpuAllocator, options: Mapping[str, Any], where: str
+) -> MemoryExceededError:
+    """Return the error for a run whose GPU has no memory left, with what to type then.
+
+    A smaller batch from here on would make this method another one than those before it, so the
+    run stops; `options` are those that it trains with.
+    """
+    held = int(allocator.max_memory_reserved())
+    free, total = (int(count) for count in allocator.mem_get_info())
+    batch = options.get("batch_size")
+    smaller = f"--batch-size {max(int(batch) // 2, 2)}" if batch else "a smaller batch"
+    images = f", with batches of {batch}" if batch else ""
+    return MemoryExceededError(
+        f"{where}{images}: the memory of {accelerator.name or 'the GPU'} is full. Training held"
+        f" {held / 1e6:.0f} MB of {total / 1e6:.0f}, and {free / 1e6:.0f} are free",
+        "If another program took it, end that and type the same command: it goes on after the last"
+        f" round that is kept. Else repeat all methods with {smaller}, as batches that differ"
+        " within a run would make its methods unlike.",
+    )

@@ -294,6 +294,8 @@ class _Run:
             self._still_there()
             self._screen.cell_started(cell, cells.index(cell) + 1, len(cells))
             result = self._one_cell(cell, warm=warm)
+            if result.stops is not None:
+                raise result.stops
             if result.status == "interrupted":
                 self._budget.check()
                 if result.reason != STOPPED_BY_USER:  # no device is left: it can go on later
@@ -318,6 +320,9 @@ class _Run:
         if self._library is not None and result.status == "done":
             self._library.add(result.to_share())
         report = self._context.study.report(result)  # holds the weights: made once for all
+        if report.notes:
+            self._manifest.setdefault("cells", {})[cell.name] = dict(report.notes)
+            self._save_manifest()
         self._writer.cell(result, report, past, self._idle)
         if result.status != "interrupted":
             checkpoints.remove()

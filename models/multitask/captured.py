@@ -22,6 +22,15 @@ from models.multitask.optimizer import descent
 from models.multitask.step import accumulate_gradients
 from models.products import products
 
+GRAPH = "graph"
+"""How a step is launched that is none of the following."""
+
+OUT_OF_MEMORY: Any = getattr(torch.cuda, "OutOfMemoryError", ())
+"""What torch raises then; releases before 1.13 know no name for it."""
+
+OTHER_SIZE = "a batch of another size"
+NO_GRAPH = "no graph could be recorded"
+
 WARM_UPS = 3
 """Steps on a side stream before the capture, in which libraries choose and allocate."""
 
@@ -86,6 +95,8 @@ class CapturedStep:
         self._losses: Losses = {}
         self.fault = ""
         """Why steps are launched one by one; empty if they are not."""
+        self.launch = GRAPH
+        """How the last step was launched: `GRAPH`, or why not as one."""
 
     def begin(self, learning_rate: float) -> None:
         """Begin a client's round: its rate, and an optimizer that remembers nothing."""
@@ -103,7 +114,9 @@ class CapturedStep:
         if not self._shape and not self.fault:
             self._prepare(images, targets, shape)
         if self.fault or shape != self._shape:
+            self.launch = f"{NO_GRAPH}: {self.fault}" if self.fault else OTHER_SIZE
             return self._eager(images, targets)
+        self.launch = GRAPH
         assert self._batch is not None
         assert self._replay is not None
         own, labels = self._batch
@@ -139,6 +152,8 @@ class CapturedStep:
                 self._maker.warm(step)
             self.optimizer.zero_grad(set_to_none=True)
             self._replay, self._losses = self._maker.capture(step)
+        except OUT_OF_MEMORY:
+            raise  # steps launched one by one may find some, but would be another way
         except RuntimeError as error:
             self.fault = (str(error).splitlines() or ["it cannot be captured"])[0]
             self._replay = None

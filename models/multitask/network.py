@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class MultiTaskNet(nn.Module):
         self._format = _FORMATS[PLAIN.memory_format]
         self._scale: GradientScale | None = None
         self.captured: dict[object, Any] = {}
+        self.launches: Counter[str] = Counter()
+        """Steps by how they were launched where graphs are asked for; see `captured`."""
         self._held: Packed | None = None
         self._weights: list[nn.Parameter] = []
 

@@ -11,7 +11,8 @@ import torch
 from devices.accelerator import Accelerator
 from harness.running.target import resolve_target, settled
 from harness.workloads.multitask.config import MultitaskConfig
-from harness.workloads.multitask.planning.batch_fit import fit_batch
+from harness.workloads.multitask.planning.batch_fit import BatchFit, fit_batch
+from harness.workloads.multitask.planning.job_trial import try_jobs
 from models.execution import PLAIN
 from models.multitask.registry import architecture
 from tests.benchmarks.gpu import MERGED_GOAL, SHAPES, SPEED_GOAL, calibrated, paired
@@ -57,7 +58,9 @@ def lowers_the_batch(_card: Accelerator) -> Sequence[tuple[str, str, str]]:
     finally:
         del held
         torch.cuda.empty_cache()
+    jobs = try_jobs(replace(config, batch_size=8), target, network, PLAIN, BatchFit(8, 8))
     return [
         ("a step with 8 images needs", f"{need / 1e6:.0f} MB of {total / 1e6:.0f}", ""),
+        ("the largest jobs with 8 images took", f"{(jobs.trial_bytes or 0) / 1e6:.0f} MB", ""),
         ("batch taken of 64 with half as much again left", str(found.taken), "< 64"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -76,12 +77,15 @@ class MultitaskFederation:
     source: Source
     architecture: Architecture
     federation: Federation
+    launches: Counter[str] = field(default_factory=Counter)
+    """Steps by how they were launched, of all jobs."""
 
     def open(self, job: Job, seed: int, observer: Observer) -> MultitaskWork:
         """Build the job's network, with the weights of the seed, or those it starts from."""
         loss = named(self.federation.loss, masked=self.source.masked)
         net = build(self.architecture, job.tasks, seed, loss).to(self.federation.device)
         carrying(net, job.local).execute_as(self.federation.training.execution)
+        net.launches = self.launches
         return MultitaskWork(job, net, self.source, self.federation, seed, observer)
 
 
@@ -212,3 +216,4 @@ class LocalEngine(RoundsEngine):
     ) -> None:
         task = MultitaskFederation(source, architecture, federation)
         super().__init__(task, seed, observer, keeper, trainers)
+        self.launches = task.launches

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 
@@ -21,6 +21,7 @@ from harness.workloads.multitask.affinity_report import (
 from harness.workloads.multitask.methods.registry import MultitaskMethod
 from harness.workloads.multitask.sureness import measured_affinity, split_sure, sure_words
 from harness.workloads.multitask.work import ENCODER
+from models.multitask.captured import NO_GRAPH
 from models.multitask.measures import BY_NAME, UNSEEN
 from models.multitask.measures import MEASURES as TASK_MEASURES
 
@@ -46,6 +47,7 @@ def cell_report(study: MultitaskStudy, result: CellResult) -> CellReport:
         | {name: m.unit for name, m in BY_NAME.items()},
         texts={f"affinity/{name}": text for name, text in files.items()},
         binaries=_weights(result),
+        notes=_launches(study),
     )
     if result.status != "done":
         return common
@@ -68,8 +70,21 @@ def cell_report(study: MultitaskStudy, result: CellResult) -> CellReport:
         common, objective=total, columns=columns, standing=asdict(standing(result)),
         summary=f"test loss {sum(losses.values()):.3f}, {'|'.join(groups(result))}"
         + sure_words(sure)
-        + judged_words(result),
+        + judged_words(result)
+        + _singly_words(common.notes.get("launches", {})),
     )  # fmt: skip
+
+
+def _launches(study: MultitaskStudy) -> dict[str, Any]:
+    """Return the steps by how they were launched, where graphs are asked for."""
+    counted = {how: steps for found in study.launches for how, steps in sorted(found.items())}
+    return {"launches": counted} if counted else {}
+
+
+def _singly_words(launches: Mapping[str, int]) -> str:
+    """Say why steps were launched one by one that could have been a graph."""
+    faults = [how for how in launches if how.startswith(NO_GRAPH)]
+    return "; steps launched one by one, " + "; ".join(faults) if faults else ""
 
 
 def _spec(result: CellResult) -> MultitaskMethod:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -42,6 +43,7 @@ from harness.workloads.multitask.planning.data_way import (
     source_brought,
 )
 from harness.workloads.multitask.planning.disk import results_bytes
+from harness.workloads.multitask.planning.job_trial import try_jobs
 from harness.workloads.multitask.planning.modelling import device_model, estimate
 from harness.workloads.multitask.planning.plan import cell_setting, planned_run
 from harness.workloads.multitask.planning.step_check import BoardExaminer, Examiner, checked
@@ -117,6 +119,8 @@ class MultitaskDraft:
         step = self.checked(self.step, store)
         for words in step.refused:
             screen.say("Note", words)
+        if step.batch and step.batch.lowered and step.batch != self.step.batch:
+            screen.say("Memory", step.batch.words())
         if step.data is not None and not self.remote:
             screen.say("Images", step.data.words())
         if step.execution == self.step.execution:
@@ -135,7 +139,11 @@ class MultitaskDraft:
         config = step.applied_to(self.config)
         with memory_errors(), sharing_cores(step.threads, self.target.accelerator.kind_here):
             found = checked(step, Examiner(config, self.network, store))
-        batch = None if self.remote else step.batch  # nothing is kept where nobody trains
+            if found.execution != step.execution and found.batch is not None:
+                # another way takes other memory
+                tried = try_jobs(config, self.target, self.network, found.execution, found.batch)
+                found = replace(found, batch=tried)
+        batch = None if self.remote else found.batch  # nothing is kept where nobody trains
         way = choose_data_way(config, self.target, store, batch, pinning_fault)
         return replace(found, data=way)
 
@@ -214,6 +222,8 @@ class MultitaskStudy:
     step: StepChoice
     timing: RunTiming
     constants: Mapping[str, Mapping[str, float]]
+    launches: list[Counter[str]] = field(default_factory=list)
+    """Steps of the present cell by how they were launched, if graphs are asked for."""
 
     codec = MultitaskCodec()
 
@@ -276,7 +286,9 @@ class MultitaskStudy:
     ) -> LocalEngine:
         """Return the engine of a cell."""
         settings = federation(self.config, self.step.execution)
-        return LocalEngine(self.source, self.network, settings, seed, observer, keeper, trainers)
+        found = LocalEngine(self.source, self.network, settings, seed, observer, keeper, trainers)
+        self.launches[:] = [found.launches]
+        return found
 
     def carry_out(self, spec: MultitaskMethod, seed: int, engine: Any) -> Sequence[Served]:  # noqa: ANN401
         """Run a method's jobs one after another and return who serves which tasks."""

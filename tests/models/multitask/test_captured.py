@@ -108,6 +108,7 @@ def test_a_capture_that_fails_leaves_steps_one_by_one_and_says_why() -> None:
     captured, _ = from_graph(net, recorder)
     eager(other, ROUNDS)
     assert captured.fault == "operation not permitted when stream is capturing"
+    assert captured.launch == f"no graph could be recorded: {captured.fault}"
     assert recorder.told == ["warm"] * 3 + ["capture"]
     alike(net, other)
 
@@ -118,8 +119,11 @@ def test_a_batch_of_another_shape_is_taken_singly_with_the_same_velocity() -> No
     recorder = Recorder()
     captured = CapturedStep(net, lambda *b: accumulate_gradients(net, *b), SETTINGS, recorder)
     captured.begin(0.05)
+    launches = []
     for batch in own:
         captured(*batch)
+        launches.append(captured.launch)
+    assert launches == ["graph", "a batch of another size", "graph"]
     eager(other, [(0.05, own)])
     assert recorder.told.count("replay") == 2
     alike(net, other)

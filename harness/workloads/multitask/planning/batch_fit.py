@@ -44,7 +44,8 @@ class BatchFit:
     `need_bytes` is what the batch asked for is expected to add to this process, `free_bytes` what
     host and device leave it; None where that is not known, and then nothing is changed. `memory`
     says which is meant: the host's, the GPU's, or the one both share. `burst` is the batch whose
-    step found no memory when it was tried; None if none did.
+    step found no memory when it was tried; None if none did. `trial_bytes` is what the largest jobs
+    took of a GPU with the batch taken; None if they were not tried.
     """
 
     asked: int
@@ -54,10 +55,13 @@ class BatchFit:
     image_bytes: float | None = None
     memory: str = HOST
     burst: int | None = None
+    trial_bytes: int | None = None
 
     @property
     def step_bytes(self) -> float | None:
         """Return what steps with the batch taken need at their peak; None if nothing is known."""
+        if self.trial_bytes is not None:
+            return self.trial_bytes
         if self.need_bytes is None or self.image_bytes is None:
             return None
         return self.need_bytes - (self.asked - self.taken) * self.image_bytes

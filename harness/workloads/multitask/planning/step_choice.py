@@ -26,6 +26,7 @@ from harness.running.target import Target
 from harness.workloads.multitask.config import AUTO, MultitaskConfig
 from harness.workloads.multitask.planning.batch_fit import BatchFit, fit_batch
 from harness.workloads.multitask.planning.data_way import DataWay
+from harness.workloads.multitask.planning.job_trial import try_jobs
 from harness.workloads.multitask.planning.step_timing import (
     MARGIN,
     Timed,
@@ -197,15 +198,21 @@ def choose_step(
 ) -> StepChoice:
     """Return the choice, measuring if it is not known; `anew` measures in any case.
 
-    First the batch size is lowered if it does not fit the memory. Where the cache cannot be written
-    the choice holds for this run alone.
+    First the batch size is lowered if it does not fit the memory; on a GPU again if the largest
+    jobs of the run do not, executed in the way chosen. Where the cache cannot be written the choice
+    holds for this run alone.
     """
     fixed = PLAIN if config.step == AUTO else executed_here(config, parse_execution(config.step))
     batch = fit_batch(config, target, architecture, fixed)
-    config = replace(config, batch_size=batch.taken)
     measuring = anew and config.step == AUTO and not config.board_python
-    known = None if measuring else known_choice(config, target)
-    return replace(known or _calibrated_choice(config, target, architecture), batch=batch)
+    while True:
+        config = replace(config, batch_size=batch.taken)
+        known = None if measuring else known_choice(config, target)
+        choice = known or _calibrated_choice(config, target, architecture)
+        found = try_jobs(config, target, architecture, choice.execution, batch)
+        if found.taken == batch.taken:
+            return replace(choice, batch=found)
+        batch = found  # of another batch another way may be the fastest
 
 
 def _calibrated_choice(

@@ -24,7 +24,7 @@ from harness.workloads.multitask.training.joining import Joining
 from harness.workloads.multitask.training.local_rule import LocalRule
 from harness.workloads.multitask.training.looking import Looking
 from harness.workloads.multitask.training.losses_seen import mean_losses
-from harness.workloads.multitask.training.steps import training_step
+from harness.workloads.multitask.training.steps import LOOK_AHEAD, launched_singly, training_step
 from harness.workloads.multitask.work import training
 from models.execution import PLAIN, Execution
 from models.multitask.captured import CapturedStep, captured_step
@@ -182,9 +182,10 @@ class _Client:
             "nesterov": training.nesterov,
         }  # fmt: skip
         self._captured: CapturedStep | None = None
-        # other rules draw, or ask the device, in between: no graph holds that
-        alone = not guidance.correction and not guidance.moving
-        if training.execution.launch == "graph" and training.rule is None and alone:
+        self._graphs = training.execution.launch == "graph"
+        guided = bool(guidance.correction or guidance.moving)
+        self._singly = launched_singly(training.rule, guided=guided)
+        if self._graphs and not self._singly:
             self._captured = captured_step(net, sgd)
             self._captured.begin(rate)
             self._optimizer = self._captured.optimizer
@@ -209,12 +210,12 @@ class _Client:
         """Take one training step; return each task's loss."""
         if self._captured is not None:
             replayed = dict(self._captured(*batch))
-            self._count(len(batch[0]))
+            self._count(len(batch[0]), self._captured.launch)
             return replayed
         with products(self._settings.execution):
             self._optimizer.zero_grad(set_to_none=True)
             losses = self._step(*batch)
-            self._finish(len(batch[0]))
+            self._finish(len(batch[0]), self._singly)
         return losses
 
     def measure(self, batch: Batch, looks: list[Matrix]) -> dict[str, Tensor]:
@@ -223,19 +224,22 @@ class _Client:
         losses = self.looking.look(batch, velocity_of(self._net, self._optimizer), looks)
         if losses is None:
             return self.train(batch)
-        self._finish(len(batch[0]))
+        self._finish(len(batch[0]), LOOK_AHEAD)
         return losses
 
-    def _finish(self, images: int) -> None:
+    def _finish(self, images: int, why: str) -> None:
         for parameter, tensor in self._corrections:
             if parameter.grad is not None:
                 parameter.grad.add_(tensor)
         self._optimizer.step()
         if self._stepped is not None:
             self._stepped()
-        self._count(images)
+        self._count(images, why)
 
-    def _count(self, images: int) -> None:
+    def _count(self, images: int, launch: str) -> None:
+        """Count a step, and where graphs are asked for how it was launched."""
+        if self._graphs:
+            self._net.launches[launch] += 1
         self._observer.work(training(self._tasks, images, self._settings.rule))
 
 

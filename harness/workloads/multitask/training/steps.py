@@ -38,6 +38,20 @@ from models.multitask.weighting import (
 Step = Callable[[Tensor, Mapping[str, Tensor]], dict[str, Tensor]]
 """Adds the gradients of one batch to the parameters and returns each task's detached loss."""
 
+LOOK_AHEAD = "a look-ahead"
+"""Why a step is launched kernel by kernel: it has the gradients of every task apart."""
+
+
+def launched_singly(rule: LocalRule | None, *, guided: bool) -> str:
+    """Return why no graph holds a client's steps; empty if one does.
+
+    Rules draw, or ask the device, in between; what a server sends beside the model comes anew every
+    round.
+    """
+    if rule is not None:
+        return f"steps of {type(rule).__name__}"
+    return "what the server sends beside the model" if guided else ""
+
 
 def training_step(net: MultiTaskNet, rule: LocalRule | None, order: np.random.Generator) -> Step:
     """Return the step for one client's round; what does not travel with the net ends with it.

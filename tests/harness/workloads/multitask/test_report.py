@@ -44,6 +44,7 @@ def _rows(result: CellResult, constants) -> list[dict[str, object]]:
     study = SimpleNamespace(
         config=MultitaskConfig(),
         constants=constants,
+        launches=[],
         timing=SimpleNamespace(calibration=SimpleNamespace(time_s=lambda _: 1.0)),
         step=SimpleNamespace(execution=SimpleNamespace(text="plain")),
     )
