@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from devices.accelerator import Accelerator
 from devices.card_state import CardState, card_changes, read_card, read_reasons, without_general
 from devices.errors import DeviceError
 from devices.meters.nvml_devices import PACKAGE, check_module, choose_gpus, find_gpus, number, query
@@ -184,6 +185,11 @@ class CardWatch:
                 return
             if int(code) not in BY_PROGRAMS:
                 self._xids.append(int(code))
+
+
+def watch_card(trains: Accelerator) -> CardWatch | None:
+    """Return what watches the card that trains; None where a processor does."""
+    return CardWatch(trains.uuid) if trains.is_gpu else None
 
 
 @contextlib.contextmanager

@@ -86,9 +86,10 @@ GPU_TIME_FACTOR = 3.0
 """A modelled second or joule of a GPU may be this many times too large or too small: published
 speeds of known networks on known boards lie within it (docs/models-of-devices.md)."""
 
-GPU_RATIO_FACTOR = 1.5
-"""So far may ratios of modelled figures of two methods be off on a GPU. Assumption: half as much
-again as the spread of published ratios of two networks on one board."""
+GPU_RATIO_FACTOR = 2.0
+"""So far may ratios of modelled figures of two methods be off on a GPU: published speeds of two
+networks of one family, on one board from one source, differ from modelled ones by up to 1.7
+(docs/models-of-devices.md); two methods train networks of one family."""
 
 GPU_INTERVAL = f"×/÷ {GPU_TIME_FACTOR:g}, ratios of methods ×/÷ {GPU_RATIO_FACTOR:g}"
 

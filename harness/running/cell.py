@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from devices.card_watch import CardWatch
+from devices.card_watch import watch_card
 from devices.host_use import HostUse, UseWatch
 from harness.board_python.trainers import Board
 from harness.core.errors import (
@@ -101,8 +101,7 @@ class _RunningCell:
         self._gpu_memory.reset()
         own = [*context.session.processes, *([context.board.pid] if context.board else [])]
         trains = context.target.accelerator
-        cards = CardWatch(trains.uuid) if trains.is_gpu else None
-        self._conditions = Conditions(own, zero_s=context.zero_s, cards=cards)
+        self._conditions = Conditions(own, zero_s=context.zero_s, cards=watch_card(trains))
         self._samples: list[ConditionSample] = [*record.past.looks, self._conditions.first]
         self._keeper = CellKeeper(
             record.checkpoints, record.past.saved, self._recorder, context.session.log,

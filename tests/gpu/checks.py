@@ -26,6 +26,7 @@ from models.kernels import kernels_of
 from models.multitask.registry import architecture
 from tests.gpu.data_checks import data_ways
 from tests.gpu.failing import CheckFailedError
+from tests.gpu.heat_checks import what_the_driver_tells
 from tests.gpu.step_checks import lowers_the_batch, steps_as_calibrated
 
 Row = tuple[str, str, str]
@@ -128,10 +129,11 @@ def _profile_figures() -> GpuFigures | None:
 
 CHECKS = (
     Check("The same gradient as on the processor", 60.0, same_gradient),
-    Check("Plain steps", 120.0, plain_steps),
+    Check("Plain steps", 100.0, plain_steps),
     Check("Launches", 60.0, modelled_step),
     Check("Steps as calibrated", 240.0, steps_as_calibrated),
     Check("Memory", 60.0, lowers_the_batch),
     Check("Data on the GPU", 60.0, data_ways),
+    Check("Heat, power and memory as the driver tells them", 20.0, what_the_driver_tells),
 )
 """What runs, in this order; every part of the project that needs a GPU adds its own."""

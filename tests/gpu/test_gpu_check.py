@@ -1,11 +1,14 @@
 """The prepared script says what is missing without a GPU, and hides no failure with one."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
 from devices.accelerator import Accelerator
 from devices.cuda_probe import CudaProbe
+from tests.devices.fake_nvml import GONE, NOT_SUPPORTED, FakeGpu, make_nvml
+from tests.gpu import heat_checks
 from tests.gpu.__main__ import BEGIN, END, PAGE, carry_out, heading, main, written
 from tests.gpu.checks import Check
 from tests.gpu.failing import CheckFailedError
@@ -37,6 +40,22 @@ def test_failures_are_written_and_the_others_still_run():
     assert "**Failed:** RuntimeError: CUDA error: x." in lines
     assert "| step | 1.00 ms | ≤ 2 ms |" in lines
     assert carry_out(CARD, [good])[1]
+
+
+def test_heat_is_told_of_the_card_that_trains_and_of_no_other(monkeypatch):
+    """With a driver that is played: what it does not tell is named."""
+    gpu = FakeGpu(1, Temperature=71, CurrentClocksEventReasons=0x4, TotalEccErrors=NOT_SUPPORTED)
+    module = make_nvml(FakeGpu(0), gpu)
+    monkeypatch.setattr("devices.card_watch._binding", lambda _: module)
+    monkeypatch.setattr(heat_checks, "_work", lambda seconds: None)
+    card = replace(CARD, uuid=gpu.answers["UUID"])
+    rows = {what: figure for what, figure, _ in heat_checks.what_the_driver_tells(card)}
+    assert rows["temperature then, slows down at, shuts off at"] == "71 °C, 92 °C, 95 °C"
+    assert rows["not told"] == "memory_errors"
+    assert rows["flags of 6 s of matrix products"] == "gpu-power-cap"
+    monkeypatch.setattr("devices.card_watch._binding", lambda _: make_nvml(start=GONE))
+    with pytest.raises(CheckFailedError, match="nvidia-ml-py"):
+        heat_checks.what_the_driver_tells(card)
 
 
 def test_ten_minutes_are_the_most():

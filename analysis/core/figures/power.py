@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from analysis.core.basis import note_text, restated_power_w
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome
-from analysis.core.figures.power_data import PowerData, prepare
+from analysis.core.figures.power_data import CARD, PowerData, prepare
 from analysis.core.loading import Run
 from analysis.core.method_styles import PHASE_COLOURS, PHASE_HATCHES
 from analysis.core.style import SMALL_PT, TEXT_PT, paint_axes
@@ -21,6 +21,8 @@ TITLE = "Power over time"
 RAIL_LINES = ("-", "--", ":", "-.")
 TRACE_COLOUR = "#222222"
 HEAT_COLOUR = "#8B0000"
+HEAT_LINES = {"temperature_c": ("temperature", "-"), CARD: ("GPU's temperature", "--")}
+"""Column of conditions → what the legend calls it, and its line."""
 FLAG_MARKERS = ("v", "X", "P", "d")
 MEDIAN_OF = 5
 """Samples of the running median; no median is drawn for rails with fewer than ten times as many."""
@@ -97,8 +99,10 @@ def _caption(cell: str, data: PowerData) -> str:
         words.append(f"Grey: idle power {kind}.")
     if data.split_s is not None:
         words.append("Dotted: the split; merged training before it, the groups after it.")
-    if data.conditions["temperature_c"].notna().any():
-        words.append("Right axis: temperature of the host, once a round.")
+    whose = [name for column, name in (("temperature_c", "the host"), (CARD, "the GPU"))
+             if column in data.conditions and data.conditions[column].notna().any()]  # fmt: skip
+    if whose:
+        words.append(f"Right axis: temperature of {' and '.join(whose)}, once a round.")
     if (data.conditions["flags"] != "").any():
         words.append("Marks at the top: what had slowed or disturbed the host by then.")
     return " ".join(words)
@@ -150,22 +154,25 @@ def _mark_split(ax: Axes, data: PowerData) -> None:
 
 def _draw_conditions(ax: Axes, samples: pd.DataFrame) -> None:
     """Draw temperature on an axis of its own to the right, and a mark where a flag was new."""
-    warm = samples[samples["temperature_c"].notna()]
-    if len(warm):
+    told = {name: line for name, line in HEAT_LINES.items() if name in samples}
+    warm = {name: samples[samples[name].notna()] for name in told}
+    if any(map(len, warm.values())):
         twin = ax.twinx()
-        style: dict[str, Any] = {
-            "color": HEAT_COLOUR,
-            "linewidth": 0.9,
-            "marker": ".",
-            "markersize": 3.0,
-        }
-        twin.plot(warm["t_s"], warm["temperature_c"], **style)
+        for name, own in warm.items():
+            if not len(own):
+                continue
+            label, line = told[name]
+            style: dict[str, Any] = {
+                "color": HEAT_COLOUR, "linewidth": 0.9, "marker": ".", "markersize": 3.0,
+                "linestyle": line,
+            }  # fmt: skip
+            twin.plot(own["t_s"], own[name], **style)
+            ax.plot([], [], label=label, **style)
         twin.set_ylabel("Temperature (°C)", color=HEAT_COLOUR, fontsize=TEXT_PT)
         twin.tick_params(axis="y", colors=HEAT_COLOUR)
         twin.grid(visible=False)
         twin.spines["right"].set_visible(True)
         twin.margins(y=0.25)
-        ax.plot([], [], label="temperature", **style)
     flags = [(t, flag) for t, text in zip(samples["t_s"], samples["flags"], strict=True)
              for flag in str(text).split("+") if flag]  # fmt: skip
     for number, flag in enumerate(dict.fromkeys(flag for _, flag in flags)):

@@ -16,6 +16,9 @@ MOST_POINTS = 2000
 """More than a column of print can show at 300 dots an inch."""
 
 
+CARD = "gpu_temperature_c"
+
+
 @dataclass(frozen=True)
 class PowerData:
     """Hold what the figure draws for one cell; times count from its start.
@@ -30,7 +33,7 @@ class PowerData:
         idle_w: idle power, of the same kind as the power; None if it is not known.
         split_s: when the merged model was split; None if it was not.
         conditions: columns t_s, temperature_c, flags, of condition samples; flags are those that
-            were new then.
+            were new then; gpu_temperature_c too where a card told it.
     """
 
     spans: pd.DataFrame
@@ -65,7 +68,7 @@ class PowerData:
         ]
         parts = [spans, lines, samples, pd.DataFrame(rows)]
         columns = ["element", "name", "start_s", "end_s", "power_w", "low_w", "high_w", "mean_w",
-                   "temperature_c"]  # fmt: skip
+                   "temperature_c", *([CARD] if CARD in samples else [])]  # fmt: skip
         return pd.concat([part for part in parts if len(part)]).reindex(columns=columns)
 
 
@@ -173,6 +176,8 @@ def _conditions(run: Run, cell: str, zero: float) -> pd.DataFrame:
     found = run.conditions(cell)
     if found is None:
         return pd.DataFrame(columns=columns)
+    if CARD in found and found[CARD].notna().any():
+        columns.append(CARD)
     seen: set[str] = set()
     fresh = []
     for text in found["flags"].astype(str):

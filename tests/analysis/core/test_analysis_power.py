@@ -27,8 +27,9 @@ def with_idle(folder, before_w, after_w):
 
 
 def with_looks(folder, *looks):
-    """Write looks (seconds from the start of the cell, °C, flags) at the board."""
-    rows = [{"t_s": START_S + t, "temperature_c": c, "flags": flags} for t, c, flags in looks]
+    """Write looks (seconds from the start of the cell, °C, flags, a card's °C) at the board."""
+    names = ("t_s", "temperature_c", "flags", "gpu_temperature_c")
+    rows = [dict(zip(names, (START_S + t, *rest), strict=False)) for t, *rest in looks]
     write_csv(folder / "conditions" / f"{CELL}.csv", CONDITIONS, rows)
 
 
@@ -86,6 +87,22 @@ def test_temperature_has_an_axis_of_its_own(make_run):
     assert twin.get_ylabel() == "Temperature (°C)"
     assert twin.lines[0].get_xydata().tolist() == [[0.0, 41.0], [20.0, 55.5], [50.0, 61.0]]
     assert "temperature" in labels(ax)
+
+
+def test_a_card_s_temperature_stands_beside_the_host_s(make_run):
+    """Both on the axis of degrees; a host that shows none leaves the card's alone."""
+    folder = make_run(seeds=1)
+    with_looks(folder, (0.0, 41.0, "", 60.0), (50.0, 44.0, "gpu-power-cap", 83.0))
+    ax, (twin,) = drawn_axes(folder)
+    assert [line.get_ydata().tolist() for line in twin.lines] == [[41.0, 44.0], [60.0, 83.0]]
+    assert {"temperature", "GPU's temperature", "gpu-power-cap"} <= set(labels(ax))
+    (outcome,) = power.drawings(load_run(folder))
+    assert "Right axis: temperature of the host and the GPU" in outcome.caption
+    assert outcome.drawn["gpu_temperature_c"].dropna().tolist() == [60.0, 83.0]
+    with_looks(folder, (0.0, None, "", 60.0), (50.0, None, "", 83.0))
+    _, (twin,) = drawn_axes(folder)
+    assert len(twin.lines) == 1
+    assert "Right axis: temperature of the GPU" in power.drawings(load_run(folder))[0].caption
 
 
 def test_throttling_is_marked_when_it_is_first_seen(make_run):

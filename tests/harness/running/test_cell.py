@@ -2,7 +2,9 @@
 
 import pytest
 
+from devices.card_watch import CardWatch
 from harness.running.limits import Limits
+from tests.devices.fake_nvml import FakeGpu, make_nvml
 from tests.harness.run_folder.conftest import Runner, only, rows
 
 
@@ -40,6 +42,25 @@ def test_the_gpus_peak_is_the_largest_of_all_sessions(runner, tmp_path, monkeypa
     assert row["status"] == "done"
     assert row["peak_gpu_memory_bytes"] == "700"
     assert int(row["peak_memory_bytes"]) > 10_000_000
+
+
+def test_what_slows_the_card_is_in_the_cell_and_its_conditions(runner, tmp_path, monkeypatch):
+    """Hot in the first round only: the flag stays, the temperature is that of every look."""
+    gpu = FakeGpu(0, CurrentClocksEventReasons=0x40, Temperature=93)
+    module = make_nvml(gpu)
+    monkeypatch.setattr(
+        "harness.running.cell.watch_card", lambda _: CardWatch(module=module, environment={})
+    )
+    runner.run(tmp_path, methods=("independent",), limits=Limits(time_s=1e-9))
+    gpu.answers |= {"CurrentClocksEventReasons": 0, "Temperature": 60}
+    runner.run(tmp_path, methods=("independent",))
+    folder = only(tmp_path)
+    (row,) = rows(folder, "cells")
+    assert "gpu-hw-thermal-slowdown" in row["flags"].split("+")
+    looks = rows(folder, f"conditions/{row['cell']}")
+    degrees = [look["gpu_temperature_c"] for look in looks]
+    assert (degrees[0], degrees[-1]) == ("93.0", "60.0")
+    assert module.started == 0
 
 
 def test_without_a_gpu_the_column_is_empty(runner, tmp_path) -> None:
