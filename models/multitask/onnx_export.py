@@ -143,6 +143,14 @@ def graph_shape(content: bytes) -> GraphShape:
     return GraphShape(opset, inputs, outputs, facts)
 
 
+def graph_nodes(content: bytes) -> list[tuple[str, str]]:
+    """Return kind and name of every node that computes something in the bytes of an ONNX file."""
+    import onnx  # noqa: PLC0415
+
+    nodes = onnx.load_from_string(content).graph.node
+    return [(str(node.op_type), str(node.name)) for node in nodes if node.op_type != "Constant"]
+
+
 def _dimensions(values: Iterable[Any]) -> dict[str, tuple[int | str, ...]]:
     """Return the shape of every value by name."""
     return {

@@ -73,6 +73,12 @@ def test_exports_state_opset_shapes_parity_and_checksums(deployed) -> None:
         assert list(entry["outputs"]) == list(entry["tasks"]) == list(entry["parity"])
         for parity in entry["parity"].values():
             assert 0.0 <= parity["max_abs_error"] <= parity["allowed"]
+        told = entry["placement"]["cpu"]
+        assert told["told_by"] in ("assignment", "profile")  # by release
+        assert set(told["nodes"]) == {"CPUExecutionProvider"}
+        assert told["nodes"]["CPUExecutionProvider"] > 10
+        assert told["elsewhere"] == []
+        assert told["executed"]["CPUExecutionProvider"] > 10
     smaller = {e["job"]: e["bytes"] for e in document["exports"] if e["precision"] == "int8"}
     assert all(smaller[e["job"]] < 0.5 * e["bytes"] for e in single)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from harness.core.clean_text import clean
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import read_object
 from harness.core.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS, SCHEMA_VERSION, Column
@@ -12,7 +14,7 @@ from harness.evidence.findings import Finding, named
 from harness.evidence.intact import check_file
 from harness.evidence.reading import RunFiles
 from harness.evidence.tables import Row, read_table
-from harness.workloads.multitask.inference.exports import changed_exports
+from harness.workloads.multitask.inference.exports import changed_exports, read_list
 
 TABLE = "inference.csv"
 TABLES: dict[str, tuple[Column, ...]] = {
@@ -36,6 +38,7 @@ def deployed(run: RunFiles) -> Iterator[Finding]:
             found[name] = rows
     yield from _files(run, again)
     yield from _status(run, again)
+    yield from _elsewhere(run, again)
     yield from _rows(found.get(TABLE, []), {str(row["cell"]) for row in run.cells}, again)
 
 
@@ -57,6 +60,39 @@ def _files(run: RunFiles, again: str) -> Iterator[Finding]:
             wrong.append(f"{name.as_posix()}: {text}")
     for text in wrong:
         yield Finding("damaged", "inference", text, again)
+
+
+def _elsewhere(run: RunFiles, again: str) -> Iterator[Finding]:
+    """Name what of a graph another provider runs than the one its figures are named after."""
+    try:
+        entries = read_list(run.folder).values()
+    except DamagedRunError:
+        return  # told as damage
+    for entry in entries:
+        try:
+            told = {str(name): dict(one) for name, one in (entry.get("placement") or {}).items()}
+            texts = [text for name, one in told.items() if (text := _placed(name, one))]
+        except (AttributeError, KeyError, TypeError, ValueError):
+            text = f"{entry['file']}: where its nodes run cannot be read"
+            yield Finding("damaged", "inference", text, again)
+            continue
+        for text in texts:
+            yield Finding("note", "inference-elsewhere", f"{entry['file']} with {text}")
+
+
+def _placed(provider: str, told: Mapping[str, Any]) -> str:
+    """Say what of a graph another provider runs; empty if nothing.
+
+    Raises:
+        KeyError, TypeError, ValueError: if it is not as it was written.
+    """
+    if not told["told_by"]:
+        return f"{provider}: ONNX Runtime did not tell where its nodes run"
+    nodes = [clean(f"{kind} {name}".strip()) for _, kind, name in told["elsewhere"]]
+    if not nodes:
+        return ""
+    total = sum(told["nodes"].values())
+    return f"{provider}: {len(nodes)} of {total} nodes run elsewhere: {named(nodes)}"
 
 
 def _status(run: RunFiles, again: str) -> Iterator[Finding]:

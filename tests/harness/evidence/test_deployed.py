@@ -52,6 +52,38 @@ def test_sound_inference_has_nothing_to_say(inferred) -> None:
     assert found(inferred()) == []
 
 
+ALL = {"told_by": "assignment", "nodes": {"CPUExecutionProvider": 7}, "elsewhere": []}
+SOME = {
+    "told_by": "profile", "nodes": {"CUDAExecutionProvider": 5, "CPUExecutionProvider": 2},
+    "elsewhere": [["CPUExecutionProvider", "Shape", "size"], ["CPUExecutionProvider", "Sin", ""]],
+}  # fmt: skip
+
+
+def placed(folder: Path, placement: object) -> Path:
+    document = json.loads((folder / LIST).read_text())
+    document["exports"][0]["placement"] = placement
+    (folder / LIST).write_text(json.dumps(document))
+    return folder
+
+
+def test_nodes_that_another_provider_runs_are_named(inferred) -> None:
+    folder = placed(inferred(), {"cpu": ALL, "cuda": SOME, "xnnpack": {**ALL, "told_by": None}})
+    cuda, unknown = found(folder)
+    assert cuda == ("note", f"{GRAPH} with cuda: 2 of 7 nodes run elsewhere: Shape size, Sin")
+    assert unknown[0] == "note"
+    assert "did not tell" in unknown[1]
+
+
+@pytest.mark.parametrize(
+    "placement",
+    [3, ["cuda"], {"cuda": 1}, {"cuda": {}}, {"cuda": {**SOME, "elsewhere": [1]}},
+     {"cuda": {**SOME, "nodes": {"CPUExecutionProvider": "two"}}}],
+)  # fmt: skip
+def test_nodes_that_were_written_by_others_are_damage(inferred, placement) -> None:
+    ((level, text),) = found(placed(inferred(), placement))
+    assert (level, "cannot be read" in text) == ("damaged", True)
+
+
 def test_a_changed_graph_is_damage(inferred) -> None:
     folder = inferred()
     (folder / GRAPH).write_bytes(b"another")

@@ -80,6 +80,10 @@ class Exports:
         self._write()
         return made.content
 
+    def facts(self, deployment: Deployment, model: Model, precision: str) -> Mapping[str, Any]:
+        """Return what the list says of a graph; nothing of one that is not there."""
+        return self._entries.get(_name(deployment, model, precision), {})
+
     def note(self, deployment: Deployment, model: Model, precision: str, **facts: Any) -> None:  # noqa: ANN401
         """Add facts to what the list says of a graph."""
         name = _name(deployment, model, precision)

@@ -24,6 +24,7 @@ from harness.workloads.multitask.inference.deployment import Deployment, Model
 from harness.workloads.multitask.inference.memory import MemoryProbe, Peak, peak_memory
 from harness.workloads.multitask.inference.networks import TorchModel
 from harness.workloads.multitask.inference.onnx_session import OnnxModel
+from harness.workloads.multitask.inference.placement import Placement
 from harness.workloads.multitask.inference.providers import ON_PROCESSOR
 from harness.workloads.multitask.inference.scenarios import (
     StopRule,
@@ -76,6 +77,7 @@ class Ready:
         files: The file itself, by job and precision.
         verdicts: What came of a variant on the test images, by job and name of the variant.
         failed: Why a variant cannot be used, by its name.
+        placements: Who runs a graph's nodes, by job and name of the variant.
     """
 
     deployment: Deployment
@@ -84,6 +86,7 @@ class Ready:
     files: Mapping[tuple[str, str], Path]
     verdicts: Mapping[tuple[str, str], Verdict]
     failed: Mapping[str, str] = field(default_factory=dict)
+    placements: Mapping[tuple[str, str], Placement] = field(default_factory=dict)
 
     def predictor(self, model: Model, variant: Variant, threads: int) -> Predictor:
         """Return what answers for one model.
@@ -93,8 +96,18 @@ class Ready:
         """
         if variant.runtime == TORCH:
             return TorchModel(self.nets[model.job], model.tasks)
-        graph = self.graphs[model.job, variant.precision]
-        return OnnxModel(graph, variant.provider, threads, int8=variant.precision == "int8")
+        return self.onnx(model, variant, threads)
+
+    def onnx(
+        self, model: Model, variant: Variant, threads: int, watched: Path | None = None
+    ) -> OnnxModel:
+        """Return what answers for one model by its graph; `watched` as `OnnxModel` takes it.
+
+        Raises:
+            InferenceFailedError: if the runtime cannot load it.
+        """
+        graph, int8 = self.graphs[model.job, variant.precision], variant.precision == "int8"
+        return OnnxModel(graph, variant.provider, threads, int8=int8, watched=watched)
 
     def file_bytes(self, model: Model, variant: Variant) -> int:
         """Return the size of the file that a model is kept in."""

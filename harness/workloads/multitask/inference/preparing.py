@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,17 @@ from harness.workloads.multitask.inference.deployment import Deployment, Model
 from harness.workloads.multitask.inference.exports import Exports, Made
 from harness.workloads.multitask.inference.measuring import TORCH, Ready, Variant
 from harness.workloads.multitask.inference.networks import TorchModel, load_network
+from harness.workloads.multitask.inference.placement import Placement
 from models.multitask.losses import TaskLoss
 from models.multitask.measures import BY_NAME
 from models.multitask.network import Architecture, MultiTaskNet
-from models.multitask.onnx_export import OnnxExportError, allowed_error, export_onnx, graph_shape
+from models.multitask.onnx_export import (
+    OnnxExportError,
+    allowed_error,
+    export_onnx,
+    graph_nodes,
+    graph_shape,
+)
 from models.multitask.onnx_quantise import quantise
 
 
@@ -54,7 +62,8 @@ def make_ready(shop: Workshop, deployment: Deployment, variants: Sequence[Varian
     graphs: dict[tuple[str, str], bytes] = {}
     files: dict[tuple[str, str], Path] = {}
     verdicts: dict[tuple[str, str], Verdict] = {}
-    failed: dict[str, str] = {}
+    tried = _Tried()
+    failed = tried.failed
     precisions = dict.fromkeys(v.precision for v in variants if v.runtime != TORCH)
     for model in deployment.models:
         net = load_network(shop.architecture, model.trained, model.weights, shop.loss)
@@ -65,13 +74,23 @@ def make_ready(shop: Workshop, deployment: Deployment, variants: Sequence[Varian
             )
             files[model.job, precision] = shop.exports.path(deployment, model, precision)
         ready = Ready(deployment, nets, graphs, files, verdicts)
-        judged = _judge(shop, ready, model, variants, failed)
+        judged = _judge(shop, ready, model, variants, tried)
+        _note_placements(shop, ready, model, tried)
         for name, verdict in judged.items():
             verdicts[model.job, name] = verdict
         if graphs and PARITY.name in failed:
             raise InferenceFailedError(f"{deployment.cell}, {model.job}: {failed[PARITY.name]}")
         _refuse(shop, deployment, model, judged)
-    return Ready(deployment, nets, graphs, files, verdicts, failed)
+    placements = {(job, variant.name): x for (job, variant), x in tried.placements.items()}
+    return Ready(deployment, nets, graphs, files, verdicts, failed, placements)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """Collect why variants cannot be used, and who runs the nodes of those that can."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    placements: dict[tuple[str, Variant], Placement] = field(default_factory=dict)
 
 
 def _graph(
@@ -109,28 +128,57 @@ PARITY = Variant("onnxruntime", "fp32", "cpu")
 
 
 def _judge(
-    shop: Workshop, ready: Ready, model: Model, variants: Sequence[Variant], failed: dict[str, str]
+    shop: Workshop, ready: Ready, model: Model, variants: Sequence[Variant], tried: _Tried
 ) -> dict[str, Verdict]:
     """Return the verdict on every variant of a model that can be loaded; note why others cannot."""
+    failed = tried.failed
     wanted = [REFERENCE, *([PARITY] if ready.graphs else []), *variants]
     predictors: dict[str, Predictor] = {}
     for variant in dict.fromkeys(wanted):
         if variant.name in failed:
             continue
         try:
-            predictor = ready.predictor(model, variant, shop.threads)
-            _try(predictor, shop)
-            predictors[variant.name] = predictor
+            predictors[variant.name] = _answering(shop, ready, model, variant, tried)
         except InferenceFailedError as error:
             failed[variant.name] = error.message
     reference = TorchModel(ready.nets[model.job], model.tasks)
     return judge_predictors(predictors, reference, model.tasks, shop.source, shop.loss)
 
 
-def _try(predictor: Predictor, shop: Workshop) -> None:
-    """Answer one empty image, so that a provider that cannot run a graph is found alone."""
+def _answering(
+    shop: Workshop, ready: Ready, model: Model, variant: Variant, tried: _Tried
+) -> Predictor:
+    """Return what answers after one empty image, so that a provider that cannot is found alone.
+
+    Raises:
+        InferenceFailedError: if a provider cannot run the graph, or has taken nothing of it.
+    """
     size = shop.source.size_px
-    predictor(predictor.prepare(np.zeros((1, 3, size, size), np.float32)))
+    empty = np.zeros((1, 3, size, size), np.float32)
+    if variant.runtime == TORCH:
+        predictor = ready.predictor(model, variant, shop.threads)
+        predictor(predictor.prepare(empty))
+        return predictor
+    with TemporaryDirectory(prefix="placement-") as folder:
+        watched = ready.onnx(model, variant, shop.threads, Path(folder))
+        watched(watched.prepare(empty))
+        found = watched.placement(graph_nodes(ready.graphs[model.job, variant.precision]))
+    tried.placements[model.job, variant] = found
+    if found.took_nothing:
+        raise InferenceFailedError(
+            f"{variant.name}: {found.asked} took none of the {sum(found.nodes.values())} nodes of"
+            f" {model.job}, so that another provider's figures would stand under its name"
+        )
+    return watched
+
+
+def _note_placements(shop: Workshop, ready: Ready, model: Model, tried: _Tried) -> None:
+    """Write beside every graph which of its nodes each provider has, and which it has not."""
+    for (job, variant), found in tried.placements.items():
+        if job == model.job:
+            told = shop.exports.facts(ready.deployment, model, variant.precision)
+            every = {**(told.get("placement") or {}), variant.provider: found.as_dict()}
+            shop.exports.note(ready.deployment, model, variant.precision, placement=every)
 
 
 def _refuse(

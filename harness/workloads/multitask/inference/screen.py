@@ -116,6 +116,11 @@ class InferenceScreen:
         self._drop_bar()
         self._lines("Export", f"{cell}: graphs, and their answers beside those of torch")
 
+    def placed(self, what: str, words: str) -> None:
+        """Print which nodes of a graph a provider has, and which it has not."""
+        self._drop_bar()
+        self._lines("Nodes", f"{what}: {words}")
+
     def failed(self, what: str, error: HarnessError) -> None:
         """Print what cannot be measured, why, and what to do."""
         self._drop_bar()

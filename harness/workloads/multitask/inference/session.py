@@ -53,6 +53,7 @@ from harness.workloads.multitask.inference.plan import (
     window_lengths,
 )
 from harness.workloads.multitask.inference.preparing import Workshop, accuracy_rows, make_ready
+from harness.workloads.multitask.inference.providers import CPU, PROVIDERS
 from harness.workloads.multitask.inference.settings import (
     SINGLE_STREAM,
 )
@@ -74,6 +75,10 @@ class InferenceDisplay(Protocol):
 
     def preparing(self, cell: str) -> None:
         """Show whose models are exported and judged."""
+        ...
+
+    def placed(self, what: str, words: str) -> None:
+        """Show which nodes of a graph a provider has, and which it has not."""
         ...
 
     def failed(self, what: str, error: HarnessError) -> None:
@@ -265,6 +270,9 @@ class _Session:
             return None
         finally:
             self._write_phases()
+        for (job, variant), placement in ready.placements.items():
+            if placement.asked != PROVIDERS[CPU]:
+                self._screen.placed(f"{d.cell}, {job}, {variant}", placement.words)
         rows = accuracy_rows(self._asked.run.run_id, ready, self._able.variants)
         self._files.accuracy(rows)
         return ready

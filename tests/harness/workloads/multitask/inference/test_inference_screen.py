@@ -18,6 +18,15 @@ def test_disturbed_windows_are_counted_and_failed_ones_are_not() -> None:
     assert disturbed_sentences([ROW]) == []
 
 
+def test_nodes_that_run_elsewhere_are_printed_within_80_columns(tmp_path) -> None:
+    text = io.StringIO()
+    screen = InferenceScreen(Console(file=text, width=80), tmp_path)
+    screen.placed("mas-s0-r0, sd, onnxruntime fp32 cuda", "1 of 9 nodes is on CPU: Sin wave " * 3)
+    lines = text.getvalue().splitlines()
+    assert lines[0].startswith("Nodes    mas-s0-r0, sd, onnxruntime fp32 cuda: 1 of 9 nodes")
+    assert max(map(len, lines)) <= 80
+
+
 def test_a_log_names_the_window_that_was_disturbed(tmp_path) -> None:
     text = io.StringIO()
     screen = InferenceScreen(Console(file=text, width=100), tmp_path)
