@@ -296,6 +296,30 @@ def test_the_report_fits_80_columns(tmp_path):
         assert max(map(len, err.splitlines())) <= 80, err
 
 
+ON_A_CARD = """
+import sys
+from devices import card_watch
+from harness.cli.measure import main
+from tests.devices.fake_nvml import FakeGpu, make_nvml
+module = make_nvml(FakeGpu(0, CurrentClocksEventReasons=0x44))
+card_watch._binding = lambda _: module
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_what_slows_a_card_disturbs_and_its_power_limit_is_noted(tmp_path):
+    words = ["--json", "-", "--no-results", *METER, "--", "sleep", "0.1"]
+    done = subprocess.run(
+        [PYTHON, "-c", ON_A_CARD, *words], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60,
+    )  # fmt: skip
+    flags = {"gpu-hw-thermal-slowdown", "gpu-power-cap"}
+    assert flags <= set(json.loads(done.stdout)["flags"])
+    rows = dict(line.split(maxsplit=1) for line in done.stderr.splitlines() if "gpu-" in line)
+    assert "gpu-hw-thermal-slowdown" in rows["disturbed"]
+    assert rows["noted"] == "gpu-power-cap"
+
+
 def test_it_starts_without_what_it_does_not_need(tmp_path):
     """Libraries of other meters and of packaging take longer to import than a sensor to read."""
     code = (

@@ -1,10 +1,12 @@
 """Rows hold the joules of a known power, the latencies of an injected clock, and sums of losses."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from devices.card_watch import CardWatch
 from devices.meters.base import MeterInfo, Rail, RawSample
 from devices.power_model import PowerModel
 from devices.stream import StreamSet
@@ -13,6 +15,7 @@ from harness.measurement.cost import Accountant, DeviceModel
 from harness.measurement.measuring import MeasuringSession
 from harness.measurement.meters import MeterSet
 from harness.measurement.phases import PhaseLog
+from harness.workloads.multitask.inference import measuring
 from harness.workloads.multitask.inference.accuracy import Verdict
 from harness.workloads.multitask.inference.measuring import (
     Lengths,
@@ -25,6 +28,7 @@ from harness.workloads.multitask.inference.measuring import (
 )
 from harness.workloads.multitask.inference.memory import MemoryProbe, Peak
 from harness.workloads.multitask.inference.networks import load_network
+from tests.devices.fake_nvml import FakeGpu, make_nvml
 
 WATTS = 5.0
 TICK_S = 0.125
@@ -102,6 +106,24 @@ def test_a_complete_answer_goes_through_all_models(ready) -> None:
     assert (row["peak_memory_bytes"], row["peak_memory_models_bytes"]) == (1001, 7)
     parts = dict(segment.work.forwards)
     assert parts == {"encoder": 2.0 * row["images"], **dict.fromkeys("sdn", row["images"])}
+
+
+@pytest.mark.parametrize(
+    ("provider", "flagged"), [("cuda", True), ("tensorrt", True), ("cpu", False)]
+)
+def test_what_slows_the_card_that_answers_is_in_the_row(
+    ready, monkeypatch, provider, flagged
+) -> None:
+    """A card that is hot says nothing of answers that the processor gives."""
+    module = make_nvml(FakeGpu(0, CurrentClocksEventReasons=0x20))
+    monkeypatch.setattr(measuring, "CardWatch", lambda: CardWatch(module=module, environment={}))
+    variant = Variant("torch", "fp32", provider)
+    told = {(job, variant.name): v for (job, _), v in ready.verdicts.items()}
+    row = make_bench().measure(
+        replace(ready, verdicts=told), WindowTask(variant, "single-stream", 1, 1), zero_s=0.0
+    )
+    assert ("gpu-sw-thermal-slowdown" in row["flags"]) is flagged
+    assert module.started == 0
 
 
 def test_offline_counts_images_of_batches_and_has_no_latency(ready) -> None:
