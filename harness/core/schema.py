@@ -287,6 +287,7 @@ DEVICES = (
     Column("temperature_c", "float", "°C", "Hottest temperature of the device when it reported."),
     Column("fate", "str", "", "What became of the update: used, late (came after the round was closed; its joules count), missing, refused, lost (done anew after the server was stopped; not charged)."),
     Column("flags", "str", "", "What spoilt or limits the figure, joined by +, as in phases.csv."),
+    Column("peak_gpu_memory_bytes", "int", "B", "Most memory of its GPU that training of this client held at once, as in cells.csv; empty where the device's processor trains.", since=6),
 )  # fmt: skip
 
 TRACE = (

@@ -21,7 +21,9 @@ OBSERVED: Mapping[str, frozenset[str]] = {
     "phases.csv": frozenset(("job", "round", "client", "start_s", "end_s", "cpu_s", "flags")),
     "work.csv": frozenset(("job",)),
     "components.csv": frozenset(("component", "meter", "rail", "role", "reason", "job", "phase")),
-    "devices.csv": frozenset(("peak_memory_bytes", "temperature_c", "fate")),
+    "devices.csv": frozenset((
+        "peak_memory_bytes", "peak_gpu_memory_bytes", "temperature_c", "fate",
+    )),
     "traces/<cell>.csv.gz": frozenset(("t_s", "rail")),
     "conditions/<cell>.csv": frozenset(("t_s", "temperature_c", "flags", "gpu_temperature_c")),
     "affinity/<cell>_rounds.csv": frozenset(),

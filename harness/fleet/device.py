@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from devices.accelerator import CPU
+from devices.accelerator import CPU, GPU, Accelerator
 from devices.host import read_state
 from harness.config import PATHS, RunConfig, make_config
 from harness.core.errors import HarnessError, RefusedError, UsageError
@@ -32,6 +32,7 @@ from harness.measurement.recorder import CellRecorder
 from harness.records.phases import Label
 from harness.run_folder.results import csv_text
 from harness.running.core_sharing import sharing_cores
+from harness.running.gpu_memory import PeakGpuMemory, gpu_allocator
 from harness.running.prepare import prepare_torch
 from harness.running.target import Target, confine, describe_host, power_model
 from harness.workloads.base import Workload
@@ -68,6 +69,7 @@ class Device:
         self._digest = ""
         self._workload: Workload | None = None
         self._memory = PeakMemory()
+        self._gpu_memory = PeakGpuMemory(None)
         self._sharing = ExitStack()
         self.session = uuid.uuid4().hex
         """Names this worker from its start to its end: entries of another one never come again."""
@@ -111,6 +113,7 @@ class Device:
             "no_meter": self._measuring.reason,
             "steps": self._checked_steps(),
             "peak_memory_bytes": self._memory.read_bytes(),
+            "peak_gpu_memory_bytes": self._gpu_memory.read_bytes(),
             "temperature_c": read_state(Path("/")).temperature_c,
             "monotonic_s": time.monotonic(),
             "wall_s": time.time(),
@@ -163,6 +166,8 @@ class Device:
         prepare_torch(target.threads, target.accelerator.kind_here)
         prepared = self._participant = workload.participant(config, target)
         self._check_partition(prepared)
+        trains = target.accelerator if config.accelerator == GPU else Accelerator()
+        self._gpu_memory = PeakGpuMemory(gpu_allocator(trains))
         if isinstance(prepared, ChecksSteps):
             prepared.check_steps(self._identity.partition)
         self._measuring.accountant = Accountant(power_model(target), prepared.device_model())
@@ -238,6 +243,7 @@ class Device:
         work = self._prepared.work(wanted, recorder)
         weights = Checkpoint(decode_tensors(request.body, work.received(client)))
         self._memory.reset()
+        self._gpu_memory.reset()
         self._outbox.spent(Label("communicate"), time.monotonic())
         before = len(self._measuring.log.segments)
         try:

@@ -59,6 +59,7 @@ class LedgerEntry:
     peak_memory_bytes: int | None
     temperature_c: float | None
     lost: bool
+    peak_gpu_memory_bytes: int | None = None
 
     @property
     def reason(self) -> str:
@@ -171,6 +172,7 @@ class Ledger:
             entry.time_model_s, entry.energy_model_j, shift.shift_s, report.no_meter,
             report.peak_memory_bytes, report.temperature_c,
             lost=own and bool(entry.attempt) and entry.attempt != self.attempt,
+            peak_gpu_memory_bytes=report.peak_gpu_memory_bytes,
         )  # fmt: skip
 
     def fate(
@@ -225,9 +227,10 @@ class Ledger:
         flags = [f"{fate}-device" for fate in sorted(fates)]
         if any(e.reading and REFUSED_FIGURE in e.reading.flags for e in self._entries):
             flags.append(REFUSED_FIGURE)
+        peak, gpu_peak = self._peaks()
         return RemoteResult(
             self._cost_of(figures), figures, self.rows(), trace_rows(traces),
-            _columns([f.reading for f in figures if f.reading]), self._peak(), flags,
+            _columns([f.reading for f in figures if f.reading]), peak, flags, gpu_peak,
         )  # fmt: skip
 
     def _cost_of(self, figures: Sequence[SegmentCost]) -> Cost:
@@ -261,9 +264,11 @@ class Ledger:
         joules = [f.reading.energy_j for f in figures if f.reading]
         return math.fsum(x for x in joules if x is not None), ""
 
-    def _peak(self) -> int | None:
-        peaks = [e.peak_memory_bytes for e in self._entries if e.peak_memory_bytes]
-        return max(peaks, default=None)
+    def _peaks(self) -> tuple[int | None, int | None]:
+        """Return the largest of any device, of its worker and of its GPU."""
+        workers = [e.peak_memory_bytes for e in self._entries if e.peak_memory_bytes]
+        gpus = [e.peak_gpu_memory_bytes for e in self._entries if e.peak_gpu_memory_bytes]
+        return max(workers, default=None), max(gpus, default=None)
 
     def rows(self) -> list[dict[str, object]]:
         """Return rows of devices.csv in the order of time, then those nobody could measure."""
@@ -298,6 +303,7 @@ class Ledger:
             "energy_kind": reading.kind if reading else None,
             "energy_reason": reading.reason if reading else entry.no_meter,
             "peak_memory_bytes": entry.peak_memory_bytes,
+            "peak_gpu_memory_bytes": entry.peak_gpu_memory_bytes,
             "temperature_c": entry.temperature_c,
             "fate": "lost" if entry.lost else fate,
             "flags": "+".join(reading.flags) if reading else "",

@@ -42,6 +42,7 @@ BOARD_FACTOR = 5.0
 COMPUTER_W = 10_000.0
 """No computer with a plug draws more than this."""
 REFUSED_FIGURE = "refused-figure"
+PEAKS = ("peak_memory_bytes", "peak_gpu_memory_bytes")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Report:
     temperature_c: float | None
     entries: tuple[ReportedEntry, ...]
     steps: tuple[StepCheck, ...] = ()
+    peak_gpu_memory_bytes: int | None = None
     refused: tuple[str, ...] = ()
 
 
@@ -105,15 +107,13 @@ def read_report(header: Mapping[str, Any], expected: Expected) -> Report:
     """
     told = {key: value for key, value in header.items() if key in _TOLD}
     # a count below zero is a figure that cannot be true, not a report that cannot be read
-    peak = told.get("peak_memory_bytes")
-    wrong = isinstance(peak, int) and not isinstance(peak, bool) and peak < 0
-    report = read_record(Report, {**told, **({"peak_memory_bytes": None} if wrong else {})},
-                         "the report")  # fmt: skip
+    wrong = [name for name in PEAKS if _below_zero(told.get(name))]
+    report = read_record(Report, {**told, **dict.fromkeys(wrong)}, "the report")
     _check_origin(report, expected)
     _check_times(report)
     for entry in report.entries:
         _check_entry(entry, report, expected)
-    side = _side_figures(report, "memory below zero" if wrong else "")
+    side = _side_figures(report, ["memory below zero"] * bool(wrong))
     return replace(side, entries=tuple(_credible(e, expected.most_w) for e in report.entries))
 
 
@@ -221,20 +221,27 @@ def _works(entry: ReportedEntry) -> list[float]:
     return [*work.trained.values(), work.bytes_moved, *work.forwards.values()]
 
 
-def _side_figures(report: Report, wrong: str) -> Report:
+def _below_zero(count: Any) -> bool:  # noqa: ANN401 - of a header
+    return isinstance(count, int) and not isinstance(count, bool) and count < 0
+
+
+def _side_figures(report: Report, refused: list[str]) -> Report:
     """Empty what no board has: such a temperature, such memory."""
-    refused = [wrong] if wrong else []
     low_c, high_c = TEMPERATURES_C
-    temperature_c, peak_bytes = report.temperature_c, report.peak_memory_bytes
+    temperature_c = report.temperature_c
     if temperature_c is not None and not low_c <= temperature_c <= high_c:
         refused.append(f"{temperature_c:g} °C")
         temperature_c = None
-    if peak_bytes is not None and peak_bytes > MOST_MEMORY_BYTES:
-        refused.append(f"{peak_bytes} bytes of memory")
-        peak_bytes = None
+    peaks: dict[str, int | None] = {name: getattr(report, name) for name in PEAKS}
+    for name, count in peaks.items():
+        if count is not None and count > MOST_MEMORY_BYTES:
+            refused.append(f"{count} bytes of memory")
+            peaks[name] = None
     return replace(
-        report, temperature_c=temperature_c, peak_memory_bytes=peak_bytes, refused=tuple(refused)
-    )
+        report, temperature_c=temperature_c, refused=tuple(refused),
+        peak_memory_bytes=peaks["peak_memory_bytes"],
+        peak_gpu_memory_bytes=peaks["peak_gpu_memory_bytes"],
+    )  # fmt: skip
 
 
 def _credible(entry: ReportedEntry, most_w: float) -> ReportedEntry:

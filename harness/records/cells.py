@@ -43,6 +43,7 @@ class RemoteResult:
         columns: columns of cells.csv that it replaces.
         peak_memory_bytes: the largest of any device; None if unknown.
         flags: what disturbed the devices.
+        peak_gpu_memory_bytes: the largest of any device; None if none trains on a GPU.
     """
 
     cost: Cost
@@ -52,6 +53,7 @@ class RemoteResult:
     columns: Mapping[str, object] = field(default_factory=dict)
     peak_memory_bytes: int | None = None
     flags: Sequence[str] = ()
+    peak_gpu_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class CellResult:
         conditions: what looks at the board showed.
         remote: what devices took, if clients trained there.
         use: how busy the host was; not known of a cell that was gone on with.
-        peak_gpu_memory_bytes: of the training process; None if no GPU trained in it.
+        peak_gpu_memory_bytes: of the training process or the devices; None if no GPU trained.
         stops: why no other cell may follow; None if they may.
     """
 

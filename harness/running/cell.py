@@ -127,7 +127,7 @@ class _RunningCell:
             self._served, self._trained, self._peak(remote), status, reason,
             self._flags(remote), self._samples, remote,
             use if remote is None and len(measured) == 1 else HostUse(),
-            None if remote is not None else self._gpu_peak(), self._stops,
+            self._gpu_peak(remote), self._stops,
         )  # fmt: skip
 
     def _train(self) -> tuple[str, str]:
@@ -223,7 +223,9 @@ class _RunningCell:
         taken = [shared.peak_memory_bytes for shared in self._keeper.taken]
         return _largest(own, self._record.past.peak_memory_bytes, *taken)
 
-    def _gpu_peak(self) -> int | None:
+    def _gpu_peak(self, remote: RemoteResult | None) -> int | None:
+        if remote is not None:
+            return remote.peak_gpu_memory_bytes
         taken = [shared.peak_gpu_memory_bytes for shared in self._keeper.taken]
         past = self._record.past.peak_gpu_memory_bytes
         return _largest(self._gpu_memory.read_bytes(), past, *taken)

@@ -107,7 +107,8 @@ def test_what_is_no_text_of_bounded_length_refuses_the_report(path, lie) -> None
     ("key", "lie"),
     [("wall_s", "now"), ("wall_s", int("9" * 400)), ("wall_s", -1.0), ("began_wall_s", 1e14),
      ("monotonic_s", None), ("temperature_c", "hot"), ("peak_memory_bytes", "x"),
-     ("peak_memory_bytes", 1.5), ("entries", {}), ("entries", [None]), ("session", ""),
+     ("peak_memory_bytes", 1.5), ("peak_gpu_memory_bytes", "x"), ("entries", {}),
+     ("entries", [None]), ("session", ""),
      ("session", "../x"), ("device", "other"), ("device", "../x"), ("no_meter", 3),
      ("entries", [entry()] * (MOST_ITEMS + 1))],
     ids=lambda value: str(value)[:20],
@@ -182,7 +183,8 @@ def test_joules_that_cannot_be_true_are_refused_as_figures(change, words) -> Non
 @pytest.mark.parametrize(
     ("key", "lie"),
     [("temperature_c", 1e6), ("temperature_c", -300), ("peak_memory_bytes", -5),
-     ("peak_memory_bytes", 1 << 49)],
+     ("peak_memory_bytes", 1 << 49), ("peak_gpu_memory_bytes", -5),
+     ("peak_gpu_memory_bytes", 1 << 49)],
 )  # fmt: skip
 def test_a_temperature_or_memory_of_no_board_is_empty_and_said(key, lie) -> None:
     found = read_report(report(**{key: lie}), ASKED)
@@ -298,3 +300,16 @@ def test_samples_that_are_none_are_left_out_and_the_others_kept(lie) -> None:
     found = trace_rows({"pi": (10.0, content)})
     assert [row["t_s"] for row in found if row.get("power_w")] == [11.0, 12.0]
     assert all(math.isfinite(row["t_s"]) for row in found)
+
+
+def test_the_largest_peak_of_any_gpu_is_the_cells() -> None:
+    """Two devices with a GPU and one without: 700 B, 900 B and nothing."""
+    ledger = Ledger("cell")
+    for number, peak in enumerate((700, 900, None), 1):
+        told = report(entry(number), device=f"d{number}", peak_gpu_memory_bytes=peak)
+        told["entries"][0]["attempt"] = ledger.attempt
+        own = Expected(f"d{number}", (0, 1), "cell", ledger.attempt, ASKED.asked, 60.0, 50.0)
+        ledger.add(read_report(told, own), ClockShift(0.0))
+    found = ledger.conclude({})
+    assert found.peak_gpu_memory_bytes == 900
+    assert [row["peak_gpu_memory_bytes"] for row in found.rows] == [700, 900, None]
