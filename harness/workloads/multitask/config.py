@@ -298,13 +298,14 @@ def _with_data(config: MultitaskConfig, chosen: Mapping[str, Any]) -> MultitaskC
 
 
 def _check_label_skew(config: MultitaskConfig, chosen: Mapping[str, Any]) -> None:
-    """Refuse options that say more of a skew that is not asked for.
+    """Refuse options that say more of a skew that is not asked for, unless by their default.
 
     Raises:
         UsageError: naming them.
     """
     for name, kind in (("concentration", DIRICHLET), ("classes_each", CLASSES)):
-        if name in chosen and config.label_skew != kind:
+        default = getattr(MultitaskConfig, name)
+        if chosen.get(name, default) != default and config.label_skew != kind:
             option_name = "--" + name.replace("_", "-")
             text = f"{option_name} does nothing with --label-skew {config.label_skew}"
             raise UsageError(text, f"Leave it out, or give --label-skew {kind}.")

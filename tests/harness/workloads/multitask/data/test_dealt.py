@@ -1,7 +1,7 @@
 """Training pictures dealt to other clients: each once, unchanged, by the class that it has."""
 
 import pickle
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -159,6 +159,17 @@ def test_a_plan_knows_what_every_client_gets() -> None:
 def test_what_cannot_be_is_refused_in_words(given, words) -> None:
     with pytest.raises(HarnessError, match=words):
         _config(**given)
+
+
+def test_a_configuration_that_was_written_can_be_read(store) -> None:
+    """All its options are given then, those of another skew by their default."""
+    for given in ({}, {"label_skew": "classes"}, {"label_skew": "dirichlet", "concentration": 2.0},
+                  {"label_skew": "dirichlet", "data": str(store.path), "clients": 4,
+                   "clients_per_round": 2, "batch_size": 4}):  # fmt: skip
+        config = _config(**given)
+        again = make_multitask_config({f.name: getattr(config, f.name) for f in fields(config)})
+        assert again == config
+        assert again.layout == config.layout
 
 
 def test_imported_data_can_be_dealt_to_any_number_of_clients(store) -> None:
