@@ -27,8 +27,14 @@ OTHER = {
     "board_python": "/usr/bin/python3",
     "rate_hz": "2", "out": "elsewhere", "cache": "here", "order": "fixed", "cool_down": "9",
     "server": "fedyogi", "client_tasks": "sdn|kt",
+    "label_skew": "classes", "concentration": "2.5", "classes_each": "3",
     "optimizer": "nesterov", "schedule": "hold", "step": "fp32+channels-last+fused",
 }  # fmt: skip
+
+BESIDE = {
+    "concentration": ["--label-skew", "dirichlet"], "classes_each": ["--label-skew", "classes"],
+}  # fmt: skip
+"""Options that are refused without another."""
 
 
 def _config(*words: str) -> MultitaskConfig:
@@ -47,7 +53,7 @@ def test_every_option_changes_the_configuration(field) -> None:
     elif field.name == "workload":
         pytest.skip("another value needs a package that brings one; wrong ones are refused below")
     else:
-        words = [option_name(field), OTHER[field.name]]
+        words = [option_name(field), OTHER[field.name], *BESIDE.get(field.name, ())]
     plain, changed = MultitaskConfig(), _config(*words)
 
     differing = {
@@ -60,6 +66,8 @@ def test_every_option_changes_the_configuration(field) -> None:
         "client_tasks": {"methods"},  # most need clients that have all labels
         "tasks": {"methods"},  # two tasks cannot be split in three
         "protocol": {"loss", "step"},  # a protocol brings its own along
+        "concentration": {"label_skew"},
+        "classes_each": {"label_skew"},
     }
     allowed = {field.name} | follows.get(field.name, set())
     assert field.name in differing

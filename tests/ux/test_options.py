@@ -6,7 +6,7 @@ import pytest
 
 from harness.cli.options import Parser, add_config_options, config_from, option_name, read_options
 from harness.workloads.multitask.config import MultitaskConfig, read_multitask_file
-from tests.harness.test_config import OTHER
+from tests.harness.test_config import BESIDE, OTHER
 
 ONLY_ONE = {"data", "workload"}
 """One data set needs no import, one workload no package; names are checked elsewhere."""
@@ -31,7 +31,8 @@ def test_every_option_and_key_counts(field, tmp_path) -> None:
     """Given on the command line or in a file, the value is not the default, and is the same."""
     value = other(field)
     words = [option_name(field)] if value is None else [option_name(field), value]
-    by_option = getattr(configured(*words), field.name)
+    beside = BESIDE.get(field.name, ())
+    by_option = getattr(configured(*words, *beside), field.name)
     assert by_option != field.default
     if isinstance(by_option, tuple):
         text = str([str(v) if isinstance(v, str) else v for v in by_option]).replace("'", '"')
@@ -40,7 +41,7 @@ def test_every_option_and_key_counts(field, tmp_path) -> None:
     file = tmp_path / "run.toml"
     file.write_text(f"{field.name} = {text}\n")
     assert read_multitask_file(file) == {field.name: by_option}
-    assert getattr(configured("--config", str(file)), field.name) == by_option
+    assert getattr(configured("--config", str(file), *beside), field.name) == by_option
 
 
 def test_what_decides_results_decides_the_digest() -> None:
@@ -51,5 +52,7 @@ def test_what_decides_results_decides_the_digest() -> None:
             continue
         value = other(field)
         words = [option_name(field)] if value is None else [option_name(field), value]
-        assert configured(*words).digest() != plain, field.name
+        beside = BESIDE.get(field.name, ())
+        without = configured(*beside).digest() if beside else plain
+        assert configured(*words, *beside).digest() != without, field.name
     assert configured("--out", "a", "--cache", "b").digest() == plain

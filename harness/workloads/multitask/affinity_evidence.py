@@ -17,7 +17,6 @@ from harness.workloads.multitask.affinity.rule import (
     SIGNS_NEEDED,
     SIZE_RATIO,
 )
-from harness.workloads.multitask.sureness_evidence import sureness_contradictions
 
 
 def affinity_findings(run: RunFiles) -> Iterator[Finding]:
@@ -51,8 +50,18 @@ def affinity_contradictions(run: RunFiles) -> Iterator[Contradiction]:
                 text = f"{metric} is {value} in metrics.csv, exact and linear entries of affinity/"
                 yield metric, cell, f"{text}{cell}_check.csv give {computed}"
         yield from _linear(run, cell, both)
-        clients = _rows(run, f"affinity/{cell}_clients.csv", AFFINITY_CLIENTS)
-        yield from sureness_contradictions(run, row, clients)
+        if row["split_sure"] is not None:
+            yield from _sure(run, row)
+
+
+def _sure(run: RunFiles, row: Row) -> Iterator[Contradiction]:
+    """Yield a `split_sure` that the affinity of its clients does not give."""
+    from harness.workloads.multitask.sureness_evidence import (  # noqa: PLC0415 - needs NumPy
+        sureness_contradictions,
+    )
+
+    clients = _rows(run, f"affinity/{row['cell']}_clients.csv", AFFINITY_CLIENTS)
+    yield from sureness_contradictions(run, row, clients)
 
 
 def _told(run: RunFiles) -> Mapping[str, Mapping[str, float]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.config import HOW_LONG, WHAT, RunConfig, make_config, option, read_file
 from harness.core.errors import DataError, HarnessError, UsageError, unknown
@@ -20,6 +20,13 @@ from harness.workloads.multitask.data.catalogue import (
     read_layout,
 )
 from harness.workloads.multitask.data.config import ScenesConfig
+from harness.workloads.multitask.data.label_skew import (
+    CLASSES,
+    DIRICHLET,
+    LABEL_SKEWS,
+    NONE,
+    LabelSkew,
+)
 from harness.workloads.multitask.methods.registry import MultitaskMethod
 from harness.workloads.multitask.methods.schedule import Setting
 from harness.workloads.multitask.protocol import PROTOCOLS, RELEASE, REPAIRED
@@ -28,6 +35,9 @@ from harness.workloads.multitask.training.joining import SERVERS
 from models.execution import parse_execution
 from models.multitask.registry import MODELS
 from models.multitask.tasks import LOSSES, TASKS
+
+if TYPE_CHECKING:
+    from harness.workloads.multitask.data.dealt import Dealing
 
 AUTO = "auto"
 """Of `step`: what a calibration of the host finds fastest."""
@@ -70,6 +80,11 @@ class MultitaskConfig(RunConfig):
     unseen_images: int = option(16, "images per unseen building")
     data_seed: int = option(1, "seed of the data; the same for all learning seeds")
     skew: float = option(1.0, "0 gives alike clients, 1 buildings with a style of their own")
+    label_skew: str = option(
+        NONE, "how classes of training pictures lie: " + ", ".join(LABEL_SKEWS), metavar="NAME"
+    )
+    concentration: float = option(0.5, "of --label-skew dirichlet; small is uneven")
+    classes_each: int = option(2, "classes of a client, of --label-skew classes")
     client_tasks: str = option(
         "",
         "tasks that clients have labels for, dealt in turn, as in 'sdn|kt' [all]",
@@ -108,21 +123,22 @@ class MultitaskConfig(RunConfig):
         **RunConfig.least,
         "clients": 1, "unseen_buildings": 1, "clients_per_round": 1,
         "rounds": 1, "epochs": 1, "batch_size": 2, "learning_rate": 1e-12, "momentum": 0.0,
-        "weight_decay": 0.0, "look_ahead_every": 1, "evaluate_every": 1,
+        "weight_decay": 0.0, "look_ahead_every": 1, "evaluate_every": 1, "concentration": 1e-3,
+        "classes_each": 1,
     }  # fmt: skip
     most: ClassVar[Mapping[str, float]] = {
         **RunConfig.most,
         "rounds": 100_000, "epochs": 10_000, "clients": 1_000_000,
         "clients_per_round": 1_000_000, "batch_size": 1_000_000,
         "look_ahead_every": 1_000_000_000, "evaluate_every": 1_000_000_000,
-        "learning_rate": 1e4, "weight_decay": 1e4,
+        "learning_rate": 1e4, "weight_decay": 1e4, "concentration": 1e6, "classes_each": 10_000,
     }  # fmt: skip
     """Few enough that a plan is made at once, small enough for fp32."""
 
     choices: ClassVar[Mapping[str, Sequence[str]]] = {
         "model": tuple(MODELS), "loss": tuple(LOSSES), **RunConfig.choices,
         "protocol": tuple(PROTOCOLS), "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
-        "server": tuple(SERVERS),
+        "server": tuple(SERVERS), "label_skew": LABEL_SKEWS,
     }  # fmt: skip
 
     @classmethod
@@ -178,9 +194,44 @@ class MultitaskConfig(RunConfig):
         Raises:
             DataError: if there is no such data set, or its store is damaged.
         """
+        dealing = self.dealing
+        return dealing.layout(self.buildings) if dealing else self.buildings
+
+    @cached_property
+    def buildings(self) -> Layout:
+        """Return how many buildings and images the data set has, whoever's they are.
+
+        Raises:
+            DataError: if there is no such data set, or its store is damaged.
+        """
         if self.data == SCENES:
             return self.scenes.layout()
         return read_layout(find_store(self.data, self.cache_folder))
+
+    @cached_property
+    def dealing(self) -> Dealing | None:
+        """Return whose training pictures are whose; None if they stay with their buildings.
+
+        Raises:
+            DataError: if they cannot be dealt so, or do not say of which class they are.
+        """
+        if self.label_skew == NONE or self.label_skew not in LABEL_SKEWS:
+            return None
+        from harness.workloads.multitask.data.dealt import deal  # noqa: PLC0415
+        from harness.workloads.multitask.data.image_classes import (  # noqa: PLC0415 - needs numpy
+            classes_of_pictures,
+            classes_of_rooms,
+        )
+        from harness.workloads.multitask.data.store import open_store  # noqa: PLC0415
+
+        if self.data == SCENES:
+            classes = classes_of_rooms(self.scenes)
+        else:
+            classes = classes_of_pictures(open_store(find_store(self.data, self.cache_folder)))
+        skew = LabelSkew(
+            self.label_skew, self.clients, self.data_seed, self.concentration, self.classes_each
+        )
+        return deal(skew, classes)
 
     @property
     def setting(self) -> Setting:
@@ -223,9 +274,10 @@ def _with_data(config: MultitaskConfig, chosen: Mapping[str, Any]) -> MultitaskC
         DataError: if the data set is unknown, not here or damaged.
         UsageError: if options contradict it.
     """
+    _check_label_skew(config, chosen)
     if config.data == SCENES:
         return config
-    layout = config.layout
+    layout = config.buildings
     found: dict[str, Any] = {
         "size": layout.size,
         "clients": layout.count("train"),
@@ -235,12 +287,28 @@ def _with_data(config: MultitaskConfig, chosen: Mapping[str, Any]) -> MultitaskC
         "data_seed": MultitaskConfig.data_seed,
         "skew": MultitaskConfig.skew,
     }
+    if config.label_skew != NONE:  # then clients are who they are made
+        found |= {name: chosen[name] for name in ("clients", "data_seed") if name in chosen}
     wrong = [name for name in _OF_SCENES if chosen.get(name, found[name]) != found[name]]
     if wrong:
         options = ", ".join("--" + name.replace("_", "-") for name in wrong)
         text = f"{options}: only {SCENES} are made to measure, {config.data} is as it is"
         raise UsageError(text, "Leave it out.")
     return replace(config, **found)
+
+
+def _check_label_skew(config: MultitaskConfig, chosen: Mapping[str, Any]) -> None:
+    """Refuse options that say more of a skew that is not asked for, unless by their default.
+
+    Raises:
+        UsageError: naming them.
+    """
+    for name, kind in (("concentration", DIRICHLET), ("classes_each", CLASSES)):
+        default = getattr(MultitaskConfig, name)
+        if chosen.get(name, default) != default and config.label_skew != kind:
+            option_name = "--" + name.replace("_", "-")
+            text = f"{option_name} does nothing with --label-skew {config.label_skew}"
+            raise UsageError(text, f"Leave it out, or give --label-skew {kind}.")
 
 
 def _problems(config: MultitaskConfig) -> list[HarnessError]:
@@ -299,6 +367,14 @@ def _data_problems(config: MultitaskConfig) -> list[HarnessError]:
     if missing:
         text = f"data set {config.data} has no labels for task {', '.join(missing)}"
         return [UsageError(text, f"It has: --tasks {layout.tasks}")]
+    fewest = min(layout.lengths["train"])
+    if config.label_skew != NONE and fewest < config.batch_size:
+        client = layout.lengths["train"].index(fewest)
+        text = (
+            f"--label-skew {config.label_skew}: client {client} gets {fewest} training images,"
+            f" which fill no --batch-size {config.batch_size}"
+        )
+        return [UsageError(text, "Lower --clients or --batch-size, or raise --images.")]
     return []
 
 

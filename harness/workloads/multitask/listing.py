@@ -14,6 +14,7 @@ from harness.workloads.multitask.data.catalogue import (
     DATA_SETS,
     IMPORTS,
     SCENES,
+    classed_by,
     default_cache,
     read_layout,
     stores_in,
@@ -84,7 +85,10 @@ def _datasets(folder: str) -> Iterable[Item]:
     for name, meaning in DATA_SETS.items():
         if name == SCENES:
             usable = find_spec("numpy") is not None
-            yield Item(name, usable, meaning + ("" if usable else "; NumPy is not installed"))
+            words = f"; --label-skew by {classed_by(name, '')}"
+            yield Item(
+                name, usable, meaning + words + ("" if usable else "; NumPy is not installed")
+            )
         else:
             yield _imported(name, meaning, stores_in(cache, name))
 
@@ -100,16 +104,18 @@ def _imported(name: str, meaning: str, stores: Sequence[Path]) -> Item:
         command = (install if find_spec(_NEEDS.get(name, "PIL")) is None else "") + IMPORTS[name]
         text = f"{meaning}; not imported yet: {command}"
         return Item(name, False, text, {"stores": [], "fix": command})
-    found = "; ".join(map(_store_words, stores))
+    found = "; ".join(_store_words(path, name) for path in stores)
     return Item(name, True, f"{meaning}; {found}", {"stores": list(map(str, stores)), "fix": ""})
 
 
-def _store_words(path: Path) -> str:
+def _store_words(path: Path, name: str) -> str:
     try:
         layout = read_layout(path)
     except DataError as error:
         return error.message
-    return f"{layout.count('train')} clients, {layout.size} px, tasks {layout.tasks}: {path}"
+    by = classed_by(name, layout.tasks) or "nothing"
+    words = f"{layout.count('train')} clients, {layout.size} px, tasks {layout.tasks}"
+    return f"{words}, --label-skew by {by}: {path}"
 
 
 def _tasks(_: str) -> Iterable[Item]:

@@ -29,6 +29,7 @@ from harness.workloads.multitask.codec import MultitaskCodec
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.data.catalogue import SCENES
 from harness.workloads.multitask.data.dataset import open_data_set
+from harness.workloads.multitask.data.dealt import DealtStore
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
@@ -114,6 +115,8 @@ class MultitaskDraft:
             UsageError: if the way that was asked for computes something else.
         """
         store = open_data(self.config, screen)
+        if self.config.dealing:
+            screen.say("Clients", self.config.dealing.words)
         if recorded_choice(self.earlier) is not None:
             return MultitaskData(self, store)
         step = self.checked(self.step, store)
@@ -250,6 +253,7 @@ class MultitaskStudy:
                 "checksum": store.checksum,
                 "clients": store.count("train"),
                 "size_px": store.size_px,
+                "label_skew": self.config.dealing.told() if self.config.dealing else None,
             },
             "merge": {
                 spec.text: {"merge_rounds": spec.parameters(self.config.setting)["merge_rounds"]}
@@ -320,9 +324,10 @@ def open_data(config: MultitaskConfig, screen: DataScreen) -> Store:
         DataError: if it cannot be made, does not fit the disk, or is damaged.
     """
     scenes = config.scenes if config.data == SCENES else None
-    return open_data_set(
+    store = open_data_set(
         config.data, scenes, config.cache_folder, screen.making_data, usable_cores()
     )
+    return DealtStore(store, config.dealing) if config.dealing else store
 
 
 def recorded_constants(manifest: Mapping[str, Any]) -> dict[str, dict[str, float]]:

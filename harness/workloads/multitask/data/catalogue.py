@@ -24,6 +24,9 @@ OWN = {
 }
 """Name -> meaning. All but `scenes` are imported once before they can be used."""
 
+ROOMS = ("scenes", "nyuv2")
+"""Data sets that know the type of room of every training picture."""
+
 OWN_IMPORTS = {
     "taskonomy": "python -m harness.data import taskonomy DIR",
     "nyuv2": "python -m harness.data import nyuv2 nyu_depth_v2_labeled.mat",
@@ -116,6 +119,13 @@ class Layout:
     def mean_length(self, split: Split) -> int:
         """Return the mean number of images of a client in a split, rounded."""
         return round(self.images(split) / max(1, self.count(split)))
+
+
+def classed_by(name: str, tasks: str) -> str:
+    """Return by what the training pictures of a data set have a class; empty if they have none."""
+    if name in ROOMS:
+        return "type of room"
+    return "most frequent class of s" if "s" in tasks else ""
 
 
 def default_cache(environment: Mapping[str, str], home: Path) -> Path:

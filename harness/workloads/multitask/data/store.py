@@ -257,7 +257,7 @@ class Store:
         """Return the number of images of one building in a split."""
         return self._shard(split, client).images
 
-    def split(self, split: Split, client: int) -> LabelArrays:
+    def split(self, split: Split, client: int) -> Mapping[str, np.ndarray[Any, Any]]:
         """Return the arrays of one building; no array is opened before its label is asked for.
 
         The last few buildings stay open, for jobs that come back to them.

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.core.errors import DataError
+from harness.federated.partition import Index, class_shares, cut
 from harness.workloads.personalized.data.images import Labels
 
 SPLITS = ("dirichlet", "classes", "iid")
 LEAST_IMAGES = 10
 LEAST_CLASSES = 2
 TRIES = 1000
-
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -86,33 +84,7 @@ def _owned(labels: Labels, rest: Index, how: Division, random: np.random.Generat
         return [np.sort(part) for part in np.array_split(random.permutation(rest), how.clients)]
     known = np.unique(labels)
     if how.split == "classes":
-        shares = _class_shares(how, len(known), random)
+        shares = class_shares(how.clients, how.classes_each, len(known), random)
     else:
         shares = random.dirichlet([how.concentration] * how.clients, len(known))
-    owned: list[list[Index]] = [[] for _ in range(how.clients)]
-    for row, label in zip(shares, known, strict=True):
-        those = rest[labels[rest] == label]
-        cuts = (np.cumsum(row)[:-1] * len(those)).astype(int)
-        for own, part in zip(owned, np.split(those, cuts), strict=True):
-            own.append(part)
-    return [np.concatenate(own) for own in owned]
-
-
-def _class_shares(how: Division, classes: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Return (class, client): each class divided evenly among the clients that have it.
-
-    Classes are dealt from a shuffled pack, laid out anew when it is used up, so that all are used
-    about equally often and a client has each at most once.
-    """
-    has = np.zeros((classes, how.clients))
-    pack: list[int] = []
-    for client in range(how.clients):
-        while has[:, client].sum() < min(how.classes_each, classes):
-            own = [c for c in pack if not has[c, client]]
-            if not own:
-                pack += random.permutation(classes).tolist()
-                continue
-            has[own[0], client] = 1.0
-            pack.remove(own[0])
-    shares: NDArray[np.float64] = has / np.maximum(has.sum(1, keepdims=True), 1.0)
-    return shares
+    return cut(labels, rest, shares)
