@@ -558,7 +558,7 @@ def test_every_device_compares_a_way_before_it_trains_and_learns_the_same(
     config, screen = made.config(tmp_path / "there", **plan), Listening()
     fleet = made.fleet(WorkerSockets([w.socket for w in workers]), config, screen)
     fleet.gather()
-    passed = "steps of sd on the processor under PyTorch"
+    passed = "steps compute there what plain fp32 does (networks sd, s; smallest cosine "
     assert [n.split(":")[0] for n in screen.notes if passed in n] == ["x86-0", "x86-1"]
     there = made.run(config, fleet, screen)
     one, other = weights(here.path), weights(there.path)
