@@ -11,6 +11,7 @@ from typing import Any
 from harness.core.errors import DamagedRunError, SeveralProblems
 from harness.evidence.claims import claims
 from harness.evidence.completeness import completeness
+from harness.evidence.device_steps import device_steps
 from harness.evidence.findings import LEVELS, Finding, verdict
 from harness.evidence.outside import from_outside
 from harness.evidence.own_files import damaged_own_files, workload_of
@@ -55,6 +56,7 @@ def judge(folder: Path, spread_limit: float = SPREAD_LIMIT) -> Judgement:
         found = [
             *completeness(run),
             *stability(run, spread_limit),
+            *device_steps(run),
             *_of_workload(run),
             *claims(run),
             *from_outside(run),

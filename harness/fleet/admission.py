@@ -18,6 +18,7 @@ from harness.fleet.roster import (
     share_a_meter,
 )
 from harness.fleet.settings import FleetSettings
+from harness.records.step_checks import passed_words
 
 
 class Admission:
@@ -159,5 +160,5 @@ class Admission:
             " too, so their joules say nothing about a device and must not be added"
             for devices in share_a_meter(cards)
         ]
-        steps = [f"{card.device}: {check.words}" for card in cards for check in card.steps]
+        steps = [f"{card.device}: {text}" for card in cards for text in passed_words(card.steps)]
         return [*clock_notes(cards, self._settings.sample_s), *shared, *steps]

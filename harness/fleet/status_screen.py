@@ -43,7 +43,7 @@ class FleetScreen(RunScreen):
 
     def fleet_note(self, text: str) -> None:
         """Print a sentence on a device."""
-        self._print(f"  {text}")
+        self._print(self._wrapped(f"  {text}", 4))
 
     def fleet_state(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Remember where every device stands and write it down."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,3 +63,17 @@ class StepCheck:
         if self.fault:
             return f"{where} compute something else than plain fp32 does ({self.fault})"
         return f"{where} compute what plain fp32 does: smallest cosine {self.cosine:.6f}"
+
+
+def passed_words(checks: Sequence[StepCheck]) -> list[str]:
+    """Return a sentence for every way that passed, with all networks that it was compared on."""
+    found: dict[tuple[str, str, str], list[StepCheck]] = {}
+    for one in checks:
+        if not one.fault:
+            found.setdefault((one.execution, one.torch, one.accelerator), []).append(one)
+    return [
+        f"{way.replace('+', ', ')} steps compute there what plain fp32 does (networks"
+        f" {', '.join(one.network for one in those)}; smallest cosine"
+        f" {min(one.cosine or 0.0 for one in those):.6f}; PyTorch {release}, {where})"
+        for (way, release, where), those in found.items()
+    ]

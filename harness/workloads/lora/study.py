@@ -273,11 +273,13 @@ def draft(
             f"under PyTorch {steps.agreement['torch']} bf16 computes something else here than fp32"
             f" ({steps.fault})"
         )
-        if steps.precision == "bf16":
+        if steps.precision == "bf16" and settling.remote:
+            screen.say("Note", f"{words}; every device compares it itself before it trains so")
+        elif steps.precision == "bf16":
             raise StepRefusedError(f"--precision bf16: {words}", "Use --precision fp32 or auto.")
-        screen.say("Note", f"bf16 is not taken: {words}")
+        else:
+            screen.say("Note", f"bf16 is not taken: {words}")
     screen.say("Step", _step_words(steps, config))
-    del settling  # a few steps are timed anew in every run
     return LoraDraft(config, target, found, opened, corpus, steps)
 
 

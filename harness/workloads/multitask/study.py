@@ -97,13 +97,13 @@ class MultitaskDraft:
         """Return how steps are executed in a new run, which another run does not decide."""
         if recorded_choice(self.earlier) is None:
             return self.step
-        return choose_step(self.config, self.target, self.network)
+        return choose_step(self.config, self.target, self.network, remote=self.remote)
 
     def own_timing(self, step: StepChoice) -> RunTiming:
         """Return the timing of a new run, which is never another run's."""
         if recorded_timing(self.earlier) is None:
             return self.timing
-        return _timed(self.config, self.target, self.network, step)
+        return _timed(self.config, self.target, self.network, step, remote=self.remote)
 
     def open(self, screen: PlanScreen) -> MultitaskData:
         """Open the data set, making it first if it is not in the cache, and check every file.
@@ -129,7 +129,7 @@ class MultitaskDraft:
         if step.execution == self.step.execution:
             return MultitaskData(replace(self, step=step), store)
         screen.say("Step", step_words(step))
-        timing = _timed(self.config, self.target, self.network, step)
+        timing = _timed(self.config, self.target, self.network, step, remote=self.remote)
         return MultitaskData(replace(self, step=step, timing=timing), store)
 
     def checked(self, step: StepChoice, store: Store) -> StepChoice:
@@ -140,13 +140,17 @@ class MultitaskDraft:
         if self.config.board_python:  # which trains under another PyTorch
             return step
         config = step.applied_to(self.config)
+        if self.remote:  # every device compares it on its own kernels, and nothing is kept here
+            return replace(
+                step, data=choose_data_way(config, self.target, store, None, pinning_fault)
+            )
         with memory_errors(), sharing_cores(step.threads, self.target.accelerator.kind_here):
             found = checked(step, Examiner(config, self.network, store))
             if found.execution != step.execution and found.batch is not None:
                 # another way takes other memory
                 tried = try_jobs(config, self.target, self.network, found.execution, found.batch)
                 found = replace(found, batch=tried)
-        batch = None if self.remote else found.batch  # nothing is kept where nobody trains
+        batch = found.batch
         way = choose_data_way(config, self.target, store, batch, pinning_fault)
         return replace(found, data=way)
 
@@ -205,7 +209,7 @@ class MultitaskData:
         timing = recorded_timing(manifest) or draft.own_timing(step)
         return MultitaskStudy(
             step.applied_to(draft.config), draft.target, self.store, draft.network, step, timing,
-            constants,
+            constants, remote=draft.remote,
         )  # fmt: skip
 
     def _own_step(self) -> StepChoice:
@@ -227,6 +231,7 @@ class MultitaskStudy:
     constants: Mapping[str, Mapping[str, float]]
     launches: list[Counter[str]] = field(default_factory=list)
     """Steps of the present cell by how they were launched, if graphs are asked for."""
+    remote: bool = False
 
     codec = MultitaskCodec()
 
@@ -277,7 +282,7 @@ class MultitaskStudy:
         Broken data or a loss that explodes ends it early; the cells that meet them will say so.
         Data that stay on a GPU are brought there first, at the expense of no cell.
         """
-        execution = executed_here(self.config, self.step.execution)
+        execution = executed_here(self.config, self.step.execution, remote=self.remote)
         settings = replace(federation(self.config, execution), clients_per_round=1)
         engine = LocalEngine(self.source, self.network, settings, 0, SilentObserver())
         with memory_errors():
@@ -361,17 +366,24 @@ def draft(
     with memory_errors(), sharing_cores(target.threads, target.accelerator.kind_here):
         step = _settled(config, target, network, manifest, settling, screen)
         prepare_torch(step.threads)
-        timing = recorded_timing(manifest) or _timed(config, target, network, step)
+        timing = recorded_timing(manifest) or _timed(
+            config, target, network, step, remote=settling.remote
+        )
     return MultitaskDraft(
         config, target, network, step, timing, manifest, settling.done, settling.remote
     )
 
 
 def _timed(
-    config: MultitaskConfig, target: Target, network: Architecture, step: StepChoice
+    config: MultitaskConfig,
+    target: Target,
+    network: Architecture,
+    step: StepChoice,
+    *,
+    remote: bool,
 ) -> RunTiming:
     by_processor = not target.matches and target.modelled != GPU
-    execution = executed_here(config, step.execution)
+    execution = executed_here(config, step.execution, remote=remote)
     return take_timing(step.applied_to(config), network, execution, models_device=by_processor)
 
 
@@ -386,17 +398,19 @@ def _settled(
     """Return how steps are executed and say so."""
     step = recorded_choice(manifest)
     if step is None and settling.dry:
-        step = known_choice(config, target)
+        step = known_choice(config, target, remote=settling.remote)
         if step is None:
             screen.say("Step", "not calibrated yet: the estimate below is that of plain steps")
             return StepChoice(PLAIN, target.threads, config.step)
     if step is None:
-        if settling.anew or known_choice(config, target) is None:
+        if settling.anew or known_choice(config, target, remote=settling.remote) is None:
             screen.say(
                 "", "RunTiming training steps to find the fastest way here; later runs know it."
             )
-        step = choose_step(config, target, network, anew=settling.anew)
+        step = choose_step(config, target, network, anew=settling.anew, remote=settling.remote)
     _say(step, screen)
+    if settling.remote and not step.plain:
+        screen.say("", "Every device compares this with plain fp32 itself before it trains so.")
     return step
 
 

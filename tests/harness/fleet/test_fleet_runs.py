@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import itertools
 import json
 import math
@@ -11,10 +12,13 @@ import time
 import pytest
 import safetensors.torch
 import torch
+from rich.console import Console
 
 from harness.cli import check
 from harness.core.errors import FleetError, HarnessError, SeveralProblems, StepRefusedError
 from harness.fleet.codec import encode_tensors
+from harness.fleet.commands.server import read_words, run_over
+from harness.fleet.status_screen import FleetScreen
 from harness.fleet.wire import Frame
 from tests.harness.fleet.conftest import Listening
 from tests.harness.fleet.workers import WorkerProcess, WorkerSockets
@@ -554,7 +558,7 @@ def test_every_device_compares_a_way_before_it_trains_and_learns_the_same(
     config, screen = made.config(tmp_path / "there", **plan), Listening()
     fleet = made.fleet(WorkerSockets([w.socket for w in workers]), config, screen)
     fleet.gather()
-    passed = "steps of sd on the processor under PyTorch"
+    passed = "steps compute there what plain fp32 does (networks sd, s; smallest cosine "
     assert [n.split(":")[0] for n in screen.notes if passed in n] == ["x86-0", "x86-1"]
     there = made.run(config, fleet, screen)
     one, other = weights(here.path), weights(there.path)
@@ -630,3 +634,23 @@ def test_a_way_that_every_device_refuses_in_mid_run_fails_the_cell_with_its_code
     assert any("x86-1, round 1: refused, fused steps of s" in note for note in screen.notes)
     assert row["status"] == "failed"
     assert row["reason"].endswith("[step-refused]")
+
+
+def test_a_server_that_lacks_a_way_leaves_it_to_the_devices(made, workers, tmp_path) -> None:
+    """It has no GPU and trains nothing; its devices, which have none either, refuse by name."""
+    words = [f"--out={tmp_path}", f"--cache={made.cache}", "--step=tf32", "--tasks=s",
+             "--clients=2", "--clients-per-round=2", "--images=8", "--unseen-buildings=1",
+             "--unseen-images=4",
+             "--size=32", "--batch-size=2", "--idle-s=0.2", "--threads=1", "--insecure",
+             "--methods=all-in-one", "--rounds=1"]  # fmt: skip
+    config, options = read_words(words)
+    said = io.StringIO()
+    screen = FleetScreen(Console(file=said, width=80), config, tmp_path)
+    transport = WorkerSockets([w.socket for w in workers])
+    with pytest.raises((StepRefusedError, SeveralProblems)) as caught:
+        run_over(transport, config, options, screen)
+    assert "Every device compares this with plain fp32 itself" in " ".join(said.getvalue().split())
+    told = caught.value.shown()
+    assert "cannot be executed: tf32 and graph are for a GPU" in told
+    assert "is not ready: tf32, channels-last, loop steps of s on the processor" in told
+    assert not list(tmp_path.glob("*/manifest.json"))

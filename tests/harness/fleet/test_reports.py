@@ -313,3 +313,22 @@ def test_the_largest_peak_of_any_gpu_is_the_cells() -> None:
     found = ledger.conclude({})
     assert found.peak_gpu_memory_bytes == 900
     assert [row["peak_gpu_memory_bytes"] for row in found.rows] == [700, 900, None]
+
+
+STEP = {"execution": "bf16", "network": "sd", "torch": "2.13", "accelerator": "Orin", "fault": ""}
+
+
+def test_what_a_device_compared_is_read_as_strictly_as_all_else() -> None:
+    told = read_report(report(steps=[{**STEP, "cosine": 0.999, "directionless": 4}]), ASKED).steps
+    assert [(one.execution, one.cosine, one.directionless) for one in told] == [("bf16", 0.999, 4)]
+    assert read_report(report(), ASKED).steps == ()
+
+
+@pytest.mark.parametrize(
+    "steps",
+    ["none", [1], [{}], [{**STEP, "fault": None}], [{**STEP, "cosine": "1"}],
+     [{**STEP, "loss": 1e300}], [{**STEP, "more": 1}], [{**STEP, "torch": "x" * (MOST_TEXT + 1)}]],
+)  # fmt: skip
+def test_a_comparison_that_is_none_refuses_the_report(steps) -> None:
+    with pytest.raises(RefusedError, match="steps"):
+        read_report(report(steps=steps), ASKED)

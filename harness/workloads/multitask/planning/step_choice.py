@@ -8,14 +8,9 @@ the same numbers again; `--calibrate` measures anew.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
-
-import torch
 
 from devices.board_counters import read_counters
 from harness.core.clean_text import without_home
@@ -27,6 +22,12 @@ from harness.workloads.multitask.config import AUTO, MultitaskConfig
 from harness.workloads.multitask.planning.batch_fit import BatchFit, fit_batch
 from harness.workloads.multitask.planning.data_way import DataWay
 from harness.workloads.multitask.planning.job_trial import try_jobs
+from harness.workloads.multitask.planning.step_cache import (
+    VERSION,
+    facts_of,
+    file_of,
+    read_kept,
+)
 from harness.workloads.multitask.planning.step_timing import (
     MARGIN,
     Timed,
@@ -38,9 +39,6 @@ from harness.workloads.multitask.planning.step_timing import (
 )
 from models.execution import PLAIN, Execution, parse_execution
 from models.multitask.network import Architecture
-
-VERSION = 1
-"""Of the way of calibrating: a choice kept by another version is not taken."""
 
 BUSY_CORES = 0.25
 """With more work of others than this, the number of threads is not judged: fewer seem faster."""
@@ -162,20 +160,25 @@ def _read_checks(told: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     }
 
 
-def known_choice(config: MultitaskConfig, target: Target) -> StepChoice | None:
+def known_choice(
+    config: MultitaskConfig, target: Target, *, remote: bool = False
+) -> StepChoice | None:
     """Return the choice if nothing has to be measured for it: asked for, or kept from before.
 
+    What `remote` devices can do, each of them finds itself.
+
     Raises:
-        UsageError: if this processor cannot do what is asked.
+        UsageError: if what trains cannot do what is asked.
     """
     if config.board_python and config.step == AUTO:  # ways are timed under this PyTorch alone
         return StepChoice(PLAIN, target.threads, config.step)
     if config.step != AUTO:
-        return StepChoice(_asked_for(config, target), target.threads, config.step)
-    return _kept(config, target)
+        return StepChoice(_asked_for(config, target, remote=remote), target.threads, config.step)
+    kept = read_kept(config, target)
+    return None if kept is None else _from_calibration(*kept)
 
 
-def _asked_for(config: MultitaskConfig, target: Target) -> Execution:
+def _asked_for(config: MultitaskConfig, target: Target, *, remote: bool) -> Execution:
     """Return the way that is asked for by name.
 
     What the board's own PyTorch can do, it is asked itself before it trains.
@@ -184,8 +187,8 @@ def _asked_for(config: MultitaskConfig, target: Target) -> Execution:
         UsageError: if this processor or GPU cannot do it.
     """
     execution, accelerator = parse_execution(config.step), target.accelerator
-    if config.board_python:
-        fault = execution.barred(gpu=accelerator.is_gpu)
+    if remote or config.board_python:
+        fault = execution.barred(gpu=remote or accelerator.is_gpu)
     else:
         fault = barred(execution, gpu=accelerator.kind_here == GPU)
     if fault:
@@ -194,7 +197,12 @@ def _asked_for(config: MultitaskConfig, target: Target) -> Execution:
 
 
 def choose_step(
-    config: MultitaskConfig, target: Target, architecture: Architecture, *, anew: bool = False
+    config: MultitaskConfig,
+    target: Target,
+    architecture: Architecture,
+    *,
+    anew: bool = False,
+    remote: bool = False,
 ) -> StepChoice:
     """Return the choice, measuring if it is not known; `anew` measures in any case.
 
@@ -202,14 +210,16 @@ def choose_step(
     jobs of the run do not, executed in the way chosen. Where the cache cannot be written the choice
     holds for this run alone.
     """
-    fixed = PLAIN if config.step == AUTO else executed_here(config, parse_execution(config.step))
+    asked = PLAIN if config.step == AUTO else parse_execution(config.step)
+    fixed = executed_here(config, asked, remote=remote)
     batch = fit_batch(config, target, architecture, fixed)
     measuring = anew and config.step == AUTO and not config.board_python
     while True:
         config = replace(config, batch_size=batch.taken)
-        known = None if measuring else known_choice(config, target)
+        known = None if measuring else known_choice(config, target, remote=remote)
         choice = known or _calibrated_choice(config, target, architecture)
-        found = try_jobs(config, target, architecture, choice.execution, batch)
+        own = executed_here(config, choice.execution, remote=remote)
+        found = try_jobs(config, target, architecture, own, batch)
         if found.taken == batch.taken:
             return replace(choice, batch=found)
         batch = found  # of another batch another way may be the fastest
@@ -219,7 +229,7 @@ def _calibrated_choice(
     config: MultitaskConfig, target: Target, architecture: Architecture
 ) -> StepChoice:
     calibrated = calibrate_step(config, target, architecture)
-    path = _file(config, target)
+    path = file_of(config, target)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, (json_text(calibrated, 2) + "\n").encode())
@@ -228,12 +238,14 @@ def _calibrated_choice(
     return _from_calibration(calibrated, without_home(str(path)))
 
 
-def executed_here(config: MultitaskConfig, execution: Execution) -> Execution:
+def executed_here(
+    config: MultitaskConfig, execution: Execution, *, remote: bool = False
+) -> Execution:
     """Return how this process executes the steps that it takes itself, to time them or warm up.
 
-    Where the board's own Python trains they are plain: another way is for that one's PyTorch.
+    Where `remote` devices or the board's own Python train they are plain: another way is for those.
     """
-    return PLAIN if config.board_python else execution
+    return PLAIN if remote or config.board_python else execution
 
 
 def calibrate_step(
@@ -254,7 +266,7 @@ def calibrate_step(
     chosen = fastest([Timed(best.way, gains={"": [1.0]}), *fewer])
     return {
         "version": VERSION,
-        "facts": _facts(config, target),
+        "facts": facts_of(config, target),
         "made": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "execution": chosen.way.execution.text,
         "threads": chosen.way.threads,
@@ -269,50 +281,6 @@ def calibrate_step(
 def fastest(timed: list[Timed]) -> Timed:
     """Return the way with the largest gain over the first, which stays unless it is clear."""
     return max((one for one in timed[1:] if one.clear), key=lambda one: one.gain, default=timed[0])
-
-
-def _facts(config: MultitaskConfig, target: Target) -> dict[str, Any]:
-    """Return that on which a choice depends; with other facts it is measured anew."""
-    host = target.host
-    return {
-        "arch": host.arch,
-        "board": host.model,
-        "cpu_model": host.cpu_model,
-        "cores": host.cores_usable,
-        "torch": str(torch.__version__),
-        "threads": f"{target.threads} asked" if config.threads else f"up to {target.threads}",
-        "model": config.model,
-        "tasks": config.tasks,
-        "size_px": config.size,
-        "batch_size": config.batch_size,
-        **(gpu_facts() if target.accelerator.kind_here == GPU else {}),
-    }
-
-
-def gpu_facts() -> dict[str, Any]:
-    """Return what of a GPU its choice depends on: card and releases of its libraries."""
-    return {
-        "gpu": torch.cuda.get_device_name(),
-        "cuda": str(torch.version.cuda),
-        "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
-    }
-
-
-def _file(config: MultitaskConfig, target: Target) -> Path:
-    text = json.dumps(_facts(config, target), sort_keys=True)
-    name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return config.cache_folder / "steps" / f"{name}.json"
-
-
-def _kept(config: MultitaskConfig, target: Target) -> StepChoice | None:
-    path = _file(config, target)
-    try:
-        calibrated = json.loads(path.read_bytes())
-        if calibrated["version"] != VERSION or calibrated["facts"] != _facts(config, target):
-            return None
-        return _from_calibration(calibrated, without_home(str(path)))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None  # what cannot be read is measured anew
 
 
 def _from_calibration(calibrated: Mapping[str, Any], file: str) -> StepChoice:

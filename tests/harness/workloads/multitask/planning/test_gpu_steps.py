@@ -11,7 +11,7 @@ import torch
 
 from harness.core.errors import UsageError
 from harness.running.target import resolve_target
-from harness.workloads.multitask.planning import step_choice, step_timing
+from harness.workloads.multitask.planning import step_cache, step_timing
 from harness.workloads.multitask.planning.step_choice import fastest, known_choice
 from harness.workloads.multitask.planning.step_timing import Timed, Way, compare, executions
 from models.execution import PLAIN, Execution, parse_execution
@@ -138,10 +138,10 @@ def test_what_only_a_gpu_can_do_is_refused_on_a_processor(step, runner, tmp_path
 def test_a_choice_holds_for_one_card_and_its_libraries(runner, tmp_path, monkeypatch) -> None:
     config = runner.config(tmp_path, step="auto")
     target = resolve_target(config)
-    assert "gpu" not in step_choice._facts(config, target)
+    assert "gpu" not in step_cache.facts_of(config, target)
     facts = {"gpu": "Orin", "cuda": "12.6", "cudnn": "90300"}
-    monkeypatch.setattr(step_choice, "gpu_facts", lambda: facts)
-    found = step_choice._facts(config, replace(target, accelerator=GPU))
+    monkeypatch.setattr(step_cache, "gpu_facts", lambda: facts)
+    found = step_cache.facts_of(config, replace(target, accelerator=GPU))
     assert facts.items() <= found.items()
     assert found["torch"] == torch.__version__
 

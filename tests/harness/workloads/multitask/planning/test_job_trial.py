@@ -141,7 +141,7 @@ def test_with_a_smaller_batch_the_way_is_chosen_anew(runner, tmp_path, monkeypat
         return StepChoice(PLAIN, 1, "auto")
 
     monkeypatch.setattr(step_choice, "_calibrated_choice", calibrated)
-    monkeypatch.setattr(step_choice, "known_choice", lambda *_: None)
+    monkeypatch.setattr(step_choice, "known_choice", lambda *_, **__: None)
     monkeypatch.setattr(step_choice, "fit_batch", lambda *_: BatchFit(16, 16))
     monkeypatch.setattr(
         step_choice, "try_jobs", lambda *given: replace(given[-1], taken=4, burst=8, trial_bytes=7)

@@ -139,7 +139,7 @@ def measured(monkeypatch):
     def calibrate(config, target, network):
         execution, threads = found.pop(0)
         return {
-            "version": step_choice.VERSION, "facts": step_choice._facts(config, target),
+            "version": step_choice.VERSION, "facts": step_choice.facts_of(config, target),
             "made": "2026-11-25T00:00:00+00:00", "execution": execution.text, "threads": threads,
             "gain": 1.5, "foreign_cores": 0.0,
         }  # fmt: skip
@@ -192,6 +192,18 @@ def test_bf16_is_refused_where_the_processor_has_none(automatic, monkeypatch) ->
     fixed = replace(automatic, step="bf16")
     with pytest.raises(UsageError, match="--step bf16: this processor"):
         choose_step(fixed, resolve_target(fixed), None)
+
+
+def test_what_other_devices_can_do_they_find_themselves(automatic, monkeypatch) -> None:
+    """A server without bf16, or without a GPU, may lead devices that have both."""
+    monkeypatch.setattr(step_timing, "bf16_supported", lambda: False)
+    for step in ("bf16", "tf32", "fp16+fused+graph"):
+        fixed = replace(automatic, step=step)
+        found = choose_step(fixed, resolve_target(fixed), None, remote=True)
+        assert found.execution == parse_execution(step)
+    fixed = replace(automatic, step="graph")
+    with pytest.raises(UsageError, match="needs the fused optimizer"):
+        choose_step(fixed, resolve_target(fixed), None, remote=True)
 
 
 def test_a_manifest_gives_its_choice_back(measured, automatic) -> None:
