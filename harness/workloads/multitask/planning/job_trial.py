@@ -30,12 +30,11 @@ from harness.workloads.multitask.data.split import Split
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.planning.batch_fit import BatchFit, WatchedMemory, tried
-from harness.workloads.multitask.planning.data_way import pinning_fault
 from harness.workloads.multitask.planning.plan import cell_setting, planned_jobs
 from harness.workloads.multitask.settings import federation
 from harness.workloads.multitask.training.batches import MASK, Source, image_bytes
 from harness.workloads.multitask.training.evaluation import BATCH_SIZE as TEST_BATCH
-from harness.workloads.multitask.training.feeding import AHEAD, TRAIN, GpuData
+from harness.workloads.multitask.training.feeding import AHEAD, TRAIN, GpuData, pinning_fault
 from models.execution import Execution
 from models.multitask.network import Architecture
 from models.multitask.tasks import SEMANTIC_CLASSES, TASKS

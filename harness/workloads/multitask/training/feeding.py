@@ -242,3 +242,12 @@ def placed(values: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
+
+
+def pinning_fault() -> str:
+    """Return why memory of this process cannot be pinned; empty if it can."""
+    try:
+        torch.empty(1, pin_memory=True)
+    except RuntimeError as error:
+        return (str(error).splitlines() or ["it fails"])[0]
+    return ""
