@@ -159,6 +159,8 @@ def facts(manifest: Manifest) -> dict[str, Fact]:
     known[ACCELERATOR] = Fact(accelerator_of(manifest), "note")
     if gpu := _section(manifest, "accelerator").get("gpu"):
         known["GPU"] = Fact(_text(gpu), optional=True)
+    if way := _section(step, "data").get("way"):
+        known["data to the GPU"] = Fact(_text(way), "note", optional=True)
     if fleet:
         known["devices of the fleet"] = Fact(
             _text(sorted(map(_device, fleet.get("devices") or [])))

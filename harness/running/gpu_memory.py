@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from devices.accelerator import CPU, Accelerator
 from harness.core.errors import MemoryExceededError
+from harness.measurement.memory import out_of_memory
 
 
 class GpuAllocator(Protocol):
@@ -64,6 +66,24 @@ def free_gpu_bytes(allocator: GpuAllocator) -> int:
     """Return what the driver has free, once it has back what no tensor holds."""
     allocator.empty_cache()
     return int(allocator.mem_get_info()[0])
+
+
+@contextmanager
+def stops_when_full(
+    accelerator: Accelerator, options: Mapping[str, Any], where: str
+) -> Iterator[None]:
+    """Turn lack of a GPU's memory into the error that stops a run; without a GPU do nothing.
+
+    Raises:
+        MemoryExceededError: if the body finds no memory on the GPU that trains here.
+    """
+    allocator = gpu_allocator(accelerator)
+    try:
+        yield
+    except RuntimeError as error:
+        if allocator is None or not out_of_memory(error):
+            raise
+        raise gpu_memory_full(accelerator, allocator, options, where) from error
 
 
 def gpu_memory_full(

@@ -43,6 +43,7 @@ from harness.run_folder.sessions import (
 from harness.running.accelerator import settled_clock
 from harness.running.cell import CellRecord, RunContext, run_cell
 from harness.running.core_sharing import sharing_cores
+from harness.running.gpu_memory import stops_when_full
 from harness.running.identity import identity
 from harness.running.limits import STOPPED_BY_USER, Budget, BudgetReachedError, Limits
 from harness.running.manifest import describe_run
@@ -267,7 +268,11 @@ class _Run:
         """Take the idle baseline, then warm up so that the first cell pays for nothing extra."""
         self._remember_idle("before")
         self._cool_c = temperature_c()
-        with self._context.session.log.phase(Label("warm-up")):
+        accelerator, options = self._context.target.accelerator, self._config.as_dict()
+        with (
+            self._context.session.log.phase(Label("warm-up")),
+            stops_when_full(accelerator, options, "warm-up"),
+        ):
             self._context.study.warm_up()
 
     def _remember_idle(self, when: Literal["before", "after"]) -> None:

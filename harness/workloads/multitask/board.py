@@ -18,9 +18,10 @@ from harness.federated.observer import Observer
 from harness.federated.trainers import RoundRequest
 from harness.records.step_checks import StepCheck
 from harness.workloads.multitask.data.split import Split
-from harness.workloads.multitask.training.batches import MASK
+from harness.workloads.multitask.training.batches import MASK, Source
 from harness.workloads.multitask.training.client import RoundSettings
 from harness.workloads.multitask.training.copy import train_copy
+from harness.workloads.multitask.training.feeding import AHEAD, GpuData, pinning_fault
 from harness.workloads.multitask.training.step_trial import Material, StepTrials
 from harness.workloads.multitask.training.steps import carrying
 from harness.workloads.multitask.wire import MultitaskWire
@@ -101,6 +102,9 @@ class BoardTraining:
         self._device = device
         pairs = {task: (pair[0], pair[1]) for task, pair in facts["normalisation"].items()}
         self._source = SentClients(pairs, facts["masked"], facts["depth_unit_m"])
+        self._brought: Source = self._source
+        if device.type == "cuda" and not pinning_fault():
+            self._brought = GpuData(self._source, device, AHEAD)
         self._nets: dict[tuple[str, str], MultiTaskNet] = {}
 
     def serve(
@@ -125,7 +129,7 @@ class BoardTraining:
         weights = Checkpoint({name: torch.from_numpy(array) for name, array in arrays.items()})
         net = self._net(request)
         update = train_copy(
-            net, weights, self._source, request, client, request.order(client), told
+            net, weights, self._brought, request, client, request.order(client), told
         )
         answer = {"losses": update.losses, "measured": MultitaskWire.measured(update.measured)}
         return answer, {name: tensor.numpy() for name, tensor in update.tensors.items()}

@@ -24,7 +24,7 @@ from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.joiners import joiner
-from harness.workloads.multitask.planning.data_way import DataWay, pinning_fault, source_brought
+from harness.workloads.multitask.planning.data_way import DataWay, source_brought
 from harness.workloads.multitask.planning.modelling import device_model
 from harness.workloads.multitask.planning.step_check import kinds_of_steps, round_settings
 from harness.workloads.multitask.planning.step_timing import barred
@@ -33,7 +33,7 @@ from harness.workloads.multitask.study import open_data
 from harness.workloads.multitask.training.batches import Source
 from harness.workloads.multitask.training.client import RoundSettings
 from harness.workloads.multitask.training.copy import on_processor, train_copy
-from harness.workloads.multitask.training.feeding import AHEAD
+from harness.workloads.multitask.training.feeding import AHEAD, pinning_fault
 from harness.workloads.multitask.training.joining import Joining
 from harness.workloads.multitask.training.step_trial import (
     Material,

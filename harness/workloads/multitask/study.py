@@ -40,7 +40,6 @@ from harness.workloads.multitask.planning.calibration import RunTiming, recorded
 from harness.workloads.multitask.planning.data_way import (
     choose_data_way,
     fill,
-    pinning_fault,
     source_brought,
 )
 from harness.workloads.multitask.planning.disk import results_bytes
@@ -60,6 +59,7 @@ from harness.workloads.multitask.settings import federation, task_loss
 from harness.workloads.multitask.sharing import JobLibrary
 from harness.workloads.multitask.training.batches import Source
 from harness.workloads.multitask.training.constants import constant_predictor_losses
+from harness.workloads.multitask.training.feeding import pinning_fault
 from models.execution import PLAIN
 from models.multitask.network import Architecture
 from models.multitask.registry import architecture

@@ -142,3 +142,14 @@ def test_runs_of_before_say_by_the_card_that_a_gpu_trained() -> None:
     old["accelerator"] = {"name": "cuda", "gpu": "NVIDIA A100"}
     assert accelerator_of(old) == "gpu"
     assert accelerator_of(BASE) == "cpu"
+
+
+def test_how_data_came_to_the_gpu_is_noted_and_forbids_nothing() -> None:
+    _, gpu = sides()
+    other = copy.deepcopy(gpu)
+    gpu["step"] = {"execution": "fp16", "data": {"way": "kept"}}
+    other["step"] = {"execution": "fp16", "data": {"way": "prefetched"}}
+    assert differences(gpu, other) == []
+    assert [str(found) for found in remarks(gpu, other)] == ["data to the GPU: kept → prefetched"]
+    del other["step"]["data"]  # made before it was recorded
+    assert remarks(gpu, other) == []

@@ -7,7 +7,8 @@ import torch
 
 from harness.core.errors import EXIT_USAGE, MemoryExceededError
 from harness.running import cell as cell_module
-from harness.running.gpu_memory import gpu_memory_full
+from harness.running import gpu_memory
+from harness.running.gpu_memory import gpu_memory_full, stops_when_full
 from harness.workloads.multitask.training import copy
 from tests.harness.run_folder.conftest import Runner, manifest, only, rows
 from tests.harness.running.test_gpu_memory import Allocator
@@ -31,6 +32,25 @@ def test_words_name_card_bytes_and_the_batch_to_repeat_with():
     least = gpu_memory_full(SimpleNamespace(name=""), allocator, {"batch_size": 2}, "x")
     assert "--batch-size 2," in least.remedy
     assert "a smaller batch" in gpu_memory_full(SimpleNamespace(name=""), allocator, {}, "x").remedy
+
+
+def test_what_finds_no_memory_before_the_first_cell_says_the_same(monkeypatch):
+    """Other errors, and those of a processor, pass as they are."""
+    allocator = Allocator(8000 * MB, 8000 * MB)
+    for kind, error, words in (
+        ("gpu", torch.cuda.OutOfMemoryError("CUDA out of memory."), "warm-up, with batches of 8"),
+        ("gpu", RuntimeError("CUDA error: an illegal memory access"), "illegal"),
+        ("cpu", RuntimeError("DefaultCPUAllocator: can't allocate memory"), "DefaultCPUAllocator"),
+    ):
+        monkeypatch.setattr(
+            gpu_memory, "gpu_allocator", lambda it: allocator if it.name == "gpu" else None
+        )
+        with (
+            pytest.raises((MemoryExceededError, RuntimeError), match=words) as caught,
+            stops_when_full(SimpleNamespace(name=kind), {"batch_size": 8}, "warm-up"),
+        ):
+            raise error
+        assert isinstance(caught.value, MemoryExceededError) == (words.startswith("warm-up"))
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from devices.accelerator import CPU
+from harness.core.errors import MemoryExceededError
+from harness.measurement.memory import out_of_memory
 from harness.running.accelerator import torch_device
 from harness.running.gpu_memory import gpu_allocator
 from harness.running.target import Target
@@ -107,18 +109,20 @@ def source_brought(source: Source, way: DataWay | None, config: MultitaskConfig)
 
 
 def fill(source: Source, tasks: str) -> None:
-    """Bring what stays on a GPU there; nothing if nothing stays."""
-    if isinstance(source, GpuData) and source.count(TRAIN):
-        arrays = source.split(TRAIN, 0)
-        source.fill(labels_of(arrays, tasks, masked=source.masked))
+    """Bring what stays on a GPU there; nothing if nothing stays.
 
-
-def pinning_fault() -> str:
-    """Return why memory of this process cannot be pinned; empty if it can."""
-    import torch  # noqa: PLC0415
-
+    Raises:
+        MemoryExceededError: if it does not fit any more, as in a run that goes on beside others.
+    """
+    if not isinstance(source, GpuData) or not source.count(TRAIN):
+        return
     try:
-        torch.empty(1, pin_memory=True)
+        source.fill(labels_of(source.split(TRAIN, 0), tasks, masked=source.masked))
     except RuntimeError as error:
-        return (str(error).splitlines() or ["it fails"])[0]
-    return ""
+        if not out_of_memory(error):
+            raise
+        raise MemoryExceededError(
+            f"this run keeps {training_bytes(source, tasks) / 1e6:.0f} MB of training data on the"
+            " GPU, which has no room for them now",
+            "End what else uses the GPU and type the same command, or choose anew with --fresh.",
+        ) from error

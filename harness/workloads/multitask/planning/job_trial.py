@@ -30,12 +30,11 @@ from harness.workloads.multitask.data.split import Split
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.planning.batch_fit import BatchFit, WatchedMemory, tried
-from harness.workloads.multitask.planning.data_way import pinning_fault
 from harness.workloads.multitask.planning.plan import cell_setting, planned_jobs
 from harness.workloads.multitask.settings import federation
 from harness.workloads.multitask.training.batches import MASK, Source, image_bytes
 from harness.workloads.multitask.training.evaluation import BATCH_SIZE as TEST_BATCH
-from harness.workloads.multitask.training.feeding import AHEAD, TRAIN, GpuData
+from harness.workloads.multitask.training.feeding import AHEAD, TRAIN, GpuData, pinning_fault
 from models.execution import Execution
 from models.multitask.network import Architecture
 from models.multitask.tasks import SEMANTIC_CLASSES, TASKS
@@ -84,28 +83,33 @@ def _alone(job: Job) -> Job:
 
 
 class RandomImages:
-    """Serve one client with random images and labels; implements `training.batches.Source`."""
+    """Serve one client with random images and labels; implements `training.batches.Source`.
+
+    All that is not trained on is one set of images: on a Jetson they take of the memory watched.
+    """
 
     masked = True
     depth_unit_m = 1.0
     normalisation: Mapping[str, tuple[float, float]] = dict.fromkeys(TASKS, (0.0, 255.0))
 
-    def __init__(self, size: int, batch_size: int) -> None:
+    def __init__(self, size: int, batch_size: int, tasks: str) -> None:
         self._size = size
-        self._images = {TRAIN: TRAINED * batch_size}
-        self._arrays: dict[Split, Mapping[str, NDArray[Any]]] = {}
+        self._tasks = tasks
+        self._trained = TRAINED * batch_size
+        self._arrays: dict[int, Mapping[str, NDArray[Any]]] = {}
 
-    def split(self, split: Split, client: int) -> Mapping[str, NDArray[Any]]:  # noqa: ARG002
+    def split(self, split: Split, client: int) -> Mapping[str, NDArray[Any]]:
         """Return arrays as a store has them, made once."""
-        if split not in self._arrays:
-            self._arrays[split] = self._made(self.length(split, 0))
-        return self._arrays[split]
+        images = self.length(split, client)
+        if images not in self._arrays:
+            self._arrays[images] = self._made(images)
+        return self._arrays[images]
 
     def _made(self, images: int) -> Mapping[str, NDArray[Any]]:
         random = np.random.default_rng(0)
         shape = (images, self._size, self._size)
         found = {MASK: np.ones(shape, np.uint8)}
-        for name, wide in [("rgb", 3), *((t.label, _channels(t.letter)) for t in TASKS.values())]:
+        for name, wide in [("rgb", 3), *((TASKS[t].label, _channels(t)) for t in self._tasks)]:
             top = SEMANTIC_CLASSES if wide == 0 else 256
             own = (*shape, wide) if wide > 1 else shape
             found[name] = random.integers(1, top, own, dtype=np.uint8)
@@ -113,7 +117,7 @@ class RandomImages:
 
     def length(self, split: Split, client: int) -> int:  # noqa: ARG002
         """Return how many images there are."""
-        return self._images.get(split, TESTED * TEST_BATCH)
+        return self._trained if split == TRAIN else TESTED * TEST_BATCH
 
     def count(self, split: Split) -> int:  # noqa: ARG002
         """Return one client."""
@@ -162,7 +166,7 @@ def _carried_out(
     config: MultitaskConfig, architecture: Architecture, execution: Execution, job: Job
 ) -> None:
     """Train and test a job; random images may well let its loss explode."""
-    images = RandomImages(config.size, config.batch_size)
+    images = RandomImages(config.size, config.batch_size, job.tasks)
     settings = replace(federation(config, execution), clients_per_round=1, loss="auto")
     source = _brought(images, torch_device(config.kind_here))
     engine = LocalEngine(source, architecture, settings, 0, SilentObserver())

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -239,6 +240,16 @@ class GpuData:
 
 def placed(values: Tensor, device: torch.device) -> Tensor:
     """Return a small tensor of the processor where it is needed, without a wait for the GPU."""
-    if device.type != "cuda":
+    if device.type != "cuda" or pinning_fault():
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
+
+
+@cache  # the oldest Python that reads this has no `cache`
+def pinning_fault() -> str:
+    """Return why memory of this process cannot be pinned; empty if it can. Tried once."""
+    try:
+        torch.empty(1, pin_memory=True)
+    except RuntimeError as error:
+        return (str(error).splitlines() or ["it fails"])[0]
+    return ""

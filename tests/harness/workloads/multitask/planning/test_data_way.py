@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from harness.core.errors import MemoryExceededError
 from harness.running.target import resolve_target
 from harness.workloads.multitask.planning import data_way
 from harness.workloads.multitask.planning.batch_fit import BatchFit
@@ -149,6 +150,21 @@ def test_kept_data_are_brought_to_the_gpu_once(runner, tmp_path, monkeypatch):
         "rgb": (6, 2, 2, 3), "d": (6, 2, 2),
     }  # fmt: skip
     fill(Small(), "d")  # a processor's own source: nothing to do
+
+
+def test_a_run_that_goes_on_where_its_data_fit_no_more_says_what_to_do(
+    runner, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("harness.workloads.multitask.training.feeding.CudaCopies", Recorder)
+    source = source_brought(Sized(), DataWay(KEPT), runner.config(tmp_path))
+
+    def full(_labels):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 100.00 MiB")
+
+    monkeypatch.setattr(source, "fill", full)
+    with pytest.raises(MemoryExceededError, match="keeps 100 MB of training data") as caught:
+        fill(source, "d")
+    assert "--fresh" in caught.value.remedy
 
 
 def test_a_run_says_and_records_how_its_data_come_and_learns_the_same(

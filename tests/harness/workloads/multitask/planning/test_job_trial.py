@@ -92,8 +92,10 @@ def test_a_job_that_is_tried_trains_looks_ahead_and_is_tested(tried_here, monkey
     assert found.trial_bytes is not None
 
 
-def test_random_images_have_every_label_that_a_store_has():
-    images = RandomImages(8, 4)
+def test_random_images_have_the_labels_of_a_jobs_tasks():
+    images = RandomImages(8, 4, "sn")
+    assert set(images.split("train", 0)) == {"rgb", "s", "n", "mask"}
+    assert images.split("test", 0) is images.split("validation", 0)
     arrays = images.split("train", 0)
     assert arrays["rgb"].shape == (12, 8, 8, 3)
     assert arrays["n"].shape == (12, 8, 8, 3)
