@@ -1,9 +1,10 @@
 """Time look-aheads beside training steps, and say how well the cheap one agrees with the exact one.
 
 Costs are processor seconds, which other programs do not change much, and paired: a plain step, a
-step with an exact look-ahead and one with a linear look-ahead are taken in turn, many times, on the
-default network and batch, on one thread. Agreement is measured while merged
-models train on generated scenes: every look-ahead is taken in both modes on the same batch.
+step with an exact look-ahead, one with a linear look-ahead and one taken in parts (proximal) are
+taken in turn, many times, on the default network and batch, on one thread. Agreement is measured
+while merged models train on generated scenes: every look-ahead is taken in both modes on the same
+batch.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from harness.federated.observer import SilentObserver
 from harness.running.prepare import prepare_torch
 from harness.workloads.multitask.affinity.matrix import Matrix
 from harness.workloads.multitask.affinity.measure import LookAhead, MeasuredStep, affinity
+from harness.workloads.multitask.affinity.proximal import StepInParts
 from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 from harness.workloads.multitask.data.dataset import default_cache, ensure_scenes
 from harness.workloads.multitask.federation import LocalEngine
@@ -31,7 +33,7 @@ from harness.workloads.multitask.methods.split import best_split
 from harness.workloads.multitask.methods.split_analysis import rank_correlation
 from harness.workloads.multitask.planning.plan import random_batch
 from harness.workloads.multitask.settings import federation
-from harness.workloads.multitask.training import client as client_module
+from harness.workloads.multitask.training import looking
 from harness.workloads.multitask.training.batches import Source
 from models.multitask.network import build
 from models.multitask.registry import architecture
@@ -82,10 +84,17 @@ def _cost_rows(tasks: str) -> Iterator[str]:
 
         return step
 
-    times = _in_turn([plain, measured("exact"), measured("linear")])
-    base, exact, linear = np.array(times).T
+    def in_parts() -> None:
+        net.zero_grad(set_to_none=True)
+        step = StepInParts(net, batch, LookAhead(0.1, 1e-4), range(len(tasks)))
+        step.finish()
+        step.give()
+
+    times = _in_turn([plain, measured("exact"), measured("linear"), in_parts])
+    base, exact, linear, proximal = np.array(times).T
     yield _row(tasks, "linear extra / exact extra", (linear - base) / (exact - base), "≤ 0.4")
-    for name, found in (("exact", exact), ("linear", linear)):
+    yield _row(tasks, "proximal extra / exact extra", (proximal - base) / (exact - base), "")
+    for name, found in (("exact", exact), ("linear", linear), ("proximal", proximal)):
         overhead = (found - base) / base / PERIOD
         yield _row(tasks, f"{name}: share of a merged round, period {PERIOD}", overhead, "")
 
@@ -141,7 +150,7 @@ def _source(config: MultitaskConfig) -> Source:
 def _both_modes(config: MultitaskConfig, source: Source, seed: int) -> list[tuple[Matrix, Matrix]]:
     """Train the merged rounds of MAS and return every look-ahead in both modes."""
     found: list[tuple[Matrix, Matrix]] = []
-    measure = client_module.affinity
+    measure = looking.affinity
 
     def both(net, batch, ahead, apart, velocity=None):  # type: ignore[no-untyped-def]
         exact = measure(net, batch, ahead, apart, velocity)
@@ -152,13 +161,13 @@ def _both_modes(config: MultitaskConfig, source: Source, seed: int) -> list[tupl
         found.append((exact, linear))
         return exact
 
-    client_module.affinity = both
+    looking.affinity = both
     try:
         settings = replace(federation(config), evaluate_every=config.rounds)
         engine = LocalEngine(source, architecture(config.model), settings, seed, SilentObserver())
         engine.run(Job(config.tasks, MERGED_ROUNDS, horizon=config.rounds, measure_affinity=True))
     finally:
-        client_module.affinity = measure
+        looking.affinity = measure
     return found
 
 

@@ -12,8 +12,8 @@ def deal_out(
 ) -> list[list[int]]:
     """Return the rows of every client by number; each row has one owner.
 
-    With `evenness` α every kind is divided by shares drawn from Dirichlet(α, …, α) (Hsu, Qi, Brown,
-    2019); None deals all rows evenly at random.
+    With `evenness` α every kind is divided by shares drawn from Dirichlet(α, …, α) over clients
+    (Yurochkin et al., ICML 2019); None deals all rows evenly at random.
     """
     found: list[list[int]] = [[] for _ in range(clients)]
     if evenness is None:

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from harness.core.errors import DataError, DataUsageError, HarnessError
 from harness.workloads.multitask.config import make_multitask_config
 from harness.workloads.multitask.data import dealt
+from harness.workloads.multitask.data.catalogue import classed_by
 from harness.workloads.multitask.data.config import ScenesConfig
 from harness.workloads.multitask.data.dataset import ensure_scenes
 from harness.workloads.multitask.data.dealt import DealtStore, deal
@@ -21,6 +23,8 @@ from harness.workloads.multitask.data.label_skew import LabelSkew
 from harness.workloads.multitask.data.scenes.room import type_of_room
 from harness.workloads.multitask.data.scenes.style import room_style
 from harness.workloads.multitask.data.store import Store
+from harness.workloads.multitask.listing import LISTS
+from harness.workloads.multitask.study import open_data
 from harness.workloads.multitask.training.batches import ClientBatches
 
 CONFIG = ScenesConfig(clients=3, images=20, unseen_buildings=1, unseen_images=4, size=16)
@@ -159,6 +163,24 @@ def test_a_plan_knows_what_every_client_gets() -> None:
 def test_what_cannot_be_is_refused_in_words(given, words) -> None:
     with pytest.raises(HarnessError, match=words):
         _config(**given)
+
+
+def test_what_a_run_opens_is_what_its_plan_says(store) -> None:
+    given = {"data": str(store.path), "clients_per_round": 2, "batch_size": 2}
+    config = _config(**given, label_skew="classes", classes_each=2)
+    opened = open_data(config, SimpleNamespace(making_data=lambda *_: None))
+    assert tuple(opened.length("train", c) for c in range(3)) == config.layout.lengths["train"]
+    assert opened.checksum != store.checksum
+    plain = open_data(_config(**given), SimpleNamespace(making_data=lambda *_: None))
+    assert plain.checksum == store.checksum
+
+
+def test_lists_say_what_classes_are_of() -> None:
+    assert classed_by("scenes", "dn") == classed_by("nyuv2", "dn") == "type of room"
+    assert classed_by("taskonomy", "sdn") == "most frequent class of s"
+    assert classed_by("taskonomy", "dn") == ""
+    texts = {item.name: item.text for item in LISTS["datasets"]("")}
+    assert "--label-skew by type of room" in texts["scenes"]
 
 
 def test_a_configuration_that_was_written_can_be_read(store) -> None:
