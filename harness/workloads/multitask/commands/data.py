@@ -15,6 +15,7 @@ from devices.host import usable_cores
 from harness.cli.options import Parser, add_include_options, report, run_command
 from harness.core.errors import EXIT_DONE, EXIT_INTERRUPTED, DataError, DataUsageError, UsageError
 from harness.core.parser import take_in_early
+from harness.workloads.multitask.commands.dealing import add_label_skew, dealt
 from harness.workloads.multitask.data.build import BuildPlan, ensure_store, fault_table, read_faults
 from harness.workloads.multitask.data.catalogue import (
     DATA_SETS,
@@ -53,6 +54,7 @@ def _parser() -> Parser:
     report.add_argument(
         "--most-images", type=int, default=128, metavar="N", help="images per client looked at"
     )
+    add_label_skew(report)
     report.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
     report.add_argument("--csv", type=Path, metavar="FILE", help="write a row per client there")
     for command in (info, show, report):
@@ -293,7 +295,7 @@ def _show(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from harness.workloads.multitask.data.heterogeneity import measure  # noqa: PLC0415
 
-    found = measure(_existing(options), options.split, options.most_images)
+    found = measure(dealt(options, _existing(options)), options.split, options.most_images)
     print("classes, rooms: total variation to the mean client, 0 alike to 1 nothing in common")
     print("\n".join(found.table()))
     for path, text in ((options.json, found.to_json()), (options.csv, found.to_csv())):

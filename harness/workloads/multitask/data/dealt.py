@@ -27,10 +27,11 @@ from harness.workloads.multitask.data.store import MOST_OPEN_BYTES, Store
 
 @dataclass(frozen=True)
 class Dealing:
-    """Hold whose picture is whose: by client pairs of building and row, in their order."""
+    """Hold whose picture is whose: by client pairs of building and row, and their classes."""
 
     skew: LabelSkew
     places: tuple[npt.NDArray[np.int64], ...]
+    labels: tuple[npt.NDArray[Any], ...]
     unlikeness: float
     classes: tuple[str, ...]
 
@@ -89,7 +90,8 @@ def deal(skew: LabelSkew, classes: Classes) -> Dealing:
         owned = few_classes(labels, skew.clients, skew.classes_each, random)
     places = tuple(np.stack([buildings[own], rows[own]], axis=1) for own in owned)
     names = tuple(np.unique(labels).tolist())
-    return Dealing(skew, places, unlikeness(labels, owned), names)
+    of_clients = tuple(labels[own] for own in owned)
+    return Dealing(skew, places, of_clients, unlikeness(labels, owned), names)
 
 
 class DealtStore(Store):

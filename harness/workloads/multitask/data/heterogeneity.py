@@ -16,6 +16,7 @@ import numpy.typing as npt
 from harness.core.errors import DataUsageError
 from harness.workloads.multitask.data.catalogue import SCENES
 from harness.workloads.multitask.data.config import ScenesConfig
+from harness.workloads.multitask.data.dealt import DealtStore
 from harness.workloads.multitask.data.scenes.style import ROOM_TYPES
 from harness.workloads.multitask.data.sources.grouping import thinned
 from harness.workloads.multitask.data.sources.scenes import room_types
@@ -190,7 +191,10 @@ def _shares(ids: npt.NDArray[np.generic]) -> Shares | None:
 
 
 def _room_shares(store: Store, split: Split, client: int) -> Shares | None:
-    """Return the shares of room types; only generated rooms tell."""
+    """Return the shares of room types; only generated rooms tell, and pictures that were dealt."""
+    if isinstance(store, DealtStore) and split == "train":
+        dealing = store.dealing
+        return np.array([(dealing.labels[client] == c).mean() for c in dealing.classes])
     if store.name != SCENES:
         return None
     config = ScenesConfig(**store.description.source)

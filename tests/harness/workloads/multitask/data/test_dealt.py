@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.core.errors import DataError, DataUsageError, HarnessError
+from harness.workloads.multitask.commands.data import main
 from harness.workloads.multitask.config import make_multitask_config
 from harness.workloads.multitask.data import dealt
 from harness.workloads.multitask.data.catalogue import classed_by
@@ -173,6 +174,19 @@ def test_what_a_run_opens_is_what_its_plan_says(store) -> None:
     assert opened.checksum != store.checksum
     plain = open_data(_config(**given), SimpleNamespace(making_data=lambda *_: None))
     assert plain.checksum == store.checksum
+
+
+def test_a_report_looks_at_clients_as_they_were_dealt(store, capsys) -> None:
+    """The distances of its column `rooms` have the mean that a run states."""
+    words = ["report", str(store.path), "--label-skew", "dirichlet", "--concentration", "0.3",
+             "--seed", "7"]  # fmt: skip
+    assert main(words) == 0
+    last = [line for line in capsys.readouterr().out.splitlines() if "mean client" in line][-1]
+    dealing = deal(replace(SKEW, clients=3), classes_of_pictures(store))
+    assert float(last.split()[4]) == pytest.approx(dealing.unlikeness, abs=0.0006)
+    for wrong in (["--concentration", "2"], ["--label-skew", "dirichlet", "--classes-each", "2"],
+                  ["--label-skew", "classes", "--classes-each", "0"]):  # fmt: skip
+        assert main(["report", str(store.path), *wrong]) == 2
 
 
 def test_lists_say_what_classes_are_of() -> None:
