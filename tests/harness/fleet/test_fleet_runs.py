@@ -549,28 +549,37 @@ def steps_of(folder):
     }
 
 
-def test_every_device_compares_a_way_before_it_trains_and_learns_the_same(
-    made, workers, tmp_path
-) -> None:
+ONCE = {"methods": ("independent",), "rounds": 1, "step": FAST}
+
+
+def test_every_device_compares_a_way_before_it_trains_so(made, workers, tmp_path) -> None:
     """The network of d is new in round 1; the time of comparing is no cell's."""
-    plan = {"methods": ("independent",), "rounds": 1, "step": FAST}
-    here = made.run(made.config(tmp_path / "here", **plan))
-    config, screen = made.config(tmp_path / "there", **plan), Listening()
+    config, screen = made.config(tmp_path, **ONCE), Listening()
     fleet = made.fleet(WorkerSockets([w.socket for w in workers]), config, screen)
     fleet.gather()
     passed = "steps compute there what plain fp32 does (networks sd, s; smallest cosine "
     assert [n.split(":")[0] for n in screen.notes if passed in n] == ["x86-0", "x86-1"]
     there = made.run(config, fleet, screen)
-    one, other = weights(here.path), weights(there.path)
-    assert one.keys() == other.keys()
-    for file, tensors in one.items():
-        assert all(torch.equal(value, other[file][name]) for name, value in tensors.items())
+    assert there.rows[0]["status"] == "done"
     passes = {"sd": "", "s": "", "d": ""}
     assert steps_of(there.path) == {"x86-0": (passes, ""), "x86-1": (passes, "")}
     begun = [r for r in rows(there.path, "devices") if r["phase"] == "start-up" and not r["cell"]]
     assert len([r for r in begun if r["device"] == "x86-0"]) >= 2
 
 
+@pytest.mark.whole
+def test_other_ways_too_learn_the_same_weights_to_the_last_bit(made, workers, tmp_path) -> None:
+    here = made.run(made.config(tmp_path / "here", **ONCE))
+    config = made.config(tmp_path / "there", **ONCE)
+    fleet = made.fleet(WorkerSockets([w.socket for w in workers]), config)
+    fleet.gather()
+    one, other = weights(here.path), weights(made.run(config, fleet).path)
+    assert one.keys() == other.keys()
+    for file, tensors in one.items():
+        assert all(torch.equal(value, other[file][name]) for name, value in tensors.items())
+
+
+@pytest.mark.whole
 def test_a_device_that_computes_something_else_ends_the_start_by_name(
     made, workers, faulty, tmp_path
 ) -> None:
@@ -586,6 +595,7 @@ def test_a_device_that_computes_something_else_ends_the_start_by_name(
     assert all(frame.kind != "train" for _, frame in transport.sent)
 
 
+@pytest.mark.whole
 def test_one_that_comes_late_is_not_let_in_and_the_record_says_why(
     made, workers, faulty, tmp_path
 ) -> None:
@@ -617,6 +627,21 @@ def test_one_that_comes_late_is_not_let_in_and_the_record_says_why(
     assert found["x86-0"] == ({"sd": "", "s": ""}, "")
     assert "instead of" in found["x86-1"][0]["sd"]
     assert "compute something else than plain fp32" in found["x86-1"][1]
+
+
+def test_a_refusal_while_preparing_ends_the_start_with_its_code(made, workers, tmp_path) -> None:
+    def interfere(node, request, answer):
+        told = {"kind": "failed", "code": "step-refused", "message": "fused steps compute ...",
+                "remedy": "Train with --step plain."}  # fmt: skip
+        refusing = node == 1 and request.kind == "prepare"
+        return Frame({**answer.header, **told}) if refusing else answer
+
+    transport = WorkerSockets([w.socket for w in workers], interfere)
+    fleet = made.fleet(transport, made.config(tmp_path))
+    with pytest.raises((StepRefusedError, SeveralProblems)) as caught:
+        fleet.gather()
+    assert "x86-1 is not ready: fused steps compute ... [step-refused]" in caught.value.shown()
+    assert "--step plain" in caught.value.shown()
 
 
 def test_a_way_that_every_device_refuses_in_mid_run_fails_the_cell_with_its_code(
