@@ -405,7 +405,7 @@ def _settled(
     if step is None:
         if settling.anew or known_choice(config, target, remote=settling.remote) is None:
             screen.say(
-                "", "RunTiming training steps to find the fastest way here; later runs know it."
+                "", "Timing training steps to find the fastest way here; later runs know it."
             )
         step = choose_step(config, target, network, anew=settling.anew, remote=settling.remote)
     _say(step, screen)

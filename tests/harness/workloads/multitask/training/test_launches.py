@@ -83,7 +83,7 @@ def test_a_run_keeps_them_in_its_manifest_and_shows_a_failure(
     runner = Runner(tmp_path_factory.mktemp("cache"))
     choice = StepChoice(GRAPH, 1, "fused+graph")
     monkeypatch.setattr(study, "choose_step", lambda *_, **__: choice)
-    monkeypatch.setattr(study, "known_choice", lambda *_: choice)
+    monkeypatch.setattr(study, "known_choice", lambda *_, **__: choice)
     monkeypatch.setattr(study, "checked", lambda step, _: step)
     monkeypatch.setattr(study, "take_timing", lambda *_, **__: TIMING)
     shown = []
