@@ -52,7 +52,7 @@ def _result(text: str, served: list[Served], trained: list[Outcome]) -> CellResu
 
 def _report(result: CellResult, config: MultitaskConfig) -> CellReport:
     timing, step = RunTiming(Calibration({})), SimpleNamespace(execution=PLAIN)
-    study = SimpleNamespace(config=config, constants={}, timing=timing, step=step)
+    study = SimpleNamespace(config=config, constants={}, timing=timing, step=step, launches=[])
     return cell_report(study, result)
 
 
