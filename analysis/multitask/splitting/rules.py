@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.multitask.splitting.points import BASELINES, FORMER, PARTS, POINTS, Point
+from analysis.multitask.splitting.points import BASELINES, FORMER, PARTS, POINTS, RULES, Point
 from analysis.multitask.splitting.rows import StudyRow
 from analysis.multitask.splitting.summary import REFERENCE, Standing, standing, taken
-from analysis.multitask.splitting.table import NOT_RUN, change, times
+from analysis.multitask.splitting.table import NOT_RUN, change, grid, times
 
 LONG = "paper-hold"
 SHOWN = ("all-in-one", "mas:splits=2", "mas:splits=3", "mas-plus")
@@ -24,20 +24,15 @@ def baselines(rows: Sequence[StudyRow]) -> str:
     head = ["method"]
     for rounds in FORMER:
         head += [f"{rounds} rounds: seeds", "total test loss", "processor time"]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    parts = dict.fromkeys(point.axis for point in BASELINES)
-    for part in parts:
+    lines = []
+    for part in RULES:
         points = [point for point in BASELINES if point.axis == part]
-        for method in _listed(part):
-            cells = [cell for point in points for cell in _cells(rows, point, method)]
-            lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _listed(part: str) -> list[str]:
-    """Return what a part adds to the table: all-in-one stands in the first alone."""
-    shown_before = {"all-in-one"} if part != "cheap" else set()
-    return [method for method in PARTS[part] if method not in shown_before]
+        for method in PARTS[part]:
+            if method == "all-in-one" and part != RULES[0]:  # what others are compared with
+                continue
+            cells = (cell for point in points for cell in _cells(rows, point, method))
+            lines.append([f"`{method}`", *cells])
+    return grid(head, lines)
 
 
 def _cells(rows: Sequence[StudyRow], point: Point, method: str) -> list[str]:
@@ -55,16 +50,13 @@ def paper_rows(rows: Sequence[StudyRow]) -> str:
     (point,) = (p for p in POINTS if p.name == LONG)
     base = taken(rows, LONG, REFERENCE)
     found = [standing(rows, point, method, base) for method in SHOWN]
-    lines = [
-        "| method, 100 rounds | processor time / independent | total test loss / independent "
-        "| seeds |",
-        "|---|---|---|---|",
-    ]
-    return "\n".join([*lines, *(_paper_row(one) for one in found)]) + "\n"
+    head = ("method, 100 rounds", "processor time / independent", "total test loss / independent",
+            "seeds")  # fmt: skip
+    return grid(head, [_paper_row(one) for one in found])
 
 
-def _paper_row(one: Standing) -> str:
+def _paper_row(one: Standing) -> list[str]:
     name = "mas-plus (ours)" if one.method == "mas-plus" else one.method
     if one.cpu is None or one.loss is None:
-        return f"| {name} | {NOT_RUN} | {NOT_RUN} | |"
-    return f"| {name} | {times(one.cpu, 2)} | {times(one.loss, 3)} | {len(one.seeds)} |"
+        return [name, NOT_RUN, NOT_RUN, ""]
+    return [name, times(one.cpu, 2), times(one.loss, 3), str(len(one.seeds))]

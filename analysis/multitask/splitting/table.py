@@ -53,12 +53,15 @@ def _ratio_fields(ratio: PairedRatio | None) -> list[str]:
 
 def markdown(found: Sequence[Standing]) -> str:
     """Return a row for every point: changes of loss against independent training, in percent."""
-    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
     names = dict.fromkeys(one.point.name for one in found)
-    for name in names:
-        own = {one.method: one for one in found if one.point.name == name}
-        lines.append("| " + " | ".join(_cells(own)) + " |")
-    return "\n".join(lines) + "\n"
+    points = [{one.method: one for one in found if one.point.name == name} for name in names]
+    return grid(HEAD, [_cells(own) for own in points])
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of Markdown."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
 
 
 def _cells(own: Mapping[str, Standing]) -> list[str]:
