@@ -385,6 +385,11 @@ class Problems:
         return None
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of what a library says went wrong; some say nothing."""
+    return (str(error).splitlines() or ["it fails"])[0]
+
+
 def raise_all(problems: Sequence[HarnessError]) -> None:
     """Raise nothing, the only problem, or all of them together."""
     if len(problems) == 1:

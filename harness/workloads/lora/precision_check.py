@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from harness.core.errors import first_line
 from harness.federated.observer import SilentObserver
 from harness.federated.random_streams import random_stream
 from harness.workloads.lora.aggregation.adapters import fresh, largest_rank
@@ -66,7 +67,7 @@ def bf16_figures(
     try:
         return compare_bf16(model, corpus, training, rank, clients).as_dict()
     except (RuntimeError, ValueError) as error:
-        return {"fault": (str(error).splitlines() or ["it fails"])[0]}
+        return {"fault": first_line(error)}
 
 
 def _passes(

@@ -14,6 +14,7 @@ from statistics import median
 
 import torch
 
+from harness.core.errors import first_line
 from harness.running.accelerator import settled_clock
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.planning.plan import build_for, random_step
@@ -217,7 +218,7 @@ def _try(timed: Timed, stepper: _Stepper, limit_s: float) -> None:
     try:
         taken_s = stepper.time_s(timed.way)
     except RuntimeError as error:
-        timed.problem = (str(error).splitlines() or ["it fails"])[0]
+        timed.problem = first_line(error)
         return
     if taken_s > limit_s:
         timed.problem = f"its first step took {taken_s:.3g} s, more than {limit_s:.3g} s"

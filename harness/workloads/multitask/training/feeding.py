@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harness.core.errors import first_line
 from harness.workloads.multitask.data.split import Split
 
 KEPT, AHEAD, COPIED = "kept", "prefetched", "copied"
@@ -251,5 +252,5 @@ def pinning_fault() -> str:
     try:
         torch.empty(1, pin_memory=True)
     except RuntimeError as error:
-        return (str(error).splitlines() or ["it fails"])[0]
+        return first_line(error)
     return ""

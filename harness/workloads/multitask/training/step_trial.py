@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.core.errors import DataError
+from harness.core.errors import DataError, first_line
 from harness.records.step_checks import StepCheck
 from harness.workloads.multitask.training.batches import Batch, ClientBatches, Source
 from harness.workloads.multitask.training.client import RoundSettings
@@ -169,5 +169,5 @@ def examined(compare: Callable[[], Agreement]) -> tuple[str, Agreement | None]:
     try:
         found = compare()
     except (DataError, RuntimeError, ValueError) as error:
-        return (str(error).splitlines() or ["it fails"])[0], None
+        return first_line(error), None
     return found.fault, found
