@@ -27,6 +27,8 @@ SERVERS = (
     "all-in-one", "fedprox", "fedavgm", "fedadam", "fedyogi", "fednova", "scaffold",
 )  # fmt: skip
 
+UNLIKE = ("apart", "mat-fl", "fedhca2")
+
 PARTS: Mapping[str, tuple[str, ...]] = {
     "all": (*METHODS, *ORACLES),
     "main": METHODS,
@@ -38,7 +40,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "servers": SERVERS,
     "tuned": ("all-in-one", "tuned-weights"),
     "together": ("mas:splits=2", "mas-together:splits=2"),
-    "unlike": ("apart", "mat-fl", "fedhca2"),
+    "unlike": UNLIKE,
+    "kinds": UNLIKE,
 }
 """Part of a point → the methods of one of its runs. MAS comes first: what it merged, with its
 look-aheads, is then lent to all others."""
@@ -97,13 +100,15 @@ POINTS = (
 """Those at the head are trained first. The default has 84 training images a client, skew 1, the
 most there is, the tasks sdnkt and the network small."""
 
-RULES = ("cheap", "servers", "together", "faithful", "tuned", "unlike")
+RULES = ("cheap", "servers", "together", "faithful", "tuned", "unlike", "kinds")
+LABELS: Mapping[str, str] = {"unlike": "sdn|kt", "kinds": "sd|nk|t"}
+"""Part → tasks that each kind of clients has labels for, where they differ."""
 FORMER = {14: "default-hold", 100: "paper-hold"}
 """Rounds → the point of the map that has independent training with the same options."""
 
 
 def _baseline(part: str, rounds: int) -> Point:
-    labels = ("--client-tasks", "sdn|kt") if part == "unlike" else ()
+    labels = ("--client-tasks", LABELS[part]) if part in LABELS else ()
     seeds = FEW if rounds == 14 else (0,)
     options = (*_rounds(rounds), *HOLD, *labels)
     return Point(f"{part}-{rounds}", part, f"{rounds} rounds", options, rounds, {part: seeds})

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.multitask.splitting.points import BASELINES, FORMER, PARTS, POINTS, RULES, Point
+from analysis.multitask.splitting.points import (
+    BASELINES,
+    FORMER,
+    LABELS,
+    PARTS,
+    POINTS,
+    RULES,
+    Point,
+)
 from analysis.multitask.splitting.rows import StudyRow
 from analysis.multitask.splitting.summary import REFERENCE, Standing, standing, taken
 from analysis.multitask.splitting.table import NOT_RUN, change, grid, times
 
 LONG = "paper-hold"
 SHOWN = ("all-in-one", "mas:splits=2", "mas:splits=3", "mas-plus")
-BESIDE = {"together": "mas:splits=2", "unlike": "apart"}
+BESIDE = {"together": "mas:splits=2", "unlike": "apart", "kinds": "apart"}
 """Part → the method whose processor time is that of one; else all-in-one."""
 
 
@@ -31,8 +39,13 @@ def baselines(rows: Sequence[StudyRow]) -> str:
             if method == "all-in-one" and part != RULES[0]:  # what others are compared with
                 continue
             cells = (cell for point in points for cell in _cells(rows, point, method))
-            lines.append([f"`{method}`", *cells])
+            lines.append([_named(method, part), *cells])
     return grid(head, lines)
+
+
+def _named(method: str, part: str) -> str:
+    kinds = LABELS.get(part, "").replace("|", r"\|")
+    return f"`{method}`, clients with {kinds}" if kinds else f"`{method}`"
 
 
 def _cells(rows: Sequence[StudyRow], point: Point, method: str) -> list[str]:

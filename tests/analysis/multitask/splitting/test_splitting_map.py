@@ -10,7 +10,15 @@ import pytest
 
 from analysis.multitask.splitting.__main__ import main
 from analysis.multitask.splitting.figure import drawn_values
-from analysis.multitask.splitting.points import BASELINES, COMMON, PARTS, POINTS, STUDY, Point
+from analysis.multitask.splitting.points import (
+    BASELINES,
+    COMMON,
+    LABELS,
+    PARTS,
+    POINTS,
+    STUDY,
+    Point,
+)
 from analysis.multitask.splitting.rows import (
     StudyRow,
     joined,
@@ -163,7 +171,8 @@ def test_a_baseline_is_compared_in_loss_with_single_tasks_and_in_time_within_its
     lines = baselines(rows).splitlines()
     none = f" | {NOT_RUN} | {NOT_RUN}"
     assert f"| `uncertainty` | 1 | -10.0 % | 1.50 | {none} |" in lines
-    assert f"| `mat-fl` | {none} | 1 | +10.0 % | 1.20 |" in lines
+    assert rf"| `mat-fl`, clients with sdn\|kt | {none} | 1 | +10.0 % | 1.20 |" in lines
+    assert rf"| `mat-fl`, clients with sd\|nk\|t | {none} | {none} |" in lines
     assert sum("`all-in-one`" in line for line in lines) == 1
     assert "| all-in-one | 0.03 | 0.250 | 1 |" in paper_rows(rows).splitlines()
 
@@ -171,7 +180,9 @@ def test_a_baseline_is_compared_in_loss_with_single_tasks_and_in_time_within_its
 def test_every_listed_baseline_has_independent_training_of_its_seeds_to_compare_with() -> None:
     trained = {(p.rounds, p.options, seed) for p in POINTS for seed in p.seeds.get("main", ())}
     for point in BASELINES:
-        plain = tuple(word for word in point.options if word not in ("--client-tasks", "sdn|kt"))
+        plain = tuple(
+            word for word in point.options if word not in ("--client-tasks", *LABELS.values())
+        )
         for seed in (s for seeds in point.seeds.values() for s in seeds):
             short = plain[2:] if point.rounds == 14 else plain
             assert (point.rounds, short, seed) in trained
