@@ -287,13 +287,16 @@ def _traffic(run: RunFiles) -> Iterator[tuple[str, str, str]]:
                 yield column, cell, f"{column} is {row[column]} in cells.csv, {source} {expected}"
 
 
+_MOVING: Mapping[str, Callable[[int], int]] = {
+    "upload_bytes": lambda velocity: velocity, "download_bytes": lambda velocity: velocity,
+}  # fmt: skip
 _BESIDE_MODELS: Mapping[str, Mapping[str, Callable[[int], int]]] = {
     "": {"upload_bytes": lambda _: 0, "download_bytes": lambda _: 0},
     "fednova": {"upload_bytes": lambda _: STEPS_BYTES, "download_bytes": lambda _: 0},
     "scaffold": {"upload_bytes": lambda variate: variate,
                  "download_bytes": lambda variate: 2 * variate},
-    "averaged-momentum": {"upload_bytes": lambda velocity: velocity,
-                          "download_bytes": lambda velocity: velocity},
+    "averaged-momentum": _MOVING,
+    "muon": _MOVING,
 }  # fmt: skip
 """Bytes that a client sends and gets beside a model whose parameters take so many."""
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from harness.federated import controlled, velocities
 from harness.federated.job import Checkpoint
 from harness.federated.normalised import STEPS, NormalisedAverage
+from harness.federated.orthogonal import OrthogonalAverage
 from harness.federated.prefixed import over, under
 from harness.federated.server import FederatedAverage
 from harness.federated.server_rules import ServerRule, at_rest, stepped
@@ -25,6 +26,7 @@ from harness.workloads.multitask.training.joining import (
     Controlled,
     Joining,
     Normalised,
+    Orthogonal,
 )
 
 Tensors = Mapping[str, Tensor]
@@ -165,6 +167,17 @@ class MovingJoiner(Joiner):
         return self.begin(model)
 
 
+@dataclass(frozen=True)
+class OrthogonalJoiner(MovingJoiner):
+    """Average velocities too, and step along the orthogonalised mean change of the model."""
+
+    stretch: float
+
+    def aggregator(self, expected_weight: float, state: Tensors) -> Aggregator:
+        """Return what averages and then steps."""
+        return OrthogonalAverage(expected_weight, state, self.parameters, self.stretch)
+
+
 def joiner(joining: Joining | None, parameters: Sequence[str], population: int) -> Joiner:
     """Return what carries a way of joining out."""
     if joining is None:
@@ -173,6 +186,8 @@ def joiner(joining: Joining | None, parameters: Sequence[str], population: int) 
         return NormalisedJoiner(parameters, population)
     if isinstance(joining, Controlled):
         return ControlledJoiner(parameters, population)
+    if isinstance(joining, Orthogonal):
+        return OrthogonalJoiner(parameters, population, joining.stretch)
     if isinstance(joining, AveragedMomentum):
         return MovingJoiner(parameters, population)
     return SteppingJoiner(parameters, population, joining)

@@ -21,6 +21,7 @@ from harness.workloads.multitask.training.joining import (
     Controlled,
     Joining,
     Normalised,
+    Orthogonal,
 )
 from harness.workloads.multitask.training.local_rule import (
     Balanced,
@@ -42,7 +43,7 @@ Plain = Any
 
 _JOININGS: dict[str, type[Joining]] = {
     kind.__name__: kind
-    for kind in (Momentum, Adaptive, Additive, Normalised, Controlled, AveragedMomentum)
+    for kind in (Momentum, Adaptive, Additive, Normalised, Controlled, AveragedMomentum, Orthogonal)
 }
 
 MOST_VALUE = 1e18

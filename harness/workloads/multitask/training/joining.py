@@ -31,6 +31,13 @@ class AveragedMomentum:
     """
 
 
+@dataclass(frozen=True)
+class Orthogonal(AveragedMomentum):
+    """Go along the mean change, all of its directions equally long, `stretch` times as far."""
+
+    stretch: float = 1.7
+
+
 Joining = ServerRule | Normalised | Controlled | AveragedMomentum
 
 STEPS_BYTES = 8
@@ -44,5 +51,6 @@ SERVERS: Mapping[str, Joining | None] = {
     "fednova": Normalised(),
     "scaffold": Controlled(),
     "averaged-momentum": AveragedMomentum(),
+    "muon": Orthogonal(),
 }
 """What `--server` may be, by name, with usual parameters."""

@@ -247,6 +247,7 @@ def test_bytes_are_those_of_what_travels(make_engine, tiny_architecture) -> None
     assert traffic["fednova"].upload_bytes == 2 * (model + 8)
     moving = traffic["averaged-momentum"]
     assert moving.upload_bytes == moving.download_bytes == 2 * (model + variate)
+    assert traffic["muon"] == moving
     assert traffic["scaffold"].upload_bytes == 2 * (model + variate)
     assert traffic["scaffold"].download_bytes == 2 * (model + 2 * variate)
 
