@@ -12,7 +12,7 @@ from devices.host import usable_cores
 from harness.running.accelerator import CPU, torch_device
 from harness.running.prepare import prepare_torch
 from harness.workloads.multitask.config import MultitaskConfig
-from harness.workloads.multitask.data.dataset import open_data_set
+from harness.workloads.multitask.data.dataset import open_data
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.planning.plan import random_batch
 from models.multitask.network import build
@@ -48,11 +48,16 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start_s
 
 
+class _Quiet:
+    """Show nothing of data that are made."""
+
+    def making_data(self, done: int, total: int) -> None:
+        """Do nothing."""
+
+
 def default_store(config: MultitaskConfig) -> Store:
     """Return the generated data of a configuration; they are made once and kept."""
-    scenes = config.scenes
-    cores = usable_cores()
-    return open_data_set(config.data, scenes, config.cache_folder, lambda *_: None, cores)
+    return open_data(config, _Quiet())
 
 
 def use_all_cores() -> int:

@@ -20,6 +20,7 @@ from harness.records.step_checks import StepCheck
 from harness.running.accelerator import GPU, torch_device
 from harness.running.target import Target
 from harness.workloads.multitask.config import AUTO, MultitaskConfig
+from harness.workloads.multitask.data.dataset import open_data
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
@@ -29,7 +30,6 @@ from harness.workloads.multitask.planning.modelling import device_model
 from harness.workloads.multitask.planning.step_check import kinds_of_steps, round_settings
 from harness.workloads.multitask.planning.step_timing import barred
 from harness.workloads.multitask.settings import federation, task_loss
-from harness.workloads.multitask.study import open_data
 from harness.workloads.multitask.training.batches import Source
 from harness.workloads.multitask.training.client import RoundSettings
 from harness.workloads.multitask.training.copy import on_processor, train_copy

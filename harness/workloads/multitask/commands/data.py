@@ -25,12 +25,12 @@ from harness.workloads.multitask.data.catalogue import (
     outside_data,
 )
 from harness.workloads.multitask.data.config import ScenesConfig
-from harness.workloads.multitask.data.dataset import ensure_scenes, open_store
+from harness.workloads.multitask.data.dataset import ensure_scenes
 from harness.workloads.multitask.data.files import reported, write_durably
 from harness.workloads.multitask.data.sources.taskonomy.layout import SIDE_PX
 from harness.workloads.multitask.data.sources.taskonomy.protocol import FAULTS, PROTOCOLS
 from harness.workloads.multitask.data.split import SPLITS
-from harness.workloads.multitask.data.store import Store
+from harness.workloads.multitask.data.store import Store, open_store
 from harness.workloads.multitask.data.verify import verify
 
 
