@@ -15,6 +15,7 @@ from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.data.dataset import open_data
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.planning.plan import random_batch
+from harness.workloads.on_devices import Silence
 from models.multitask.network import build
 from models.multitask.registry import architecture
 from models.multitask.step import accumulate_gradients
@@ -48,16 +49,9 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start_s
 
 
-class _Quiet:
-    """Show nothing of data that are made."""
-
-    def making_data(self, done: int, total: int) -> None:
-        """Do nothing."""
-
-
 def default_store(config: MultitaskConfig) -> Store:
     """Return the generated data of a configuration; they are made once and kept."""
-    return open_data(config, _Quiet())
+    return open_data(config, Silence())
 
 
 def use_all_cores() -> int:

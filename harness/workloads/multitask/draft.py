@@ -12,7 +12,7 @@ from harness.measurement.memory import memory_errors
 from harness.running.core_sharing import sharing_cores
 from harness.running.prepare import prepare_torch
 from harness.running.target import Target
-from harness.workloads.base import ComparesSteps, Expectation, PlanScreen, Settling
+from harness.workloads.base import Expectation, PlanScreen, Settling
 from harness.workloads.multitask.board import MultitaskBoardClients
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.data.dataset import open_data
@@ -30,6 +30,7 @@ from harness.workloads.multitask.training.constants import (
     constant_predictor_losses,
     recorded_constants,
 )
+from harness.workloads.on_board import ComparesSteps
 from models.execution import PLAIN
 from models.multitask.registry import architecture
 
@@ -62,15 +63,11 @@ class MultitaskDraft:
 
     def own_step(self) -> StepChoice:
         """Return how steps are executed in a new run, which another run does not decide."""
-        if recorded_choice(self.earlier) is None:
-            return self.step
-        return self.setup.choose()
+        return self.step if recorded_choice(self.earlier) is None else self.setup.choose()
 
     def own_timing(self, step: StepChoice) -> RunTiming:
         """Return the timing of a new run, which is never another run's."""
-        if recorded_timing(self.earlier) is None:
-            return self.timing
-        return self.setup.timed(step)
+        return self.timing if recorded_timing(self.earlier) is None else self.setup.timed(step)
 
     def open(self, screen: PlanScreen) -> MultitaskData:
         """Open the data set, making it first if it is not in the cache, and check every file.

@@ -42,6 +42,7 @@ from harness.workloads.multitask.training.step_trial import (
     as_executed,
 )
 from harness.workloads.multitask.training.steps import carrying
+from harness.workloads.on_devices import Silence
 from models.execution import PLAIN, Execution, parse_execution
 from models.multitask.losses import named
 from models.multitask.network import Architecture, MultiTaskNet, build
@@ -176,18 +177,11 @@ class MultitaskParticipant:
         return MultitaskClientWork(self.nets[key], self.source, observer, training.joining)
 
 
-class _Silence:
-    """Say nothing of data that are made."""
-
-    def making_data(self, done: int, total: int) -> None:
-        """Do nothing."""
-
-
 def participant(config: MultitaskConfig, target: Target) -> MultitaskParticipant:
     """Open the data of a run on a device.
 
     Raises:
         DataError: if they cannot be made or are damaged.
     """
-    store = open_data(config, _Silence())
+    store = open_data(config, Silence())
     return MultitaskParticipant(config, target, store, architecture(config.model))

@@ -64,8 +64,7 @@ class TrainingSetup:
     def executed_here(self, execution: Execution) -> Execution:
         """Return how this process executes the steps that it takes itself, to time or warm up.
 
-        Where other devices or the board's own Python train they are plain: another way is for
-        those.
+        Plain where other devices or the board's own Python train: another way is for those.
         """
         return PLAIN if self.remote or self.config.board_python else execution
 
