@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from devices.accelerator import GPU
 from harness.board_python.sources import PROGRAM, collected
 from harness.core.errors import BoardPythonError, MemoryExceededError
-from harness.workloads.base import BoardClients
+from harness.workloads.on_board import BoardClients
 
 Arrays = Mapping[str, NDArray[Any]]
 

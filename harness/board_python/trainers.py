@@ -14,7 +14,8 @@ from harness.federated.observer import Observer
 from harness.federated.trainers import RoundRequest, Update, check_finite, naming
 from harness.records.step_checks import StepCheck
 from harness.records.work import Work
-from harness.workloads.base import BoardClients, OpenedData, TrainsOnBoard
+from harness.workloads.base import OpenedData
+from harness.workloads.on_board import BoardClients, TrainsOnBoard
 from harness.workloads.on_devices import WireCodec
 from harness.workloads.registry import find_workload
 

@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from harness.records.step_checks import StepCheck
 
 
+class Silence:
+    """Say nothing of a plan: devices of a fleet have no screen."""
+
+    def say(self, title: str, text: str) -> None:
+        """Say nothing."""
+
+    def making_data(self, done: int, total: int) -> None:
+        """Say nothing."""
+
+
 class WireCodec(Protocol):
     """Turn what travels between a server and its devices into plain values, and back.
 

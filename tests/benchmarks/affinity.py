@@ -26,7 +26,8 @@ from harness.workloads.multitask.affinity.matrix import Matrix
 from harness.workloads.multitask.affinity.measure import LookAhead, MeasuredStep, affinity
 from harness.workloads.multitask.affinity.proximal import StepInParts
 from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
-from harness.workloads.multitask.data.dataset import default_cache, ensure_scenes
+from harness.workloads.multitask.data.catalogue import default_cache
+from harness.workloads.multitask.data.dataset import ensure_scenes
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.methods.split import best_split

@@ -81,10 +81,8 @@ def calibrated(model: str, size: int, batch_size: int) -> tuple[MultitaskConfig,
     from harness.running.target import resolve_target, settled  # noqa: PLC0415
     from harness.workloads.multitask.config import make_multitask_config  # noqa: PLC0415
     from harness.workloads.multitask.planning.step_check import Examiner, checked  # noqa: PLC0415
-    from harness.workloads.multitask.planning.step_choice import (  # noqa: PLC0415
-        StepChoice,
-        calibrate_step,
-    )
+    from harness.workloads.multitask.planning.step_choice import StepChoice  # noqa: PLC0415
+    from harness.workloads.multitask.planning.training_setup import TrainingSetup  # noqa: PLC0415
     from models.execution import parse_execution  # noqa: PLC0415
     from models.multitask.registry import architecture  # noqa: PLC0415
     from tests.benchmarks.load import default_store  # noqa: PLC0415
@@ -94,7 +92,7 @@ def calibrated(model: str, size: int, batch_size: int) -> tuple[MultitaskConfig,
     config = settled(config, target)
     prepare_torch(target.threads, config.kind_here)
     network = architecture(model)
-    found = calibrate_step(config, target, network)
+    found = TrainingSetup(config, target, network).calibrate()
     choice = StepChoice(parse_execution(str(found["execution"])), target.threads, "auto", found)
     return config, checked(choice, Examiner(config, network, default_store(config)))
 

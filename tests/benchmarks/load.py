@@ -12,9 +12,10 @@ from devices.host import usable_cores
 from harness.running.accelerator import CPU, torch_device
 from harness.running.prepare import prepare_torch
 from harness.workloads.multitask.config import MultitaskConfig
-from harness.workloads.multitask.data.dataset import open_data_set
+from harness.workloads.multitask.data.dataset import open_data
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.planning.plan import random_batch
+from harness.workloads.on_devices import Silence
 from models.multitask.network import build
 from models.multitask.registry import architecture
 from models.multitask.step import accumulate_gradients
@@ -50,9 +51,7 @@ def seconds(action: Callable[[], object]) -> float:
 
 def default_store(config: MultitaskConfig) -> Store:
     """Return the generated data of a configuration; they are made once and kept."""
-    scenes = config.scenes
-    cores = usable_cores()
-    return open_data_set(config.data, scenes, config.cache_folder, lambda *_: None, cores)
+    return open_data(config, Silence())
 
 
 def use_all_cores() -> int:

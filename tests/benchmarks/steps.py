@@ -19,8 +19,8 @@ import torch
 from harness.running.target import resolve_target
 from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 from harness.workloads.multitask.planning.plan import build_for, random_batch, random_step
-from harness.workloads.multitask.planning.step_choice import calibrate_step
 from harness.workloads.multitask.planning.step_timing import bf16_supported
+from harness.workloads.multitask.planning.training_setup import TrainingSetup
 from models.execution import PLAIN, Execution, parse_execution
 from models.multitask.registry import architecture
 from tests.benchmarks.load import seconds, use_all_cores
@@ -74,7 +74,7 @@ def in_turn(steps: Sequence[Step], turns: int) -> list[list[float]]:
 def speed_rows(model: str, size: int, batch_size: int, turns: int) -> Iterator[str]:
     """Yield the rows of one network and size."""
     config = make_multitask_config({"model": model, "size": size, "batch_size": batch_size})
-    found = calibrate_step(config, resolve_target(config), architecture(model))
+    found = TrainingSetup(config, resolve_target(config), architecture(model)).calibrate()
     chosen = str(found["execution"])
     threads = torch.get_num_threads()
     ways = ["loop", PLAIN.text, chosen]

@@ -44,7 +44,7 @@ MODULES = (
 
 @dataclass(frozen=True)
 class MultitaskBoardClients:
-    """Say what the board's Python is sent; implements `harness.workloads.base.BoardClients`."""
+    """Say what the board's Python is sent; implements `harness.workloads.on_board.BoardClients`."""
 
     config: MultitaskConfig
     store: Store

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.config import HOW_LONG, WHAT, RunConfig, make_config, option, read_file
-from harness.core.errors import DataError, HarnessError, UsageError, unknown
+from harness.core.errors import HarnessError, UsageError
+from harness.workloads.multitask.config_checks import (
+    OF_SCENES,
+    setting_problems,
+    task_problems,
+    with_data,
+)
 from harness.workloads.multitask.data.catalogue import (
     DATA_SETS,
     SCENES,
@@ -20,13 +26,7 @@ from harness.workloads.multitask.data.catalogue import (
     read_layout,
 )
 from harness.workloads.multitask.data.config import ScenesConfig
-from harness.workloads.multitask.data.label_skew import (
-    CLASSES,
-    DIRICHLET,
-    LABEL_SKEWS,
-    NONE,
-    LabelSkew,
-)
+from harness.workloads.multitask.data.label_skew import LABEL_SKEWS, NONE, LabelSkew
 from harness.workloads.multitask.methods.registry import MultitaskMethod
 from harness.workloads.multitask.methods.schedule import Setting
 from harness.workloads.multitask.protocol import PROTOCOLS, RELEASE, REPAIRED
@@ -34,7 +34,7 @@ from harness.workloads.multitask.training.descent import OPTIMIZERS, SCHEDULES
 from harness.workloads.multitask.training.joining import SERVERS
 from models.execution import parse_execution
 from models.multitask.registry import MODELS
-from models.multitask.tasks import LOSSES, TASKS
+from models.multitask.tasks import LOSSES
 
 if TYPE_CHECKING:
     from harness.workloads.multitask.data.dealt import Dealing
@@ -151,7 +151,7 @@ class MultitaskConfig(RunConfig):
 
     def completed(self, chosen: Mapping[str, Any]) -> MultitaskConfig:
         """Return it with the numbers of the data set, and without methods nobody asked for."""
-        config = _with_data(self, chosen)
+        config = with_data(self, chosen)
         if "methods" not in chosen:  # nobody asked for three splits of two tasks
             possible = [s.text for s in config.method_specs() if not s.problems(config.setting)]
             config = replace(config, methods=tuple(possible))
@@ -159,10 +159,16 @@ class MultitaskConfig(RunConfig):
 
     def problems(self) -> list[HarnessError]:
         """Return everything that makes the configuration impossible."""
-        found = [*_task_problems(self), *super().problems(), *_problems(self)]
+        found = [*task_problems(self), *super().problems()]
+        if self.step != AUTO:
+            try:
+                parse_execution(self.step)
+            except ValueError as error:
+                found.append(UsageError(f"--step {self.step}: {error}"))
+        found += setting_problems(self)
         if self.data == SCENES:
             return found
-        of_scenes = tuple("--" + name.replace("_", "-") for name in _OF_SCENES)
+        of_scenes = tuple("--" + name.replace("_", "-") for name in OF_SCENES)
         return [p for p in found if not p.message.startswith(of_scenes)]
 
     def spec_problems(self, spec: MultitaskMethod) -> list[HarnessError]:
@@ -261,130 +267,3 @@ def read_multitask_file(path: Path) -> dict[str, Any]:
         UsageError: if the file cannot be read, or a key is unknown or of another type.
     """
     return read_file(path, MultitaskConfig)
-
-
-_OF_SCENES = ("size", "clients", "images", "unseen_buildings", "unseen_images", "data_seed", "skew")
-"""Options that say what to generate; other data sets are as they are."""
-
-
-def _with_data(config: MultitaskConfig, chosen: Mapping[str, Any]) -> MultitaskConfig:
-    """Return the configuration with the numbers of an imported data set in place of options.
-
-    Raises:
-        DataError: if the data set is unknown, not here or damaged.
-        UsageError: if options contradict it.
-    """
-    _check_label_skew(config, chosen)
-    if config.data == SCENES:
-        return config
-    layout = config.buildings
-    found: dict[str, Any] = {
-        "size": layout.size,
-        "clients": layout.count("train"),
-        "images": layout.mean_length("train") + layout.mean_length("test"),
-        "unseen_buildings": layout.count("test_unseen"),
-        "unseen_images": layout.mean_length("test_unseen"),
-        "data_seed": MultitaskConfig.data_seed,
-        "skew": MultitaskConfig.skew,
-    }
-    if config.label_skew != NONE:  # then clients are who they are made
-        found |= {name: chosen[name] for name in ("clients", "data_seed") if name in chosen}
-    wrong = [name for name in _OF_SCENES if chosen.get(name, found[name]) != found[name]]
-    if wrong:
-        options = ", ".join("--" + name.replace("_", "-") for name in wrong)
-        text = f"{options}: only {SCENES} are made to measure, {config.data} is as it is"
-        raise UsageError(text, "Leave it out.")
-    return replace(config, **found)
-
-
-def _check_label_skew(config: MultitaskConfig, chosen: Mapping[str, Any]) -> None:
-    """Refuse options that say more of a skew that is not asked for, unless by their default.
-
-    Raises:
-        UsageError: naming them.
-    """
-    for name, kind in (("concentration", DIRICHLET), ("classes_each", CLASSES)):
-        default = getattr(MultitaskConfig, name)
-        if chosen.get(name, default) != default and config.label_skew != kind:
-            option_name = "--" + name.replace("_", "-")
-            text = f"{option_name} does nothing with --label-skew {config.label_skew}"
-            raise UsageError(text, f"Leave it out, or give --label-skew {kind}.")
-
-
-def _problems(config: MultitaskConfig) -> list[HarnessError]:
-    found: list[HarnessError] = []
-    if config.step != AUTO:
-        try:
-            parse_execution(config.step)
-        except ValueError as error:
-            found.append(UsageError(f"--step {config.step}: {error}"))
-    if config.momentum >= 1.0:
-        found.append(UsageError(f"--momentum must be below 1, got {config.momentum}"))
-    if config.clients_per_round > config.clients:
-        found.append(
-            UsageError(
-                f"{config.clients_per_round} clients per round of {config.clients} clients"
-                " is impossible",
-                "Lower --clients-per-round or raise --clients.",
-            )
-        )
-    found += _data_problems(config)
-    found += _client_task_problems(config)
-    if config.model == "xception" and config.size % 16:
-        found.append(UsageError(f"xception needs --size in multiples of 16, got {config.size}"))
-    return found
-
-
-def _client_task_problems(config: MultitaskConfig) -> list[HarnessError]:
-    """Return what makes it impossible that clients have labels of these tasks."""
-    if not config.client_tasks:
-        return []
-    kinds = config.client_tasks.split("|")
-    told = f"--client-tasks {config.client_tasks}: "
-    strange = sorted({letter for kind in kinds for letter in kind} - set(config.tasks))
-    found = []
-    if strange:
-        found.append(f"{', '.join(strange)} is not among the tasks {config.tasks}")
-    if not all(kinds):
-        found.append("a kind of clients has no task")
-    if any(len(set(kind)) < len(kind) for kind in kinds):
-        found.append("a kind of clients has a task twice")
-    nobody = [task for task in config.tasks if task not in config.client_tasks]
-    if nobody:
-        found.append(f"no client has labels for {', '.join(nobody)}")
-    if len(kinds) > config.clients:
-        found.append(f"{len(kinds)} kinds of {config.clients} clients are impossible")
-    example = f"{config.tasks[:-1]}|{config.tasks[1:]}"
-    return [UsageError(told + text, f"For example --client-tasks '{example}'.") for text in found]
-
-
-def _data_problems(config: MultitaskConfig) -> list[HarnessError]:
-    try:
-        layout = config.layout
-    except DataError as error:
-        return [error]
-    missing = [task for task in config.tasks if task in TASKS and task not in layout.tasks]
-    if missing:
-        text = f"data set {config.data} has no labels for task {', '.join(missing)}"
-        return [UsageError(text, f"It has: --tasks {layout.tasks}")]
-    fewest = min(layout.lengths["train"])
-    if config.label_skew != NONE and fewest < config.batch_size:
-        client = layout.lengths["train"].index(fewest)
-        text = (
-            f"--label-skew {config.label_skew}: client {client} gets {fewest} training images,"
-            f" which fill no --batch-size {config.batch_size}"
-        )
-        return [UsageError(text, "Lower --clients or --batch-size, or raise --images.")]
-    return []
-
-
-def _task_problems(config: MultitaskConfig) -> list[HarnessError]:
-    found: list[HarnessError] = []
-    for letter in dict.fromkeys(config.tasks):
-        if letter not in TASKS:
-            found.append(unknown("task letter", letter, TASKS))
-        elif config.tasks.count(letter) > 1:
-            found.append(UsageError(f"task '{letter}' is named twice in '{config.tasks}'"))
-    if not config.tasks:
-        found.append(UsageError("--tasks is empty", f"Known: {', '.join(TASKS)}"))
-    return found

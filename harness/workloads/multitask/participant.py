@@ -20,6 +20,7 @@ from harness.records.step_checks import StepCheck
 from harness.running.accelerator import GPU, torch_device
 from harness.running.target import Target
 from harness.workloads.multitask.config import AUTO, MultitaskConfig
+from harness.workloads.multitask.data.dataset import open_data
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
@@ -29,7 +30,6 @@ from harness.workloads.multitask.planning.modelling import device_model
 from harness.workloads.multitask.planning.step_check import kinds_of_steps, round_settings
 from harness.workloads.multitask.planning.step_timing import barred
 from harness.workloads.multitask.settings import federation, task_loss
-from harness.workloads.multitask.study import open_data
 from harness.workloads.multitask.training.batches import Source
 from harness.workloads.multitask.training.client import RoundSettings
 from harness.workloads.multitask.training.copy import on_processor, train_copy
@@ -42,6 +42,7 @@ from harness.workloads.multitask.training.step_trial import (
     as_executed,
 )
 from harness.workloads.multitask.training.steps import carrying
+from harness.workloads.on_devices import Silence
 from models.execution import PLAIN, Execution, parse_execution
 from models.multitask.losses import named
 from models.multitask.network import Architecture, MultiTaskNet, build
@@ -176,18 +177,11 @@ class MultitaskParticipant:
         return MultitaskClientWork(self.nets[key], self.source, observer, training.joining)
 
 
-class _Silence:
-    """Say nothing of data that are made."""
-
-    def making_data(self, done: int, total: int) -> None:
-        """Do nothing."""
-
-
 def participant(config: MultitaskConfig, target: Target) -> MultitaskParticipant:
     """Open the data of a run on a device.
 
     Raises:
         DataError: if they cannot be made or are damaged.
     """
-    store = open_data(config, _Silence())
+    store = open_data(config, Silence())
     return MultitaskParticipant(config, target, store, architecture(config.model))

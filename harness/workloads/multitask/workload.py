@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from harness.evidence.findings import Finding
     from harness.evidence.reading import RunFiles
     from harness.running.target import Target
+    from harness.workloads.multitask.draft import MultitaskDraft
     from harness.workloads.multitask.participant import MultitaskParticipant
-    from harness.workloads.multitask.study import MultitaskDraft
     from harness.workloads.multitask.wire import MultitaskWire
 
 
@@ -135,9 +135,9 @@ class Multitask:
         screen: PlanScreen,
     ) -> MultitaskDraft:
         """Settle how steps are executed on a host, and time them."""
-        from harness.workloads.multitask import study  # noqa: PLC0415 - imports torch
+        from harness.workloads.multitask.draft import draft  # noqa: PLC0415 - imports torch
 
-        return study.draft(config, target, manifest, settling, screen)
+        return draft(config, target, manifest, settling, screen)
 
 
 WORKLOAD = Multitask()

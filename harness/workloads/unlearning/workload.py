@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import raise_all
 from harness.records.listing import Item
 from harness.workloads.base import Objective, PlanScreen, Settling
+from harness.workloads.on_devices import Silence
 from harness.workloads.simple import SimpleWorkload
 from harness.workloads.unlearning.config import UnlearningConfig
 from harness.workloads.unlearning.listing import listing
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
 
 
 DEFAULT_BOARDS = 2
-
-
-class Silence:
-    """Say nothing of the plan: boards have no screen."""
-
-    def say(self, title: str, text: str) -> None:
-        """Say nothing."""
-
-    def making_data(self, done: int, total: int) -> None:
-        """Say nothing."""
 
 
 class Unlearning(SimpleWorkload):

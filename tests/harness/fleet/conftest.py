@@ -48,7 +48,7 @@ class Bench:
 
     def fleet(self, transport: Transport, config: MultitaskConfig, screen=None, **plan) -> Fleet:
         from harness.running.prepare import prepare_torch  # noqa: PLC0415 - needs torch
-        from harness.workloads.multitask.study import open_data  # noqa: PLC0415
+        from harness.workloads.multitask.data.dataset import open_data  # noqa: PLC0415
 
         screen = screen or Listening()
         store = open_data(config, screen)
@@ -79,7 +79,7 @@ def bench(tmp_path_factory) -> Bench:
 @pytest.fixture(scope="session")
 def made(bench, tmp_path_factory) -> Bench:
     """Make the data once, so that no worker has to."""
-    from harness.workloads.multitask.study import open_data  # noqa: PLC0415
+    from harness.workloads.multitask.data.dataset import open_data  # noqa: PLC0415
 
     open_data(bench.config(tmp_path_factory.mktemp("none")), Listening())
     return bench

@@ -18,7 +18,8 @@ from harness.run_folder import results
 from harness.run_folder.lock import is_running, run_lock
 from harness.run_folder.resume import Start
 from harness.running.limits import Limits
-from harness.workloads.multitask import study
+from harness.workloads.multitask import draft
+from harness.workloads.multitask.planning import training_setup
 from tests.harness.run_folder.conftest import SilentScreen, learned, manifest, only, rows
 
 AT_ONCE = Limits(time_s=1e-9)
@@ -72,7 +73,7 @@ def test_what_constants_reach_is_read_once(runner, stopped, undisturbed, monkeyp
     runner.run(stopped.parent / "copy")
     assert learned(other.parent) == learned(undisturbed)
 
-    monkeypatch.setattr(study, "constant_predictor_losses", lambda *_: 1 / 0)
+    monkeypatch.setattr(draft, "constant_predictor_losses", lambda *_: 1 / 0)
     runner.run(stopped)
     assert learned(folder) == learned(undisturbed)
 
@@ -81,7 +82,7 @@ def test_predicted_seconds_of_a_table_come_from_one_timing(runner, stopped, monk
     """Going on takes the timing from the manifest: nothing is timed, every row is priced by it."""
     folder = only(stopped)
     told = manifest(folder)["calibration"]["forward_s"]
-    monkeypatch.setattr(study, "take_timing", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(training_setup, "take_timing", lambda *_, **__: 1 / 0)
 
     runner.run(stopped)
 

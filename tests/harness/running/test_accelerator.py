@@ -25,7 +25,7 @@ from harness.running.accelerator import (
 )
 from harness.workloads.multitask.config import MultitaskConfig, make_multitask_config
 from harness.workloads.multitask.planning.plan import random_batch
-from harness.workloads.multitask.planning.step_choice import known_choice
+from harness.workloads.multitask.planning.training_setup import TrainingSetup
 from harness.workloads.multitask.settings import federation
 from models.execution import PLAIN
 from models.multitask.losses import named
@@ -191,8 +191,9 @@ def test_broken_gpu_meter_leaves_a_reason(gpu_host, monkeypatch):
 
 def test_steps_on_a_gpu_are_as_asked(gpu_host):
     found = target.resolve_target(MultitaskConfig(), gpu_host)
-    assert known_choice(MultitaskConfig(step="fused"), found).execution.optimizer == "fused"
-    assert known_choice(MultitaskConfig(step="fp16"), found).execution.precision == "fp16"
+    fused, fp16 = (TrainingSetup(MultitaskConfig(step=s), found, None) for s in ("fused", "fp16"))
+    assert fused.known_choice().execution.optimizer == "fused"
+    assert fp16.known_choice().execution.precision == "fp16"
 
 
 def test_clock_waits_for_the_gpu(monkeypatch):

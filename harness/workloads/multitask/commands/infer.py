@@ -119,9 +119,9 @@ def _infer(parsed: Namespace) -> int:
         look = HostLook()
         screen.begin(target, cells)
         screen.warn(look.troubles())
+        from harness.workloads.multitask.data.dataset import open_data  # noqa: PLC0415
         from harness.workloads.multitask.inference.plan import Asked  # noqa: PLC0415 - imports torch
         from harness.workloads.multitask.inference.session import infer  # noqa: PLC0415
-        from harness.workloads.multitask.study import open_data  # noqa: PLC0415
         from models.multitask.registry import architecture  # noqa: PLC0415
 
         store = open_data(config, screen)

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.core.errors import DataError
+from devices.host import usable_cores
 from harness.workloads.multitask.data.build import Progress, ensure_store
-from harness.workloads.multitask.data.catalogue import default_cache, find_store
+from harness.workloads.multitask.data.catalogue import SCENES, find_store
 from harness.workloads.multitask.data.config import ScenesConfig
+from harness.workloads.multitask.data.dealt import DealtStore
 from harness.workloads.multitask.data.sources.scenes import plan_scenes
-from harness.workloads.multitask.data.split import Split
-from harness.workloads.multitask.data.store import LabelArrays, Store, open_store
+from harness.workloads.multitask.data.store import Store, open_store
 from harness.workloads.multitask.data.verify import verify
 
-__all__ = [
-    "DataError",
-    "LabelArrays",
-    "ScenesConfig",
-    "Split",
-    "Store",
-    "default_cache",
-    "ensure_scenes",
-    "open_data_set",
-    "open_store",
-    "verify",
-]
+if TYPE_CHECKING:
+    from harness.workloads.base import DataScreen
+    from harness.workloads.multitask.config import MultitaskConfig
 
 
 def ensure_scenes(config: ScenesConfig, cache: Path, progress: Progress, workers: int) -> Store:
@@ -36,24 +28,19 @@ def ensure_scenes(config: ScenesConfig, cache: Path, progress: Progress, workers
     return ensure_store(plan_scenes(config), cache, progress, workers)
 
 
-def open_data_set(
-    wanted: str, scenes: ScenesConfig | None, cache: Path, progress: Progress, workers: int
-) -> Store:
-    """Open what a run trains on, and check every file once.
+def open_data(config: MultitaskConfig, screen: DataScreen) -> Store:
+    """Open the clients of a run, making their data first if they are not in the cache.
 
-    Args:
-        wanted: Name, name and folder, or folder of an imported data set; unused with `scenes`.
-        scenes: The rooms to train on, made first if the cache lacks them; None for imported data.
-        cache: Folder for data sets.
-        progress: Told how far making the rooms is.
-        workers: Processes that make them.
+    Every file's hash is checked once.
 
     Raises:
-        DataError: If there is no such data set, or it is damaged or cannot be made.
+        DataError: if there are no such data, they cannot be made, do not fit the disk, or are
+            damaged.
     """
-    if scenes is not None:
-        store = ensure_scenes(scenes, cache, progress, workers)
+    if config.data == SCENES:
+        cores = usable_cores()
+        store = ensure_scenes(config.scenes, config.cache_folder, screen.making_data, cores)
     else:
-        store = open_store(find_store(wanted, cache))
+        store = open_store(find_store(config.data, config.cache_folder))
     verify(store)
-    return store
+    return DealtStore(store, config.dealing) if config.dealing else store

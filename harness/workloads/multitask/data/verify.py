@@ -9,10 +9,11 @@ from pathlib import Path
 
 from harness.core.errors import DataError
 from harness.workloads.multitask.data.files import reported, sha256_of
+from harness.workloads.multitask.data.label_arrays import check_size, stamp
 from harness.workloads.multitask.data.manifest import MANIFEST, REMEDY
 from harness.workloads.multitask.data.shard import FileEntry
 from harness.workloads.multitask.data.split import SPLITS
-from harness.workloads.multitask.data.store import Store, check_size, stamp
+from harness.workloads.multitask.data.store import Store
 
 MEMO = "verified"
 """File in a store: the fingerprint (names, sizes, times) of the files that were found right."""

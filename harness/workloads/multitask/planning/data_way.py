@@ -20,7 +20,14 @@ from harness.running.target import Target
 from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.planning.batch_fit import PLACES, SHARE, BatchFit, WatchedMemory
 from harness.workloads.multitask.training.batches import Source, labels_of
-from harness.workloads.multitask.training.feeding import AHEAD, COPIED, KEPT, TRAIN, GpuData
+from harness.workloads.multitask.training.feeding import (
+    AHEAD,
+    COPIED,
+    KEPT,
+    TRAIN,
+    GpuData,
+    pinning_fault,
+)
 
 SPARE = 0.5
 """Of what the largest step leaves, the share that data may take: graphs, kernels' workspaces and
@@ -66,11 +73,11 @@ class DataWay:
 
 
 def choose_data_way(
-    config: MultitaskConfig,
-    target: Target,
     source: Source,
+    tasks: str,
+    target: Target,
     batch: BatchFit | None,
-    pinning: Callable[[], str],
+    pinning: Callable[[], str] = pinning_fault,
 ) -> DataWay | None:
     """Return how data come to the GPU; None where a processor trains.
 
@@ -80,7 +87,7 @@ def choose_data_way(
     if target.accelerator.kind_here == CPU or gpu is None:
         return None
     watched = WatchedMemory(target, gpu)
-    size, free = training_bytes(source, config.tasks), watched.free_bytes()
+    size, free = training_bytes(source, tasks), watched.free_bytes()
     need = None if batch is None else batch.step_bytes
     found = DataWay(AHEAD, size, free, need, watched.name)
     why = pinning()

@@ -17,7 +17,6 @@ import torch
 from harness.core.errors import StepRefusedError
 from harness.records.step_checks import StepCheck
 from harness.running.accelerator import torch_device
-from harness.workloads.base import ComparesSteps
 from harness.workloads.multitask.config import AUTO, MultitaskConfig
 from harness.workloads.multitask.planning.step_choice import StepChoice, refusal
 from harness.workloads.multitask.settings import federation, task_loss
@@ -29,6 +28,7 @@ from harness.workloads.multitask.training.step_trial import (
     StepTrials,
     as_executed,
 )
+from harness.workloads.on_board import ComparesSteps
 from models.execution import PLAIN, Execution, parse_execution
 from models.multitask.network import Architecture
 

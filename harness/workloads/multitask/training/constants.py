@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,6 +47,20 @@ def constant_predictor_losses(
         "mean_predictor_loss": _test_losses(source, means, loss),
         "median_predictor_loss": _test_losses(source, medians, loss),
     }
+
+
+def recorded_constants(manifest: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the losses of constant predictors that a manifest tells of; none if it tells of none.
+
+    Data, tasks and loss are what a run is recognised by, so these are still right.
+    """
+    try:
+        return {
+            str(name): {str(task): float(loss) for task, loss in losses.items()}
+            for name, losses in manifest.get("constants", {}).items()
+        }
+    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError):
+        return {}
 
 
 def _targets(source: Source, tasks: str) -> Iterator[dict[str, Tensor]]:

@@ -9,9 +9,9 @@ from torch import nn
 from harness.core.errors import StepRefusedError
 from harness.federated.trainers import RoundRequest
 from harness.running.target import resolve_target
+from harness.workloads.multitask.data.dataset import open_data
 from harness.workloads.multitask.participant import MultitaskParticipant
 from harness.workloads.multitask.settings import federation
-from harness.workloads.multitask.study import open_data
 from harness.workloads.multitask.training.client import RoundSettings
 from harness.workloads.multitask.training.step_trial import as_executed
 from harness.workloads.on_devices import ChecksSteps

@@ -18,9 +18,11 @@ from types import SimpleNamespace
 import pytest
 
 from harness.core.errors import DataError
+from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.data import shard
+from harness.workloads.multitask.data.catalogue import default_cache
 from harness.workloads.multitask.data.config import ScenesConfig
-from harness.workloads.multitask.data.dataset import default_cache, ensure_scenes, open_data_set
+from harness.workloads.multitask.data.dataset import ensure_scenes, open_data
 from harness.workloads.multitask.data.verify import MEMO
 from tests.waiting import LIMIT_S, wait_for
 
@@ -156,8 +158,13 @@ def test_cache_that_cannot_be_a_folder(tmp_path, tiny_config):
 def test_damaged_store_is_reported_not_replaced(tmp_path, copied_store, tiny_config):
     """A finished store that was damaged later is left for the user to look at."""
     (copied_store / "test/client_00/e.npy").unlink()
+    config = MultitaskConfig(
+        clients=2, images=8, unseen_buildings=1, unseen_images=4, size=16,
+        cache=str(copied_store.parent),
+    )  # fmt: skip
+    assert config.scenes == tiny_config
     with pytest.raises(DataError, match=r"e\.npy is missing"):
-        open_data_set("scenes", tiny_config, copied_store.parent, quiet, workers=1)
+        open_data(config, SimpleNamespace(making_data=quiet))
     assert copied_store.exists()
 
 

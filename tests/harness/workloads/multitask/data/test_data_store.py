@@ -16,7 +16,7 @@ from harness.workloads.multitask.data.config import ScenesConfig
 from harness.workloads.multitask.data.manifest import content_hash
 from harness.workloads.multitask.data.scenes.building import LABELS, building_views
 from harness.workloads.multitask.data.split import SPLITS
-from harness.workloads.multitask.data.store import LabelArrays, open_store
+from harness.workloads.multitask.data.store import open_store
 from harness.workloads.multitask.data.verify import MEMO, verify
 
 
@@ -57,24 +57,6 @@ def test_arrays_hold_what_the_generator_made(store):
         for number, view in enumerate(views):
             for label in LABELS:
                 assert (arrays[label][number] == view.arrays[label]).all()
-
-
-def test_arrays_are_mapped_lazily_and_read_only(store):
-    """Only labels that were asked for are opened; they cannot be written to; `a` is `rgb`."""
-    arrays = store.split("train", 0)
-    assert isinstance(arrays, LabelArrays)
-    assert arrays._opened == {}
-    depth = arrays["d"]
-    assert isinstance(depth, np.memmap)
-    assert set(arrays._opened) == {"d"}
-    assert arrays["d"] is depth
-    with pytest.raises(ValueError, match="read-only"):
-        depth[0, 0, 0] = 1
-    assert arrays["a"] is arrays["rgb"]
-    assert set(arrays) == {*LABELS, "a"}
-    assert len(arrays) == 10
-    with pytest.raises(KeyError):
-        arrays["x"]
 
 
 def test_the_last_buildings_stay_open(store, monkeypatch):
@@ -209,27 +191,6 @@ def test_verification_can_be_asked_for_again(copied_store):
     verify(store)
     with pytest.raises(DataError, match=r"n\.npy is damaged"):
         verify(store, again=True)
-
-
-@pytest.mark.parametrize(("offset", "value"), [(0, b"X"), (30, b"@")])
-def test_broken_header_is_noticed_on_access(copied_store, offset, value):
-    """A file of the right size whose header is broken is reported when its label is asked for."""
-    path = copied_store / VICTIM
-    content = bytearray(path.read_bytes())
-    content[offset : offset + 1] = value
-    path.write_bytes(content)
-    arrays = open_store(copied_store).split("train", 1)
-    assert arrays["s"].shape == (4, 16, 16)
-    with pytest.raises(DataError, match=r"n\.npy is damaged: expected int8"):
-        arrays["n"]
-
-
-def test_header_of_another_type_is_noticed_on_access(copied_store):
-    """An array of equal size but other type is refused."""
-    path = copied_store / VICTIM
-    path.write_bytes(path.read_bytes().replace(b"'|i1'", b"'|u1'"))
-    with pytest.raises(DataError, match="found uint8"):
-        open_store(copied_store).split("train", 1)["n"]
 
 
 def rewrite(folder, change, sign=True):

@@ -13,7 +13,7 @@ from harness.workloads.multitask.config import make_multitask_config
 from harness.workloads.multitask.data import dealt
 from harness.workloads.multitask.data.catalogue import classed_by
 from harness.workloads.multitask.data.config import ScenesConfig
-from harness.workloads.multitask.data.dataset import ensure_scenes
+from harness.workloads.multitask.data.dataset import ensure_scenes, open_data
 from harness.workloads.multitask.data.dealt import DealtStore, deal
 from harness.workloads.multitask.data.image_classes import (
     classes_of_pictures,
@@ -25,7 +25,6 @@ from harness.workloads.multitask.data.scenes.room import type_of_room
 from harness.workloads.multitask.data.scenes.style import room_style
 from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.listing import LISTS
-from harness.workloads.multitask.study import open_data
 from harness.workloads.multitask.training.batches import ClientBatches
 
 CONFIG = ScenesConfig(clients=3, images=20, unseen_buildings=1, unseen_images=4, size=16)

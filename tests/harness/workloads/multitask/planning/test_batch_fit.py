@@ -109,7 +109,7 @@ def test_a_real_step_grows_with_its_batch(runner, tmp_path, monkeypatch) -> None
 def test_a_run_trains_tells_and_keeps_the_smaller_batch(runner, tmp_path, monkeypatch) -> None:
     """Asked for 4, trained with 2: columns and manifest say so, and the run can go on as asked."""
     monkeypatch.setattr(
-        "harness.workloads.multitask.planning.step_choice.fit_batch",
+        "harness.workloads.multitask.planning.training_setup.fit_batch",
         lambda config, *_: BatchFit(config.batch_size, 2, 9e9, 1000, 1.0),
     )
     screen = SilentScreen()

@@ -11,7 +11,7 @@ import pytest
 
 from harness.core.errors import MemoryExceededError
 from harness.running.target import resolve_target
-from harness.workloads.multitask.planning import data_way
+from harness.workloads.multitask.planning import data_way, training_setup
 from harness.workloads.multitask.planning.batch_fit import BatchFit
 from harness.workloads.multitask.planning.data_way import (
     DataWay,
@@ -55,7 +55,7 @@ def chosen(runner, tmp_path, monkeypatch):
     """Choose for 100 MB of data and a step of 400 MB."""
 
     def choose(free, *, kind="gpu", shared=False, host=64_000 * MB, step=400.0 * MB, fault=""):
-        config = replace(runner.config(tmp_path), tasks="d")
+        config = runner.config(tmp_path)
         here = SimpleNamespace(
             kind=kind, kind_here=kind, is_gpu=kind == "gpu", shared_memory=shared
         )
@@ -66,7 +66,7 @@ def chosen(runner, tmp_path, monkeypatch):
         module = "harness.workloads.multitask.planning.batch_fit.free_bytes"
         monkeypatch.setattr(module, lambda *_: host)
         batch = BatchFit(16, 16, step, free, 0.0) if step is not None else None
-        return choose_data_way(config, target, Sized(), batch, lambda: fault)
+        return choose_data_way(Sized(), "d", target, batch, lambda: fault)
 
     return choose
 
@@ -173,7 +173,7 @@ def test_a_run_says_and_records_how_its_data_come_and_learns_the_same(
     """The processor stands for the GPU: losses of kept data are those of data copied as read."""
     runner.run(tmp_path / "plain")
     found = DataWay(KEPT, 5 * MB, 1000 * MB, 100.0 * MB, "gpu")
-    monkeypatch.setattr("harness.workloads.multitask.study.choose_data_way", lambda *_: found)
+    monkeypatch.setattr(training_setup, "choose_data_way", lambda *_: found)
     copies = Recorder()
     feeding = "harness.workloads.multitask.training.feeding.CudaCopies"
     monkeypatch.setattr(feeding, lambda: copies)

@@ -12,8 +12,8 @@ import torch
 from harness.core.errors import UsageError
 from harness.running.target import resolve_target
 from harness.workloads.multitask.planning import step_cache, step_timing
-from harness.workloads.multitask.planning.step_choice import fastest, known_choice
 from harness.workloads.multitask.planning.step_timing import Timed, Way, compare, executions
+from harness.workloads.multitask.planning.training_setup import TrainingSetup, fastest
 from models.execution import PLAIN, Execution, parse_execution
 from models.multitask.registry import architecture
 from models.products import products
@@ -122,17 +122,17 @@ def test_what_a_gpu_cannot_do_is_refused_by_name(
     config = runner.config(tmp_path, step=step)
     target = replace(resolve_target(config), accelerator=GPU)
     if not words:
-        assert known_choice(config, target).execution == parse_execution(step)
+        assert TrainingSetup(config, target, None).known_choice().execution == parse_execution(step)
         return
     with pytest.raises(UsageError, match=words):
-        known_choice(config, target)
+        TrainingSetup(config, target, None).known_choice()
 
 
 @pytest.mark.parametrize("step", ["tf32", "fused+graph"])
 def test_what_only_a_gpu_can_do_is_refused_on_a_processor(step, runner, tmp_path) -> None:
     config = runner.config(tmp_path, step=step)
     with pytest.raises(UsageError, match="for a GPU, and the processor trains"):
-        known_choice(config, resolve_target(config))
+        TrainingSetup(config, resolve_target(config), None).known_choice()
 
 
 def test_a_choice_holds_for_one_card_and_its_libraries(runner, tmp_path, monkeypatch) -> None:

@@ -13,11 +13,12 @@ from harness.federated.task import StateJudgement
 from harness.running.target import resolve_target
 from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.methods.registry import METHODS
-from harness.workloads.multitask.planning import job_trial, step_choice
+from harness.workloads.multitask.planning import job_trial, training_setup
 from harness.workloads.multitask.planning.batch_fit import BatchFit
 from harness.workloads.multitask.planning.job_trial import RandomImages, largest_jobs, try_jobs
 from harness.workloads.multitask.planning.plan import cell_setting, planned_jobs
-from harness.workloads.multitask.planning.step_choice import StepChoice, choose_step
+from harness.workloads.multitask.planning.step_choice import StepChoice
+from harness.workloads.multitask.planning.training_setup import TrainingSetup
 from harness.workloads.multitask.training import copy
 from models.execution import PLAIN
 from models.multitask.registry import architecture
@@ -138,17 +139,19 @@ def test_with_a_smaller_batch_the_way_is_chosen_anew(runner, tmp_path, monkeypat
     """Asked for 16: the jobs find memory with 4 only, and that is what is calibrated."""
     asked = []
 
-    def calibrated(config, *_):
-        asked.append(config.batch_size)
+    def calibrated(setup):
+        asked.append(setup.config.batch_size)
         return StepChoice(PLAIN, 1, "auto")
 
-    monkeypatch.setattr(step_choice, "_calibrated_choice", calibrated)
-    monkeypatch.setattr(step_choice, "known_choice", lambda *_, **__: None)
-    monkeypatch.setattr(step_choice, "fit_batch", lambda *_: BatchFit(16, 16))
+    monkeypatch.setattr(TrainingSetup, "newly_calibrated", calibrated)
+    monkeypatch.setattr(TrainingSetup, "known_choice", lambda _: None)
+    monkeypatch.setattr(training_setup, "fit_batch", lambda *_: BatchFit(16, 16))
     monkeypatch.setattr(
-        step_choice, "try_jobs", lambda *given: replace(given[-1], taken=4, burst=8, trial_bytes=7)
+        training_setup,
+        "try_jobs",
+        lambda *given: replace(given[-1], taken=4, burst=8, trial_bytes=7),
     )
     config = runner.config(tmp_path, batch_size=16)
-    found = choose_step(config, resolve_target(config), architecture("small"))
+    found = TrainingSetup(config, resolve_target(config), architecture("small")).choose()
     assert asked == [16, 4]
     assert found.batch == BatchFit(16, 4, burst=8, trial_bytes=7)

@@ -9,10 +9,11 @@ from torch import nn
 
 from harness.core.errors import StepRefusedError
 from harness.running.limits import Limits
-from harness.workloads.multitask import study
+from harness.workloads.multitask.data.dataset import open_data
+from harness.workloads.multitask.planning import training_setup
 from harness.workloads.multitask.planning.step_check import Examiner, checked
 from harness.workloads.multitask.planning.step_choice import StepChoice, recorded_choice
-from harness.workloads.multitask.study import open_data
+from harness.workloads.multitask.planning.training_setup import TrainingSetup
 from harness.workloads.multitask.training.step_trial import as_executed
 from models.agreement import passes_of
 from models.execution import PLAIN, Execution
@@ -221,7 +222,7 @@ def test_a_run_shows_and_records_the_refusal_and_keeps_it_when_it_goes_on(
     runner, tmp_path, monkeypatch
 ) -> None:
     """Done once: the run that goes on takes choice and finding from its manifest."""
-    monkeypatch.setattr(study, "choose_step", lambda *_, **__: choice((FUSED, 1.4, True)))
+    monkeypatch.setattr(TrainingSetup, "choose", lambda *_, **__: choice((FUSED, 1.4, True)))
     examined = []
 
     def examiner(*found):
@@ -229,7 +230,7 @@ def test_a_run_shows_and_records_the_refusal_and_keeps_it_when_it_goes_on(
         examined.append(found)
         return Examiner(*found, halves_convolutions)
 
-    monkeypatch.setattr(study, "Examiner", examiner)
+    monkeypatch.setattr(training_setup, "Examiner", examiner)
     screen = Talking()
     runner.run(tmp_path, limits=Limits(time_s=1e-9), step="auto", screen=screen)
     assert any(

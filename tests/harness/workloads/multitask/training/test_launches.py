@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from harness.federated.observer import SilentObserver
-from harness.workloads.multitask import study
 from harness.workloads.multitask.federation import Federation, LocalEngine
 from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.methods.cost import Calibration
+from harness.workloads.multitask.planning import training_setup
 from harness.workloads.multitask.planning.calibration import RunTiming
 from harness.workloads.multitask.planning.step_choice import StepChoice
+from harness.workloads.multitask.planning.training_setup import TrainingSetup
 from harness.workloads.multitask.training.client import LocalTraining
 from harness.workloads.multitask.training.joining import SERVERS
 from harness.workloads.multitask.training.local_rule import Balanced, Proximal
@@ -82,10 +83,10 @@ def test_a_run_keeps_them_in_its_manifest_and_shows_a_failure(
 ):
     runner = Runner(tmp_path_factory.mktemp("cache"))
     choice = StepChoice(GRAPH, 1, "fused+graph")
-    monkeypatch.setattr(study, "choose_step", lambda *_, **__: choice)
-    monkeypatch.setattr(study, "known_choice", lambda *_, **__: choice)
-    monkeypatch.setattr(study, "checked", lambda step, _: step)
-    monkeypatch.setattr(study, "take_timing", lambda *_, **__: TIMING)
+    monkeypatch.setattr(TrainingSetup, "choose", lambda *_, **__: choice)
+    monkeypatch.setattr(TrainingSetup, "known_choice", lambda _: choice)
+    monkeypatch.setattr(training_setup, "checked", lambda step, _: step)
+    monkeypatch.setattr(training_setup, "take_timing", lambda *_, **__: TIMING)
     shown = []
 
     class Screen(SilentScreen):

@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.workloads.multitask import study
+from harness.workloads.multitask.draft import MultitaskDraft
 from harness.workloads.multitask.methods.cost import Calibration
+from harness.workloads.multitask.planning import training_setup
 from harness.workloads.multitask.planning.calibration import RunTiming
 from harness.workloads.multitask.planning.step_choice import StepChoice
-from harness.workloads.multitask.study import MultitaskDraft
+from harness.workloads.multitask.planning.training_setup import TrainingSetup
 from models.execution import PLAIN, parse_execution
 
 ANOTHER = StepChoice(parse_execution("fp32+channels-last"), 2, "auto")
@@ -20,11 +21,12 @@ MANIFEST = {"step": ANOTHER.as_dict(), **SLOW.as_dict()}
 @pytest.fixture
 def draft(monkeypatch):
     """Make drafts; what would be measured gives `OWN` and `FAST`."""
-    monkeypatch.setattr(study, "choose_step", lambda *_, **__: OWN)
-    monkeypatch.setattr(study, "take_timing", lambda *_, **__: FAST)
+    monkeypatch.setattr(TrainingSetup, "choose", lambda _: OWN)
+    monkeypatch.setattr(training_setup, "take_timing", lambda *_, **__: FAST)
     target, config = SimpleNamespace(matches=True), SimpleNamespace(board_python="")
     monkeypatch.setattr(StepChoice, "applied_to", lambda _, asked: asked)
-    return lambda earlier: MultitaskDraft(config, target, None, ANOTHER, SLOW, earlier)
+    setup = TrainingSetup(config, target, None)
+    return lambda earlier: MultitaskDraft(setup, ANOTHER, SLOW, earlier)
 
 
 def test_a_new_run_takes_neither_step_nor_timing_of_the_run_it_did_not_go_on_with(draft):
