@@ -63,3 +63,9 @@ def _gradient(shared: Tensor) -> Tensor:
     gradient = shared.grad
     assert gradient is not None
     return gradient
+
+
+def scale_decoder(net: MultiTaskNet, task: str, factor: float) -> None:
+    """Multiply the gradient of a decoder, which is that of its loss alone."""
+    gradients = [p.grad for p in net.decoders[task].parameters() if p.grad is not None]
+    torch._foreach_mul_(gradients, factor)

@@ -14,25 +14,26 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from models.multitask.apart import decode_apart
+from models.multitask.apart import decode_apart, scale_decoder
 from models.multitask.network import MultiTaskNet
 from models.multitask.tasks import DETAIL_TASKS
+from models.multitask.weighting import Balanced
+
+SMALLEST = 1e-8
+"""What is added to a loss before its logarithm is taken, as in LibMTL."""
 
 
 class BalancedStep:
-    """Accumulate gradients whose parts have equal norms at the encoder's output.
+    """Accumulate gradients whose parts have equal norms at the encoder's output, but for a rule."""
 
-    Those of tasks of fine structure (`DETAIL_TASKS`) are `detail` times as long.
-    """
-
-    def __init__(self, net: MultiTaskNet, detail: float = 1.0) -> None:
+    def __init__(self, net: MultiTaskNet, rule: Balanced) -> None:
         self._net = net
-        self._detail = detail
+        self._rule = rule
 
     def __call__(self, images: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Add plain decoder gradients and the balanced encoder gradient to `.grad`.
+        """Add decoder gradients and the balanced encoder gradient to `.grad`, which are empty.
 
-        Returns each task's detached loss.
+        Returns each task's detached loss, which is never a logarithm.
         """
         net = self._net
         features = net.encode(images)
@@ -41,27 +42,59 @@ class BalancedStep:
         for task, loss, gradient in decode_apart(net, features, targets):
             losses[task] = loss
             gradients.append(gradient)
-        scales = pulls(net.tasks, gradients, self._detail)
+        scales = balanced(net, gradients, losses, self._rule)
         total = added([g * f for g, f in zip(gradients, scales, strict=True)])
         features.backward(total.mul_(net.encoder_gradient_scale))  # type: ignore[no-untyped-call]
         return losses
 
 
-def pulls(tasks: Sequence[str], gradients: Sequence[Tensor], detail: float) -> Tensor:
+def balanced(
+    net: MultiTaskNet,
+    gradients: Sequence[Tensor],
+    losses: Mapping[str, Tensor],
+    rule: Balanced,
+) -> Tensor:
+    """Return what gradients at the features are scaled by; those of decoders, in place, by logs."""
+    slopes = log_slopes([losses[task] for task in net.tasks], rule)
+    if slopes is not None:
+        for task, slope in zip(net.tasks, slopes.tolist(), strict=True):
+            scale_decoder(net, task, slope)
+    return pulls(net.tasks, gradients, rule.detail, slopes)
+
+
+def log_slopes(losses: Sequence[Tensor], rule: Balanced) -> Tensor | None:
+    """Return d log L/dL, shape (n,), if the rule descends log losses of several tasks.
+
+    That of a loss of 0, whose gradient is none anyway, is 1.
+    """
+    if not rule.logs or len(losses) == 1:
+        return None
+    found = torch.stack(list(losses))
+    return torch.where(found > 0, 1.0 / (found + SMALLEST), torch.ones_like(found))
+
+
+def pulls(
+    tasks: Sequence[str],
+    gradients: Sequence[Tensor],
+    detail: float,
+    slopes: Tensor | None = None,
+) -> Tensor:
     """Return the balancing factors of tasks, those of fine structure times `detail`."""
-    found = factors(gradients)
+    found = factors(gradients, slopes)
     if detail == 1.0:
         return found
     return found * found.new_tensor([detail if t in DETAIL_TASKS else 1.0 for t in tasks])
 
 
-def factors(gradients: Sequence[Tensor]) -> Tensor:
+def factors(gradients: Sequence[Tensor], slopes: Tensor | None = None) -> Tensor:
     """Return by what each gradient grows to the largest norm among them; shape (n,).
 
-    A gradient of zeros stays one: a batch without labels of a task does not train it.
+    With slopes that is the largest of slope × norm. A gradient of zeros stays one: a batch without
+    labels of a task does not train it.
     """
     norms = torch.stack([gradient.norm() for gradient in gradients])
-    return torch.where(norms > 0, norms.max() / norms, torch.zeros_like(norms))
+    largest = (norms if slopes is None else norms * slopes).max()
+    return torch.where(norms > 0, largest / norms, torch.zeros_like(norms))
 
 
 def added(gradients: Sequence[Tensor]) -> Tensor:

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from models.multitask.apart import decode_apart
-from models.multitask.balance import added, factors
-from models.multitask.gram import encoder_gradients, scale_decoder, set_gradient
+from models.multitask.apart import decode_apart, scale_decoder
+from models.multitask.balance import SMALLEST, added, factors
+from models.multitask.gram import encoder_gradients, set_gradient
 from models.multitask.network import MultiTaskNet
-from models.multitask.weighted import SMALLEST, State
+from models.multitask.weighted import State
 from models.multitask.weighting import DualBalanceRule
 
 

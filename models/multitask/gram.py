@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.multitask.apart import decode_apart
+from models.multitask.apart import decode_apart, scale_decoder
 from models.multitask.balance import added
 from models.multitask.gram_weights import WEIGH_DECODERS, gram_weights
 from models.multitask.network import MultiTaskNet
@@ -81,9 +81,3 @@ def set_gradient(parameters: Sequence[Tensor], gradient: Tensor) -> None:
     sizes = [parameter.numel() for parameter in parameters]
     for parameter, piece in zip(parameters, torch.split(gradient, sizes), strict=True):
         parameter.grad = piece.view(parameter.shape).clone(memory_format=torch.contiguous_format)
-
-
-def scale_decoder(net: MultiTaskNet, task: str, factor: float) -> None:
-    """Multiply the gradient of a decoder, which is that of its loss alone."""
-    gradients = [p.grad for p in net.decoders[task].parameters() if p.grad is not None]
-    torch._foreach_mul_(gradients, factor)

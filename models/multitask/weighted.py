@@ -13,16 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.multitask.apart import decode_apart
-from models.multitask.balance import added
-from models.multitask.gram import scale_decoder
+from models.multitask.apart import decode_apart, scale_decoder
+from models.multitask.balance import SMALLEST, added
 from models.multitask.network import MultiTaskNet
 from models.multitask.weighting import FamoRule
 
 State = MutableMapping[str, Tensor]
-
-SMALLEST = 1e-8
-"""What is added to losses before their logarithm is taken."""
 
 FIRST_MOMENT, SECOND_MOMENT = 0.9, 0.999
 """Decays of Adam (Kingma and Ba, ICLR 2015), by which FAMO moves its weights."""

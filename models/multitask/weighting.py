@@ -18,6 +18,19 @@ CARRIED = "_carried"
 
 
 @dataclass(frozen=True)
+class Balanced:
+    """Scale each task's gradient at the features to the largest (DB-MTL, Lin et al., 2023).
+
+    Those of tasks of fine structure (k, t, a) are then multiplied by `detail`: what a shared
+    encoder loses first is what only they need. With `logs` they are gradients of log losses, which
+    sets the common length and how fast each decoder learns; a single task is trained plainly.
+    """
+
+    detail: float = 1.0
+    logs: bool = False
+
+
+@dataclass(frozen=True)
 class FixedWeights:
     """Train on Σ w_i·L_i, w by task."""
 

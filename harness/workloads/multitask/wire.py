@@ -24,7 +24,6 @@ from harness.workloads.multitask.training.joining import (
     Orthogonal,
 )
 from harness.workloads.multitask.training.local_rule import (
-    Balanced,
     GradNorm,
     LocalRule,
     ProjectedGradients,
@@ -32,6 +31,7 @@ from harness.workloads.multitask.training.local_rule import (
 )
 from models.execution import Execution
 from models.multitask.weighting import (
+    Balanced,
     DualBalanceRule,
     FamoRule,
     FixedWeights,

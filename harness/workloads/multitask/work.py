@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from harness.records.work import Work
 from harness.workloads.multitask.affinity.rule import PROJECTED, PROXIMAL
-from harness.workloads.multitask.training.local_rule import Balanced, LocalRule, ProjectedGradients
-from models.multitask.weighting import passes
+from harness.workloads.multitask.training.local_rule import LocalRule, ProjectedGradients
+from models.multitask.weighting import Balanced, passes
 
 ENCODER = "encoder"
 DECODERS = "decoders"

@@ -23,12 +23,7 @@ from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.board import MODULES
 from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
 from harness.workloads.multitask.training.copy import train_copy
-from harness.workloads.multitask.training.local_rule import (
-    Balanced,
-    GradNorm,
-    ProjectedGradients,
-    Proximal,
-)
+from harness.workloads.multitask.training.local_rule import GradNorm, ProjectedGradients, Proximal
 from harness.workloads.multitask.training.step_trial import Material, StepTrials
 from harness.workloads.multitask.wire import MultitaskWire
 from models.execution import parse_execution
@@ -36,10 +31,18 @@ from models.multitask.losses import named
 from models.multitask.network import build
 from models.multitask.registry import architecture
 from models.multitask.tasks import SEMANTIC_CLASSES
+from models.multitask.weighting import Balanced
 from tests.harness.run_folder.conftest import Runner, manifest, only
 
 TASKS = "sdn"
-RULES = (None, Balanced(), GradNorm(1.5, 0.01), ProjectedGradients(), Proximal(0.1))
+RULES = (
+    None,
+    Balanced(),
+    Balanced(1.5, logs=True),
+    GradNorm(1.5, 0.01),
+    ProjectedGradients(),
+    Proximal(0.1),
+)
 
 
 class FewPictures:

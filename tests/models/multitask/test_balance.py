@@ -9,6 +9,7 @@ from models.multitask.balance import BalancedStep, added, factors, pulls
 from models.multitask.network import build
 from models.multitask.registry import architecture
 from models.multitask.step import accumulate_gradients
+from models.multitask.weighting import Balanced
 
 
 def _batch(seed: int = 1) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -61,7 +62,7 @@ def test_encoder_gradient_is_the_sum_of_normalised_single_task_gradients() -> No
     images, targets = _batch()
     net = build(architecture("small"), "snt", 0)
     reference = build(architecture("small"), "snt", 0)
-    BalancedStep(net)(images, targets)
+    BalancedStep(net, Balanced())(images, targets)
 
     features = reference.encoder(images)
     losses = [net.loss(t, reference.decoders[t](features), targets[t]) for t in "snt"]
@@ -80,11 +81,41 @@ def test_encoder_gradient_is_the_sum_of_normalised_single_task_gradients() -> No
         assert torch.allclose(parameter.grad, wanted, rtol=1e-3, atol=1e-4 * scale)
 
 
+def test_log_losses_are_differentiated_and_then_made_equally_long() -> None:
+    """Brute force: automatic differentiation of log L_i, for decoders and at the features."""
+    images, targets = _batch()
+    net = build(architecture("small"), "snt", 0)
+    reference = build(architecture("small"), "snt", 0)
+    told = BalancedStep(net, Balanced(2.0, logs=True))(images, targets)
+
+    features = reference.encoder(images)
+    losses = [net.loss(t, reference.decoders[t](features), targets[t]) for t in "snt"]
+    logs = [loss.log() for loss in losses]
+    at_features = [torch.autograd.grad(x, features, retain_graph=True)[0] for x in logs]
+    norms = [float(g.double().norm()) for g in at_features]
+    values = [loss.item() for loss in losses]
+    plain = [norm * value for norm, value in zip(norms, values, strict=True)]
+    assert max(norms) > 1.1 * max(plain)  # else logs would change no length
+    merged = sum(
+        g * (pull * max(norms) / norm / math.sqrt(3))
+        for g, norm, pull in zip(at_features, norms, (1.0, 1.0, 2.0), strict=True)
+    )
+    encoder = torch.autograd.grad(
+        features, list(reference.encoder.parameters()), merged, retain_graph=True
+    )
+    decoders = torch.autograd.grad(sum(logs), list(reference.decoders.parameters()))
+    ours = [*net.encoder.parameters(), *net.decoders.parameters()]
+    for parameter, wanted in zip(ours, [*encoder, *decoders], strict=True):
+        scale = float(wanted.abs().max())
+        assert torch.allclose(parameter.grad, wanted, rtol=1e-3, atol=1e-4 * scale)
+    assert [float(told[t]) for t in "snt"] == pytest.approx(values, rel=1e-5)
+
+
 def test_decoders_and_losses_are_those_of_the_plain_step() -> None:
     images, targets = _batch()
     nets = [build(architecture("small"), "snt", 0) for _ in range(2)]
 
-    balanced = BalancedStep(nets[0])(images, targets)
+    balanced = BalancedStep(nets[0], Balanced())(images, targets)
     plain = accumulate_gradients(nets[1], images, targets)
 
     assert {t: float(v) for t, v in balanced.items()} == {t: float(v) for t, v in plain.items()}
@@ -92,11 +123,12 @@ def test_decoders_and_losses_are_those_of_the_plain_step() -> None:
     assert all(torch.equal(a.grad, b.grad) for a, b in pairs)
 
 
-def test_a_single_task_is_trained_as_ever() -> None:
+@pytest.mark.parametrize("logs", [False, True])
+def test_a_single_task_is_trained_as_ever(logs) -> None:
     """With one task there is nothing to balance: bit for bit the plain step."""
     images, targets = _batch()
     nets = [build(architecture("small"), "n", 0) for _ in range(2)]
-    BalancedStep(nets[0])(images, targets)
+    BalancedStep(nets[0], Balanced(logs=logs))(images, targets)
     accumulate_gradients(nets[1], images, targets)
 
     pairs = zip(nets[0].parameters(), nets[1].parameters(), strict=True)

@@ -27,8 +27,9 @@ from torch.func import functional_call
 from harness.workloads.multitask.affinity.matrix import Matrix
 from harness.workloads.multitask.training.batches import Batch
 from models.multitask.apart import decode_apart
-from models.multitask.balance import added, pulls
+from models.multitask.balance import added, balanced
 from models.multitask.network import MultiTaskNet
+from models.multitask.weighting import Balanced
 
 Gradient = Sequence[Tensor]
 """One tensor per encoder parameter."""
@@ -95,11 +96,11 @@ def look_ahead(
 class MeasuredStep:
     """Train on one batch and keep what a look-ahead on it needs.
 
-    The gradients are those of `models.multitask.step.accumulate_gradients`, or with `detail` of
+    The gradients are those of `models.multitask.step.accumulate_gradients`, or with a `rule` of
     `models.multitask.balance.BalancedStep`, bit for bit.
     """
 
-    def __init__(self, net: MultiTaskNet, batch: Batch, detail: float | None = None) -> None:
+    def __init__(self, net: MultiTaskNet, batch: Batch, rule: Balanced | None = None) -> None:
         """Run the training step's passes: encoder and decoders forward and backward."""
         self._net = net
         images, targets = batch
@@ -110,8 +111,8 @@ class MeasuredStep:
             self.losses[task] = loss
             self._apart.append(gradient)
         self._factors: list[float] = []
-        if detail is not None:
-            scales = pulls(net.tasks, self._apart, detail)
+        if rule is not None:
+            scales = balanced(net, self._apart, self.losses, rule)
             self._factors = scales.tolist()
             self._apart = [g * f for g, f in zip(self._apart, scales, strict=True)]
         total = added(self._apart)

@@ -36,8 +36,9 @@ from torch.func import functional_call
 from harness.workloads.multitask.affinity.matrix import Matrix
 from harness.workloads.multitask.affinity.measure import LookAhead
 from harness.workloads.multitask.training.batches import Batch
-from models.multitask.balance import pulls
+from models.multitask.balance import log_slopes, pulls
 from models.multitask.network import MultiTaskNet
+from models.multitask.weighting import Balanced
 
 Tensors = dict[str, Tensor]
 
@@ -45,7 +46,7 @@ Tensors = dict[str, Tensor]
 class StepInParts:
     """Take one step part by part, in fp32 whatever the network trains in, on copies of all of it.
 
-    `turns` are the places of the tasks in the order in which they take their turn. With `detail`
+    `turns` are the places of the tasks in the order in which they take their turn. With a `rule`
     gradients are balanced as in `models.multitask.balance`, by what they are before the first part.
     """
 
@@ -55,7 +56,7 @@ class StepInParts:
         batch: Batch,
         ahead: LookAhead,
         turns: Sequence[int],
-        detail: float | None = None,
+        rule: Balanced | None = None,
     ) -> None:
         """Take the first part, about as much work as a whole step."""
         self._net, self._batch, self._ahead = net, batch, ahead
@@ -66,7 +67,8 @@ class StepInParts:
             for task, decoder in net.decoders.items()
         }
         self._factors = dict.fromkeys(net.tasks, 1.0)
-        self._detail = detail
+        self._slopes = dict.fromkeys(net.tasks, 1.0)
+        self._rule = rule
         self._seen: list[Tensors] = []
         self._take(self._turns[0])
 
@@ -100,7 +102,7 @@ class StepInParts:
         """Pass forward, see all losses, and move by the gradient of one of them."""
         features = self._encoder(self._batch[0])
         shared = features.detach().requires_grad_()
-        balancing = self._detail is not None and not self._seen
+        balancing = self._rule is not None and not self._seen
         losses: Tensors = {}
         at_features: list[Tensor] = []
         for other in self._net.tasks:
@@ -109,16 +111,19 @@ class StepInParts:
             if balancing:
                 keep = other == task
                 at_features += torch.autograd.grad(losses[other], shared, retain_graph=keep)
-        if self._detail is not None and balancing:
-            scales = pulls(self._net.tasks, at_features, self._detail).tolist()
+        if self._rule is not None and balancing:
+            slopes = log_slopes([loss.detach() for loss in losses.values()], self._rule)
+            scales = pulls(self._net.tasks, at_features, self._rule.detail, slopes).tolist()
             self._factors = dict(zip(self._net.tasks, scales, strict=True))
+            if slopes is not None:
+                self._slopes = dict(zip(self._net.tasks, slopes.tolist(), strict=True))
         self._seen.append({other: loss.detach() for other, loss in losses.items()})
         encoder, decoder = self._encoder, self._decoders[task]
         first, *own = torch.autograd.grad(losses[task], [shared, *decoder.weights.values()])
         scale = self._net.encoder_gradient_scale * self._factors[task]
         gradients = torch.autograd.grad(features, list(encoder.weights.values()), first * scale)
         encoder.move(gradients, self._ahead.learning_rate)
-        decoder.move(own, self._ahead.learning_rate)
+        decoder.move([g * self._slopes[task] for g in own], self._ahead.learning_rate)
 
     def _loss(self, task: str, features: Tensor) -> Tensor:
         prediction = self._decoders[task](features)

@@ -67,12 +67,12 @@ class Parameter:
     def problem(
         self, value: Value, values: Mapping[str, Value], setting: Setting, where: str
     ) -> UsageError | None:
-        """Return what is wrong with a number's size in a setting."""
-        if value is None or isinstance(value, str | bool):
-            return None
+        """Return what is wrong with a value in a setting, such as the size of a number."""
         if self.needs and value != self.default and not values[self.needs]:
             text = f"{where}: {self.name} does nothing with {self.needs}=no"
             return UsageError(text, f"Leave one of them out, or give {self.needs}=yes.")
+        if value is None or isinstance(value, str | bool):
+            return None
         limit = self._limit(values, setting)
         if limit is None:
             return self._out_of_range(value, where)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.workloads.multitask.training.local_rule import Balanced
+from models.multitask.weighting import Balanced
 
 
 @dataclass(frozen=True)
 class Pull:
-    """Let every task pull equally hard with `balance`, those of fine structure `detail` times."""
+    """Let every task pull equally hard with `balance`, those of fine structure `detail` times.
+
+    With `logs` tasks descend their log losses.
+    """
 
     balance: bool = True
     detail: float = 1.0
+    logs: bool = False
 
     @property
     def rule(self) -> Balanced | None:
         """Return how clients depart from plain descent."""
-        return Balanced(self.detail) if self.balance else None
+        return Balanced(self.detail, self.logs) if self.balance else None

@@ -108,6 +108,10 @@ SPLITTING = (
                 least=0.0, record="pull", needs="balance",
             ),
             Parameter(
+                "logs", bool, False, "with balance, descend log losses, as DB-MTL does",
+                record="pull", needs="balance",
+            ),
+            Parameter(
                 "effort", float, 1.0, "share of the run's rounds that is trained",
                 least=0.01, highest=1.0,
             ),

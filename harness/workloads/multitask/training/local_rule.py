@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.multitask.weighting import Weighting
+from models.multitask.weighting import Balanced, Weighting
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,6 @@ class GradNorm:
 @dataclass(frozen=True)
 class ProjectedGradients:
     """Take from each task's encoder gradient what opposes another's (PCGrad, NeurIPS 2020)."""
-
-
-@dataclass(frozen=True)
-class Balanced:
-    """Scale each task's gradient at the features to the largest (DB-MTL, Lin et al., 2023).
-
-    Those of tasks of fine structure (k, t, a) are then multiplied by `detail`: what a shared
-    encoder loses first is what only they need.
-    """
-
-    detail: float = 1.0
 
 
 LocalRule = Proximal | GradNorm | ProjectedGradients | Balanced | Weighting

@@ -23,9 +23,9 @@ from harness.workloads.multitask.affinity.projected import projected
 from harness.workloads.multitask.affinity.proximal import StepInParts
 from harness.workloads.multitask.affinity.rule import PROJECTED, PROXIMAL
 from harness.workloads.multitask.training.batches import Batch
-from harness.workloads.multitask.training.local_rule import Balanced
 from harness.workloads.multitask.work import balances, checking, looking_ahead, shares_gradients
 from models.multitask.network import MultiTaskNet
+from models.multitask.weighting import Balanced
 from models.products import products
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Looking:
         self._observer = observer
         self._execution = training.execution
         self._balanced = balances(training.rule)
-        self._detail = training.rule.detail if isinstance(training.rule, Balanced) else None
+        self._balance = training.rule if isinstance(training.rule, Balanced) else None
         self._shares = shares_gradients(training.rule)
         # only who takes turns draws them: other rules' children of this stream stay what they are
         self._turns = child_stream(order) if training.affinity.trains else order
@@ -81,7 +81,7 @@ class Looking:
                     self._count_check(len(batch[0]))
             return None
         with products(self._execution):
-            step = MeasuredStep(self._net, batch, self._detail)
+            step = MeasuredStep(self._net, batch, self._balance)
         with self._observer.phase("affinity"):
             apart = step.apart(with_sum=mode == "linear" and not self._checks)
             looks.append(affinity(self._net, batch, self._ahead, apart, velocity))
@@ -114,7 +114,7 @@ class Looking:
 
     def _parts(self, batch: Batch) -> StepInParts:
         turns = self._turns.permutation(len(self._tasks)).tolist()
-        return StepInParts(self._net, batch, self._ahead, turns, self._detail)
+        return StepInParts(self._net, batch, self._ahead, turns, self._balance)
 
     @property
     def _exactly(self) -> LookAhead:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from harness.federated.random_streams import child_stream
 from harness.workloads.multitask.training.local_rule import (
-    Balanced,
     GradNorm,
     LocalRule,
     ProjectedGradients,
@@ -26,6 +25,7 @@ from models.multitask.proximal import ProximalStep
 from models.multitask.step import accumulate_gradients
 from models.multitask.weighted import FamoStep, UncertaintyStep, WeightedStep
 from models.multitask.weighting import (
+    Balanced,
     DualBalanceRule,
     FamoRule,
     FixedWeights,
@@ -65,7 +65,7 @@ def training_step(net: MultiTaskNet, rule: LocalRule | None, order: np.random.Ge
     if isinstance(rule, GradNorm):
         return GradNormStep(net, rule.alpha, rule.step)
     if isinstance(rule, Balanced):
-        return BalancedStep(net, rule.detail)
+        return BalancedStep(net, rule)
     if isinstance(rule, ProjectedGradients):
         return ProjectedStep(net, child_stream(order))
     return _weighing(net, rule)

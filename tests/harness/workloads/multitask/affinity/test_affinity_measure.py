@@ -25,12 +25,13 @@ from harness.workloads.multitask.planning.plan import random_batch
 from harness.workloads.multitask.protocol import Protocol
 from harness.workloads.multitask.training.batches import ClientBatches
 from harness.workloads.multitask.training.client import LocalTraining, RoundSettings, train_client
-from harness.workloads.multitask.training.local_rule import Balanced, ProjectedGradients, Proximal
+from harness.workloads.multitask.training.local_rule import ProjectedGradients, Proximal
 from harness.workloads.multitask.work import ENCODER
 from models.multitask.balance import BalancedStep
 from models.multitask.network import MultiTaskNet, build
 from models.multitask.registry import architecture
 from models.multitask.step import accumulate_gradients
+from models.multitask.weighting import Balanced
 
 
 class _Point(nn.Module):
@@ -206,14 +207,18 @@ def test_measured_step_is_the_plain_step_and_its_affinity_the_pure_one(tasks: st
                if "running" not in k and "num_batches" not in k)  # fmt: skip
 
 
-@pytest.mark.parametrize(("tasks", "detail"), [("d", 1.0), ("sdnkt", 1.0), ("sdnkt", 1.5)])
-def test_measured_balanced_step_is_the_balanced_step(tasks: str, detail: float) -> None:
+@pytest.mark.parametrize(
+    ("tasks", "rule"),
+    [("d", Balanced()), ("sdnkt", Balanced()), ("sdnkt", Balanced(1.5)),
+     ("sdnkt", Balanced(1.5, logs=True))],
+)  # fmt: skip
+def test_measured_balanced_step_is_the_balanced_step(tasks: str, rule: Balanced) -> None:
     """Gradients, losses and batch-norm statistics are those of balanced training, bit for bit."""
     batch = random_batch(tasks, 4, 32)
     plain, ours = (build(architecture("small"), tasks, 0).train() for _ in range(2))
-    losses = BalancedStep(plain, detail)(*batch)
+    losses = BalancedStep(plain, rule)(*batch)
 
-    step = MeasuredStep(ours, batch, detail)
+    step = MeasuredStep(ours, batch, rule)
 
     assert all(torch.equal(loss, step.losses[t]) for t, loss in losses.items())
     for (name, p), q in zip(plain.named_parameters(), ours.parameters(), strict=True):
@@ -232,7 +237,7 @@ def test_balanced_affinity_tries_the_steps_that_are_taken() -> None:
     step = 0.1 / np.sqrt(2)
     for mode in ("exact", "linear"):
         ahead = LookAhead(0.1, mode=mode)
-        z = affinity(net, batch, ahead, MeasuredStep(net, batch, 1.0).apart())
+        z = affinity(net, batch, ahead, MeasuredStep(net, batch, Balanced()).apart())
         for j, recipient in enumerate("ab"):
             own = w - centres[recipient]
             before = 0.5 * own @ own

@@ -25,12 +25,12 @@ from harness.workloads.multitask.planning.plan import random_batch
 from harness.workloads.multitask.sharing import JobLibrary
 from harness.workloads.multitask.training.batches import ClientBatches
 from harness.workloads.multitask.training.client import LocalTraining, RoundSettings, train_client
-from harness.workloads.multitask.training.local_rule import Balanced, Proximal
+from harness.workloads.multitask.training.local_rule import Proximal
 from harness.workloads.multitask.work import ENCODER
 from models.execution import Execution
-from models.multitask.balance import pulls
 from models.multitask.network import MultiTaskNet, build
 from models.multitask.registry import architecture
+from models.multitask.weighting import Balanced
 
 W = np.array([1.0, 2.0])
 CENTRES = {"a": np.array([0.0, 0.0]), "b": np.array([0.0, 1.5])}
@@ -99,11 +99,11 @@ def test_a_task_without_labels_shows_no_effect() -> None:
     assert z[1, 1] > 0
 
 
-def _really_moved(net, batch, rate: float, turns, detail: float | None):
+def _really_moved(net, batch, rate: float, turns, rule: Balanced | None):
     """Return Z, and the net with every part's step taken, by autograd and plain SGD."""
     images, targets = batch
     own = copy.deepcopy(net)
-    tasks, factors = own.tasks, np.ones(len(own.tasks))
+    tasks, factors, slopes = own.tasks, np.ones(len(own.tasks)), np.ones(len(own.tasks))
 
     def losses():
         passing = copy.deepcopy(own)
@@ -117,10 +117,13 @@ def _really_moved(net, batch, rate: float, turns, detail: float | None):
         loss = own.loss(task, own.decoders[task](shared), targets[task])
         return features, loss, shared
 
-    if detail is not None:
+    if rule is not None:
         found = [at_features(task)[1:] for task in tasks]
-        gradients = [torch.autograd.grad(loss, shared)[0] for loss, shared in found]
-        factors = pulls(tasks, gradients, detail).tolist()
+        norms = np.array([float(torch.autograd.grad(x, at)[0].norm()) for x, at in found])
+        if rule.logs:
+            slopes = np.array([1 / (loss.item() + 1e-8) for loss, _ in found])
+        pull = np.array([rule.detail if t in "kta" else 1.0 for t in tasks])
+        factors = pull * (slopes * norms).max() / norms
     z = np.zeros((len(tasks),) * 2)
     for place in turns:
         task, before = tasks[place], losses()
@@ -128,16 +131,17 @@ def _really_moved(net, batch, rate: float, turns, detail: float | None):
         optimizer = torch.optim.SGD(parts, lr=rate)
         optimizer.zero_grad()
         features, loss, shared = at_features(task)
-        loss.backward()
-        features.backward(shared.grad * factors[place] / np.sqrt(len(tasks)))
+        (slopes[place] * loss).backward()
+        scale = factors[place] / slopes[place] / np.sqrt(len(tasks))
+        features.backward(shared.grad * scale)
         optimizer.step()
         z[:, place] = 1 - losses() / before
     return z, own
 
 
-@pytest.mark.parametrize("detail", [None, 1.5])
+@pytest.mark.parametrize("rule", [None, Balanced(1.5), Balanced(1.5, logs=True)])
 @pytest.mark.parametrize("name", ["tiny", "small"])
-def test_parts_are_what_moving_the_weights_gives(name, detail, tiny_architecture) -> None:
+def test_parts_are_what_moving_the_weights_gives(name, rule, tiny_architecture) -> None:
     """Every entry, and the sum of the gradients; of the network itself only statistics move."""
     network = tiny_architecture if name == "tiny" else architecture(name)
     images, targets = random_batch("sdnk", 3, 32)
@@ -145,9 +149,9 @@ def test_parts_are_what_moving_the_weights_gives(name, detail, tiny_architecture
     net = build(network, "sdnk", 1).double().train()
     passed, before, turns = copy.deepcopy(net), copy.deepcopy(net), [2, 0, 3, 1]
     passed(batch[0])
-    wanted, moved = _really_moved(net, batch, 0.05, turns, detail)
+    wanted, moved = _really_moved(net, batch, 0.05, turns, rule)
 
-    step = StepInParts(net, batch, LookAhead(0.05), turns, detail)
+    step = StepInParts(net, batch, LookAhead(0.05), turns, rule)
     z = step.finish()
     assert all(torch.equal(v, before.state_dict()[n]) for n, v in net.state_dict().items())
     assert all(p.grad is None for p in net.parameters())

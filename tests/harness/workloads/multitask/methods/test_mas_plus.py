@@ -13,7 +13,7 @@ from harness.workloads.multitask.job import Job, Outcome
 from harness.workloads.multitask.methods.registry import parse
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.training.descent import Descent
-from harness.workloads.multitask.training.local_rule import Balanced
+from models.multitask.weighting import Balanced
 
 STRANGERS = np.diag([0.1] * 4)
 FOES = np.array([[0.2 if i == j else (0.1 if i // 2 == j // 2 else -0.2) for i in range(4)]
@@ -95,6 +95,8 @@ def test_there_are_never_more_groups_than_asked_for(splits: int, groups: list[st
 def test_detail_is_how_hard_tasks_of_fine_structure_pull() -> None:
     for job in _jobs("mas-plus:detail=1.5", FOES):
         assert job.local == Balanced(1.5)
+    for job in _jobs("mas-plus:logs=yes", FOES):
+        assert job.local == Balanced(1.0, logs=True)
 
 
 def test_effort_is_the_share_of_the_rounds_that_every_task_is_trained_for() -> None:
@@ -116,6 +118,7 @@ def test_less_effort_than_merged_rounds_leaves_the_merged_model() -> None:
     [
         ("effort=1.1", "at most 1.0"), ("effort=0", "at least 0.01"),
         ("detail=-1", "at least 0.0"), ("detail=2,balance=no", "does nothing with balance=no"),
+        ("logs=yes,balance=no", "does nothing with balance=no"),
     ],
 )  # fmt: skip
 def test_impossible_shares_are_refused_in_words(text: str, words: str) -> None:

@@ -17,9 +17,10 @@ from harness.workloads.multitask.planning.step_choice import StepChoice
 from harness.workloads.multitask.planning.training_setup import TrainingSetup
 from harness.workloads.multitask.training.client import LocalTraining
 from harness.workloads.multitask.training.joining import SERVERS
-from harness.workloads.multitask.training.local_rule import Balanced, Proximal
+from harness.workloads.multitask.training.local_rule import Proximal
 from models.execution import PLAIN, Execution
 from models.multitask.registry import architecture
+from models.multitask.weighting import Balanced
 from tests.harness.run_folder.conftest import Runner, SilentScreen, manifest, only
 from tests.models.multitask.test_captured import Recorder
 
