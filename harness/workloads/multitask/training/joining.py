@@ -35,7 +35,7 @@ class AveragedMomentum:
 class Orthogonal(AveragedMomentum):
     """Go along the mean change, all of its directions equally long, `stretch` times as far."""
 
-    stretch: float = 1.7
+    stretch: float = 2.0
 
 
 Joining = ServerRule | Normalised | Controlled | AveragedMomentum
