@@ -31,9 +31,9 @@ from analysis.multitask.splitting.rules import baselines, paper_rows
 from analysis.multitask.splitting.runs import StudyRun, given, runs
 from analysis.multitask.splitting.summary import standings
 from analysis.multitask.splitting.table import NOT_RUN, csv_text, markdown
+from harness.config import split_list
 from harness.core.errors import UsageError
 from harness.workloads.multitask.config import make_multitask_config
-from harness.workloads.multitask.methods.registry import split_list
 
 ROOT = Path(__file__).parents[4]
 KEPT = ROOT / "results" / "study"
