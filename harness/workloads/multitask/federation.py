@@ -108,7 +108,8 @@ class MultitaskWork:
         self._seed = seed
         self._observer = observer
         parameters = [name for name, _ in net.named_parameters()]
-        self._joiner = joiner(federation.joining_of(job), parameters, source.count("train"))
+        able = source.count("train") if job.clients is None else len(job.clients)
+        self._joiner = joiner(federation.joining_of(job), parameters, able)
 
     def begin(self) -> Checkpoint:
         """Return the weights before the first round."""
@@ -118,7 +119,8 @@ class MultitaskWork:
             self._net.load_state_dict({**self._net.state_dict(), **self._joiner.model(brought)})
         model = on_processor(self._net).each(Tensor.clone)
         state = self._joiner.begin(model)
-        beside = {name: brought[name] for name in state if name in brought and name not in model}
+        own = self._joiner.model(brought)
+        beside = {name: tensor for name, tensor in brought.items() if name not in own}
         return Checkpoint({**state, **beside} if beside else state)
 
     def _start(self) -> Checkpoint | None:
