@@ -30,7 +30,7 @@ def restricted(weights: Checkpoint, tasks: str) -> Checkpoint:
 
 
 def _of_model(name: str) -> str:
-    """Return a name without what tells whose memory it is: `control@3.encoder.w` is of `encoder`."""
+    """Return a name without whose memory it is of: `control@3.encoder.w` is of `encoder`."""
     places = [at for part in (".encoder.", ".decoders.") if (at := name.find(part)) >= 0]
     whole = name.startswith(("encoder.", "decoders.")) or not places
     return name if whole else name[min(places) + 1 :]

@@ -91,7 +91,10 @@ def test_the_first_corrected_round_is_a_plain_one(make_engine) -> None:
 def test_variates_are_mean_gradients_of_the_round(
     make_engine, tiny_source, tiny_architecture, federation
 ) -> None:
-    """Without momentum and decay c_k⁺ = (x − y_k)/(K·η) after a first round, c their mean over the job's clients."""
+    """Without momentum and decay c_k⁺ = (x − y_k)/(K·η) after a first round, c their mean.
+
+    That of the clients of the job, which are all it may choose from.
+    """
     training = replace(federation.training, momentum=0.0, weight_decay=0.0)
     keeper = Kept()
     job = Job("d", 1, clients=(0, 2), joining=Controlled(), horizon=4)
