@@ -11,7 +11,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from analysis.multitask.splitting.runs import StudyRun
-from harness.core.errors import DamagedRunError, UsageError
+from devices.plain_numbers import plain_float
+from harness.core.errors import UsageError
 from harness.core.guarded_folder import write_below
 from harness.core.schema import COST_PHASES
 from harness.evidence.reading import RunFiles, read_run
@@ -45,11 +46,12 @@ class StudyRow:
 
 
 def rows_of(run: StudyRun, folder: Path) -> list[StudyRow]:
-    """Return the rows of a run: one for each method that is done, though others may not be."""
-    try:
-        files = read_run(folder)
-    except DamagedRunError:  # one that has only begun has no tables yet
-        return []
+    """Return the rows of a run: one for each method that is done, though others may not be.
+
+    Raises:
+        HarnessError: if its files cannot be read; one that has only begun has no tables yet.
+    """
+    files = read_run(folder)
     seconds = _charged_s(files)
     versions = str(files.section("software").get("torch", ""))
     commit = str(files.section("source").get("commit", ""))
@@ -109,6 +111,8 @@ def read_rows(folder: Path) -> list[StudyRow]:
             lines = list(csv.DictReader(stream))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", "make study writes it.") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise UsageError(f"{path} is no table of the map", "make study writes it anew.") from None
     return [_row(line, f"{path}, line {number}") for number, line in enumerate(lines, 2)]
 
 
@@ -116,7 +120,8 @@ def _row(line: dict[str, str], where: str) -> StudyRow:
     try:
         return StudyRow(
             line["point"], int(line["seed"]), line["method"], line["groups"],
-            float(line["total_loss"]), _known(line["unseen_total_loss"]), float(line["cpu_s"]),
+            plain_float(line["total_loss"]), _known(line["unseen_total_loss"]),
+            plain_float(line["cpu_s"]),
             _known(line["split_sure"]), line["step"], line["torch"], line["source"],
         )  # fmt: skip
     except (KeyError, TypeError, ValueError):
@@ -124,7 +129,7 @@ def _row(line: dict[str, str], where: str) -> StudyRow:
 
 
 def _known(text: str) -> float | None:
-    return float(text) if text else None
+    return plain_float(text) if text else None
 
 
 def joined(kept: Sequence[StudyRow], found: Sequence[StudyRow]) -> list[StudyRow]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from harness.federated.controlled import uncontrolled
 from harness.federated.observer import SilentObserver
@@ -261,6 +262,20 @@ def test_a_lent_beginning_brings_what_its_state_holds(make_engine, federation, n
     assert found is not None
     again = make_engine(joining=SERVERS[name], keeper=Kept(found.state)).run(wanted)
     assert _equal(again.weights.tensors, engine.run(wanted).weights.tensors)
+
+
+@pytest.mark.parametrize("name", list(SERVERS))
+def test_the_state_before_the_first_round_can_be_kept(make_engine, monkeypatch, name) -> None:
+    """A job of no rounds is kept as it begins: files of tensors refuse such as share memory."""
+    kept = []
+
+    def keep(job, state):
+        kept.append(save({k: t.contiguous() for k, t in state.weights.tensors.items()}))
+
+    keeper = Kept()
+    monkeypatch.setattr(keeper, "keep", keep)
+    outcome = make_engine(joining=SERVERS[name], keeper=keeper).run(Job("s", 0))
+    assert load(kept[0]).keys() == outcome.state.tensors.keys()
 
 
 def test_what_a_server_remembers_never_travels(tiny_architecture) -> None:
