@@ -36,6 +36,11 @@ def _of_model(name: str) -> str:
     return name if whole else name[min(places) + 1 :]
 
 
+def tasks_named(job: str) -> str:
+    """Return the task letters in the name of a job, without its clients and its variant."""
+    return job.partition("@")[0].partition("~")[0]
+
+
 MOST_NAMED = 8
 """Clients that the name of a job lists."""
 
