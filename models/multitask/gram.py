@@ -79,7 +79,7 @@ def gram(rows: Tensor) -> np.ndarray:
     Long rows are taken in parts, so that no copy of all is made.
     """
     found = rows.new_zeros((len(rows), len(rows)), dtype=torch.float64)
-    for part in rows.split(AT_ONCE, dim=1):
+    for part in torch.split(rows, AT_ONCE, dim=1):
         exact = part.double()
         found += exact @ exact.T
     products: np.ndarray = found.cpu().numpy()

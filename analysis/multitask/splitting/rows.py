@@ -11,7 +11,6 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from analysis.multitask.splitting.runs import StudyRun
-from devices.plain_numbers import plain_float
 from harness.core.errors import UsageError
 from harness.core.guarded_folder import write_below
 from harness.core.schema import COST_PHASES
@@ -120,8 +119,8 @@ def _row(line: dict[str, str], where: str) -> StudyRow:
     try:
         return StudyRow(
             line["point"], int(line["seed"]), line["method"], line["groups"],
-            plain_float(line["total_loss"]), _known(line["unseen_total_loss"]),
-            plain_float(line["cpu_s"]),
+            float(line["total_loss"]), _known(line["unseen_total_loss"]),
+            float(line["cpu_s"]),
             _known(line["split_sure"]), line["step"], line["torch"], line["source"],
         )  # fmt: skip
     except (KeyError, TypeError, ValueError):
@@ -129,7 +128,7 @@ def _row(line: dict[str, str], where: str) -> StudyRow:
 
 
 def _known(text: str) -> float | None:
-    return plain_float(text) if text else None
+    return float(text) if text else None
 
 
 def joined(kept: Sequence[StudyRow], found: Sequence[StudyRow]) -> list[StudyRow]:

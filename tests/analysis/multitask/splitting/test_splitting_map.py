@@ -76,6 +76,11 @@ def test_what_was_not_run_is_an_empty_row_that_says_so() -> None:
     assert drawn["here", "mas:splits=2"] == pytest.approx(-0.5012562893)
 
 
+def test_a_change_of_fewer_seeds_than_its_row_says_so() -> None:
+    found = standings([*ROWS, _row("all-in-one", 1, 4.4)], [HERE])
+    assert "| 2 | 3.000 | +10.0 %, 1 seed | -0.5 % (" in markdown(found).splitlines()[2]
+
+
 def test_rows_are_read_as_they_were_written(tmp_path) -> None:
     write_rows(tmp_path, ROWS)
     assert sorted(read_rows(tmp_path), key=str) == sorted(ROWS, key=str)

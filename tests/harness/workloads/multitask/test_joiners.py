@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load, save
 
 from harness.federated.controlled import uncontrolled
+from harness.federated.job import Checkpoint
 from harness.federated.observer import SilentObserver
 from harness.federated.random_streams import random_stream
 from harness.federated.server_rules import Adaptive, Momentum
@@ -131,6 +132,36 @@ def test_a_job_goes_on_from_what_was_kept_to_the_same_bits(make_engine, name) ->
     make_engine(joining=joining, keeper=keeper).run(Job("sd", 2, horizon=4))
     again = make_engine(joining=joining, keeper=Kept(keeper.state)).run(Job("sd", 4))
     assert _equal(again.weights.tensors, whole.weights.tensors)
+
+
+@pytest.mark.parametrize("method", ["fedhca2", "mat-fl"])
+def test_groups_that_exchange_go_on_from_files_to_the_same_bits(make_engine, method) -> None:
+    """Files hold tensors in an order of their own, and what is exchanged is a sum over tensors."""
+    setting = Setting("sdn", 4, clients=4, client_tasks=("sd", "dn", "sd", "dn"))
+    first = _Files()
+    whole = carry_out(parse(method).schedule(setting), make_engine(keeper=first))
+    assert len(first.kept) > 5
+    again = carry_out(parse(method).schedule(setting), make_engine(keeper=_Files(first.kept[:5])))
+    for one, other in zip(whole, again, strict=True):
+        assert _equal(one.outcome.weights.tensors, other.outcome.weights.tensors)
+
+
+class _Files:
+    """Keep the ends of jobs as files do; begin with those of the first jobs of a run."""
+
+    def __init__(self, found=()):
+        self.found, self.kept = list(found), []
+
+    def recall(self, job):
+        return self.found.pop(0) if self.found else None
+
+    def announce(self, job):
+        return 0
+
+    def keep(self, job, state):
+        if state.rounds_done == job.last_round:
+            tensors = {k: t.contiguous() for k, t in state.weights.tensors.items()}
+            self.kept.append(replace(state, weights=Checkpoint(load(save(tensors)))))
 
 
 @pytest.mark.parametrize("name", list(SERVERS))
