@@ -276,10 +276,15 @@ def parse_option(option: Field[Any], text: str) -> Any:  # noqa: ANN401
 
 
 def split_list(text: str) -> list[str]:
-    """Split `a,b:x=1,y=2,c` into methods: a piece `key=value` belongs to the method before it."""
+    """Split `a,b:x=1,y=2,c` into methods: a piece `key=value` belongs to the method before it.
+
+    So does a piece `s:1` behind a value of such pieces, as in `a:weights=s:1,d:4`.
+    """
     found: list[str] = []
     for piece in filter(None, (p.strip() for p in text.split(","))):
-        if "=" in piece and ":" not in piece and found:
+        name, equals, _ = piece.partition("=")
+        last = found[-1].rpartition("=")[2] if found and "=" in found[-1] else ""
+        if found and (":" not in name if equals else ":" in piece and ":" in last):
             found[-1] += "," + piece
         else:
             found.append(piece)

@@ -67,9 +67,14 @@ ServerRule = Momentum | Adaptive
 
 
 def at_rest(rule: ServerRule, tensors: Mapping[str, Tensor], stepped: Collection[str]) -> State:
-    """Return what a rule remembers before the first round: zeros for every stepped tensor."""
-    zeros = {name: tensors[name].new_zeros(tensors[name].shape) for name in stepped}
-    return {what: dict(zeros) for what in rule.remembers}
+    """Return what a rule remembers before the first round: zeros for every stepped tensor.
+
+    None are shared: a checkpoint of it holds each tensor once.
+    """
+    return {
+        what: {name: tensors[name].new_zeros(tensors[name].shape) for name in stepped}
+        for what in rule.remembers
+    }
 
 
 def stepped(

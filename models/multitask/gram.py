@@ -20,6 +20,9 @@ from models.multitask.gram_weights import WEIGH_DECODERS, gram_weights
 from models.multitask.network import MultiTaskNet
 from models.multitask.weighting import GramRule
 
+AT_ONCE = 1 << 20
+"""Columns whose inner products are taken at once."""
+
 
 class GramStep:
     """Accumulate weighted gradients; decoders are weighted only where the rule's paper does."""
@@ -71,9 +74,16 @@ def encoder_gradients(net: MultiTaskNet, features: Tensor, apart: Sequence[Tenso
 
 
 def gram(rows: Tensor) -> np.ndarray:
-    """Return the inner products of rows in float64."""
-    found: np.ndarray = (rows @ rows.T).double().cpu().numpy()
-    return found
+    """Return the inner products of rows, added in float64: rules take small eigenvalues for facts.
+
+    Long rows are taken in parts, so that no copy of all is made.
+    """
+    found = rows.new_zeros((len(rows), len(rows)), dtype=torch.float64)
+    for part in torch.split(rows, AT_ONCE, dim=1):
+        exact = part.double()
+        found += exact @ exact.T
+    products: np.ndarray = found.cpu().numpy()
+    return products
 
 
 def set_gradient(parameters: Sequence[Tensor], gradient: Tensor) -> None:

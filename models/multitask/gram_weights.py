@@ -21,6 +21,9 @@ RIDGE = 1e-12
 SIMPLEX_RIDGE = 1e-10
 """Shares of the mean squared norm by which singular matrices are made regular."""
 
+PRECISION = float(np.finfo(np.float32).eps)
+"""What gradients are known to: eigenvalues below so great a share of the greatest are rounding."""
+
 STEPS = 100
 """Most steps of any solver; each ends after a few for nine tasks."""
 
@@ -35,7 +38,8 @@ def conflict_averse(gram: Gram, c: float) -> Weights:
 
     The step is g_0 + c·‖g_0‖·g_w/‖g_w‖ with g_0 the mean gradient and w on the simplex least in
     ⟨g_w, g_0⟩ + c·‖g_0‖·‖g_w‖. With t = ‖g_w‖ that is convex in (w, t): a root in t is sought, and
-    for each t w is the minimum of a quadratic. Where g_w vanishes nothing improves every task: 0.
+    for each t w is the minimum of a quadratic. Where g_w vanishes nothing improves every task; the
+    step is then that of g_0 alone, as in the published code, and the mean loss goes on falling.
     """
     n = len(gram)
     mean = gram.mean(axis=1)
@@ -46,7 +50,7 @@ def conflict_averse(gram: Gram, c: float) -> Weights:
     w = _at_own_length(gram, mean, radius)
     length = math.sqrt(max(float(w @ gram @ w), 0.0))
     if length <= 1e-8 * math.sqrt(float(np.trace(gram))):
-        return np.zeros(n)
+        return n * even / (1.0 + c * c)
     return np.asarray(n * (even + radius / length * w) / (1.0 + c * c))
 
 
@@ -78,7 +82,7 @@ def _at_own_length(gram: Gram, mean: Weights, radius: float) -> Weights:
 def aligned(gram: Gram, _: float = 0.0) -> Weights:
     """Return Aligned-MTL's weights: B·1 with B = √λ_min·V·Λ^(−1/2)·Vᵀ over λ that are not 0."""
     values, vectors = np.linalg.eigh(gram)
-    kept = values > values.max() * len(gram) * np.finfo(np.float64).eps
+    kept = values > values.max() * len(gram) * PRECISION
     values, vectors = values[kept], vectors[:, kept]
     return np.asarray((vectors * np.sqrt(values.min() / values)) @ vectors.sum(axis=0))
 
@@ -86,9 +90,14 @@ def aligned(gram: Gram, _: float = 0.0) -> Weights:
 def equal_projections(gram: Gram, _: float = 0.0) -> Weights:
     """Return n times IMTL-G's weights: Σ w_i·g_i projects alike on every g_i/‖g_i‖, Σ w_i = 1.
 
-    Singular matrices by their pseudo-inverse. Where the weights cannot sum to 1 they are 0.
+    With u_i = w_i·‖g_i‖ and the cosines C of the gradients that is C·u = constant, which is as well
+    posed however unlike the lengths are. Singular matrices by their pseudo-inverse. Where the
+    weights cannot sum to 1 they are 0.
     """
-    w = np.linalg.pinv(gram, rcond=1e-12, hermitian=True) @ np.sqrt(gram.diagonal())
+    lengths = np.sqrt(gram.diagonal())
+    cosines = gram / np.outer(lengths, lengths)
+    inverse = np.linalg.pinv(cosines, rcond=len(gram) * PRECISION, hermitian=True)
+    w = inverse.sum(axis=1) / lengths
     total, size = float(w.sum()), float(np.abs(w).sum())
     return np.zeros(len(gram)) if abs(total) <= 1e-12 * size else len(gram) * w / total
 

@@ -110,6 +110,18 @@ def test_unknown_key_in_a_file_is_an_error_with_the_right_word(tmp_path) -> None
         (["--skew", "2"], "skew"),
         (["--seeds", "3-1"], "backwards"),
         (["--learning-rate", "nan"], "learning-rate"),
+        *(
+            (
+                ["--label-skew", "dirichlet", "--concentration", x],
+                "--concentration must be at least",
+            )
+            for x in ("nan", "inf", "-1")
+        ),
+        (["--optimizer", "nesterov", "--momentum", "0"], "nothing with --momentum 0"),
+        (["--server", "averaged-momentum", "--momentum", "0"], "nothing with --momentum 0"),
+        (["--methods", "mas-together:share=1.5"], "share must be at most 1"),
+        (["--methods", "mas-plus:factor=0"], "factor must be at least"),
+        (["--methods", "tuned-weights:tries=1000000000"], "tries must be at most 1000"),
         (["--data", "taskonomi"], "scenes"),
         (["--config", "/nowhere/at/all.toml"], "all.toml"),
     ],

@@ -6,8 +6,15 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.core.clean_text import prepare_terminal, say
-from harness.core.errors import EXIT_DONE, HarnessError
+from harness.core.clean_text import leave_pipe, prepare_terminal, say
+from harness.core.errors import (
+    EXIT_CELLS_FAILED,
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    HarnessError,
+    StorageError,
+    impossible_path,
+)
 from harness.core.parser import Parser, read_options
 
 STUDY = Path("results/study/runs")
@@ -25,9 +32,23 @@ def main(words: Sequence[str] | None = None) -> int:
     prepare_terminal()
     try:
         return _run(read_options(_parser(), sys.argv[1:] if words is None else words))
-    except HarnessError as error:
+    except BrokenPipeError:  # as in `| head -1`
+        return leave_pipe()
+    except KeyboardInterrupt:
+        say("interrupted: the same command goes on", sys.stderr)
+        return EXIT_INTERRUPTED
+    except (HarnessError, OSError) as trouble:
+        error = trouble if isinstance(trouble, HarnessError) else _of_files(trouble)
         say(f"error: {error.shown()}", sys.stderr)
         return error.exit_status
+
+
+def _of_files(trouble: OSError) -> HarnessError:
+    """Return the error for a file or folder that cannot be written."""
+    place = trouble.filename or "a file"
+    return impossible_path(trouble) or StorageError(
+        f"{place} cannot be written: {trouble.strerror}"
+    )
 
 
 def _parser() -> Parser:
@@ -69,16 +90,18 @@ def _run(options: Namespace) -> int:
     from analysis.multitask.splitting.runs import make_missing, runs  # noqa: PLC0415 - help needs none
     from analysis.multitask.splitting.writing import put_into, read_runs, write_map  # noqa: PLC0415
 
+    failed = 0
     if not (options.rows_alone or options.no_runs):
-        for _ in make_missing(options.study, runs(only=options.only)):
+        for status in make_missing(options.study, runs(only=options.only)):
+            failed += status != EXIT_DONE
             read_runs(options.study, options.out)
     if not options.rows_alone:
-        read_runs(options.study, options.out)
+        read_runs(options.study, options.out, warn=True)
     for path in write_map(options.out):
         say(str(path))
     for page in options.page:
         say(str(put_into(page, options.out)))
-    return EXIT_DONE
+    return EXIT_CELLS_FAILED if failed else EXIT_DONE
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from analysis.multitask.splitting.runs import StudyRun
-from harness.core.errors import DamagedRunError, UsageError
+from harness.core.errors import UsageError
 from harness.core.guarded_folder import write_below
 from harness.core.schema import COST_PHASES
 from harness.evidence.reading import RunFiles, read_run
@@ -45,11 +45,12 @@ class StudyRow:
 
 
 def rows_of(run: StudyRun, folder: Path) -> list[StudyRow]:
-    """Return the rows of a run: one for each method that is done, though others may not be."""
-    try:
-        files = read_run(folder)
-    except DamagedRunError:  # one that has only begun has no tables yet
-        return []
+    """Return the rows of a run: one for each method that is done, though others may not be.
+
+    Raises:
+        HarnessError: if its files cannot be read; one that has only begun has no tables yet.
+    """
+    files = read_run(folder)
     seconds = _charged_s(files)
     versions = str(files.section("software").get("torch", ""))
     commit = str(files.section("source").get("commit", ""))
@@ -109,6 +110,8 @@ def read_rows(folder: Path) -> list[StudyRow]:
             lines = list(csv.DictReader(stream))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", "make study writes it.") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise UsageError(f"{path} is no table of the map", "make study writes it anew.") from None
     return [_row(line, f"{path}, line {number}") for number, line in enumerate(lines, 2)]
 
 
@@ -116,7 +119,8 @@ def _row(line: dict[str, str], where: str) -> StudyRow:
     try:
         return StudyRow(
             line["point"], int(line["seed"]), line["method"], line["groups"],
-            float(line["total_loss"]), _known(line["unseen_total_loss"]), float(line["cpu_s"]),
+            float(line["total_loss"]), _known(line["unseen_total_loss"]),
+            float(line["cpu_s"]),
             _known(line["split_sure"]), line["step"], line["torch"], line["source"],
         )  # fmt: skip
     except (KeyError, TypeError, ValueError):

@@ -12,7 +12,7 @@ from typing import Any
 
 from analysis.multitask.splitting.points import COMMON, PARTS, STUDY, Point
 from harness.core.clean_text import say
-from harness.core.errors import DamagedRunError, StorageError
+from harness.core.errors import DamagedRunError, StorageError, UsageError
 from harness.core.guarded_folder import read_object
 from harness.core.locks import held
 
@@ -88,19 +88,30 @@ def runs(points: Sequence[Point] = STUDY, only: str = "") -> list[StudyRun]:
 
     Oracles of long runs come last, as each costs as much as five other methods together. `only` is
     a pattern in the name of a point, a space and the name of a part.
+
+    Raises:
+        UsageError: if it is no regular expression, or in no name.
     """
+    try:
+        wanted = re.compile(only)
+    except re.error as error:
+        raise UsageError(f"--only '{only}' is no pattern: {error}", "Write \\[ for a [.") from None
     every = [
         StudyRun(point, part, seed)
         for point in points
         for part, seeds in point.seeds.items()
-        if re.search(only, f"{point.name} {part}")
+        if wanted.search(f"{point.name} {part}")
         for seed in seeds
     ]
+    if not every:
+        names = dict.fromkeys(point.name for point in points)
+        text = f"--only '{only}' is in the name of no point and part"
+        raise UsageError(text, f"Points: {', '.join(names)}. Parts: {', '.join(PARTS)}.")
     return sorted(every, key=lambda run: (run.part == "oracles", run.seed > 2))
 
 
-def make_missing(study: Path, planned: Sequence[StudyRun]) -> Iterator[StudyRun]:
-    """Make each run that is neither finished nor made by another process just now; yield it after.
+def make_missing(study: Path, planned: Sequence[StudyRun]) -> Iterator[int]:
+    """Make each run that is neither finished nor made by another process; yield how it ended.
 
     Raises:
         StorageError: if the folder cannot be written, or its file system has no locks.
@@ -113,18 +124,18 @@ def make_missing(study: Path, planned: Sequence[StudyRun]) -> Iterator[StudyRun]
             with held(folder / "making.lock"):
                 if run.finished(study) is None:
                     say(f"{number} of {len(planned)}: {name}")
-                    _make(run, study)
-                    yield run
+                    yield _make(run, study)
         except BlockingIOError:
             say(f"{number} of {len(planned)}: {name} is being made by another process")
         except OSError as error:
             raise StorageError(f"{folder} cannot be written: {error.strerror}") from None
 
 
-def _make(run: StudyRun, study: Path) -> None:
-    """Run the command; what it says is kept beside the run folder."""
+def _make(run: StudyRun, study: Path) -> int:
+    """Run the command and return its status; what it says is kept beside the run folder."""
     command = [sys.executable, "-m", "harness.run", *run.words(study)]
     with (run.folder(study) / "screen.txt").open("w", encoding="utf-8") as screen:
         status = subprocess.run(command, stdout=screen, stderr=screen, check=False).returncode
     if status != 0:
         say(f"  ended with status {status}: {screen.name}", sys.stderr)
+    return status

@@ -75,15 +75,20 @@ def _cells(own: Mapping[str, Standing]) -> list[str]:
         head,
         str(len(reference.seeds)),
         f"{reference.mean_loss:.3f}",
-        change(own["all-in-one"].loss),
-        change(two.loss),
-        change(three.loss),
+        *(_told(one, reference) for one in (own["all-in-one"], two, three)),
         _band(own, 2),
         _band(own, 3),
         change(two.unseen),
         f"{_times(two.cpu)}, {_times(three.cpu)}",
         f"{_share(two.split_sure)}, {_share(three.split_sure)}",
     ]
+
+
+def _told(one: Standing, reference: Standing) -> str:
+    """Return a change of loss, and of how many seeds it is if those are fewer than the row says."""
+    pairs = len(set(one.seeds) & set(reference.seeds))
+    fewer = one.loss is not None and pairs < len(reference.seeds)
+    return f"{change(one.loss)}, {_count(pairs)}" if fewer else change(one.loss)
 
 
 def change(ratio: PairedRatio | None) -> str:

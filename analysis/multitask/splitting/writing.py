@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from analysis.core.figures.writing import write_figure
 from analysis.core.venues import venue_width_in
 from analysis.multitask.splitting.figure import STEM, drawing
-from analysis.multitask.splitting.rows import FILE, joined, read_rows, rows_of, write_rows
+from analysis.multitask.splitting.rows import (
+    FILE,
+    StudyRow,
+    joined,
+    read_rows,
+    rows_of,
+    write_rows,
+)
 from analysis.multitask.splitting.rules import baselines, paper_rows
 from analysis.multitask.splitting.runs import runs
 from analysis.multitask.splitting.summary import standings
 from analysis.multitask.splitting.table import csv_text, markdown
-from harness.core.errors import UsageError
+from harness.core.clean_text import say
+from harness.core.errors import HarnessError, UsageError
 from harness.core.guarded_folder import write_below
 
 VENUE = "ieee"
@@ -22,21 +31,29 @@ END = "<!-- end -->"
 ALL = "map_all.csv"
 
 
-def read_runs(study: Path, out: Path) -> Path:
+def read_runs(study: Path, out: Path, *, warn: bool = False) -> Path:
     """Take the rows of all methods that are done into the table that is kept; return its path.
 
-    Rows whose run is not here stay: the table may be gathered from several computers.
+    Rows whose run is not here, or cannot be read, stay: the table may be gathered from several
+    computers. With `warn` it is said which runs that are done cannot be read, or that there is
+    none.
 
     Raises:
         UsageError: if the table that is there is damaged.
     """
     kept = read_rows(out) if (out / FILE).exists() else []
-    found = [
-        row
-        for run in runs()
-        if (folder := run.begun(study)) is not None
-        for row in rows_of(run, folder)
-    ]
+    found: list[StudyRow] = []
+    for run in runs():
+        folder = run.begun(study)
+        if folder is None:
+            continue
+        try:
+            found += rows_of(run, folder)
+        except HarnessError as error:
+            if warn and run.finished(study):
+                say(f"left out: {error.message}", sys.stderr)
+    if warn and not found:
+        say(f"{study} has no run of the study with a method that is done", sys.stderr)
     return write_rows(out, joined(kept, found))
 
 
@@ -44,7 +61,7 @@ def write_map(out: Path) -> list[Path]:
     """Write tables and figure from the kept rows alone and return their paths.
 
     Raises:
-        UsageError: if there are no rows.
+        UsageError: if the rows are not there, or damaged.
     """
     rows = read_rows(out)
     found = standings(rows)
@@ -59,16 +76,21 @@ def put_into(page: Path, out: Path) -> Path:
     """Put each table into a page between its two marks and return the page's path.
 
     Raises:
-        UsageError: if the page is not there or has no mark.
+        UsageError: if the page is not there or no text, or has no mark, or one without its end.
     """
     try:
         text = page.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read {page}: {error.strerror}") from None
-    marked = [name for name in TABLES if begin(name) in text and END in text.split(begin(name))[1]]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise UsageError(f"cannot read {page}: {reason}") from None
+    marked = [name for name in TABLES if begin(name) in text]
     if not marked:
         wanted = " or ".join(begin(name).strip() for name in TABLES)
         raise UsageError(f"{page} has no place for a table", f"Mark it: {wanted} … {END}")
+    for name in marked:  # all are looked at before one is filled: a page is written whole or not
+        inside, end, _ = text.partition(begin(name))[2].partition(END)
+        if not end or any(begin(other) in inside for other in TABLES):
+            raise UsageError(f"{page}: {begin(name).strip()} has no {END}", f"Add {END}.")
     for name in marked:
         before, _, rest = text.partition(begin(name))
         table = (out / TABLES[name]).read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -222,6 +223,8 @@ class MultitaskConfig(RunConfig):
             DataError: if they cannot be dealt so, or do not say of which class they are.
         """
         if self.label_skew == NONE or self.label_skew not in LABEL_SKEWS:
+            return None
+        if not 0.0 < self.concentration < math.inf:  # reported by itself
             return None
         from harness.workloads.multitask.data.dealt import deal  # noqa: PLC0415
         from harness.workloads.multitask.data.image_classes import (  # noqa: PLC0415 - needs numpy

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import DataError, HarnessError, UsageError, unknown
 from harness.workloads.multitask.data.catalogue import SCENES
 from harness.workloads.multitask.data.label_skew import CLASSES, DIRICHLET, NONE
+from harness.workloads.multitask.training.descent import NESTEROV
+from harness.workloads.multitask.training.joining import SERVERS, AveragedMomentum
 from models.multitask.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -67,6 +69,8 @@ def setting_problems(config: MultitaskConfig) -> list[HarnessError]:
     found: list[HarnessError] = []
     if config.momentum >= 1.0:
         found.append(UsageError(f"--momentum must be below 1, got {config.momentum}"))
+    if config.momentum == 0.0:
+        found += _without_momentum(config)
     if config.clients_per_round > config.clients:
         found.append(
             UsageError(
@@ -80,6 +84,19 @@ def setting_problems(config: MultitaskConfig) -> list[HarnessError]:
     if config.model == "xception" and config.size % 16:
         found.append(UsageError(f"xception needs --size in multiples of 16, got {config.size}"))
     return found
+
+
+def _without_momentum(config: MultitaskConfig) -> list[HarnessError]:
+    """Return which options are of a momentum that there is not."""
+    asked = {
+        "--optimizer nesterov": config.optimizer == NESTEROV,
+        "--server averaged-momentum": isinstance(SERVERS.get(config.server), AveragedMomentum),
+    }
+    return [
+        UsageError(f"{option} does nothing with --momentum 0", "Leave one of them out.")
+        for option, given in asked.items()
+        if given
+    ]
 
 
 def _client_task_problems(config: MultitaskConfig) -> list[HarnessError]:

@@ -13,6 +13,7 @@ from harness.evidence.stated import Claim, Contradiction, contradiction, total
 from harness.evidence.tables import Row
 from harness.workloads.multitask.affinity_evidence import affinity_contradictions
 from harness.workloads.multitask.exchange.server import STATISTICS
+from harness.workloads.multitask.job import tasks_named
 from harness.workloads.multitask.methods.registry import METHODS
 from harness.workloads.multitask.training.joining import SERVERS, STEPS_BYTES
 from harness.workloads.multitask.workload import WORKLOAD
@@ -72,7 +73,7 @@ def _settings(run: RunFiles) -> Iterator[Contradiction]:
     serving: dict[str, set[str]] = defaultdict(set)
     for row in run.tables["metrics.csv"].rows:
         if row["metric"] == "serves":
-            serving[str(row["cell"])].add("".join(sorted(str(row["job"]).partition("@")[0])))
+            serving[str(row["cell"])].add("".join(sorted(tasks_named(str(row["job"])))))
         yield from _unit(row)
     for row in run.cells:
         cell = str(row["cell"])

@@ -35,6 +35,7 @@ from harness.workloads.multitask.training.joining import Joining
 from harness.workloads.multitask.training.steps import carrying
 from models.multitask.losses import named
 from models.multitask.network import Architecture, MultiTaskNet, build
+from models.packed import Packed
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ class MultitaskWork:
         self._seed = seed
         self._observer = observer
         parameters = [name for name, _ in net.named_parameters()]
-        self._joiner = joiner(federation.joining_of(job), parameters, source.count("train"))
+        able = source.count("train") if job.clients is None else len(job.clients)
+        self._joiner = joiner(federation.joining_of(job), parameters, able)
 
     def begin(self) -> Checkpoint:
         """Return the weights before the first round."""
@@ -118,7 +120,8 @@ class MultitaskWork:
             self._net.load_state_dict({**self._net.state_dict(), **self._joiner.model(brought)})
         model = on_processor(self._net).each(Tensor.clone)
         state = self._joiner.begin(model)
-        beside = {name: brought[name] for name in state if name in brought and name not in model}
+        own = self._joiner.model(brought)
+        beside = {name: tensor for name, tensor in brought.items() if name not in own}
         return Checkpoint({**state, **beside} if beside else state)
 
     def _start(self) -> Checkpoint | None:
@@ -190,10 +193,15 @@ class MultitaskWork:
         return judge(self._net, self._source, self._observer, final=final).told()
 
     def outcome(self, state: JobState) -> Outcome:
-        """Return what came of the job."""
+        """Return what came of the job, its model in the order that the network has.
+
+        What came from a file or a device has another, and sums over tensors follow the order.
+        """
         affinity = Affinity(self._job.tasks, state.measured) if state.measured else None
         model, judged = self._joiner.model(state.weights.tensors), state.judged
         memory = {name: t for name, t in state.weights.tensors.items() if name not in model}
+        if not isinstance(model, Packed):
+            model = {name: model[name] for name in self._net.held()}
         return Outcome(
             self._job, Checkpoint(model), judged.get("test_loss", {}), affinity,
             judged.get("test_unseen_loss", {}), judged.get("validation_loss", {}), state.traffic,

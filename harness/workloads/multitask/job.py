@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from harness.core.errors import DataError
 from harness.federated.job import Checkpoint, Engine, Traffic
-from harness.federated.velocities import VELOCITY
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.training.descent import Descent
 from harness.workloads.multitask.training.joining import Joining
@@ -25,10 +24,21 @@ if TYPE_CHECKING:
 
 
 def restricted(weights: Checkpoint, tasks: str) -> Checkpoint:
-    """Return the encoder and the decoders of some of the tasks, and their velocities."""
+    """Return the encoder and the decoders of some of the tasks, and what is remembered of them."""
     parts = ("encoder.", *(f"decoders.{task}." for task in tasks))
-    prefixes = (*parts, *(VELOCITY + part for part in parts))
-    return Checkpoint({k: v for k, v in weights.tensors.items() if k.startswith(prefixes)})
+    return Checkpoint({k: v for k, v in weights.tensors.items() if _of_model(k).startswith(parts)})
+
+
+def _of_model(name: str) -> str:
+    """Return a name without whose memory it is of: `control@3.encoder.w` is of `encoder`."""
+    places = [at for part in (".encoder.", ".decoders.") if (at := name.find(part)) >= 0]
+    whole = name.startswith(("encoder.", "decoders.")) or not places
+    return name if whole else name[min(places) + 1 :]
+
+
+def tasks_named(job: str) -> str:
+    """Return the task letters in the name of a job, without its clients and its variant."""
+    return job.partition("@")[0].partition("~")[0]
 
 
 MOST_NAMED = 8

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.multitask.gram import gram
 from models.multitask.gram_weights import (
     RULES,
     conflict_averse,
@@ -180,3 +181,37 @@ def test_even_gradients_are_added_as_ever(name: str) -> None:
 
 def test_conflict_averse_goes_to_the_mean_as_c_goes_to_nothing() -> None:
     assert conflict_averse(_gram(4, 1), 0.0) == pytest.approx(np.ones(4))
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+def test_rounding_of_gradients_is_no_direction_of_theirs(tiny: bool) -> None:
+    """Collinear gradients leave an eigenvalue of rounding, by which Aligned-MTL would be scaled.
+
+    So does one of 1/100,000 of the others' length, which single precision does not tell from it.
+    """
+    from torchjd.aggregation import AlignedMTL  # noqa: PLC0415
+
+    rows = torch.randn(3, 100_000, generator=torch.Generator().manual_seed(0))
+    rows[2] = rows[2] * 1e-5 if tiny else rows[0] / 3
+    products = gram(rows)
+    theirs = AlignedMTL().gramian_weighting(torch.from_numpy(products).float()).numpy()
+    assert gram_weights("aligned-mtl", products, 0.0) == pytest.approx(3 * theirs, abs=1e-3)
+
+
+def test_inner_products_are_added_in_double_precision() -> None:
+    rows = torch.randn(3, (1 << 20) + 7, generator=torch.Generator().manual_seed(1))
+    exact = rows.double() @ rows.double().T
+    assert gram(rows) == pytest.approx(exact.numpy(), rel=1e-12)
+
+
+def test_projections_are_alike_however_unlike_the_lengths() -> None:
+    rows = np.random.default_rng(3).normal(size=(4, 40)) * np.array([[1.0], [1e-8], [10.0], [1e5]])
+    products = rows @ rows.T
+    along = products @ gram_weights("imtl-g", products, 0.0) / np.sqrt(products.diagonal())
+    assert along == pytest.approx(np.full(4, along[0]), rel=1e-6)
+
+
+def test_where_no_step_improves_every_task_cagrad_follows_the_mean() -> None:
+    """Its steps stay within c of the mean gradient, so it is not 0; published: the same."""
+    rows = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+    assert conflict_averse(rows @ rows.T, 0.4) == pytest.approx(np.full(3, 1 / 1.16))

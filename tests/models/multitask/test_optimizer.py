@@ -52,3 +52,12 @@ def test_weights_put_elsewhere_get_an_optimizer_of_their_own() -> None:
     optimizer = descent(ours, ours.execution, lr=0.1)
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     assert held == {id(p) for p in ours.parameters()}
+
+
+@pytest.mark.parametrize("kind", CHOICES["optimizer"])
+def test_without_momentum_nesterovs_step_is_the_plain_one(kind: str) -> None:
+    one, other = net(), net()
+    for own, nesterov in ((one, True), (other, False)):
+        optimizer = descent(own, parse_execution(kind), lr=0.1, momentum=0.0, nesterov=nesterov)
+        optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(one.weights(), other.weights(), strict=True))

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.core.errors import DamagedRunError, UsageError, unknown
 from harness.evidence.reading import RunFiles
 from harness.evidence.tables import Row
+from harness.workloads.multitask.job import tasks_named
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def deployment(run: RunFiles, row: Row) -> Deployment:
     losses = _test_losses(run, cell)
     models = []
     for job, tasks in serving.items():
-        trained = job.partition("@")[0].partition("~")[0]
+        trained = tasks_named(job)
         path = run.folder / "checkpoints" / cell / f"{job}.safetensors"
         if not path.is_file() or Path(job).name != job:
             raise DamagedRunError(

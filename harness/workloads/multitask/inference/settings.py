@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.config import parse_seeds
+from harness.config import parse_seeds, split_list
 from harness.core.errors import UsageError, unknown
 from harness.workloads.multitask.inference.providers import PROVIDERS
-from harness.workloads.multitask.methods.registry import split_list
 
 METER_TIMES = 10.0
 """A window is never shorter than so many times what the meter averages, or samples, over."""

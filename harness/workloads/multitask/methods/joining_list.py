@@ -14,8 +14,9 @@ CAUTION = Parameter(
     "caution", float, 0.4, "how far the common step may turn from the mean", least=0.0, below=1.0
 )
 SHARE = Parameter(
-    "share", float, 0.1, "share of the common step to begin with; it is learnt", least=0.0
-)
+    "share", float, 0.1, "share of the common step to begin with; it is learnt",
+    least=0.0, highest=1.0,
+)  # fmt: skip
 JOINING = (
     Method(
         "fedprox",

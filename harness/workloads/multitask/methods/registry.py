@@ -36,7 +36,7 @@ from harness.workloads.multitask.methods.splitting_list import SPLITTING
 from harness.workloads.multitask.methods.weighing_list import ALL_IN_ONE, WEIGHING
 from harness.workloads.multitask.training.descent import Descent
 
-__all__ = ["METHODS", "Method", "MultitaskMethod", "Parameter", "parse", "split_list"]
+__all__ = ["METHODS", "Method", "MultitaskMethod", "Parameter", "parse"]
 
 RECORDS: Mapping[str, Callable[..., object]] = {
     "how_many": HowMany,
@@ -200,21 +200,6 @@ def _words(text: str) -> Sequence[str]:
 def _with_help(error: UsageError, method: Method) -> UsageError:
     """Return the error with the method's own help below its remedy."""
     return UsageError(error.message, "\n  ".join(filter(None, (error.remedy, method.help))))
-
-
-def split_list(text: str) -> list[str]:
-    """Split `a,b:x=1,y=2,c` into methods: a piece `key=value` belongs to the method before it.
-
-    So does a piece `task:weight` behind the first one of `weights=`.
-    """
-    found: list[str] = []
-    for piece in filter(None, (p.strip() for p in text.split(","))):
-        weight = ":" in piece and "=" not in piece and bool(found) and "weights=" in found[-1]
-        if found and (weight or ("=" in piece and ":" not in piece)):
-            found[-1] += "," + piece
-        else:
-            found.append(piece)
-    return found
 
 
 def parse(text: str) -> MultitaskMethod:

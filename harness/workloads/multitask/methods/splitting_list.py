@@ -125,7 +125,7 @@ SPLITTING = (
             ),
             Parameter(
                 "factor", float, 1.0, "by what the run's learning rate is multiplied",
-                least=0.0, record="descent",
+                least=1e-12, highest=1e4, record="descent",
             ),
             MERGE_ROUNDS,
             *_measuring("merge_rounds", "rounds that measure affinity", 2, "linear"),

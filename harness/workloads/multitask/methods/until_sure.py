@@ -35,18 +35,18 @@ def measured_merge(
     rounds: tuple[RoundAffinity, ...] = ()
     every = measuring.affinity_every or FIRST_EVERY
     most = min(measuring.affinity_rounds or job.rounds, job.rounds)
-    weights, done, sure = job.start, 0, False
+    start, done, sure = job.start, 0, False
     while done < most and not sure:
         part = _part(job, done, 1)
         asked = replace(measuring, affinity_every=max(1, every), affinity_rounds=1)
-        outcome = yield asked.measured(replace(part, start=weights))
-        weights, every, done = outcome.weights, every // 2, done + 1
+        outcome = yield asked.measured(replace(part, start=start))
+        start, every, done = outcome.state, every // 2, done + 1
         if outcome.affinity is not None:
             rounds = (*rounds, *outcome.affinity.rounds)
         share = sure_share(rounds, choose) if done >= LEAST_ROUNDS else None
         sure = share is not None and share >= measuring.sure
     if done < job.rounds:
-        outcome = yield replace(_part(job, done, job.rounds - done), start=weights)
+        outcome = yield replace(_part(job, done, job.rounds - done), start=start)
     affinity = Affinity(job.tasks, rounds) if rounds else None
     return replace(outcome, job=job, affinity=affinity)
 

@@ -104,8 +104,11 @@ WEIGHING: tuple[Method, ...] = (
         "random search: Bergstra and Bengio, JMLR 2012; what specialised rules have to beat:"
         " arXiv 2505.10347",
         (
-            TriesParameter("tries", int, 6, "weights that are tried, equal ones first", least=1),
-            Parameter("span", float, 4.0, "weights are drawn between 1/span and span", least=1.0),
+            TriesParameter(
+                "tries", int, 6, "weights that are tried, equal ones first", least=1, highest=1000
+            ),
+            Parameter("span", float, 4.0, "weights are drawn between 1/span and span", least=1.0,
+                      highest=1e6),
         ),
     ),
     Method(

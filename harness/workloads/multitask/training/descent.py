@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-OPTIMIZERS = ("heavy-ball", "nesterov")
+NESTEROV = "nesterov"
+OPTIMIZERS = ("heavy-ball", NESTEROV)
 SCHEDULES = ("polynomial", "hold")
 
 MINIMUM_LEARNING_RATE = 3e-5
@@ -29,7 +30,7 @@ class Descent:
     @property
     def nesterov(self) -> bool:
         """Say whether the gradient is taken ahead along the velocity."""
-        return self.optimizer == "nesterov"
+        return self.optimizer == NESTEROV
 
     def rate(self, base: float, round_index: int, horizon: int) -> float:
         """Return the learning rate of a round of `horizon`, never below its floor."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.multitask.splitting import runs as making
 from analysis.multitask.splitting.__main__ import main
 from analysis.multitask.splitting.figure import drawn_values
 from analysis.multitask.splitting.points import (
@@ -23,7 +24,6 @@ from analysis.multitask.splitting.rows import (
     StudyRow,
     joined,
     read_rows,
-    rows_of,
     text_of,
     write_rows,
 )
@@ -31,9 +31,9 @@ from analysis.multitask.splitting.rules import baselines, paper_rows
 from analysis.multitask.splitting.runs import StudyRun, given, runs
 from analysis.multitask.splitting.summary import standings
 from analysis.multitask.splitting.table import NOT_RUN, csv_text, markdown
+from harness.config import split_list
 from harness.core.errors import UsageError
 from harness.workloads.multitask.config import make_multitask_config
-from harness.workloads.multitask.methods.registry import split_list
 
 ROOT = Path(__file__).parents[4]
 KEPT = ROOT / "results" / "study"
@@ -74,6 +74,11 @@ def test_what_was_not_run_is_an_empty_row_that_says_so() -> None:
     drawn = drawn_values(found).set_index(["point", "method"])["change_percent"]
     assert drawn["there"].isna().all()
     assert drawn["here", "mas:splits=2"] == pytest.approx(-0.5012562893)
+
+
+def test_a_change_of_fewer_seeds_than_its_row_says_so() -> None:
+    found = standings([*ROWS, _row("all-in-one", 1, 4.4)], [HERE])
+    assert "| 2 | 3.000 | +10.0 %, 1 seed | -0.5 % (" in markdown(found).splitlines()[2]
 
 
 def test_rows_are_read_as_they_were_written(tmp_path) -> None:
@@ -140,7 +145,6 @@ def test_a_run_is_finished_by_a_folder_of_just_these_options(tmp_path) -> None:
     assert finished(command="python -m harness.run " + " ".join(turned)) == folder
     assert finished(status="interrupted") is None
     assert run.begun(tmp_path) == folder  # what is done of it counts, and it is gone on with
-    assert rows_of(run, folder) == []  # nothing of it is yet
     assert finished(command=f"{facts['command']} --rounds 3") is None
     (folder / "manifest.json").write_text("{")
     assert run.finished(tmp_path) is None
@@ -202,8 +206,60 @@ def test_the_table_goes_between_the_marks_of_a_page(tmp_path) -> None:
     table = (tmp_path / "map.md").read_text()
     assert table.count(NOT_RUN) == 9 * len(POINTS)
     assert page.read_text() == f"before\n<!-- map -->\n{table}<!-- end -->\nafter\n"
-    page.write_text("no mark")
-    assert main(["--rows-alone", "--out", str(tmp_path), "--page", str(page)]) == 2
+
+
+def test_a_page_that_cannot_be_filled_stays_as_it_is(tmp_path, capsys) -> None:
+    """No mark, no text, or a mark whose end is that of the next table's."""
+    write_rows(tmp_path, [])
+    page = tmp_path / "page.md"
+    half = b"<!-- map -->\ntext\n<!-- baselines -->\nold\n<!-- end -->\n"
+    for content, words in ((b"no mark", "no place"), (b"\xff\xfe", "UTF-8"), (half, "map -->")):
+        page.write_bytes(content)
+        assert main(["--rows-alone", "--out", str(tmp_path), "--page", str(page)]) == 2
+        assert words in capsys.readouterr().err
+        assert page.read_bytes() == content
+
+
+def test_a_finished_run_that_cannot_be_read_is_named_and_the_others_count(tmp_path, capsys) -> None:
+    study, out = tmp_path / "runs", tmp_path / "out"
+    write_rows(out, ROWS)
+    run = runs()[0]
+    folder = run.folder(study) / "a-run"
+    folder.mkdir(parents=True)
+    command = "python -m harness.run " + " ".join(run.words(study))
+    for status, told in (("running", False), ("done", True)):
+        (folder / "manifest.json").write_text(json.dumps({"status": status, "command": command}))
+        assert main(["--no-runs", "--study", str(study), "--out", str(out)]) == 0
+        assert ("left out" in capsys.readouterr().err) is told
+        assert len(read_rows(out)) == len(ROWS)
+
+
+def test_what_the_study_cannot_do_ends_in_words(tmp_path, capsys, monkeypatch) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    table = tmp_path / "table"
+    table.mkdir()
+    (table / "runs.csv").write_bytes(b"\xff\xfe\n")
+    for words, status, said in (
+        (["--only", "["], 2, "no pattern"),
+        (["--only", "nowhere"], 2, "no point"),
+        (["--no-runs", "--out", str(plain)], 9, "cannot be written"),
+        (["--no-runs", "--out", str(plain / "x")], 9, "cannot be written"),
+        (["--rows-alone", "--out", str(table)], 2, "no table of the map"),
+    ):
+        assert main(["--study", str(tmp_path / "none"), *words]) == status
+        assert said in capsys.readouterr().err
+    monkeypatch.setattr(making.subprocess, "run", lambda *_, **__: _Ended(5))
+    here = ["--study", str(tmp_path / "new"), "--out", str(tmp_path / "made")]
+    assert main([*here, "--only", "^skew-0 main"]) == 5
+    assert "ended with status 5" in capsys.readouterr().err
+
+
+class _Ended:
+    """A command that is done, with a status."""
+
+    def __init__(self, returncode: int) -> None:
+        self.returncode = returncode
 
 
 needs_kept = pytest.mark.skipif(not (KEPT / "runs.csv").is_file(), reason="no map: make study")

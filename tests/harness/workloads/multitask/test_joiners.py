@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from harness.federated.controlled import uncontrolled
+from harness.federated.job import Checkpoint
 from harness.federated.observer import SilentObserver
 from harness.federated.random_streams import random_stream
 from harness.federated.server_rules import Adaptive, Momentum
@@ -15,6 +17,9 @@ from harness.records.cells import FinishedCell
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job, restricted
 from harness.workloads.multitask.joiners import joiner
+from harness.workloads.multitask.methods.in_step import in_step
+from harness.workloads.multitask.methods.registry import parse
+from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.rounds import job_rate
 from harness.workloads.multitask.sharing import JobLibrary
 from harness.workloads.multitask.training.batches import ClientBatches
@@ -88,7 +93,10 @@ def test_the_first_corrected_round_is_a_plain_one(make_engine) -> None:
 def test_variates_are_mean_gradients_of_the_round(
     make_engine, tiny_source, tiny_architecture, federation
 ) -> None:
-    """Without momentum and decay c_k⁺ = (x − y_k)/(K·η) after a first round, c their sum over N."""
+    """Without momentum and decay c_k⁺ = (x − y_k)/(K·η) after a first round, c their mean.
+
+    That of the clients of the job, which are all it may choose from.
+    """
     training = replace(federation.training, momentum=0.0, weight_decay=0.0)
     keeper = Kept()
     job = Job("d", 1, clients=(0, 2), joining=Controlled(), horizon=4)
@@ -112,7 +120,7 @@ def test_variates_are_mean_gradients_of_the_round(
         }
         for client, variate in wanted.items():
             assert torch.allclose(state[f"control@{client}.{bare}"], variate, rtol=1e-3, atol=1e-5)
-        common = (wanted[0] + wanted[2]) / tiny_source.count("train")
+        common = (wanted[0] + wanted[2]) / len(job.clients)
         assert torch.allclose(state[f"control.{bare}"], common, rtol=1e-3, atol=1e-5)
 
 
@@ -124,6 +132,36 @@ def test_a_job_goes_on_from_what_was_kept_to_the_same_bits(make_engine, name) ->
     make_engine(joining=joining, keeper=keeper).run(Job("sd", 2, horizon=4))
     again = make_engine(joining=joining, keeper=Kept(keeper.state)).run(Job("sd", 4))
     assert _equal(again.weights.tensors, whole.weights.tensors)
+
+
+@pytest.mark.parametrize("method", ["fedhca2", "mat-fl"])
+def test_groups_that_exchange_go_on_from_files_to_the_same_bits(make_engine, method) -> None:
+    """Files hold tensors in an order of their own, and what is exchanged is a sum over tensors."""
+    setting = Setting("sdn", 4, clients=4, client_tasks=("sd", "dn", "sd", "dn"))
+    first = _Files()
+    whole = carry_out(parse(method).schedule(setting), make_engine(keeper=first))
+    assert len(first.kept) > 5
+    again = carry_out(parse(method).schedule(setting), make_engine(keeper=_Files(first.kept[:5])))
+    for one, other in zip(whole, again, strict=True):
+        assert _equal(one.outcome.weights.tensors, other.outcome.weights.tensors)
+
+
+class _Files:
+    """Keep the ends of jobs as files do; begin with those of the first jobs of a run."""
+
+    def __init__(self, found=()):
+        self.found, self.kept = list(found), []
+
+    def recall(self, job):
+        return self.found.pop(0) if self.found else None
+
+    def announce(self, job):
+        return 0
+
+    def keep(self, job, state):
+        if state.rounds_done == job.last_round:
+            tensors = {k: t.contiguous() for k, t in state.weights.tensors.items()}
+            self.kept.append(replace(state, weights=Checkpoint(load(save(tensors)))))
 
 
 @pytest.mark.parametrize("name", list(SERVERS))
@@ -201,15 +239,47 @@ def test_without_momentum_nothing_survives_the_round(make_engine, federation) ->
     assert _equal(plain, ours)
 
 
-def test_momentum_survives_a_split_into_one_group(make_engine) -> None:
+@pytest.mark.parametrize("name", list(SERVERS))
+def test_what_is_remembered_survives_a_split_into_one_group(make_engine, name) -> None:
     """A job that goes on from another's state comes to what one job would, to the last bit."""
-    engine = make_engine(joining=AveragedMomentum())
+    engine = make_engine(joining=SERVERS[name])
     whole = engine.run(Job("sd", 4))
     first = engine.run(Job("sd", 2, horizon=4))
     start = restricted(first.state, "sd")
     second = engine.run(Job("sd", 2, start, first_round=2, horizon=4))
     assert _equal(second.weights.tensors, whole.weights.tensors)
+    assert _equal(second.memory, whole.memory)
     assert not any("decoders.d" in name for name in restricted(first.state, "s").tensors)
+
+
+@pytest.mark.parametrize("name", list(SERVERS))
+def test_measuring_until_a_split_is_sure_changes_no_weight(make_engine, name) -> None:
+    """Rounds that are jobs of their own hand on what is remembered beside the model."""
+    merged = {}
+    for asked in ("mas:splits=1,merge_rounds=4", "mas:splits=1,merge_rounds=4,sure=0.99"):
+        (served,) = carry_out(
+            parse(asked).schedule(Setting("sd", 4)), make_engine(joining=SERVERS[name])
+        )
+        merged[asked] = served.outcome.weights.tensors
+    assert _equal(*merged.values())
+
+
+@pytest.mark.parametrize("name", list(SERVERS))
+def test_groups_in_step_that_exchange_nothing_are_their_own_jobs(make_engine, name) -> None:
+    engine = make_engine(joining=SERVERS[name])
+    jobs = [Job("s", 3, clients=(0, 2)), Job("d", 3, clients=(1, 3))]
+    served = carry_out(in_step(jobs, _Silence()), engine)
+    for job, one in zip(jobs, served, strict=True):
+        wanted = engine.run(job)
+        assert one.outcome.losses == wanted.losses
+        assert _equal(one.outcome.weights.tensors, wanted.weights.tensors)
+
+
+class _Silence:
+    """Exchange nothing."""
+
+    def joined(self, before, after):
+        return [dict(model) for model in after]
 
 
 @pytest.mark.parametrize("name", list(SERVERS))
@@ -223,6 +293,20 @@ def test_a_lent_beginning_brings_what_its_state_holds(make_engine, federation, n
     assert found is not None
     again = make_engine(joining=SERVERS[name], keeper=Kept(found.state)).run(wanted)
     assert _equal(again.weights.tensors, engine.run(wanted).weights.tensors)
+
+
+@pytest.mark.parametrize("name", list(SERVERS))
+def test_the_state_before_the_first_round_can_be_kept(make_engine, monkeypatch, name) -> None:
+    """A job of no rounds is kept as it begins: files of tensors refuse such as share memory."""
+    kept = []
+
+    def keep(job, state):
+        kept.append(save({k: t.contiguous() for k, t in state.weights.tensors.items()}))
+
+    keeper = Kept()
+    monkeypatch.setattr(keeper, "keep", keep)
+    outcome = make_engine(joining=SERVERS[name], keeper=keeper).run(Job("s", 0))
+    assert load(kept[0]).keys() == outcome.state.tensors.keys()
 
 
 def test_what_a_server_remembers_never_travels(tiny_architecture) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness.config import split_list
 from harness.core.errors import UsageError
 from harness.federated import trainers as module
 from harness.federated.job import Checkpoint
@@ -225,4 +226,4 @@ def test_a_list_of_methods_keeps_parameters_together() -> None:
     """Commas separate methods and parameters; key=value belongs to the method before it."""
     text = "independent,mas:splits=3,exact=no,all-in-one"
 
-    assert registry.split_list(text) == ["independent", "mas:splits=3,exact=no", "all-in-one"]
+    assert split_list(text) == ["independent", "mas:splits=3,exact=no", "all-in-one"]

@@ -1,18 +1,21 @@
 """Check methods that weigh tasks: their jobs, what travels and is kept, what is refused."""
 
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import torch
 
+from harness.config import parse_option
 from harness.core.errors import UsageError
 from harness.federated.job import Checkpoint
 from harness.federated.keeping import ForgetfulKeeper
 from harness.federated.observer import SilentObserver
+from harness.workloads.multitask.config import MultitaskConfig
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job, Outcome
-from harness.workloads.multitask.methods.registry import parse, split_list
+from harness.workloads.multitask.methods.registry import parse
 from harness.workloads.multitask.methods.schedule import Setting, carry_out
 from harness.workloads.multitask.methods.weighing_list import WEIGHING
 from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
@@ -56,9 +59,14 @@ def test_weights_are_scaled_to_sum_to_the_number_of_tasks() -> None:
 
 
 def test_weights_may_stand_in_a_list_of_methods() -> None:
-    assert split_list("independent,all-in-one:weights=s:1,d:4,mas:splits=2,affinity=linear") == [
-        "independent", "all-in-one:weights=s:1,d:4", "mas:splits=2,affinity=linear",
-    ]  # fmt: skip
+    """As typed at the command: the list that `harness.run --methods` reads."""
+    typed = "independent,all-in-one:weights=s:1,d:4,all-in-one:weights=n:2,mas:splits=2,sure=0.8"
+    (methods,) = (f for f in fields(MultitaskConfig) if f.name == "methods")
+
+    assert parse_option(methods, typed) == (
+        "independent", "all-in-one:weights=s:1,d:4", "all-in-one:weights=n:2",
+        "mas:splits=2,sure=0.8",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
