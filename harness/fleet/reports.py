@@ -9,7 +9,7 @@ board) is refused as a figure: it becomes empty with a reason, and the work coun
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -19,7 +19,7 @@ from devices.profile import load_profiles
 from harness.core.errors import RefusedError
 from harness.core.schema import DEVICE_PHASES
 from harness.fleet.keys import SAFE_NAME
-from harness.fleet.strict import read_record, read_value
+from harness.fleet.strict import read_facts, read_record, read_value
 from harness.records.phases import Segment
 from harness.records.step_checks import StepCheck
 
@@ -42,6 +42,8 @@ BOARD_FACTOR = 5.0
 COMPUTER_W = 10_000.0
 """No computer with a plug draws more than this."""
 REFUSED_FIGURE = "refused-figure"
+MOST_WORDS = 4
+"""Lines that a device may have shown of how it trains."""
 PEAKS = ("peak_memory_bytes", "peak_gpu_memory_bytes")
 
 
@@ -62,6 +64,8 @@ class Report:
     """Hold what every answer of a node says; `refused` are the figures that were not taken.
 
     `steps` is what came of comparing ways of executing steps with plain fp32 there so far.
+    `launches` are its training steps so far by how they were launched, where there is more than one
+    way, and `launch_faults` why the faster one was not taken.
     """
 
     device: str
@@ -75,6 +79,8 @@ class Report:
     entries: tuple[ReportedEntry, ...]
     steps: tuple[StepCheck, ...] = ()
     peak_gpu_memory_bytes: int | None = None
+    launches: Mapping[str, int] = field(default_factory=dict)
+    launch_faults: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
 
 
@@ -120,14 +126,22 @@ def read_report(header: Mapping[str, Any], expected: Expected) -> Report:
 def read_prepared(header: Mapping[str, Any], most_w: float) -> dict[str, Any]:
     """Return what came of preparing a run: checksum and images of the data, power while idle.
 
+    Beside that stands what the device has settled by its own memory, in `own_way` and in words.
+
     Raises:
         RefusedError: if it is not as a worker writes it.
     """
     idle_w = read_value(float | None, header.get("idle_w"), "the idle power")
+    own_way = read_facts(header.get("own_way", {}), "its own way")
+    if not isinstance(own_way, dict):
+        raise RefusedError("its own way is no object")
+    words = read_value(tuple[str, ...], header.get("own_words", []), "its words")
     return {
         "data": read_value(str | None, header.get("data"), "the checksum"),
         "images": read_value(Mapping[str, int], header.get("images"), "the number of images"),
         "idle_w": idle_w if idle_w is not None and 0.0 <= idle_w <= most_w else None,
+        "own_way": own_way,
+        "own_words": list(words[:MOST_WORDS]),
     }
 
 

@@ -128,6 +128,9 @@ def _answer_all(
         with link, contextlib.suppress(OSError):
             link.settimeout(REQUEST_S)
             _answer_one(link, device, outbox, most)
+        if device.spoiled:
+            print("the GPU has failed, and only a new process can use it again", flush=True)
+            return
 
 
 def _answer_one(link: socket.socket, device: Device, outbox: Outbox, most_bytes: int) -> None:

@@ -284,6 +284,30 @@ def test_idle_power_that_cannot_be_true_is_not_shown(idle_w, kept) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "lie"),
+    [
+        ("launches", {"graph": -1}), ("launches", {"graph": "many"}), ("launches", [1]),
+        ("launch_faults", [1]), ("launch_faults", "x" * (MOST_TEXT + 1)),
+    ],
+)  # fmt: skip
+def test_launches_that_are_none_refuse_the_report(key, lie) -> None:
+    told = read_report(report(launches={"graph": 3}, launch_faults=["x"]), ASKED)
+    assert (told.launches, told.launch_faults) == ({"graph": 3}, ("x",))
+    with pytest.raises(RefusedError, match=key):
+        read_report(report(**{key: lie}), ASKED)
+
+
+def test_what_a_device_has_settled_is_kept_and_bounded() -> None:
+    ready = {"data": "c", "images": {}, "idle_w": None}
+    told = read_prepared({**ready, "own_way": {"a": 1}, "own_words": list("abcdef")}, 5.0)
+    assert (told["own_way"], told["own_words"]) == ({"a": 1}, list("abcd"))
+    assert read_prepared(ready, 5.0)["own_way"] == {}
+    for lie in ({"own_way": [1]}, {"own_way": {"a": math.inf}}, {"own_words": [1]}):
+        with pytest.raises(RefusedError):
+            read_prepared({**ready, **lie}, 5.0)
+
+
+@pytest.mark.parametrize(
     "text", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400, "[" * 100_000, '"' + "x"]
 )
 def test_a_header_with_what_json_cannot_mean_is_refused(text) -> None:
