@@ -7,7 +7,8 @@ from typing import Any
 
 from harness.core.errors import FleetError, HarnessError, MemoryExceededError
 from harness.fleet.clock import ClockBounds
-from harness.fleet.reports import most_power_w, read_prepared
+from harness.fleet.preparation import read_prepared
+from harness.fleet.reports import most_power_w
 from harness.fleet.roster import (
     Card,
     Roster,

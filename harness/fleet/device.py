@@ -20,8 +20,9 @@ from harness.federated.job import Checkpoint
 from harness.federated.trainers import RoundRequest, naming
 from harness.fleet.clock import clock_state
 from harness.fleet.codec import decode_request, decode_tensors, encode_result, encode_tensors
+from harness.fleet.disturbances import Disturbances
 from harness.fleet.outbox import Outbox
-from harness.fleet.reports import MOST_WORDS
+from harness.fleet.preparation import MOST_WORDS
 from harness.fleet.versions import versions
 from harness.fleet.wire import Frame
 from harness.measurement.cost import Accountant
@@ -79,6 +80,7 @@ class Device:
         self._digest: tuple[str, int | None] = ("", None)
         self._own_way = OwnWay()
         self._workload: Workload | None = None
+        self.disturbances = Disturbances(target.accelerator, measuring.processes)
         self._memory = PeakMemory()
         self._gpu_memory = PeakGpuMemory(None)
         self._sharing = ExitStack()
@@ -128,6 +130,7 @@ class Device:
             "no_meter": self._measuring.reason,
             "steps": self._checked_steps(),
             **self._launched(),
+            "flags": list(self.disturbances.look(str(label.get("cell", "")))),
             "peak_memory_bytes": self._memory.read_bytes(),
             "peak_gpu_memory_bytes": self._gpu_memory.read_bytes(),
             "temperature_c": read_state(Path("/")).temperature_c,
@@ -241,7 +244,8 @@ class Device:
                 self._outbox.spent(Label("start-up"), time.monotonic())
 
     def _report(self, request: Frame) -> Frame:
-        """Hand over the samples since a moment of this worker's clock."""
+        """Hand over the samples since a moment of this worker's clock; its cell is over then."""
+        self.disturbances.end()
         since_s = request.header.get("since_s")
         if not isinstance(since_s, float):
             return Frame({"kind": "reported"})
@@ -278,6 +282,7 @@ class Device:
             wanted = replace(wanted, settings=wire.with_batch(wanted.settings, batch))
         self._check_step(wanted, client)
         label = header.get("label") or {}
+        self.disturbances.begin(str(label.get("cell", "")))
         recorder = _RequestRecorder(str(label.get("cell", "")), self._measuring.log, wanted.job)
         work = self._prepared.work(wanted, recorder)
         weights = Checkpoint(decode_tensors(request.body, work.received(client)))

@@ -21,7 +21,8 @@ from harness.fleet.device_status import DeviceStatuses
 from harness.fleet.exchange import FleetTrainers
 from harness.fleet.failures import told_failure
 from harness.fleet.pending import PendingRequest, PendingRequests, with_acknowledgement
-from harness.fleet.reports import MOST_WORDS, Report, refused_figures
+from harness.fleet.preparation import MOST_WORDS
+from harness.fleet.reports import Report, refused_figures
 from harness.fleet.roster import Card, share_a_meter
 from harness.fleet.settings import FleetSettings
 from harness.fleet.strict import clean_text
@@ -76,6 +77,7 @@ class Fleet:
         self._statuses = DeviceStatuses()
         self._recorder: CellRecorder | None = None
         self._shown_s = float("-inf")
+        self._disturbed: dict[str, set[str]] = {}
         self.current: RoundRequest | None = None
         """The round that is open."""
 
@@ -289,6 +291,7 @@ class Fleet:
         assert known is not None
         bounds = self._books.bounds(known.clock, report, pending.sent_wall_s)
         launches = {**known.launches, report.session: report.launches}
+        self._say_disturbed(report)
         for fault in report.launch_faults:
             if fault not in known.launch_faults:
                 self.say(f"{device}: steps are launched one by one, {fault}")
@@ -297,6 +300,15 @@ class Fleet:
             device, clock=bounds, steps=report.steps, launches=launches, launch_faults=faults,
         ))  # fmt: skip
         self._statuses.heard(report, self._wall())
+
+    def _say_disturbed(self, report: Report) -> None:
+        """Name a device that was slowed down or disturbed, once a cell for every flag."""
+        if self._recorder is None:
+            return
+        told = self._disturbed.setdefault(report.device, set())
+        if fresh := [flag for flag in report.flags if flag not in told]:
+            told.update(fresh)
+            self.say(f"{report.device}: {', '.join(fresh)}; its figures of this cell are marked")
 
     def _late(self, arrival: Arrival, pending: PendingRequest) -> None:
         """Note an answer to a round that is closed; its update is not used."""
@@ -334,6 +346,7 @@ class Fleet:
     ) -> Trainers:
         """Begin a cell's ledger and return what trains its clients."""
         self._recorder = recorder
+        self._disturbed.clear()
         self._pending.begin_cell()
         self._books.begin(recorder.cell, lines, zero_s)
         header: dict[str, object] = {"cell": recorder.cell, "attempt": self._books.ledger.attempt}

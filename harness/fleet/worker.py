@@ -111,7 +111,10 @@ def _serve(options: argparse.Namespace, began_s: float) -> int:
         with listen_privately(Path(options.socket)) as listener:
             outbox.spent(Label("start-up"), time.monotonic())
             print(f"ready {name}", flush=True)
-            _answer_all(listener, device, outbox, options)
+            try:
+                _answer_all(listener, device, outbox, options)
+            finally:
+                device.disturbances.end()
     return 0
 
 
