@@ -92,7 +92,7 @@ def read_card(nvml: ModuleType, handle: object) -> CardState:
         model="" if model is None else as_text(model),
         reasons=reasons,
         slowed_ns=_slowed_ns(nvml, handle),
-        temperature_c=_celsius(query(nvml, "nvmlDeviceGetTemperature", handle, 0)[0]),
+        temperature_c=read_temperature_c(nvml, handle),
         slows_at_c=_threshold_c(nvml, handle, _SLOWDOWN),
         stops_at_c=_threshold_c(nvml, handle, _SHUTDOWN),
         memory_errors=None if count is None else int(count),
@@ -112,6 +112,11 @@ def read_reasons(nvml: ModuleType, handle: object) -> tuple[tuple[str, ...] | No
             return reasons_of(int(bits)), ""
         refusals.append(refusal)
     return None, next((text for text in refusals if is_lost(text)), refusals[-1])
+
+
+def read_temperature_c(nvml: ModuleType, handle: object) -> float | None:
+    """Return the temperature of the GPU in °C; None if the driver does not tell."""
+    return _celsius(query(nvml, "nvmlDeviceGetTemperature", handle, 0)[0])
 
 
 def reasons_of(bits: int) -> tuple[str, ...]:

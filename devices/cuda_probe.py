@@ -26,6 +26,23 @@ LONGEST_WORDS = 160
 TOLERANCE = 1e-4
 """Largest difference from the processor, as a share of the largest value: fp32 without TF32."""
 
+STARTS = (
+    (r"driver.*(too old|insufficient)|insufficient.*driver",
+     "the NVIDIA driver is too old for CUDA {cuda}",
+     "Update the driver, or install a PyTorch built for an older CUDA."),
+    (r"forward compatibility|unsupported display driver|(driver|library) version mismatch",
+     "the parts of the NVIDIA driver do not fit each other or CUDA {cuda}",
+     "Restart the computer, as after an update of the driver; in a container take an image whose"
+     " CUDA the host's driver has."),
+    (r"not yet initialized", "the GPUs of this computer are not ready",
+     "Start what connects them: sudo systemctl start nvidia-fabricmanager."),
+    (r"no NVIDIA driver|driver.*not.*(found|installed|loaded)", "no NVIDIA driver is loaded",
+     "Install the driver and restart; in a container give --gpus all (docker) or --runtime nvidia"
+     " (Jetson)."),
+)  # fmt: skip
+"""What CUDA says when it does not start, what that means, and what to do (CUDA Runtime API, error
+codes: 35, 803 and 804, 802)."""
+
 PROGRAM = r"""
 import json, os, sys
 told = {"visible": os.environ.get("CUDA_VISIBLE_DEVICES")}
@@ -189,19 +206,18 @@ def _without_gpu(told: Mapping[str, Any], error: str) -> CudaProbe:
         )
     if told.get("hip"):
         return _without_cuda(told, f"PyTorch {told.get('torch', '')}")
-    if re.search(r"driver.*(too old|insufficient)|insufficient.*driver", error, re.IGNORECASE):
+    for pattern, words, fix in STARTS:
+        if re.search(pattern, error, re.IGNORECASE):
+            return CudaProbe(f"{words.format(cuda=told.get('cuda'))}: {error}", fix)
+    found = f"CUDA {told.get('cuda')} finds no GPU that it can use"
+    found += f": {error}" if error else ""
+    if visible is not None:
         return CudaProbe(
-            f"the NVIDIA driver is too old for CUDA {told.get('cuda')}: {error}",
-            "Update the driver, or install a PyTorch built for an older CUDA.",
-        )
-    if re.search(r"no NVIDIA driver|driver.*not.*(found|installed|loaded)", error, re.IGNORECASE):
-        return CudaProbe(
-            f"no NVIDIA driver is loaded: {error}",
-            "Install the driver and restart; in a container give --gpus all (docker) or"
-            " --runtime nvidia (Jetson).",
+            f"{found} with CUDA_VISIBLE_DEVICES={str(visible)[:LONGEST_WORDS]!r}",
+            "Name one that nvidia-smi -L shows, or unset CUDA_VISIBLE_DEVICES.",
         )
     return CudaProbe(
-        f"CUDA {told.get('cuda')} finds no GPU that it can use" + (f": {error}" if error else ""),
+        found,
         "nvidia-smi (on a Jetson tegrastats) shows whether the driver sees one; in a container"
         " give --gpus all (docker) or --runtime nvidia (Jetson).",
     )
@@ -245,8 +261,12 @@ def _gpu(told: Mapping[str, Any]) -> Accelerator:
 
 
 def _line(text: object) -> str:
-    """Return the first line of an error, printable and not too long."""
+    """Return the first line of an error, printable and not too long.
+
+    Of PyTorch's long words about asking for the number of GPUs only the end tells: CUDA's own.
+    """
     first = next((line.strip() for line in str(text or "").splitlines() if line.strip()), "")
+    first = re.sub(r"^Unexpected error from cuda\w+\(\)\..*?(?=Error \d+: )", "", first)
     return re.sub(r"[^ -~]", "?", first)[:LONGEST_WORDS]
 
 

@@ -22,6 +22,7 @@ from devices.text_files import (
     read_strings,
     read_text,
 )
+from devices.thermal_zones import hottest_c
 from devices.virtual import VirtualKind, find_virtualisation
 
 __all__ = [
@@ -244,7 +245,7 @@ def _any_match(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
 def read_state(root: Path = Path("/")) -> HostState:
     """Read governor, temperature and throttle counters."""
     governor = read_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-    return HostState(governor, _temperature_c(root), _throttle_counters(root))
+    return HostState(governor, hottest_c(root), _throttle_counters(root))
 
 
 def _find_gpus(root: Path) -> tuple[str, ...]:
@@ -261,18 +262,6 @@ def _find_gpus(root: Path) -> tuple[str, ...]:
 def _memory_bytes(meminfo: str) -> int | None:
     found = re.search(r"^MemTotal:\s+([0-9]{1,15}) kB", meminfo, re.MULTILINE)
     return int(found.group(1)) * 1024 if found else None
-
-
-def _temperature_c(root: Path) -> float | None:
-    """Return the hottest zone; constants (PMIC) and switched-off sensors are left out."""
-    temperatures = []
-    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        millidegrees = read_integer(zone / "temp")
-        if millidegrees is None or "PMIC" in read_text(zone / "type").upper():
-            continue
-        if -40_000 < millidegrees < 130_000:
-            temperatures.append(millidegrees / 1000.0)
-    return max(temperatures, default=None)
 
 
 def _throttle_counters(root: Path) -> dict[str, int]:

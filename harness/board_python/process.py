@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from devices.accelerator import GPU
 from harness.board_python.sources import PROGRAM, collected
-from harness.core.errors import BoardPythonError, MemoryExceededError
+from harness.core.errors import BoardPythonError, GpuLostError, MemoryExceededError
+from harness.measurement.gpu_faults import gpu_lost, tells_of_gpu_fault
 from harness.workloads.on_board import BoardClients
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -107,6 +108,7 @@ class BoardProcess:
         Raises:
             BoardPythonError: if the process is gone, or says that it failed.
             MemoryExceededError: if what failed is an allocation.
+            GpuLostError: if its GPU failed.
         """
         length = struct.unpack(">Q", self._take(8))[0]
         if length > MOST_HEADER_BYTES:
@@ -154,7 +156,7 @@ class BoardProcess:
         except BrokenPipeError:
             raise self._gone() from None
 
-    def _gone(self) -> BoardPythonError:
+    def _gone(self) -> BoardPythonError | GpuLostError:
         """Return how it ended, in its own last words."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
@@ -163,6 +165,8 @@ class BoardProcess:
         self._said.seek(0)
         lines = self._said.read()[-4096:].decode("utf-8", "replace").strip().splitlines()
         said = " / ".join(line.strip() for line in lines[-LAST_LINES:])
+        if tells_of_gpu_fault(said):
+            return gpu_lost(next(line for line in lines if tells_of_gpu_fault(line)))
         return BoardPythonError(
             f"{self.program} ended with {ending}" + (f": {said}" if said else "")
         )
@@ -204,9 +208,11 @@ def _surroundings(threads: int) -> dict[str, str]:
     return {**kept, "OMP_NUM_THREADS": str(threads), "PYTHONNOUSERSITE": "0"}
 
 
-def _failure(program: str, words: str) -> BoardPythonError | MemoryExceededError:
+def _failure(program: str, words: str) -> BoardPythonError | MemoryExceededError | GpuLostError:
     if any(sign in words.lower() for sign in OUT_OF_MEMORY) or words.startswith("MemoryError"):
         return MemoryExceededError(f"training does not fit: {program}: {words}")
+    if tells_of_gpu_fault(words):
+        return gpu_lost(words)
     return BoardPythonError(f"{program}: {words}")
 
 

@@ -131,11 +131,11 @@ def main(sources):
         header, arrays = frame
         try:
             answer, tensors = clients.serve(header, arrays, told)
+            told.flush()
+            settle()  # a GPU tells of a fault when it is waited for
         except Exception as error:
             pipe.write({"failed": _words(error)})
             continue
-        told.flush()
-        settle()
         pipe.write(dict(answer, peak_memory_bytes=_peak_bytes()), tensors)
 
 

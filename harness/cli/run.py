@@ -199,6 +199,7 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
         screen.goes_on(unfinished(Path(config.out), config.digest()))
     with terminated_like_interrupted():
         from harness.core.disk import check_space  # noqa: PLC0415
+        from harness.measurement.gpu_faults import gpu_errors  # noqa: PLC0415
         from harness.measurement.memory import memory_errors  # noqa: PLC0415
         from harness.run_folder.left import done_so_far  # noqa: PLC0415
         from harness.running import session  # noqa: PLC0415
@@ -208,8 +209,8 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
             options.dry, options.calibrate, {} if path is None else done_so_far(path)
         )
         earlier = {} if path is None else read_manifest(path)
-        draft = workload.draft(config, target, earlier, settling, screen)
-        with memory_errors():
+        with memory_errors(), gpu_errors():
+            draft = workload.draft(config, target, earlier, settling, screen)
             expected = draft.expected()
             screen.estimate(expected)
             check_space(Path(config.out), expected.results_bytes)

@@ -133,7 +133,10 @@ class GpuLostError(AcceleratorError):
     """Report that the GPU failed in the middle of the work: lost, reset, too hot or at fault."""
 
     code = "gpu-lost"
-    matters = "What CUDA computes after such a fault is not to be trusted, so the cell ends there."
+    matters = (
+        "After such a fault a process can use the GPU no more, so the run ends there; a device of a"
+        " fleet starts its worker anew."
+    )
     usually = (
         "Look at `dmesg` for NVRM or nvgpu, mend heat and supply, then type the same command: it"
         " goes on after the last round that is kept."

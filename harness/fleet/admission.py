@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harness.core.errors import FleetError, HarnessError
+from harness.core.errors import FleetError, HarnessError, MemoryExceededError
 from harness.fleet.clock import ClockBounds
-from harness.fleet.reports import most_power_w, read_prepared
+from harness.fleet.preparation import read_prepared
+from harness.fleet.reports import most_power_w
 from harness.fleet.roster import (
     Card,
     Roster,
@@ -30,6 +31,7 @@ class Admission:
         self._refused: dict[str, HarnessError] = {}
         self._clashes: list[HarnessError] = []
         self._lost: set[str] = set()
+        self._trains: dict[str, str] = {}
         self.roster = Roster()
 
     def strangers(self, present: set[int], asked: set[int]) -> list[int]:
@@ -53,6 +55,10 @@ class Admission:
         self._lost.discard(card.device)
         if before is not None and before.session == card.session:
             card = self.roster.update(card.device, prepared=before.prepared)
+        if before is not None:
+            card = self.roster.update(
+                card.device, launches=before.launches, launch_faults=before.launch_faults
+            )
         return card, before
 
     def prepared(self, device: str, header: Mapping[str, Any], *, late: bool) -> str:
@@ -74,7 +80,22 @@ class Admission:
                 wrong += other_versions(card, self._settings.versions)
         if not wrong:
             self.roster.update(device, prepared=told)
+            self._trains[device] = card.trains
         return "; ".join(wrong)
+
+    def trains_otherwise(self, card: Card) -> str:
+        """Return in words that something else than before would train on a device; often empty.
+
+        A worker that is started anew where its GPU was lost would go on with the processor, and
+        the seconds and joules of one device would be those of two.
+        """
+        before = self._trains.get(card.device, card.trains)
+        if before == card.trains:
+            return ""
+        why = str((card.facts.get("accelerator") or {}).get("why") or "")
+        return f"{before} has trained so far, and now {card.trains} would" + (
+            f": {why}" if why else ""
+        )
 
     def lose(self, device: str) -> None:
         """Ask a device who it is before anything else: its worker is gone, or was started anew."""
@@ -94,6 +115,11 @@ class Admission:
         new = device not in self._refused
         self._refused[device] = error
         return new
+
+    @property
+    def short_of_memory(self) -> bool:
+        """Say whether a device was refused that has no memory for what the run trains."""
+        return any(isinstance(error, MemoryExceededError) for error in self._refused.values())
 
     def why_refused(self, card: Card) -> str:
         """Return why a device does not take part; empty if it does, or may yet."""
@@ -161,4 +187,7 @@ class Admission:
             for devices in share_a_meter(cards)
         ]
         steps = [f"{card.device}: {text}" for card in cards for text in passed_words(card.steps)]
-        return [*clock_notes(cards, self._settings.sample_s), *shared, *steps]
+        own = [
+            f"{c.device}: {text}" for c in cards for text in (c.prepared or {}).get("own_words", ())
+        ]
+        return [*clock_notes(cards, self._settings.sample_s), *shared, *steps, *own]

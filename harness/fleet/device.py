@@ -14,29 +14,40 @@ from typing import Any
 from devices.accelerator import CPU, GPU, Accelerator
 from devices.host import read_state
 from harness.config import PATHS, RunConfig, make_config
-from harness.core.errors import HarnessError, RefusedError, UsageError
+from harness.core.errors import GpuLostError, HarnessError, RefusedError, UsageError
 from harness.core.schema import TRACE
 from harness.federated.job import Checkpoint
 from harness.federated.trainers import RoundRequest, naming
 from harness.fleet.clock import clock_state
 from harness.fleet.codec import decode_request, decode_tensors, encode_result, encode_tensors
+from harness.fleet.disturbances import Disturbances
 from harness.fleet.outbox import Outbox
+from harness.fleet.preparation import MOST_WORDS
 from harness.fleet.versions import versions
 from harness.fleet.wire import Frame
 from harness.measurement.cost import Accountant
+from harness.measurement.gpu_faults import gpu_errors
 from harness.measurement.idle import idle_power_w
 from harness.measurement.measuring import MeasuringSession
 from harness.measurement.memory import PeakMemory, memory_errors
 from harness.measurement.phases import PhaseLog
 from harness.measurement.recorder import CellRecorder
 from harness.records.phases import Label
+from harness.records.step_checks import MOST_LETTERS
 from harness.run_folder.results import csv_text
+from harness.running.accelerator import describe_accelerator
 from harness.running.core_sharing import sharing_cores
 from harness.running.gpu_memory import PeakGpuMemory, gpu_allocator
 from harness.running.prepare import prepare_torch
 from harness.running.target import Target, confine, describe_host, power_model
 from harness.workloads.base import Workload
-from harness.workloads.on_devices import ChecksSteps, Participant
+from harness.workloads.on_devices import (
+    ChecksSteps,
+    CountsLaunches,
+    FitsMemory,
+    OwnWay,
+    Participant,
+)
 from harness.workloads.registry import DEFAULT, find_workload
 
 
@@ -66,13 +77,17 @@ class Device:
         self._outbox = outbox
         self._participant: Participant | None = None
         self._prepared: Participant | None = None
-        self._digest = ""
+        self._digest: tuple[str, int | None] = ("", None)
+        self._own_way = OwnWay()
         self._workload: Workload | None = None
+        self.disturbances = Disturbances(target.accelerator, measuring.processes)
         self._memory = PeakMemory()
         self._gpu_memory = PeakGpuMemory(None)
         self._sharing = ExitStack()
         self.session = uuid.uuid4().hex
         """Names this worker from its start to its end: entries of another one never come again."""
+        self.spoiled = False
+        """Whether CUDA has failed here: only a new process can use the GPU again."""
 
     def answer(self, request: Frame) -> Frame:
         """Do what is asked and say what came of it; what goes wrong is an answer too."""
@@ -80,8 +95,10 @@ class Device:
         header = request.header
         self._acknowledged(header)
         try:
-            found = self._done(request)
+            with memory_errors(), gpu_errors():
+                found = self._done(request)
         except HarnessError as error:
+            self.spoiled = self.spoiled or isinstance(error, GpuLostError)
             found = _failed(error)
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             found = _failed(RefusedError(f"the request cannot be read: {error!r}"))
@@ -112,6 +129,8 @@ class Device:
             "entries": self._outbox.report(self._measuring),
             "no_meter": self._measuring.reason,
             "steps": self._checked_steps(),
+            **self._launched(),
+            "flags": list(self.disturbances.look(str(label.get("cell", "")))),
             "peak_memory_bytes": self._memory.read_bytes(),
             "peak_gpu_memory_bytes": self._gpu_memory.read_bytes(),
             "temperature_c": read_state(Path("/")).temperature_c,
@@ -138,6 +157,7 @@ class Device:
                 "versions": versions(),
                 "clock": clock_state(),
                 "machine": machine(),
+                "accelerator": describe_accelerator(target.accelerator),
             }
         )
 
@@ -146,9 +166,11 @@ class Device:
         told = request.header["config"]
         workload = find_workload(str(told.get("workload", DEFAULT)))
         config = _own_config(workload, told, self._identity, self._target.accelerator.kind)
-        if self._prepared is None or self._digest != config.digest():
+        batch = self._batch(request.header)
+        if self._prepared is None or self._digest != (config.digest(), batch):
             self._participant, self._prepared, self._workload = None, None, workload
-            self._prepared, self._digest = self._opened(workload, config), config.digest()
+            self._prepared = self._opened(workload, config, batch)
+            self._digest = config.digest(), batch
         prepared = self._prepared
         self._outbox.spent(Label("start-up"), time.monotonic())
         return Frame(
@@ -157,10 +179,18 @@ class Device:
                 "data": prepared.checksum,
                 "images": {str(c): prepared.samples(c) for c in self._identity.partition},
                 "idle_w": self._idle_w(config.idle_s),
+                "own_way": dict(self._own_way.facts),
+                "own_words": list(self._own_way.words),
             }
         )
 
-    def _opened(self, workload: Workload, config: RunConfig) -> Participant:
+    def _batch(self, header: Mapping[str, Any]) -> int | None:
+        """Return the batch of this device's profile if a request says so; None is the run's."""
+        return self._target.profile.training.batch if header.get("profile_batch") else None
+
+    def _opened(
+        self, workload: Workload, config: RunConfig, batch: int | None = None
+    ) -> Participant:
         """Open a run's data; nothing is left of it unless all of it can be done here."""
         target = self._target
         prepare_torch(target.threads, target.accelerator.kind_here)
@@ -168,6 +198,9 @@ class Device:
         self._check_partition(prepared)
         trains = target.accelerator if config.accelerator == GPU else Accelerator()
         self._gpu_memory = PeakGpuMemory(gpu_allocator(trains))
+        self._own_way = OwnWay()
+        if isinstance(prepared, FitsMemory):
+            self._own_way = prepared.fit(self._identity.partition, batch)
         if isinstance(prepared, ChecksSteps):
             prepared.check_steps(self._identity.partition)
         self._measuring.accountant = Accountant(power_model(target), prepared.device_model())
@@ -183,6 +216,16 @@ class Device:
         """Return what came of comparing ways of executing steps with plain fp32 here."""
         found = self._participant
         return [asdict(one) for one in found.step_checks] if isinstance(found, ChecksSteps) else []
+
+    def _launched(self) -> dict[str, Any]:
+        """Return how the steps of the run that is prepared were launched, if there are ways."""
+        found = self._participant
+        if not isinstance(found, CountsLaunches):
+            return {}
+        return {
+            "launches": dict(found.launches),
+            "launch_faults": [text[:MOST_LETTERS] for text in found.launch_faults][:MOST_WORDS],
+        }
 
     def _check_step(self, wanted: RoundRequest, client: int) -> None:
         """Compare a way that is new here before it trains; the time is no client's and no cell's.
@@ -201,7 +244,8 @@ class Device:
                 self._outbox.spent(Label("start-up"), time.monotonic())
 
     def _report(self, request: Frame) -> Frame:
-        """Hand over the samples since a moment of this worker's clock."""
+        """Hand over the samples since a moment of this worker's clock; its cell is over then."""
+        self.disturbances.end()
         since_s = request.header.get("since_s")
         if not isinstance(since_s, float):
             return Frame({"kind": "reported"})
@@ -234,11 +278,11 @@ class Device:
         if client not in self._identity.partition:
             raise RefusedError(f"{self._identity.name} does not hold the data of client {client}")
         wanted = decode_request(header["request"], client, wire)
-        if header.get("profile_batch"):
-            batch = self._target.profile.training.batch
+        if (batch := self._batch(header)) is not None:
             wanted = replace(wanted, settings=wire.with_batch(wanted.settings, batch))
         self._check_step(wanted, client)
         label = header.get("label") or {}
+        self.disturbances.begin(str(label.get("cell", "")))
         recorder = _RequestRecorder(str(label.get("cell", "")), self._measuring.log, wanted.job)
         work = self._prepared.work(wanted, recorder)
         weights = Checkpoint(decode_tensors(request.body, work.received(client)))
@@ -248,7 +292,6 @@ class Device:
         before = len(self._measuring.log.segments)
         try:
             with (
-                memory_errors(),
                 naming(wanted.where(client)),
                 recorder.phase("train", round_index=wanted.round_index, client=client),
             ):

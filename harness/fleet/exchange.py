@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import IO, Protocol
 
-from harness.core.errors import HarnessError, RefusedError, StepRefusedError
+from harness.core.errors import HarnessError, RefusedError
 from harness.federated.job import Checkpoint
 from harness.federated.task import JobWork
 from harness.federated.trainers import RoundRequest, Update
@@ -153,7 +153,7 @@ class FleetTrainers:
 
         Raises:
             RefusedError: if there were answers, and none could be used.
-            StepRefusedError: if one of them refused the way of executing steps.
+            HarnessError: of another code, if one of them told it with a remedy (`failures.KEPT`).
             NobodyThereError: if no device came to any try.
         """
         for left in reversed(range(TRIES)):
@@ -255,7 +255,7 @@ class FleetTrainers:
             if arrival.refused:
                 raise RefusedError(arrival.refused)
             result = _read(arrival.frame, state, client, self._wire)
-        except (RefusedError, StepRefusedError) as error:
+        except HarnessError as error:
             self._dispatcher.fate(request, client, device, "refused", error.message)
             state.refused.append((device, error))
             return
@@ -282,7 +282,7 @@ def _read(frame: Frame, state: _Round, client: int, wire: WireCodec) -> ClientRe
 
     Raises:
         RefusedError: if the device failed, or its answer cannot be used.
-        StepRefusedError: if it does not train in this way, which computes something else there.
+        HarnessError: of another code, if the device told it with a remedy (`failures.KEPT`).
     """
     header = frame.header
     if header.get("protocol", PROTOCOL) != PROTOCOL:

@@ -1,19 +1,29 @@
-"""Say what errors of devices are: a refused way of executing steps keeps its code and remedy."""
+"""Say what errors of devices are: those that people can mend by code keep it, and their remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harness.core.errors import HarnessError, RefusedError, StepRefusedError
+from harness.core.errors import (
+    GpuLostError,
+    HarnessError,
+    MemoryExceededError,
+    RefusedError,
+    StepRefusedError,
+)
 from harness.fleet.strict import clean_text
+
+KEPT: Mapping[str, Callable[[str, str], HarnessError]] = {
+    kind.code: kind for kind in (StepRefusedError, MemoryExceededError, GpuLostError)
+}
 
 
 def told_failure(
     header: Mapping[str, Any], usual: Callable[[str, str], HarnessError]
 ) -> HarnessError:
-    """Return what a device failed of: a refused way of executing steps, else the usual error."""
-    kind = StepRefusedError if header.get("code") == StepRefusedError.code else usual
+    """Return what a device failed of: an error of `KEPT`, else the usual one."""
+    kind = KEPT.get(str(header.get("code")), usual)
     return kind(clean_text(header.get("message")), clean_text(header.get("remedy")))
 
 
@@ -25,6 +35,6 @@ def request_failed(message: str, remedy: str) -> RefusedError:
 def all_refused(refused: Sequence[tuple[str, HarnessError]]) -> HarnessError:
     """Return the error of a round in which no answer could be used; `refused` are by device."""
     words = "; ".join(f"{device}: {error.message}" for device, error in refused)
-    steps = [error for _, error in refused if isinstance(error, StepRefusedError)]
     text = f"no update could be used: {words}"
-    return StepRefusedError(text, steps[0].remedy) if steps else RefusedError(text)
+    told = next((error for _, error in refused if error.code in KEPT), None)
+    return RefusedError(text) if told is None else KEPT[told.code](text, told.remedy)

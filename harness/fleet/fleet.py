@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
-from harness.core.errors import FleetError, HarnessError, RefusedError, raise_all
+from harness.core.errors import FleetError, GpuLostError, HarnessError, RefusedError, raise_all
 from harness.federated.trainers import RoundRequest, Trainers
 from harness.fleet.admission import Admission
 from harness.fleet.bookkeeping import Bookkeeping, Clocks
@@ -21,6 +21,7 @@ from harness.fleet.device_status import DeviceStatuses
 from harness.fleet.exchange import FleetTrainers
 from harness.fleet.failures import told_failure
 from harness.fleet.pending import PendingRequest, PendingRequests, with_acknowledgement
+from harness.fleet.preparation import MOST_WORDS
 from harness.fleet.reports import Report, refused_figures
 from harness.fleet.roster import Card, share_a_meter
 from harness.fleet.settings import FleetSettings
@@ -76,6 +77,7 @@ class Fleet:
         self._statuses = DeviceStatuses()
         self._recorder: CellRecorder | None = None
         self._shown_s = float("-inf")
+        self._disturbed: dict[str, set[str]] = {}
         self.current: RoundRequest | None = None
         """The round that is open."""
 
@@ -91,6 +93,8 @@ class Fleet:
         while not self._admission.complete() and self._clock() < end_s:
             self._greet()
             self.answers(SETTLE_S)
+        while self._admission.short_of_memory and self._meeting() and self._clock() < end_s:
+            self.answers(SETTLE_S)  # one batch for all: every device shall say which fits it
         raise_all(self._admission.problems())
         for note in self._admission.notes():
             self.say(note)
@@ -100,9 +104,12 @@ class Fleet:
         """Let newcomers in, and note who has gone."""
         self._greet()
         end_s = self._clock() + HELLO_S
-        while self._pending.meeting(self._is_there) and self._clock() < end_s:
+        while self._meeting() and self._clock() < end_s:
             self.answers(SETTLE_S)
         self.show()
+
+    def _meeting(self) -> bool:
+        return self._pending.meeting(self._is_there)
 
     def _is_there(self, node: int) -> bool:
         return node in self._transport.nodes()
@@ -202,9 +209,13 @@ class Fleet:
             self._admission.lose(card.device)
             return arrival
         header = arrival.frame.header
-        if arrival.frame.kind != "failed" or header.get("session") == card.session:
+        gone = header.get("code") == GpuLostError.code  # such a worker ends: it has no GPU any more
+        if arrival.frame.kind != "failed" or (header.get("session") == card.session and not gone):
             return arrival
         said = clean_text(header.get("message"))
+        if gone:
+            self._admission.lose(card.device)
+            return replace(arrival, frame=None, error=f"{said} [{GpuLostError.code}]")
         why = f"its worker was started anew ({said})" if "session" in header else said
         self._admission.lose(card.device)
         return replace(arrival, frame=None, error=why)
@@ -244,11 +255,21 @@ class Fleet:
         self._pending.forget_old(card)
         self._statuses.of(card.device).state = "joined"
         came = "joined" if before is None else "came back"
-        self.say(f"{card.device} {came}: {card.facts['host']}")
+        self.say(f"{card.device} {came}: {card.facts['host']}; {card.trains_words}")
         if before is None or before.session != card.session or before.prepared is None:
-            frame = Frame({"kind": "prepare", "config": self._settings.config})
-            self._send(card.node, card.device, frame)
+            self._let_prepare(card)
         return card
+
+    def _let_prepare(self, card: Card) -> None:
+        """Let a device prepare the run, unless something else than before would train there."""
+        other = self._admission.trains_otherwise(card)
+        if other and self._recorder is not None:
+            remedy = "Mend its GPU, restart it, then start its node anew."
+            self._refuse(card.device, FleetError(other, remedy))
+            return
+        more = {"profile_batch": True} if self._settings.batch_from_profile else {}
+        frame = Frame({"kind": "prepare", "config": self._settings.config, **more})
+        self._send(card.node, card.device, frame)
 
     def _prepared(self, device: str, header: Mapping[str, Any]) -> None:
         wrong = self._admission.prepared(device, header, late=self._recorder is not None)
@@ -260,14 +281,34 @@ class Fleet:
         assert card.prepared is not None
         status = self._statuses.of(device)
         status.watts, status.state = card.prepared["idle_w"], "ready"
+        if self._recorder is not None:  # before round 1 all are told of together
+            for words in card.prepared["own_words"]:
+                self.say(f"{device}: {words}")
 
     def _book(self, report: Report, device: str, pending: PendingRequest) -> None:
         roster = self._admission.roster
         known = roster.get(device)
         assert known is not None
         bounds = self._books.bounds(known.clock, report, pending.sent_wall_s)
-        self._books.book(report, roster.update(device, clock=bounds, steps=report.steps))
+        launches = {**known.launches, report.session: report.launches}
+        self._say_disturbed(report)
+        for fault in report.launch_faults:
+            if fault not in known.launch_faults:
+                self.say(f"{device}: steps are launched one by one, {fault}")
+        faults = tuple(dict.fromkeys((*known.launch_faults, *report.launch_faults)))[:MOST_WORDS]
+        self._books.book(report, roster.update(
+            device, clock=bounds, steps=report.steps, launches=launches, launch_faults=faults,
+        ))  # fmt: skip
         self._statuses.heard(report, self._wall())
+
+    def _say_disturbed(self, report: Report) -> None:
+        """Name a device that was slowed down or disturbed, once a cell for every flag."""
+        if self._recorder is None:
+            return
+        told = self._disturbed.setdefault(report.device, set())
+        if fresh := [flag for flag in report.flags if flag not in told]:
+            told.update(fresh)
+            self.say(f"{report.device}: {', '.join(fresh)}; its figures of this cell are marked")
 
     def _late(self, arrival: Arrival, pending: PendingRequest) -> None:
         """Note an answer to a round that is closed; its update is not used."""
@@ -305,6 +346,7 @@ class Fleet:
     ) -> Trainers:
         """Begin a cell's ledger and return what trains its clients."""
         self._recorder = recorder
+        self._disturbed.clear()
         self._pending.begin_cell()
         self._books.begin(recorder.cell, lines, zero_s)
         header: dict[str, object] = {"cell": recorder.cell, "attempt": self._books.ledger.attempt}
@@ -376,6 +418,7 @@ class Fleet:
                     "device": card.device, "partition": list(card.partition), **card.facts,
                     "prepared": card.prepared, "clock_bounds_s": list(asdict(card.clock).values()),
                     "steps": [asdict(check) for check in card.steps],
+                    "launches": card.launched,
                     "refused": self._admission.why_refused(card),
                 }
                 for card in self._admission.roster.cards()

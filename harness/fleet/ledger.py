@@ -45,7 +45,10 @@ class ClockShift:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """Hold one stretch of one device; `lost` is what was trained for an earlier attempt."""
+    """Hold one stretch of one device; `lost` is what was trained for an earlier attempt.
+
+    `flags` are what had disturbed the device in this cell until it was reported.
+    """
 
     device: str
     session: str
@@ -60,6 +63,7 @@ class LedgerEntry:
     temperature_c: float | None
     lost: bool
     peak_gpu_memory_bytes: int | None = None
+    flags: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -173,6 +177,7 @@ class Ledger:
             report.peak_memory_bytes, report.temperature_c,
             lost=own and bool(entry.attempt) and entry.attempt != self.attempt,
             peak_gpu_memory_bytes=report.peak_gpu_memory_bytes,
+            flags=report.flags if own else (),
         )  # fmt: skip
 
     def fate(
@@ -227,6 +232,7 @@ class Ledger:
         flags = [f"{fate}-device" for fate in sorted(fates)]
         if any(e.reading and REFUSED_FIGURE in e.reading.flags for e in self._entries):
             flags.append(REFUSED_FIGURE)
+        flags += sorted({flag for entry in self._entries for flag in entry.flags})
         peak, gpu_peak = self._peaks()
         return RemoteResult(
             self._cost_of(figures), figures, self.rows(), trace_rows(traces),

@@ -8,8 +8,9 @@ board) is refused as a figure: it becomes empty with a reason, and the work coun
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -19,7 +20,7 @@ from devices.profile import load_profiles
 from harness.core.errors import RefusedError
 from harness.core.schema import DEVICE_PHASES
 from harness.fleet.keys import SAFE_NAME
-from harness.fleet.strict import read_record, read_value
+from harness.fleet.strict import read_record
 from harness.records.phases import Segment
 from harness.records.step_checks import StepCheck
 
@@ -42,6 +43,8 @@ BOARD_FACTOR = 5.0
 COMPUTER_W = 10_000.0
 """No computer with a plug draws more than this."""
 REFUSED_FIGURE = "refused-figure"
+MOST_FLAGS = 40
+FLAG = re.compile(r"[a-z0-9-]{1,40}")
 PEAKS = ("peak_memory_bytes", "peak_gpu_memory_bytes")
 
 
@@ -62,6 +65,9 @@ class Report:
     """Hold what every answer of a node says; `refused` are the figures that were not taken.
 
     `steps` is what came of comparing ways of executing steps with plain fp32 there so far.
+    `launches` are its training steps so far by how they were launched, where there is more than one
+    way, and `launch_faults` why the faster one was not taken. `flags` are what has disturbed the
+    device since it began to train for the present cell, as in `cells.csv`.
     """
 
     device: str
@@ -75,6 +81,9 @@ class Report:
     entries: tuple[ReportedEntry, ...]
     steps: tuple[StepCheck, ...] = ()
     peak_gpu_memory_bytes: int | None = None
+    launches: Mapping[str, int] = field(default_factory=dict)
+    launch_faults: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
 
 
@@ -111,24 +120,11 @@ def read_report(header: Mapping[str, Any], expected: Expected) -> Report:
     report = read_record(Report, {**told, **dict.fromkeys(wrong)}, "the report")
     _check_origin(report, expected)
     _check_times(report)
+    _check_flags(report)
     for entry in report.entries:
         _check_entry(entry, report, expected)
     side = _side_figures(report, ["memory below zero"] * bool(wrong))
     return replace(side, entries=tuple(_credible(e, expected.most_w) for e in report.entries))
-
-
-def read_prepared(header: Mapping[str, Any], most_w: float) -> dict[str, Any]:
-    """Return what came of preparing a run: checksum and images of the data, power while idle.
-
-    Raises:
-        RefusedError: if it is not as a worker writes it.
-    """
-    idle_w = read_value(float | None, header.get("idle_w"), "the idle power")
-    return {
-        "data": read_value(str | None, header.get("data"), "the checksum"),
-        "images": read_value(Mapping[str, int], header.get("images"), "the number of images"),
-        "idle_w": idle_w if idle_w is not None and 0.0 <= idle_w <= most_w else None,
-    }
 
 
 def refused_figures(report: Report) -> list[str]:
@@ -184,6 +180,11 @@ def _check_times(report: Report) -> None:
             raise RefusedError(f"entry {after.number} comes after entry {before.number}")
         if after.segment.start_s < before.segment.end_s - SLACK_S:
             raise RefusedError(f"entries {before.number} and {after.number} overlap in time")
+
+
+def _check_flags(report: Report) -> None:
+    if len(report.flags) > MOST_FLAGS or not all(map(FLAG.fullmatch, report.flags)):
+        raise RefusedError("the report.flags are none of a cell")
 
 
 def _check_entry(entry: ReportedEntry, report: Report, expected: Expected) -> None:

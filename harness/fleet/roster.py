@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from devices.accelerator import GPU
 from harness.core.errors import FleetError, HarnessError, RefusedError
 from harness.fleet.clock import ClockBounds
 from harness.fleet.strict import read_facts, read_value
@@ -18,7 +20,8 @@ class Card:
 
     `node` is its number in the transport, which changes when its program starts anew; `session`
     names its worker, `prepared` what came of preparing the run, `steps` what came of comparing ways
-    of executing steps with plain fp32 there.
+    of executing steps with plain fp32 there. `launches` are its training steps by how they were
+    launched, by worker, as each begins to count anew.
     """
 
     device: str
@@ -29,6 +32,29 @@ class Card:
     prepared: Mapping[str, Any] | None = None
     clock: ClockBounds = field(default_factory=ClockBounds)
     steps: tuple[StepCheck, ...] = ()
+    launches: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    launch_faults: tuple[str, ...] = ()
+
+    @property
+    def trains(self) -> str:
+        """Return in words what trains on it: its processor, or its GPU by name."""
+        told = self.facts.get("accelerator") or {}
+        return f"its {told.get('gpu') or 'GPU'}" if told.get("name") == GPU else PROCESSOR
+
+    @property
+    def trains_words(self) -> str:
+        """Say what trains on it, and why if that may not be what people expect."""
+        why = str((self.facts.get("accelerator") or {}).get("why") or "")
+        said = self.trains != PROCESSOR or "cannot" in why
+        return f"{self.trains} trains" + (f" ({why})" if said and why else "")
+
+    @property
+    def launched(self) -> dict[str, int]:
+        """Return the training steps of all its workers by how they were launched."""
+        counted: Counter[str] = sum(
+            (Counter(found) for found in self.launches.values()), Counter[str]()
+        )
+        return dict(sorted(counted.items()))
 
     @property
     def versions(self) -> Mapping[str, Any]:
@@ -45,7 +71,7 @@ def read_card(node: int, header: Mapping[str, Any], clock: ClockBounds) -> Card:
     facts = {key: read_value(hint, header.get(key), f"the {key}") for key, hint in FACTS.items()}
     facts |= {
         key: None if (value := header.get(key)) is None else read_facts(value, f"the {key}")
-        for key in ("meter", "versions", "clock")
+        for key in OBJECTS
     }
     _check_facts(facts)
     partition = read_value(tuple[int, ...], header.get("partition"), "the partition")
@@ -55,10 +81,12 @@ def read_card(node: int, header: Mapping[str, Any], clock: ClockBounds) -> Card:
 
 
 def _check_facts(facts: Mapping[str, Any]) -> None:
-    for key in ("meter", "versions", "clock"):
+    for key in OBJECTS:
         if not isinstance(facts[key], dict | type(None)):
             raise RefusedError(f"the {key} is no object")
     read_value(str, (facts["meter"] or {}).get("name", ""), "the meter's name")
+    for key in ("name", "why"):
+        read_value(str, (facts["accelerator"] or {}).get(key, ""), "what trains")
     clock = facts["clock"] or {}
     read_value(bool | None, clock.get("kept"), "the state of the clock")
     read_value(float | None, clock.get("most_error_s"), "the clock's error")
@@ -68,9 +96,13 @@ FACTS: Mapping[str, Any] = {
     "profile": str, "title": str, "matches": bool, "host": str, "threads": int,
     "profile_threads": int, "profile_batch": int, "meter_reason": str, "machine": str,
 }  # fmt: skip
-"""What a card says beside who it is, its meter, versions and clock."""
+"""What a card says beside who it is, and `OBJECTS`."""
+
+OBJECTS = ("meter", "versions", "clock", "accelerator")
+"""What a card says in more than one word."""
 
 
+PROCESSOR = "its processor"
 SIMULATED = "simulated"
 """A meter that sees nothing real."""
 

@@ -111,7 +111,10 @@ def _serve(options: argparse.Namespace, began_s: float) -> int:
         with listen_privately(Path(options.socket)) as listener:
             outbox.spent(Label("start-up"), time.monotonic())
             print(f"ready {name}", flush=True)
-            _answer_all(listener, device, outbox, options)
+            try:
+                _answer_all(listener, device, outbox, options)
+            finally:
+                device.disturbances.end()
     return 0
 
 
@@ -128,6 +131,9 @@ def _answer_all(
         with link, contextlib.suppress(OSError):
             link.settimeout(REQUEST_S)
             _answer_one(link, device, outbox, most)
+        if device.spoiled:
+            print("the GPU has failed, and only a new process can use it again", flush=True)
+            return
 
 
 def _answer_one(link: socket.socket, device: Device, outbox: Outbox, most_bytes: int) -> None:

@@ -47,15 +47,24 @@ def parse_cool_down(text: str) -> CoolDown:
 
 @dataclass(frozen=True)
 class Calm:
-    """Hold temperature in °C and power in W of a device at rest; None for what is not known."""
+    """Hold how warm a device at rest is and what it draws; None for what is not known.
+
+    Attributes:
+        temperature_c: Hottest temperature of the host in °C.
+        power_w: Power in W.
+        gpu_temperature_c: Temperature in °C of the GPU that trains. The host's hottest part need
+            not be the GPU, and on a computer a card is none of its parts.
+    """
 
     temperature_c: float | None = None
     power_w: float | None = None
+    gpu_temperature_c: float | None = None
 
     def reached_by(self, now: Calm) -> bool | None:
         """Say whether a later moment is as cool and as calm; None if neither can be compared."""
         limits = (
             (now.temperature_c, self.temperature_c, NEAR_C),
+            (now.gpu_temperature_c, self.gpu_temperature_c, NEAR_C),
             (now.power_w, self.power_w, NEAR_POWER * (self.power_w or 0.0)),
         )
         known = [x <= base + near for x, base, near in limits if None not in (x, base)]  # type: ignore[operator]
@@ -64,15 +73,20 @@ class Calm:
 
 @dataclass(frozen=True)
 class Gauges:
-    """Read temperature, and mean power since a moment of the clock; let time pass.
+    """Read temperatures, and mean power since a moment of the clock; let time pass.
 
-    Either reading is None without a sensor. The clock is that of the meter's samples.
+    A reading is None without a sensor. The clock is that of the meter's samples.
     """
 
     read_c: Callable[[], float | None]
     read_w: Callable[[float], float | None]
     sleep: Callable[[float], None]
     clock: Callable[[], float]
+    read_gpu_c: Callable[[], float | None] = lambda: None
+
+    def now(self, power_w: float | None = None) -> Calm:
+        """Return how warm the device is now, beside a power that was read."""
+        return Calm(self.read_c(), power_w, self.read_gpu_c())
 
 
 @dataclass(frozen=True)
@@ -85,22 +99,22 @@ class Cooled:
 
 
 def cool_down(how: CoolDown, baseline: Calm, last_cell_s: float, gauges: Gauges) -> Cooled:
-    """Wait as asked and say whether temperature and power are back at the baseline.
+    """Wait as asked and say whether temperatures and power are back at the baseline.
 
-    `auto` waits until the temperature is within 3 °C of the baseline and the mean power of the last
-    second at most a tenth above it, and at most a tenth of the time of the cell before. Without a
-    sensor it does not wait at all.
+    `auto` waits until the temperatures of host and GPU are within 3 °C of the baseline and the mean
+    power of the last second at most a tenth above it, and at most a tenth of the time of the cell
+    before. Without a sensor it does not wait at all.
     """
     began_s = gauges.clock()
     limit_s = SHARE * last_cell_s if how.auto else how.time_s
-    now = Calm(gauges.read_c())
+    now = gauges.now()
     if how.auto and baseline.power_w is None and baseline.reached_by(now) is not False:
         return Cooled(0.0, now, baseline.reached_by(now))
     while (left_s := began_s + limit_s - gauges.clock()) > 0.0:
         pause_s = min(POLL_S, left_s) if how.auto else left_s
         looked_s = gauges.clock() + pause_s - min(POLL_S, pause_s)
         gauges.sleep(pause_s)
-        now = Calm(gauges.read_c(), gauges.read_w(looked_s))
+        now = gauges.now(gauges.read_w(looked_s))
         if how.auto and baseline.reached_by(now) is not False:
             break
     return Cooled(gauges.clock() - began_s, now, baseline.reached_by(now))

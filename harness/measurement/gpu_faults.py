@@ -21,6 +21,15 @@ HOT = re.compile(
 )
 
 
+def tells_of_gpu_fault(text: str) -> bool:
+    """Say whether words are those of CUDA's own error; lack of memory is none.
+
+    After one a process can use the GPU no more.
+    """
+    full = "out of memory" in text or "ALLOC_FAILED" in text
+    return bool(SIGNS.search(text)) and not full
+
+
 @contextmanager
 def gpu_errors() -> Iterator[None]:
     """Turn a failure of the GPU into an error with a remedy; lack of memory passes through.
@@ -31,19 +40,23 @@ def gpu_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        text = str(error)
-        if not SIGNS.search(text) or "out of memory" in text or "ALLOC_FAILED" in text:
+        if not tells_of_gpu_fault(str(error)):
             raise
-        first = next(line.strip() for line in text.splitlines() if line.strip())
-        words = re.sub(r"[^ -~]", "?", first)[:LONGEST_WORDS]
-        heat = (
-            " Heat and a weak supply do that too: nvidia-smi -q -d TEMPERATURE,PERFORMANCE"
-            " (a Jetson: python -m harness.doctor) shows it."
-            if HOT.search(text)
-            else ""
-        )
-        raise GpuLostError(
-            f"the GPU failed while it trained: {words}",
-            "Look at dmesg for NVRM or nvgpu, then type the same command: it goes on after the"
-            f" last round that is kept.{heat}",
-        ) from error
+        raise gpu_lost(str(error)) from error
+
+
+def gpu_lost(text: str) -> GpuLostError:
+    """Return the error for what CUDA says when it fails, with a remedy."""
+    first = next(line.strip() for line in text.splitlines() if line.strip())
+    words = re.sub(r"[^ -~]", "?", first)[:LONGEST_WORDS]
+    heat = (
+        " Heat and a weak supply do that too: nvidia-smi -q -d TEMPERATURE,PERFORMANCE"
+        " (a Jetson: python -m harness.doctor) shows it."
+        if HOT.search(text)
+        else ""
+    )
+    return GpuLostError(
+        f"the GPU failed while it trained: {words}",
+        "Look at dmesg for NVRM or nvgpu, then type the same command: it goes on after the"
+        f" last round that is kept.{heat}",
+    )

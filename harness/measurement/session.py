@@ -363,11 +363,16 @@ def _wrapped(function: Function, name: str, fields: Mapping[str, Any]) -> Functi
 
 
 def wait_for_gpu() -> None:
-    """Let the GPU finish what was asked of it, if this program has begun to use one with torch."""
+    """Let the GPU finish what was asked of it, if this program has begun to use one with torch.
+
+    One that has failed is the program's own trouble: it meets the same error at its next call, and
+    what was measured until then is still written.
+    """
     torch = sys.modules.get("torch")
     cuda = getattr(torch, "cuda", None)
     if cuda is not None and cuda.is_initialized():
-        cuda.synchronize()
+        with contextlib.suppress(RuntimeError):
+            cuda.synchronize()
 
 
 def _edge() -> Edge:

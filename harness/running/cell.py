@@ -11,6 +11,7 @@ from devices.host_use import HostUse, UseWatch
 from harness.board_python.trainers import Board
 from harness.core.errors import (
     DamagedRunError,
+    GpuLostError,
     HarnessError,
     MemoryExceededError,
     StorageError,
@@ -79,8 +80,8 @@ def run_cell(context: RunContext, cell: Cell, record: CellRecord) -> CellResult:
     """Train one cell, or what is left of it.
 
     A failure of the cell becomes its status, so that others can go on. A run whose files cannot be
-    written, or are damaged, cannot go on; nor can one whose GPU has no memory left, whose result
-    says so.
+    written, or are damaged, cannot go on; nor can one whose GPU has failed or has no memory left,
+    whose result says so.
     """
     return _RunningCell(context, cell, record).result()
 
@@ -137,14 +138,8 @@ class _RunningCell:
                 self._served = self._carry_out()
         except (StorageError, DamagedRunError):
             raise
-        except MemoryExceededError as error:
-            if self._gpu is None or self._context.devices is not None:
-                return "failed", f"{error.message} [{error.code}]"
-            self._stops = gpu_memory_full(
-                self._context.target.accelerator, self._gpu,
-                self._context.study.config.as_dict(), self._cell.name,
-            )  # fmt: skip
-            return "interrupted", f"{self._stops.message} [{error.code}]"
+        except (MemoryExceededError, GpuLostError) as error:
+            return self._without_means(error)
         except HarnessError as error:
             return "failed", f"{error.message} [{error.code}]"
         except BudgetReachedError as error:
@@ -152,6 +147,22 @@ class _RunningCell:
         except KeyboardInterrupt:
             return "interrupted", STOPPED_BY_USER
         return "done", ""
+
+    def _without_means(self, error: MemoryExceededError | GpuLostError) -> tuple[str, str]:
+        """Return status and reason where memory was lacking or a GPU failed.
+
+        If that is of the GPU that trains here, no other cell can be trained.
+        """
+        if self._context.devices is None:
+            if isinstance(error, GpuLostError):
+                self._stops = error
+            elif self._gpu is not None:
+                self._stops = gpu_memory_full(
+                    self._context.target.accelerator, self._gpu,
+                    self._context.study.config.as_dict(), self._cell.name,
+                )  # fmt: skip
+        status = "failed" if self._stops is None else "interrupted"
+        return status, f"{(self._stops or error).message} [{error.code}]"
 
     def _carry_out(self) -> Any:  # noqa: ANN401 - the workload knows its form
         context, seed = self._context, self._cell.seed

@@ -6,17 +6,16 @@ import contextlib
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from devices.host import read_state
 from harness.board_python.trainers import Board, board_of_run
 from harness.config import RunConfig
 from harness.core.errors import DamagedRunError, HarnessError
 from harness.measurement.conditions import WARM_START
-from harness.measurement.cooling import Calm, CoolDown, Gauges, cool_down, parse_cool_down
+from harness.measurement.cooling import parse_cool_down
 from harness.measurement.cost import Accountant
 from harness.measurement.idle import IdlePower, read_idle
 from harness.measurement.measuring import measuring
@@ -41,6 +40,7 @@ from harness.run_folder.sessions import (
     this_boot,
 )
 from harness.running.accelerator import settled_clock
+from harness.running.between_cells import BetweenCells
 from harness.running.cell import CellRecord, RunContext, run_cell
 from harness.running.core_sharing import sharing_cores
 from harness.running.gpu_memory import stops_when_full
@@ -199,7 +199,9 @@ class _Run:
         self._segments = 0
         writing = Writing(facts, context.study, self._config.reference, self._between)
         self._writer = RunWriter(self._folder, writing, session, matrix(self._config))
-        self._cool_c: float | None = None
+        self._between_cells = BetweenCells(
+            parse_cool_down(self._config.cool_down), context.target.accelerator, context.session
+        )
         self._last_cell_s = 0.0
         self._library: Library | None = None
 
@@ -267,7 +269,7 @@ class _Run:
     def _prepare(self) -> None:
         """Take the idle baseline, then warm up so that the first cell pays for nothing extra."""
         self._remember_idle("before")
-        self._cool_c = temperature_c()
+        self._between_cells.begin()
         accelerator, options = self._context.target.accelerator, self._config.as_dict()
         with (
             self._context.session.log.phase(Label("warm-up")),
@@ -356,24 +358,12 @@ class _Run:
 
     def _cool_down(self) -> bool:
         """Let the device cool down; say whether the next cell begins as the first one did."""
-        if self._context.target.meter is None and self._cooling.auto:
+        between = self._between_cells
+        if self._context.target.meter is None and between.how.auto:
             return True
-        power_w = self._idle[self._session.number].before_w
-        baseline = Calm(self._cool_c, power_w)
-        gauges = Gauges(
-            temperature_c, self._context.session.power_since, time.sleep, time.monotonic
-        )
-        with self._context.session.log.phase(Label("cool-down")):
-            found = cool_down(self._cooling, baseline, self._last_cell_s, gauges)
-        self._writer.event(
-            "cooled down", waited_s=round(found.waited_s, 3), baseline=asdict(baseline),
-            now=asdict(found.now),
-        )  # fmt: skip
+        found = between.cool_down(self._last_cell_s)
+        self._writer.event("cooled down", **between.recorded(found))
         return found.calm is not False
-
-    @property
-    def _cooling(self) -> CoolDown:
-        return parse_cool_down(self._config.cool_down)
 
     def _judged(self, result: CellResult) -> CellResult:
         """Return the result, failed if a meter is required and gave no valid figure."""
@@ -381,8 +371,3 @@ class _Run:
         if self._config.require_meter and unmeasured:
             return replace(result, status="failed", reason=result.cost.energy_reason)
         return result
-
-
-def temperature_c() -> float | None:
-    """Return the hottest plausible temperature of this host; None if it shows none."""
-    return read_state(Path("/")).temperature_c

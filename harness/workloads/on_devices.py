@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -102,6 +103,47 @@ class Participant(Protocol):
 
     def work(self, request: RoundRequest, observer: Observer) -> ClientWork:
         """Return what trains clients as a request says."""
+        ...
+
+
+@dataclass(frozen=True)
+class OwnWay:
+    """Hold how a device trains as far as it settles that itself: plain facts, and words."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    words: Sequence[str] = ()
+
+
+@runtime_checkable
+class FitsMemory(Protocol):
+    """Be a participant that tries a run's batch in its device's memory before it trains.
+
+    The batch is the same for all methods and devices; what changes no result a device may settle
+    by its own memory.
+    """
+
+    def fit(self, clients: Sequence[int], batch_size: int | None = None) -> OwnWay:
+        """Try batches of that size, by default the run's, where these clients train.
+
+        Raises:
+            MemoryExceededError: if they do not fit, with the batch that would.
+            HarnessError: if nothing can be trained here in the way that is asked for.
+        """
+        ...
+
+
+@runtime_checkable
+class CountsLaunches(Protocol):
+    """Be a participant whose steps are launched in more than one way."""
+
+    @property
+    def launches(self) -> Mapping[str, int]:
+        """Return all steps so far by how they were launched; empty where there is one way."""
+        ...
+
+    @property
+    def launch_faults(self) -> Sequence[str]:
+        """Return why steps were launched one by one that were to be launched together."""
         ...
 
 

@@ -45,6 +45,11 @@ def test_gpu_that_computes_wrongly_is_not_taken(miss):
     assert found.fix
 
 
+COUNTING = (
+    "Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before calling"
+    " NumCudaDevices() that might have already set an error? "
+)
+
 FAULTS = {
     "no torch": ({"fault": "no-torch", "error": "No module named 'torch'"}, "cannot be imported"),
     "processor build": ({**CARD, "cuda": None, "fault": "no-cuda-build"}, "the processor alone"),
@@ -70,6 +75,29 @@ FAULTS = {
         {**CARD, "fault": "no-start", "error": "CUDA driver version is insufficient for CUDA"
          " runtime version"},
         "driver is too old",
+    ),
+    "hidden by a number": (
+        {**CARD, "visible": "7", "fault": "no-gpu"},
+        r"finds no GPU that it can use with CUDA_VISIBLE_DEVICES='7'",
+    ),
+    "parts of two drivers": (
+        {**CARD, "fault": "no-start", "error": COUNTING + "Error 804: forward compatibility was"
+         " attempted on non supported HW"},
+        "do not fit each other or CUDA 12.6: Error 804: forward compatibility was attempted on",
+    ),
+    "display driver": (
+        {**CARD, "fault": "no-start", "error": COUNTING + "Error 803: system has unsupported"
+         " display driver / cuda driver combination"},
+        "do not fit each other",
+    ),
+    "old driver, told by its number": (
+        {**CARD, "fault": "no-start", "error": COUNTING + "Error 35: CUDA driver version is"
+         " insufficient for CUDA runtime version"},
+        "driver is too old for CUDA 12.6: Error 35: CUDA driver version is insufficient",
+    ),
+    "not connected": (
+        {**CARD, "fault": "no-start", "error": COUNTING + "Error 802: system not yet initialized"},
+        "are not ready: Error 802",
     ),
     "no driver": (
         {**CARD, "fault": "no-start", "error": "Found no NVIDIA driver on your system."},

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from devices.accelerator import CPU
+from devices.card_watch import look_at_cards
 from devices.own_modules import module_words
 from harness.cli.options import Parser, add_include_options, read_options
 from harness.core.errors import BusyError, FleetError, StorageError
@@ -62,7 +64,8 @@ def main(words: Sequence[str] | None = None) -> int:
             from None  # fmt: skip
     with _alone(folder, name), tempfile.TemporaryDirectory(prefix="fleet-") as private:
         programs = ChildPrograms(folder)
-        for trouble in HostLook().troubles():
+        cards = tuple if parsed.accelerator == CPU else look_at_cards
+        for trouble in HostLook(cards=cards).troubles():
             print(f"{name}: {trouble}", flush=True)
         try:
             _run(parsed, programs, Path(private) / "worker.sock", line, tls)

@@ -178,6 +178,7 @@ def run_over(
 ) -> RunSummary:
     """Gather the devices that a transport reaches, and run the matrix over them."""
     from harness.fleet.fleet import Fleet  # noqa: PLC0415 - imports torch
+    from harness.measurement.gpu_faults import gpu_errors  # noqa: PLC0415
     from harness.measurement.memory import memory_errors  # noqa: PLC0415
     from harness.run_folder.resume import Start  # noqa: PLC0415
     from harness.running import session  # noqa: PLC0415
@@ -186,13 +187,15 @@ def run_over(
     from harness.workloads.base import Settling  # noqa: PLC0415
 
     target = resolve_target(config)
-    draft = find_workload(config.workload).draft(config, target, {}, Settling(remote=True), screen)
-    opened = draft.open(screen)
+    workload = find_workload(config.workload)
+    with memory_errors(), gpu_errors():
+        draft = workload.draft(config, target, {}, Settling(remote=True), screen)
+        opened = draft.open(screen)
     checksum = str(opened.facts()["data"])
     fleet = Fleet(transport, fleet_settings(config, options, opened.clients, checksum), screen)
     ended = "failed"
     try:
-        with memory_errors(), screen:
+        with memory_errors(), gpu_errors(), screen:
             fleet.gather()
             target = fleet_target(target, fleet)
             screen.plan(target)

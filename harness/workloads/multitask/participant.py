@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,7 +26,8 @@ from harness.workloads.multitask.data.store import Store
 from harness.workloads.multitask.federation import LocalEngine
 from harness.workloads.multitask.job import Job
 from harness.workloads.multitask.joiners import joiner
-from harness.workloads.multitask.planning.data_way import DataWay, source_brought
+from harness.workloads.multitask.planning.data_way import DataWay, fill, source_brought
+from harness.workloads.multitask.planning.device_fit import DeviceFit, fit_device
 from harness.workloads.multitask.planning.modelling import device_model
 from harness.workloads.multitask.planning.step_check import kinds_of_steps, round_settings
 from harness.workloads.multitask.planning.step_timing import barred
@@ -42,8 +44,9 @@ from harness.workloads.multitask.training.step_trial import (
     as_executed,
 )
 from harness.workloads.multitask.training.steps import carrying
-from harness.workloads.on_devices import Silence
+from harness.workloads.on_devices import OwnWay, Silence
 from models.execution import PLAIN, Execution, parse_execution
+from models.multitask.captured import NO_GRAPH
 from models.multitask.losses import named
 from models.multitask.network import Architecture, MultiTaskNet, build
 from models.multitask.registry import architecture
@@ -74,7 +77,7 @@ class MultitaskClientWork:
 
 @dataclass(frozen=True)
 class MultitaskParticipant:
-    """Implement `harness.workloads.on_devices.Participant` and `ChecksSteps`."""
+    """Implement `Participant`, `ChecksSteps`, `FitsMemory`, `CountsLaunches` of `on_devices`."""
 
     config: MultitaskConfig
     target: Target
@@ -84,13 +87,42 @@ class MultitaskParticipant:
     run: Run = as_executed
     checks: dict[tuple[str, str, int], StepCheck] = field(default_factory=dict)
     """By tasks, way of executing steps, and batch size."""
+    fitted: list[tuple[DeviceFit, Sequence[int]]] = field(default_factory=list)
+    """What this device's memory decides, and whose data are here, once `fit` was asked."""
 
     @cached_property
     def source(self) -> Source:
-        """Return the data as they come to what trains: to a GPU ahead of their steps."""
+        """Return the data as they come to what trains; to a GPU in the way that was settled."""
+        if self.fitted:
+            found, clients = self.fitted[-1]
+            return source_brought(self.store, found.data, self.config, clients)
         gpu = self.target.accelerator.kind_here == GPU
         way = DataWay(AHEAD) if gpu and not pinning_fault() else None
         return source_brought(self.store, way, self.config)
+
+    def fit(self, clients: Sequence[int], batch_size: int | None = None) -> OwnWay:
+        """Try the batch here, and settle how data come to a GPU.
+
+        Raises:
+            MemoryExceededError: if the batch does not fit, with the one that would.
+            StepRefusedError: if steps cannot be executed as the run asks.
+            GpuLostError: if the GPU fails meanwhile.
+        """
+        config = self.config if batch_size is None else replace(self.config, batch_size=batch_size)
+        execution = PLAIN if config.step == AUTO else parse_execution(config.step)
+        found = fit_device(config, self.target, self.network, execution, self.store, clients)
+        self.fitted.append((found, tuple(clients)))
+        return OwnWay(found.as_dict(), found.words())
+
+    @property
+    def launches(self) -> Mapping[str, int]:
+        """Return steps by how they were launched, where graphs are asked for."""
+        return dict(sum((net.launches for net in self.nets.values()), Counter[str]()))
+
+    @property
+    def launch_faults(self) -> Sequence[str]:
+        """Return why no graph of a step could be recorded; nothing where all is well."""
+        return [how for how in self.launches if how.startswith(NO_GRAPH)]
 
     @property
     def checksum(self) -> str:
@@ -114,6 +146,7 @@ class MultitaskParticipant:
         """Pay torch's first uses of everything here: they cost more than a round."""
         settings = replace(federation(self.config), clients_per_round=1)
         job = Job(self.config.tasks, 1, measure_affinity=True)
+        fill(self.source, self.config.tasks)
         with contextlib.suppress(HarnessError):  # a run that cannot train says so in its round 1
             LocalEngine(self.source, self.network, settings, 0, SilentObserver()).run(job)
 

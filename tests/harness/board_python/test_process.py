@@ -14,7 +14,12 @@ import torch
 from harness.board_python import process as process_module
 from harness.board_python.process import BoardProcess, usable_program
 from harness.board_python.trainers import Board, BoardTrainers
-from harness.core.errors import BoardPythonError, MemoryExceededError, StepRefusedError
+from harness.core.errors import (
+    BoardPythonError,
+    GpuLostError,
+    MemoryExceededError,
+    StepRefusedError,
+)
 from harness.federated.job import Checkpoint
 from harness.federated.observer import SilentObserver
 from harness.federated.trainers import RoundRequest
@@ -296,6 +301,13 @@ def test_memory_that_runs_out_is_told_as_such():
 
 @pytest.mark.whole
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_a_gpu_that_fails_there_is_told_as_here():
+    """In an answer, or in the last words of a process that CUDA has ended."""
+    words = "RuntimeError: CUDA error: unspecified launch failure"
+    assert isinstance(process_module._failure("python3", words), GpuLostError)
+    assert type(process_module._failure("python3", "RuntimeError: shapes")) is BoardPythonError
+
+
 def test_a_program_may_pass_its_words_on_to_a_shell_elsewhere(tmp_path, one_thread):
     """As ssh does, which joins its words for the shell there (docs/jetson-nano.md)."""
     away = tmp_path / "away"

@@ -644,6 +644,61 @@ def test_a_refusal_while_preparing_ends_the_start_with_its_code(made, workers, t
     assert "--step plain" in caught.value.shown()
 
 
+def test_every_device_without_memory_for_the_batch_names_the_one_that_would_fit(
+    made, workers, tmp_path
+) -> None:
+    """One answers at once, the other later: both are named, as one batch is for all."""
+
+    def interfere(node, request, answer):
+        if request.kind != "prepare":
+            return answer
+        time.sleep(0.3 * node)
+        told = {"kind": "failed", "code": "memory", "message": f"batches of {2 + node} would fit",
+                "remedy": f"Give the server --batch-size {2 + node}."}  # fmt: skip
+        return Frame({**answer.header, **told})
+
+    transport = WorkerSockets([w.socket for w in workers], interfere)
+    with pytest.raises(SeveralProblems) as caught:
+        made.fleet(transport, made.config(tmp_path)).gather()
+    said = caught.value.shown()
+    for node in range(2):
+        assert f"x86-{node} is not ready: batches of {2 + node} would fit [memory]" in said
+        assert f"--batch-size {2 + node}" in said
+
+
+def test_a_lost_gpu_costs_its_round_and_its_device_does_not_go_on_without_it(
+    made, workers, tmp_path
+) -> None:
+    """The worker answers that CUDA failed; the next one, with a processor alone, is refused."""
+    lost = threading.Event()
+    card = {"accelerator": {"name": "gpu", "gpu": "Orin", "why": "asked for"}}
+    gone = {"accelerator": {"name": "cpu", "why": "the GPU cannot train: no CUDA-capable device"}}
+
+    def interfere(node, request, answer):
+        if node == 1 and request.kind == "hello":
+            more = {**gone, "session": "f00"} if lost.is_set() else card
+            return Frame({**answer.header, **more})
+        if node == 1 and request.kind == "train":
+            lost.set()
+            told = {"kind": "failed", "code": "gpu-lost", "message": "the GPU failed: device lost"}
+            return Frame({**answer.header, **told})
+        return answer
+
+    config, screen = made.config(tmp_path, methods=("all-in-one",), tasks="s"), Listening()
+    fleet = made.fleet(WorkerSockets([w.socket for w in workers], interfere), config, screen)
+    fleet.gather()
+    summary = made.run(config, fleet, screen)
+    assert summary.rows[0]["status"] == "done"
+    assert "missing-device" in summary.rows[0]["flags"]
+    said = "\n".join(screen.notes)
+    assert "x86-1, round 1: missing, the GPU failed: device lost [gpu-lost]" in said
+    assert "x86-1 cannot take part: its Orin has trained so far, and now its processor" in said
+    told = json.loads((summary.path / "manifest.json").read_text())["fleet"]["devices"]
+    assert "now its processor would: the GPU cannot train" in told[1]["refused"]
+    assert told[0]["accelerator"]["name"] == "cpu"
+    assert told[0]["prepared"]["own_way"]["batch"]["taken"] == 2
+
+
 def test_a_way_that_every_device_refuses_in_mid_run_fails_the_cell_with_its_code(
     made, workers, tmp_path
 ) -> None:

@@ -11,12 +11,12 @@ from harness.core.errors import RefusedError
 from harness.fleet.clock import ClockBounds
 from harness.fleet.codec import encode_reading
 from harness.fleet.ledger import ClockShift, Ledger
+from harness.fleet.preparation import read_prepared
 from harness.fleet.reports import (
     COMPUTER_W,
     REFUSED_FIGURE,
     Expected,
     most_power_w,
-    read_prepared,
     read_report,
     refused_figures,
 )
@@ -192,6 +192,20 @@ def test_a_temperature_or_memory_of_no_board_is_empty_and_said(key, lie) -> None
     assert len(refused_figures(found)) == 1
 
 
+def test_what_disturbed_a_device_is_the_cells_and_survives_the_journal() -> None:
+    """What a worker says beside entries of no cell, or of another one, is not this cell's."""
+    ledger, shift = Ledger("cell"), ClockShift(0.0)
+    idle = {**entry(1, 10.0, phase="idle", cell=""), "attempt": "", "reading": None}
+    ledger.add(read_report(report(idle, flags=["swapped"]), ASKED), shift)
+    assert ledger.conclude({}).flags == []
+    flags = ["gpu-power-brake", "under-voltage"]
+    ledger.add(read_report(report(entry(2, 20.0), flags=flags), ASKED), shift)
+    assert ledger.conclude({}).flags == flags
+    again = Ledger("cell")
+    again.take_up([json.loads(json.dumps(ledger.note()))])
+    assert again.conclude({}).flags == flags
+
+
 def test_a_refused_figure_leaves_the_cell_without_joules_and_flags_it() -> None:
     told = report()
     told["entries"][0]["reading"]["energy_j"] = 1e12
@@ -281,6 +295,34 @@ def test_idle_power_that_cannot_be_true_is_not_shown(idle_w, kept) -> None:
     assert read_prepared(told, 50.0)["idle_w"] == kept
     with pytest.raises(RefusedError):
         read_prepared({**told, "idle_w": "3"}, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "lie"),
+    [
+        ("launches", {"graph": -1}), ("launches", {"graph": "many"}), ("launches", [1]),
+        ("launch_faults", [1]), ("launch_faults", "x" * (MOST_TEXT + 1)),
+        ("flags", ["under+voltage"]), ("flags", ["x" * 41]), ("flags", ["a"] * 41), ("flags", "a"),
+    ],
+)  # fmt: skip
+def test_launches_and_flags_that_are_none_refuse_the_report(key, lie) -> None:
+    told = read_report(
+        report(launches={"graph": 3}, launch_faults=["x"], flags=["gpu-xid-79"]), ASKED
+    )
+    assert (told.launches, told.launch_faults) == ({"graph": 3}, ("x",))
+    assert told.flags == ("gpu-xid-79",)
+    with pytest.raises(RefusedError, match=key):
+        read_report(report(**{key: lie}), ASKED)
+
+
+def test_what_a_device_has_settled_is_kept_and_bounded() -> None:
+    ready = {"data": "c", "images": {}, "idle_w": None}
+    told = read_prepared({**ready, "own_way": {"a": 1}, "own_words": list("abcdef")}, 5.0)
+    assert (told["own_way"], told["own_words"]) == ({"a": 1}, list("abcd"))
+    assert read_prepared(ready, 5.0)["own_way"] == {}
+    for lie in ({"own_way": [1]}, {"own_way": {"a": math.inf}}, {"own_words": [1]}):
+        with pytest.raises(RefusedError):
+            read_prepared({**ready, **lie}, 5.0)
 
 
 @pytest.mark.parametrize(

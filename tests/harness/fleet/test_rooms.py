@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 
-from harness.core.errors import FleetError, RefusedError, StepRefusedError
+from harness.core.errors import FleetError, MemoryExceededError, RefusedError, StepRefusedError
 from harness.federated.trainers import RoundRequest
 from harness.fleet.admission import Admission
 from harness.fleet.clock import ClockBounds
 from harness.fleet.device_status import DeviceStatuses, training_watts
-from harness.fleet.failures import told_failure
+from harness.fleet.failures import all_refused, request_failed, told_failure
 from harness.fleet.pending import PendingRequests, with_acknowledgement
 from harness.fleet.reports import read_report
 from harness.fleet.settings import FleetSettings
@@ -120,6 +120,48 @@ def test_a_way_that_a_device_refuses_is_told_with_its_code_and_remedy() -> None:
     assert problem.shown() == ("pi is not ready: bf16 steps  of s [step-refused]\n  --step plain")
     assert room.why_refused(room.roster.get("pi")) == "bf16 steps  of s"
     assert type(told_failure({**header, "code": "x"}, FleetError)) is FleetError
+
+
+def test_errors_that_code_and_remedy_mend_keep_them_from_a_round_too() -> None:
+    full = told_failure({"code": "memory", "message": "no room", "remedy": "8"}, request_failed)
+    other = told_failure({"code": "data", "message": "torn", "remedy": "mend"}, request_failed)
+    assert (type(full), type(other)) == (MemoryExceededError, RefusedError)
+    both = all_refused([("pi", other), ("orin", full)])
+    assert both.shown() == (
+        "no update could be used: pi: it failed: torn; orin: no room [memory]\n  8"
+    )
+    assert type(all_refused([("pi", other)])) is RefusedError
+
+
+GPU_CARD = {**CARD, "accelerator": {"name": "gpu", "gpu": "Orin", "why": "the device has one"}}
+LATER = {**CARD, "session": "f01", "accelerator": {"name": "cpu", "why": "the GPU cannot train: x"}}
+
+
+def test_a_device_whose_gpu_is_gone_does_not_go_on_with_its_processor() -> None:
+    """Until its GPU is back; before it was prepared either may train."""
+    room = admission()
+    assert room.trains_otherwise(room.meet(1, LATER, ClockBounds())[0]) == ""
+    card, _ = room.meet(1, GPU_CARD, ClockBounds())
+    assert room.trains_otherwise(card) == ""
+    room.prepared("pi", ready(), late=False)
+    for session in ("f02", "f03"):
+        gone, _ = room.meet(1, {**LATER, "session": session}, ClockBounds())
+        assert room.trains_otherwise(gone) == (
+            "its Orin has trained so far, and now its processor would: the GPU cannot train: x"
+        )
+    back, _ = room.meet(1, {**GPU_CARD, "session": "f04"}, ClockBounds())
+    assert room.trains_otherwise(back) == ""
+
+
+def test_how_a_device_trains_is_said_and_steps_of_all_its_workers_count() -> None:
+    room = admission()
+    room.meet(1, GPU_CARD, ClockBounds())
+    room.prepared("pi", {**ready(), "own_words": ["5 MB, kept on the GPU"]}, late=False)
+    assert "pi: 5 MB, kept on the GPU" in room.notes()
+    room.roster.update("pi", launches={"f00": {"graph": 5, "x": 1}}, launch_faults=("x",))
+    card, _ = room.meet(1, {**GPU_CARD, "session": "f01"}, ClockBounds())
+    card = room.roster.update("pi", launches={**card.launches, "f01": {"graph": 2}})
+    assert (card.launched, card.launch_faults) == ({"graph": 7, "x": 1}, ("x",))
 
 
 def test_people_see_the_watts_of_the_last_training_and_where_a_device_stands() -> None:

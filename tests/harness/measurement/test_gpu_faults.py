@@ -1,10 +1,14 @@
 """A GPU that fails while it trains ends the cell in words; other errors stay what they are."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from harness.core.errors import GpuLostError, MemoryExceededError
 from harness.measurement.gpu_faults import gpu_errors
 from harness.measurement.memory import memory_errors
+from harness.measurement.session import Measurement
 
 LOST = (
     "CUDA error: unspecified launch failure\nCUDA kernel errors might be asynchronously reported",
@@ -46,3 +50,25 @@ def test_lack_of_memory_is_no_lost_gpu(text):
 def test_fault_of_the_program_stays_one():
     with pytest.raises(RuntimeError, match="shapes"), memory_errors(), gpu_errors():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+def test_a_measured_program_keeps_its_figures_where_the_gpu_fails(monkeypatch):
+    """The program meets CUDA's error itself; the phase ends, and the figures are there."""
+
+    class Cuda:
+        def is_initialized(self):
+            return True
+
+        def synchronize(self):
+            raise RuntimeError(LOST[0])
+
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cuda()))
+    measurement = Measurement("none")
+
+    def program():
+        with measurement, measurement.phase("train"):
+            raise RuntimeError("CUDA error: of the program")
+
+    with pytest.raises(RuntimeError, match="of the program"):
+        program()
+    assert list(measurement.phases) == ["train"]

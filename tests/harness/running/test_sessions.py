@@ -110,6 +110,23 @@ def test_auto_waits_for_temperature_and_power(start_c, start_w, last_cell_s, sle
     assert all(end - begin == pytest.approx(1.0) for begin, end in device.looked)
 
 
+@pytest.mark.parametrize(
+    ("gpu_c", "last_cell_s", "slept_s", "calm"),
+    [
+        (60.0, 1000.0, 17.0, True),  # 43 °C of the GPU is within 3 °C of 40 °C; the host was sooner
+        (60.0, 100.0, 10.0, False),  # within the same limit: a tenth of the cell before
+        (41.0, 1000.0, 7.0, True),  # the host takes longer
+        (None, 1000.0, 7.0, True),  # a card that does not tell is not waited for
+    ],
+)
+def test_auto_waits_for_the_gpu_too(gpu_c, last_cell_s, slept_s, calm) -> None:
+    device = Cooling(50.0)
+    read_gpu_c = (lambda: None) if gpu_c is None else lambda: gpu_c - device.now_s
+    gauges = replace(device.gauges(), read_gpu_c=read_gpu_c)
+    found = cool_down(parse_cool_down("auto"), Calm(40.0, None, 40.0), last_cell_s, gauges)
+    assert (found.calm, device.now_s) == (calm, pytest.approx(slept_s))
+
+
 def test_a_number_of_seconds_is_waited_and_off_is_not() -> None:
     """After a fixed pause the last second tells whether it was long enough."""
     device = Cooling(60.0, 20.0)

@@ -29,6 +29,7 @@ from harness.workloads.multitask.config import MultitaskConfig, make_multitask_c
 from harness.workloads.multitask.data.catalogue import is_cache
 from harness.workloads.multitask.inference import settings as read
 from harness.workloads.multitask.inference.deployment import chosen_cells
+from harness.workloads.multitask.inference.providers import ON_PROCESSOR
 from harness.workloads.multitask.inference.settings import InferenceSettings
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -104,6 +105,7 @@ def _infer(parsed: Namespace) -> int:
     _check_packages(wanted)
     from rich.console import Console  # noqa: PLC0415 - help and errors answer without it
 
+    from devices.card_watch import look_at_cards  # noqa: PLC0415
     from harness.measurement.host_look import HostLook  # noqa: PLC0415
     from harness.running.target import resolve_target  # noqa: PLC0415
     from harness.workloads.multitask.inference.screen import InferenceScreen  # noqa: PLC0415
@@ -116,7 +118,8 @@ def _infer(parsed: Namespace) -> int:
         terminated_like_interrupted(),
         InferenceScreen(Console(highlight=False), run.folder) as screen,
     ):
-        look = HostLook()
+        on_cores = wanted.providers and all(name in ON_PROCESSOR for name in wanted.providers)
+        look = HostLook(cards=tuple if on_cores else look_at_cards)
         screen.begin(target, cells)
         screen.warn(look.troubles())
         from harness.workloads.multitask.data.dataset import open_data  # noqa: PLC0415

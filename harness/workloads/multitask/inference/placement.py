@@ -5,6 +5,11 @@ of its log. Two things of it tell: from release 1.24 on a session lists which no
 gave to whom; and the profile of a query lists what was executed, by provider, with the copies put
 in between. Older releases have the profile alone, whose nodes are those after fusion.
 
+What was executed cannot be told node by node: kernels have the names of what they were fused into
+(a `Conv` and its `Relu` are one kernel, named like the latter's output), so that most nodes of a
+graph are found in no profile although they ran. Only of a provider without any kernel is it certain
+that none of its nodes did.
+
 Sources: ONNX Runtime, `onnxruntime_session_options_config_keys.h`
 (`session.record_ep_graph_assignment_info`) and "Profiling Tools" (a file of trace events; those of
 category `Node` that end in `_kernel_time` are executed nodes).
@@ -55,6 +60,7 @@ class Placement:
         elsewhere: The nodes that another provider has.
         executed: Number of executed kernels by provider, in one query; copies are not among them.
             What a provider compiles as a whole is one kernel.
+        idle: The nodes of providers of which no kernel was executed in a query.
         copies: Copies between a card and the processor in one query.
         left_out: Nodes of the file that nobody has, as they were computed beforehand or merged
             into others; None if that cannot be told.
@@ -66,6 +72,7 @@ class Placement:
     nodes: Mapping[str, int] = field(default_factory=dict)
     elsewhere: Sequence[GraphNode] = ()
     executed: Mapping[str, int] = field(default_factory=dict)
+    idle: Sequence[GraphNode] = ()
     copies: int = 0
     left_out: Sequence[str] | None = None
     why: str = ""
@@ -78,7 +85,7 @@ class Placement:
     @property
     def compiled_only(self) -> Sequence[str]:
         """Return the providers that were given nodes of which none was executed in a query."""
-        return [name for name in self.nodes if self.executed and not self.executed.get(name)]
+        return list(dict.fromkeys(node.provider for node in self.idle))
 
     @property
     def words(self) -> str:
@@ -89,19 +96,17 @@ class Placement:
         if not self.elsewhere:
             found = f"{self.asked} has all {total} nodes"
         else:
-            named = ", ".join(node.words for node in self.elsewhere[:NAMED])
-            more = len(self.elsewhere) - NAMED
-            tail = f" and {more} more" if more > 0 else ""
             others = " and ".join(sorted({node.provider for node in self.elsewhere}))
             verb = "is" if len(self.elsewhere) == 1 else "are"
             found = (
                 f"{len(self.elsewhere)} of {total} nodes {verb} on {others}, not on {self.asked}:"
-                f" {named}{tail}"
+                f" {_named(self.elsewhere)}"
             )
         if self.copies:
             found += f"; {self.copies} cop{'y' if self.copies == 1 else 'ies'} in between"
         for name in self.compiled_only:
-            found += f"; what {name} has was compiled and not executed"
+            own = [node for node in self.idle if node.provider == name]
+            found += f"; what {name} has was compiled and not executed: {_named(own)}"
         return found
 
     def as_dict(self) -> dict[str, Any]:
@@ -112,10 +117,18 @@ class Placement:
             "elsewhere": [[node.provider, node.kind, node.name] for node in self.elsewhere],
             "executed": dict(self.executed),
             "compiled_only": list(self.compiled_only),
+            "idle": [[node.provider, node.kind, node.name] for node in self.idle],
             "copies": self.copies,
             "left_out": None if self.left_out is None else list(self.left_out),
             "why": self.why,
         }
+
+
+def _named(nodes: Sequence[GraphNode]) -> str:
+    """Return the first of some nodes by kind and name, and how many more there are."""
+    more = len(nodes) - NAMED
+    tail = f" and {more} more" if more > 0 else ""
+    return ", ".join(node.words for node in nodes[:NAMED]) + tail
 
 
 def placed(
@@ -137,12 +150,14 @@ def placed(
     if not listed:
         return Placement(asked, why="neither its list of nodes nor its profile holds any")
     known = {node.name for node in listed}
+    ran = {node.provider for node in kernels}
     return Placement(
         asked,
         "profile" if assigned is None else "assignment",
         dict(Counter(node.provider for node in listed)),
         tuple(node for node in listed if node.provider != asked),
         dict(Counter(node.provider for node in kernels)),
+        tuple(node for node in listed if ran and node.provider not in ran),
         len(executed) - len(kernels),
         None
         if assigned is None

@@ -74,14 +74,18 @@ class BatchFit:
     def words(self) -> str:
         """Say what was changed and why; only if something was."""
         begin = f"batches of {self.taken} images instead of {self.asked}, for all methods:"
-        end = "--keep-batch-size trains as asked"
+        return f"{begin} {self.why}. --keep-batch-size trains as asked"
+
+    @property
+    def why(self) -> str:
+        """Say why a smaller batch had to be taken; only if one was."""
         if self.burst is not None:
-            return f"{begin} a step of {self.burst} found no memory{PLACES[self.memory]}. {end}"
+            return f"a step of {self.burst} found no memory{PLACES[self.memory]}"
         assert self.need_bytes is not None
         assert self.free_bytes is not None
         return (
-            f"{begin} training would need {self.need_bytes / 1e6:.0f} MB{PLACES[self.memory]}, and"
-            f" {self.free_bytes / 1e6:.0f} MB are free. {end}"
+            f"training would need {self.need_bytes / 1e6:.0f} MB{PLACES[self.memory]}, and"
+            f" {self.free_bytes / 1e6:.0f} MB are free"
         )
 
     def as_dict(self) -> dict[str, Any]:

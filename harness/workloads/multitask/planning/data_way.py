@@ -7,7 +7,7 @@ the step before runs. All methods of a run get their data in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -78,16 +78,18 @@ def choose_data_way(
     target: Target,
     batch: BatchFit | None,
     pinning: Callable[[], str] = pinning_fault,
+    clients: Sequence[int] | None = None,
 ) -> DataWay | None:
     """Return how data come to the GPU; None where a processor trains.
 
-    `pinning` returns why memory cannot be pinned, empty if it can.
+    `pinning` returns why memory cannot be pinned, empty if it can; `clients` train here, by default
+    all.
     """
     gpu = gpu_allocator(target.accelerator)
     if target.accelerator.kind_here == CPU or gpu is None:
         return None
     watched = WatchedMemory(target, gpu)
-    size, free = training_bytes(source, tasks), watched.free_bytes()
+    size, free = training_bytes(source, tasks, clients), watched.free_bytes()
     need = None if batch is None else batch.step_bytes
     found = DataWay(AHEAD, size, free, need, watched.name)
     why = pinning()
@@ -98,21 +100,26 @@ def choose_data_way(
     return DataWay(KEPT, size, free, need, watched.name)
 
 
-def training_bytes(source: Source, tasks: str) -> int:
-    """Return the bytes that the training images of all clients and their labels take as stored."""
+def training_bytes(source: Source, tasks: str, clients: Sequence[int] | None = None) -> int:
+    """Return the bytes that clients' training images and their labels take as they are stored."""
     total = 0
-    for client in range(source.count(TRAIN)):
+    for client in range(source.count(TRAIN)) if clients is None else clients:
         arrays = source.split(TRAIN, client)
         labels = labels_of(arrays, tasks, masked=source.masked)
         total += sum(int(arrays[label].nbytes) for label in labels)
     return total
 
 
-def source_brought(source: Source, way: DataWay | None, config: MultitaskConfig) -> Source:
+def source_brought(
+    source: Source,
+    way: DataWay | None,
+    config: MultitaskConfig,
+    clients: Sequence[int] | None = None,
+) -> Source:
     """Return a source whose batches come to the GPU in a way; on a processor the source itself."""
     if way is None or way.way == COPIED:
         return source
-    return GpuData(source, torch_device(config.kind_here), way.way)
+    return GpuData(source, torch_device(config.kind_here), way.way, clients=clients)
 
 
 def fill(source: Source, tasks: str) -> None:

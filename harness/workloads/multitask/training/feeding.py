@@ -179,14 +179,16 @@ class GpuData:
         device: torch.device,
         way: str,
         copies: Copies | None = None,
+        clients: Sequence[int] | None = None,
     ) -> None:
-        """Take a `batches.Source`; nothing is read yet."""
+        """Take a `batches.Source`; nothing is read yet. `clients` train here, by default all."""
         self._source = source
         self._device = device
         self._way = way
         self._copies = copies or CudaCopies()
         self._kept: dict[str, Tensor] = {}
-        self._first: list[int] = []
+        self._clients = clients
+        self._first: dict[int, int] = {}
 
     @property
     def normalisation(self) -> Mapping[str, tuple[float, float]]:
@@ -216,23 +218,27 @@ class GpuData:
         return int(self._source.count(split))
 
     def fill(self, labels: Sequence[str]) -> None:
-        """Bring these labels of all clients to the GPU, if they are to be kept there."""
+        """Bring these labels of the clients to the GPU, if they are to be kept there."""
         if self._way != KEPT or self._first:
             return
-        lengths = [self.length(TRAIN, client) for client in range(self.count(TRAIN))]
-        first = [sum(lengths[:client]) for client in range(len(lengths))]
+        clients = range(self.count(TRAIN)) if self._clients is None else self._clients
+        first, end = {}, 0
+        for client in clients:
+            first[client] = end
+            end += self.length(TRAIN, client)
         for label in labels:
-            for client, at in enumerate(first):
+            for client, at in first.items():
                 own = as_torch(self.split(TRAIN, client)[label])
                 if label not in self._kept:
-                    shape = (sum(lengths), *own.shape[1:])
+                    shape = (end, *own.shape[1:])
                     self._kept[label] = torch.empty(shape, dtype=own.dtype, device=self._device)
                 self._kept[label][at : at + len(own)].copy_(own)
         self._first = first
 
     def feed(self, split: Split, client: int, labels: Sequence[str]) -> Feed:
         """Return what makes batches of some labels of a client."""
-        if split == TRAIN and self._first and all(label in self._kept for label in labels):
+        known = split == TRAIN and client in self._first
+        if known and all(label in self._kept for label in labels):
             own = {label: self._kept[label] for label in labels}
             return KeptFeed(own, self._first[client], self._copies)
         arrays = self.split(split, client)

@@ -75,13 +75,16 @@ def test_what_is_compiled_as_a_whole_is_counted_by_the_nodes_given_to_it() -> No
     assert found.executed == {TRT: 1, CPU: 1}
     assert found.words == f"1 of 6 nodes is on {CPU}, not on {TRT}: Sin wave"
     assert found.left_out == ["Identity same"]
-    assert found.compiled_only == []
+    assert (found.compiled_only, found.idle) == ([], ())
 
 
 def test_what_was_compiled_and_never_executed_is_named() -> None:
     found = placed(TRT, GIVEN, executed_nodes(ONE_ENGINE[1:]))
     assert found.compiled_only == [TRT]
-    assert found.words.endswith(f"what {TRT} has was compiled and not executed")
+    own = [node for node in GIVEN if node.provider == TRT]
+    assert f"what {TRT} has was compiled and not executed: {own[0].words}, " in found.words
+    assert found.words.endswith("and 1 more")
+    assert found.as_dict()["idle"] == [[TRT, node.kind, node.name] for node in own]
 
 
 def test_of_many_nodes_the_first_are_shown_and_all_recorded() -> None:

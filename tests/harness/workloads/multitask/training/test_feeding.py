@@ -156,6 +156,19 @@ def test_of_kept_data_only_row_numbers_travel():
     assert read(source, "order", client=0)[0][0].max() > 0
 
 
+def test_a_device_keeps_the_data_of_its_own_clients_alone():
+    """Others' batches are copied, and all are the same as ever."""
+    source = Clients()
+    own = GpuData(source, CPU, KEPT, Recorder(), clients=[1])
+    own.fill(labels_of(source.split("train", 0), TASKS, masked=True))
+    assert {len(tensor) for tensor in own._kept.values()} == {source.lengths[1]}
+    for client in (0, 1):
+        for ours, theirs in zip(
+            read(own, "plain", client), read(source, "plain", client), strict=True
+        ):
+            assert torch.equal(ours[0], theirs[0])
+
+
 def test_nothing_on_the_way_asks_the_gpu_for_a_value():
     """Tensors without values stand for one: a question to them would be an error."""
     own = ClientBatches(
