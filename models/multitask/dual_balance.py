@@ -7,7 +7,7 @@ gradients are smoothed, ĝ ← g + (β/t^σ)·(ĝ − g) for the t-th step, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -51,14 +51,25 @@ class DualBalancedStep:
             total = added([g * f for g, f in zip(apart, factors(apart), strict=True)])
             features.backward(total.mul_(net.encoder_gradient_scale))  # type: ignore[no-untyped-call]
             return losses
-        rows = self._smoothed(encoder_gradients(net, features, apart))
-        weights = factors(list(rows)) * net.encoder_gradient_scale
+        unseen = [place for place, loss in enumerate(losses.values()) if not float(loss)]
+        rows = self._smoothed(encoder_gradients(net, features, apart), unseen)
+        weights = factors([row * 0.0 if i in unseen else row for i, row in enumerate(rows)])
+        weights *= net.encoder_gradient_scale
         set_gradient(list(net.encoder.parameters()), weights @ rows)
         return losses
 
-    def _smoothed(self, rows: Tensor) -> Tensor:
+    def _smoothed(self, rows: Tensor, unseen: Sequence[int]) -> Tensor:
+        """Return the smoothed gradients; those of tasks without labels in a batch stay as they are.
+
+        What is remembered of such a task would else be pulled along at full length.
+        """
         if not self._rule.beta:
             return rows
         self._state["steps"] += 1
         share = self._rule.beta / int(self._state["steps"]) ** self._rule.sigma
-        return self._state["smoothed"].mul_(share).add_(rows, alpha=1.0 - share)
+        smoothed = self._state["smoothed"]
+        kept = {place: smoothed[place].clone() for place in unseen}
+        smoothed.mul_(share).add_(rows, alpha=1.0 - share)
+        for place, row in kept.items():
+            smoothed[place] = row
+        return smoothed

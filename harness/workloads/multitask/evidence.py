@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from harness.core.errors import HarnessError
 from harness.evidence.derived_cells import Counted, counted, modelled, predicted
 from harness.evidence.intact import weight_bytes
 from harness.evidence.reading import RunFiles
@@ -14,8 +15,10 @@ from harness.evidence.tables import Row
 from harness.workloads.multitask.affinity_evidence import affinity_contradictions
 from harness.workloads.multitask.exchange.server import STATISTICS
 from harness.workloads.multitask.job import tasks_named
-from harness.workloads.multitask.methods.registry import METHODS
+from harness.workloads.multitask.methods.registry import METHODS, parse
+from harness.workloads.multitask.methods.schedule import Setting
 from harness.workloads.multitask.training.joining import SERVERS, STEPS_BYTES
+from harness.workloads.multitask.work import ENCODER, training
 from harness.workloads.multitask.workload import WORKLOAD
 from models.multitask.measures import BY_NAME, UNSEEN
 from models.multitask.measures import MEASURES as TASK_MEASURES
@@ -23,9 +26,6 @@ from models.multitask.weighting import CARRIED
 
 CARRYING = ("uncertainty", "famo", "db-mtl")
 """Methods of which something travels beside the model."""
-
-PROJECTING = {"pcgrad"}
-"""Methods whose training passes through an encoder are worth more than three forwards."""
 
 Model = tuple[str, int]
 """A job and the rounds it has finished."""
@@ -99,9 +99,9 @@ def _unit(row: Row) -> Iterator[Contradiction]:
 def _passes(row: Row, work: Counted, *, looked: bool) -> Iterator[Claim]:
     """Yield images through training passes, and through look-aheads: what else went forward.
 
-    A training pass is worth three forwards in methods that look ahead, but of an encoder whose
-    gradients are projected; where no phase measured affinity there are no look-aheads, whatever
-    training costs.
+    What a training pass is worth in forwards is asked of the method's rule; of an encoder only
+    methods that are known here say it. Where no phase measured affinity there are no look-aheads,
+    whatever training costs.
     """
     if not work:
         return
@@ -111,15 +111,32 @@ def _passes(row: Row, work: Counted, *, looked: bool) -> Iterator[Claim]:
             yield column, row[column], trained[kind], "work.csv adds up to"
     forward = {k.removeprefix("forward "): n for k, n in work.items() if k.startswith("forward ")}
     encoder = forward.pop("encoder", 0.0)
-    for kind, amount, whole in (
-        ("encoder", encoder, str(row["method"]).partition(":")[0] in set(METHODS) - PROJECTING),
-        ("decoders", total(forward.values()), True),
+    of_encoder, of_decoder = _forwards_per_pass(str(row["method"]), str(row["tasks"]))
+    for kind, amount, worth, whole in (
+        ("encoder", encoder, of_encoder, str(row["method"]).partition(":")[0] in METHODS),
+        ("decoders", total(forward.values()), of_decoder, True),
     ):
         column = f"look_ahead_{kind.removesuffix('s')}_forwards"
         if row[column] is not None and not looked:
             yield column, row[column], 0.0, "without a look-ahead it is"
         elif row[column] is not None and whole:
-            yield column, row[column], amount - 3.0 * trained[kind], "work.csv leaves"
+            yield column, row[column], amount - worth * trained[kind], "work.csv leaves"
+
+
+def _forwards_per_pass(method: str, tasks: str) -> tuple[float, float]:
+    """Return the forwards that a training pass of the encoder and of a decoder is worth.
+
+    They are those of the method's first job: all of a method's jobs train by one rule, and those
+    whose rule takes a pass for each task train all tasks. Three where it cannot be asked.
+    """
+    try:
+        job = next(parse(method).schedule(Setting(tasks, 2)), None)
+    except HarnessError:
+        job = None
+    if job is None:
+        return 3.0, 3.0
+    worth = training(job.tasks, 1, job.local).forwards
+    return worth[ENCODER], worth[job.tasks[0]]
 
 
 def _objective(row: Row) -> Iterator[Claim]:

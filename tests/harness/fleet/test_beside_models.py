@@ -38,7 +38,8 @@ def _numbers(folder):
 def test_a_fleet_is_one_process_to_the_last_bit(made, workers, tmp_path, case) -> None:
     here = made.run(made.config(tmp_path / "here", order="fixed", **CASES[case])).path
     config = made.config(tmp_path / "there", order="fixed", **CASES[case])
-    fleet = made.fleet(WorkerSockets([w.socket for w in workers]), config, Listening())
+    sockets = WorkerSockets([w.socket for w in workers])
+    fleet = made.fleet(sockets, config, Listening(), join_s=240.0, deadline_s=240.0)
     fleet.gather()
     there = made.run(config, fleet, Listening()).path
     assert _numbers(here) == _numbers(there)

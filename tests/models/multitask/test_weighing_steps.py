@@ -164,6 +164,27 @@ def test_db_mtl_is_written_out_slowly(sigma: float) -> None:
                 parameter.sub_(parameter.grad, alpha=0.05)
 
 
+def test_db_mtl_leaves_a_task_without_labels_alone() -> None:
+    """What is remembered of it neither fades nor pulls: the step is that of the other tasks."""
+    net = build(architecture("small"), TASKS, 0, named("masked", masked=True)).double().train()
+    state = DualBalancedStep.start(net)
+    step = DualBalancedStep(net, DualBalanceRule(0.5), state)
+    step(*_batch())
+    remembered = state["smoothed"].clone()
+    images, targets = _batch(2)
+    targets["n"] = torch.full_like(targets["n"], math.nan)
+    net.zero_grad()
+    losses = step(images, targets)
+    assert float(losses["n"]) == 0.0
+    assert torch.equal(state["smoothed"][1], remembered[1])
+    assert not torch.equal(state["smoothed"][0], remembered[0])
+    seen = state["smoothed"][[0, 2]]
+    lengths = seen.norm(dim=1, keepdim=True)
+    wanted = (seen * lengths.max() / lengths).sum(0) / math.sqrt(len(TASKS))
+    encoder = torch.cat([p.grad.flatten() for p in net.encoder.parameters()])
+    assert torch.allclose(encoder, wanted, rtol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["cagrad", "imtl-g", "nash-mtl", "fairgrad"])
 def test_gram_rules_weigh_parameter_gradients(name: str) -> None:
     """The encoder's gradients, task by task; decoders are weighted by Nash-MTL and FairGrad."""

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.workloads.multitask.evidence import _settings
+from harness.workloads.multitask.evidence import _passes, _settings
 from harness.workloads.multitask.job import Job, tasks_named
 from harness.workloads.multitask.methods.registry import parse
 from harness.workloads.multitask.methods.schedule import Setting
+from harness.workloads.multitask.work import training
 
 
 def _names(method: str, setting: Setting) -> list[str]:
@@ -39,3 +40,20 @@ def test_tasks_are_named_before_clients_and_variants() -> None:
     for job in (Job("sd", 1), Job("sd", 1, clients=(3, 4)), Job("sd", 1, variant="2"),
                 Job("sd", 1, clients=tuple(range(20)), variant="2")):  # fmt: skip
         assert tasks_named(job.name) == "sd"
+
+
+@pytest.mark.parametrize("method", ["mas", "famo", "famo:again=no", "db-mtl", "pcgrad", "apart",
+                                    "mgda:at=features", "of-another-program"])  # fmt: skip
+def test_look_aheads_are_what_training_leaves_whatever_its_passes_are_worth(method: str) -> None:
+    """Under the published protocol every method looks ahead, whatever its rule."""
+    images, known = 12, method in ("famo", "db-mtl", "pcgrad")
+    rule = next(parse(method).schedule(Setting("sdn", 2))).local if known else None
+    trained = training("sdn", images, rule).forwards
+    counted = {"trained encoder": float(images), "trained decoders": 3.0 * images}
+    counted |= {f"forward {part}": passes + 10.0 for part, passes in trained.items()}
+    row = {"cell": "c", "method": method, "tasks": "sdn", "encoder_passes": images,
+           "decoder_passes": 3 * images, "look_ahead_encoder_forwards": 10.0,
+           "look_ahead_decoder_forwards": 30.0}  # fmt: skip
+    claims = list(_passes(row, counted, looked=True))
+    assert len(claims) == (3 if method == "of-another-program" else 4)
+    assert all(stated == found for _, stated, found, _ in claims)
