@@ -55,6 +55,9 @@ COMMON = (
 HOLD = ("--optimizer", "nesterov", "--schedule", "hold")
 """The descent of `mas-plus`, which the other methods can have too."""
 
+MUON = (*HOLD, "--server", "muon", "--momentum", "0.8", "--learning-rate", "1.4")
+"""The best descent of those tried (docs/mas-plus.md)."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -83,6 +86,7 @@ LONG_HELD = {"main": CLAIM, "plus": CLAIM, "oracles": FEW}
 POINTS = (
     Point("default", "default", "14 rounds, heavy-ball", seeds=WHOLE),
     Point("default-hold", "descent", "nesterov, hold", HOLD, seeds=FIRST),
+    Point("default-muon", "descent", "nesterov, hold, muon", MUON, seeds={"main": FEW}),
     Point("images-16", "training images a client", "16", ("--images", "20"), seeds=WHOLE),
     Point("images-80", "training images a client", "80", ("--images", "88"), seeds=FIRST),
     Point("images-252", "training images a client", "252", ("--images", "288"), seeds=FIRST),
