@@ -94,7 +94,7 @@ def test_rows_are_read_as_they_were_written(tmp_path) -> None:
 NUMBERS = ("rounds", "images", "threads", "evaluate_every")
 READ = {
     "seeds": lambda text: (int(text),), "methods": lambda text: tuple(split_list(text)),
-    "skew": float, **dict.fromkeys(NUMBERS, int),
+    **dict.fromkeys(("skew", "momentum", "learning_rate"), float), **dict.fromkeys(NUMBERS, int),
 }  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def test_the_named_number_of_training_images_is_that_of_the_data() -> None:
 
 
 def test_all_axes_are_listed_with_three_seeds_or_more() -> None:
-    asked = {"14 rounds, heavy-ball", "nesterov, hold", "50", "100", "16", "80", "252", "0", "0.5",
+    asked = {"14 rounds, heavy-ball", "nesterov, hold", "nesterov, hold, muon", "50", "100", "16", "80", "252", "0", "0.5",
              "erckt", "sdnkterca", "small-wide", "xception"}  # fmt: skip
     assert {p.value for p in POINTS} == asked
     assert len({p.name for p in POINTS}) == len(POINTS)
