@@ -120,8 +120,8 @@ def test_the_named_number_of_training_images_is_that_of_the_data() -> None:
 
 
 def test_all_axes_are_listed_with_three_seeds_or_more() -> None:
-    asked = {"14 rounds, heavy-ball", "nesterov, hold", "nesterov, hold, muon", "50", "100", "16", "80", "252", "0", "0.5",
-             "erckt", "sdnkterca", "small-wide", "xception"}  # fmt: skip
+    asked = {"14 rounds, heavy-ball", "nesterov, hold", "nesterov, hold, muon", "50", "100", "16",
+             "80", "252", "0", "0.5", "erckt", "sdnkterca", "small-wide", "xception"}  # fmt: skip
     assert {p.value for p in POINTS} == asked
     assert len({p.name for p in POINTS}) == len(POINTS)
     for point in POINTS:
