@@ -105,7 +105,10 @@ class MultitaskConfig(RunConfig):
         "polynomial", "how the learning rate falls: " + ", ".join(SCHEDULES), metavar="NAME"
     )
     server: str = option(
-        "fedavg", "how a server joins clients' models: " + ", ".join(SERVERS), metavar="NAME"
+        "fedavg",
+        "how a server joins clients' models, where the method does not say it: "
+        + ", ".join(SERVERS),
+        metavar="NAME",
     )
     momentum: float = option(0.9, "momentum of the local optimizer")
     weight_decay: float = option(1e-4, "weight decay of the local optimizer")

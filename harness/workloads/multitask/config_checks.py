@@ -90,7 +90,7 @@ def _without_momentum(config: MultitaskConfig) -> list[HarnessError]:
     """Return which options are of a momentum that there is not."""
     asked = {
         "--optimizer nesterov": config.optimizer == NESTEROV,
-        "--server averaged-momentum": isinstance(SERVERS.get(config.server), AveragedMomentum),
+        "--server averaged-momentum": SERVERS.get(config.server) == AveragedMomentum(),
     }
     return [
         UsageError(f"{option} does nothing with --momentum 0", "Leave one of them out.")
