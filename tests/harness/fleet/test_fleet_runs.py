@@ -60,8 +60,8 @@ def test_a_fleet_learns_the_same_weights_to_the_last_bit(pair) -> None:
 
 
 def test_velocities_come_back_from_devices_to_the_last_bit(made, workers, tmp_path) -> None:
-    """Momentum that survives the round, and the split, over a fleet as here."""
-    moving = {"server": "averaged-momentum"}
+    """Momentum that survives the round, and the split, and a server that steps: as here."""
+    moving = {"server": "muon"}
     here = made.run(made.config(tmp_path / "here", **moving))
     transport = WorkerSockets([w.socket for w in workers])
     config = made.config(tmp_path / "there", **moving)
