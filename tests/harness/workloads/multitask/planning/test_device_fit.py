@@ -97,19 +97,44 @@ def test_what_goes_wrong_in_the_trial_keeps_its_kind(fit, raised, execution, kin
         fit(RuntimeError(raised), execution)
 
 
+class Growing:
+    """Be memory of which steps of n images take 3 MB and 1 MB an image, whatever else there is."""
+
+    name = "host"
+
+    def __init__(self, free: int) -> None:
+        self._free = free
+        self._peak = 0
+
+    def take(self, config, *_) -> None:
+        self._peak = (3 + config.batch_size) * MB
+
+    def free_bytes(self) -> int:
+        return self._free
+
+    def peak_bytes(self) -> int:
+        return self._peak
+
+    def reset(self) -> None:
+        self._peak = 0
+
+
 def test_a_board_with_too_little_memory_foretells_it_on_its_processor(
     tmp_path, monkeypatch
 ) -> None:
-    """Real steps, and a board that has next to nothing left; with all that is asked for it fits."""
+    """Of 64 images' 67 MB 0.9 of 30 MB hold 16 images' 19 MB; with all that is asked it fits."""
     config = replace(Runner(tmp_path).config(tmp_path), tasks="sd", batch_size=64)
     target, network = resolve_target(config), architecture("small")
-    monkeypatch.setattr(batch_fit, "free_bytes", lambda *_: 4 * MB)
-    with pytest.raises(MemoryExceededError, match="batches of 64 images do not fit its memory"):
-        fit_device(config, target, network, PLAIN, Sized(), (0,))
-    kept = replace(config, keep_batch_size=True)
-    assert fit_device(kept, target, network, PLAIN, Sized(), (0,)).batch == BatchFit(
-        64, 64, free_bytes=4 * MB
-    )
-    monkeypatch.setattr(batch_fit, "free_bytes", lambda *_: 64_000 * MB)
-    found = fit_device(config, target, network, PLAIN, Sized(), (0,))
+
+    def fitting(free: int, **changes):
+        memory = Growing(free)
+        monkeypatch.setattr(batch_fit, "WatchedMemory", lambda *_: memory)
+        monkeypatch.setattr(batch_fit, "_measured_steps", memory.take)
+        return fit_device(replace(config, **changes), target, network, PLAIN, Sized(), (0,))
+
+    with pytest.raises(MemoryExceededError, match="64 images do not fit its memory, batches of 16"):
+        fitting(30 * MB)
+    kept = fitting(30 * MB, keep_batch_size=True)
+    assert kept.batch == BatchFit(64, 64, free_bytes=30 * MB)
+    found = fitting(64_000 * MB)
     assert (found.batch.taken, found.data, found.words()) == (64, None, [])
