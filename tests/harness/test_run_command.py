@@ -208,6 +208,7 @@ def test_the_screen_is_plain_and_narrow_where_it_is_no_terminal(finished) -> Non
     assert "simulated" in out
 
 
+@pytest.mark.whole
 def test_another_process_gives_the_same_numbers(finished, place) -> None:
     """With another hash seed every learning value is the same to the last digit."""
     folder, _ = finished
@@ -440,6 +441,7 @@ def test_damaged_data_are_not_trained_on(place, here: Here) -> None:
     assert _folder(place / "damaged")
 
 
+@pytest.mark.whole
 def test_a_meter_that_dies_fails_cells_that_require_it(place) -> None:
     """With --require-meter a cell without joules fails and says why; the status is 5."""
     words = ["--methods", "all-in-one", "--rounds", "60", "--require-meter", "--no-report"]

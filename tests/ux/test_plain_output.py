@@ -75,6 +75,7 @@ def _read(handle: int) -> bytes:
         return b""
 
 
+@pytest.mark.whole
 def test_no_color_is_honoured_on_a_terminal(first_run) -> None:
     """The progress line is there and moves, but has no colour."""
     written = on_a_terminal(first_run.home, NO_COLOR="1")

@@ -33,6 +33,7 @@ def test_the_report_refuses_and_names_what_does_not_agree(bent, capsys):
     assert "--allow-damaged" in capsys.readouterr().err
 
 
+@pytest.mark.whole
 def test_what_is_reported_all_the_same_says_so_in_every_caption(bent):
     """Tables as Markdown, LaTeX and captions, and every caption and verdict of the page."""
     paths = write_report([bent], allow_damaged=True)

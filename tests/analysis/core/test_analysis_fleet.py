@@ -78,6 +78,7 @@ def test_the_timeline_begins_at_the_cells_start(run) -> None:
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
 
 
+@pytest.mark.whole
 def test_the_report_shows_devices_only_where_there_are_some(run, make_run) -> None:
     assert (write_report([run.folder]).folder / "figures" / "fleet_timeline.pdf").is_file()
     alone = load_run(make_run(run_id="20261124-000000-alone"))

@@ -250,6 +250,7 @@ def test_a_damaged_table_is_an_error(make_inferred) -> None:
         inference_rows(load_run(folder))
 
 
+@pytest.mark.whole
 def test_the_report_shows_it_and_is_the_same_twice(make_inferred) -> None:
     folder = make_inferred(seeds=1, trace=False)
     paths = write_report([folder])

@@ -214,6 +214,7 @@ def test_an_update_that_cannot_be_used_is_refused_by_name(
     assert summary.rows[0]["energy_j"] is not None
 
 
+@pytest.mark.whole
 def test_a_slow_node_closes_no_round_late_and_its_joules_are_billed(
     made, workers, tmp_path
 ) -> None:
@@ -476,6 +477,7 @@ def test_batches_of_the_profile_change_results_and_are_recorded(
     )
 
 
+@pytest.mark.whole
 def test_a_round_waits_for_a_device_rather_than_pass_without_one(made, workers, tmp_path) -> None:
     """All devices are away when round 1 begins and come back: no round is spent on nobody."""
     transport, screen = WorkerSockets([w.socket for w in workers]), Listening()

@@ -86,6 +86,7 @@ def test_what_was_measured_once_is_charged_to_each(together) -> None:
         assert float(row["energy_j"]) == pytest.approx(20.0 * float(row["time_s"]), rel=1e-3)
 
 
+@pytest.mark.whole
 def test_a_run_that_shares_goes_on_after_a_stop(runner, apart, tmp_path) -> None:
     """Stopped after every round it trained and let go on, it ends with the same numbers."""
     from harness.running.limits import Limits  # noqa: PLC0415

@@ -128,6 +128,7 @@ def test_tokens_are_those_of_the_rows(finished):
     assert min(found.values()) > 2 * 2 * 16 * 8
 
 
+@pytest.mark.whole
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     """After a stop in mid-cell the same command ends with the weights of an undisturbed one."""
     methods = ["--methods", "flora,hetlora,fedex,local"]

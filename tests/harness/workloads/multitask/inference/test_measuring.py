@@ -188,6 +188,7 @@ def test_losses_of_clients_models_are_averaged(deployed) -> None:
     assert Ready(cell, {}, {}, {}, {}).total_loss(EAGER, None) is None
 
 
+@pytest.mark.whole
 def test_memory_is_looked_at_once_per_thing(ready) -> None:
     asked: list[MemoryProbe] = []
     bench = make_bench()
