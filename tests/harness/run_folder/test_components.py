@@ -1,5 +1,7 @@
 """A meter of several rails leaves each rail's joules beside the sum."""
 
+import re
+
 from harness.core.schema import COST_PHASES
 from tests.harness.run_folder.conftest import only, rows
 
@@ -28,7 +30,8 @@ def test_rails_of_a_run_stand_in_components(runner, tmp_path):
             energy_j = float(whole[rail]["energy_j"])
             assert power_w * shortest_s * 0.999 <= energy_j <= power_w * longest_s * 1.001
         else:
-            assert "too short" in whole[rail]["reason"]
+            # on a host that let no reading through, words stand in place of a figure
+            assert re.search(r"too short|no sample for", whole[rail]["reason"])
 
 
 def test_a_meter_of_one_rail_has_nothing_to_divide(undisturbed):
