@@ -9,10 +9,10 @@ from tests.harness.run_folder.conftest import only, rows
 def test_rails_of_a_run_stand_in_components(runner, tmp_path):
     """9 W into a module of which 4 W go to the processor, for ever."""
     trace = tmp_path / "rails.csv"
-    lines = "".join(f"{n / 100},VDD_IN,9\n{n / 100},VDD_CPU,4\n" for n in range(60000))
+    lines = "".join(f"{n / 10},VDD_IN,9\n{n / 10},VDD_CPU,4\n" for n in range(6000))
     trace.write_text(f"t_s,rail,power_w\n{lines}")
     meter = f"replay:path={trace},totals=VDD_IN,scope=module"
-    runner.run(tmp_path / "out", meter=meter, methods=("all-in-one",), rounds=1, rate_hz=200.0)
+    runner.run(tmp_path / "out", meter=meter, methods=("all-in-one",), rounds=1, rate_hz=50.0)
     folder = only(tmp_path / "out")
     (cell,) = rows(folder, "cells")
     found = rows(folder, "components")
