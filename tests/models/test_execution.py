@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from harness.workloads.multitask.planning.plan import random_batch
-from harness.workloads.multitask.training.local_rule import GradNorm, ProjectedGradients, Proximal
 from harness.workloads.multitask.training.steps import training_step
 from models.execution import CHOICES, PLAIN, Execution, parse_execution
 from models.multitask.losses import task_loss
@@ -16,7 +15,7 @@ from models.multitask.network import build
 from models.multitask.optimizer import descent
 from models.multitask.registry import architecture
 from models.multitask.step import accumulate_gradients
-from models.multitask.weighting import Balanced
+from tests.local_rules import LOCAL_RULES
 
 BF16 = Execution("bf16")
 ALL = [Execution(*words) for words in product(*CHOICES.values())]
@@ -119,7 +118,7 @@ def test_tests_are_taken_in_fp32_however_training_is_executed() -> None:
 
 @pytest.mark.parametrize(
     "rule",
-    [None, Proximal(0.1), GradNorm(1.5, 0.025), ProjectedGradients(), Balanced(1.5, logs=True)],
+    LOCAL_RULES,
     ids=lambda rule: type(rule).__name__,
 )  # fmt: skip
 def test_every_rule_of_training_follows_the_precision(rule) -> None:

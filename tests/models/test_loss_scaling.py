@@ -10,7 +10,6 @@ from torch import nn
 
 from harness.workloads.multitask.affinity.measure import MeasuredStep
 from harness.workloads.multitask.planning.plan import random_batch
-from harness.workloads.multitask.training.local_rule import GradNorm, ProjectedGradients, Proximal
 from harness.workloads.multitask.training.steps import training_step
 from models.execution import PLAIN, Execution
 from models.loss_scaling import LEAST, START, GradientScale, GuardedSGD
@@ -18,7 +17,7 @@ from models.multitask.network import build
 from models.multitask.optimizer import descent
 from models.multitask.registry import architecture
 from models.multitask.step import accumulate_gradients
-from models.multitask.weighting import Balanced
+from tests.local_rules import LOCAL_RULES
 
 FP16 = Execution("fp16", optimizer="fused")
 
@@ -37,17 +36,7 @@ def batch():
     return images, dict(targets)
 
 
-RULES = [
-    None,
-    Proximal(0.1),
-    GradNorm(1.5, 0.025),
-    ProjectedGradients(),
-    Balanced(),
-    Balanced(1.5, logs=True),
-]
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize("rule", LOCAL_RULES, ids=lambda rule: type(rule).__name__)
 def test_under_every_rule_fp16_gradients_are_those_of_fp32(rule, batch) -> None:
     """Whatever reads gradients between the layers sees them unscaled: length 1, not 4096."""
     found = {}

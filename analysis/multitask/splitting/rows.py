@@ -119,8 +119,7 @@ def _row(line: dict[str, str], where: str) -> StudyRow:
     try:
         return StudyRow(
             line["point"], int(line["seed"]), line["method"], line["groups"],
-            float(line["total_loss"]), _known(line["unseen_total_loss"]),
-            float(line["cpu_s"]),
+            float(line["total_loss"]), _known(line["unseen_total_loss"]), float(line["cpu_s"]),
             _known(line["split_sure"]), line["step"], line["torch"], line["source"],
         )  # fmt: skip
     except (KeyError, TypeError, ValueError):

@@ -35,9 +35,8 @@ from harness.workloads.multitask.affinity.matrix import ClientAffinity
 from harness.workloads.multitask.affinity.rule import AffinityRule
 from harness.workloads.multitask.protocol import PROTOCOLS
 from harness.workloads.multitask.training.client import LocalTraining, RoundSettings
-from harness.workloads.multitask.training.local_rule import GradNorm, ProjectedGradients, Proximal
 from harness.workloads.multitask.wire import MultitaskWire
-from models.multitask.weighting import Balanced
+from tests.local_rules import LOCAL_RULES
 
 
 @pytest.fixture
@@ -102,14 +101,7 @@ def test_the_socket_is_its_owners_alone(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "rule",
-    [
-        None,
-        Proximal(0.1),
-        GradNorm(1.5, 0.025),
-        ProjectedGradients(),
-        Balanced(),
-        Balanced(1.5, logs=True),
-    ],
+    LOCAL_RULES,
 )
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
 def test_a_request_survives_json_whatever_a_method_asks(rule, protocol) -> None:
