@@ -33,7 +33,7 @@ def load(folder: str | Path) -> Run:
     """Read one run folder, e.g. ``analysis.load("results/20261123-x86").cells``.
 
     Raises:
-        AnalysisError: if the folder is no run or its files cannot be read.
+        DamagedRunError: if the folder is no run or its files cannot be read.
     """
     from analysis.core.loading import load_run  # noqa: PLC0415 - keeps pandas out of the import
 
@@ -49,8 +49,9 @@ def open(folder: str | Path) -> Run:  # noqa: A001 - what people type: analysis.
         losses = run.with_facts(run.metrics)
 
     Raises:
-        AnalysisError: if there is no such run, naming the nearest, or its files cannot be read.
+        UsageError: if there is no such run, naming the nearest.
+        DamagedRunError: if its files cannot be read.
     """
-    from analysis.report import find_run  # noqa: PLC0415 - as above
+    from harness.evidence.reading import find_run  # noqa: PLC0415 - as above
 
-    return load(find_run(folder))
+    return load(find_run(str(folder)))

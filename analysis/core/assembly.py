@@ -9,7 +9,6 @@ from pathlib import Path
 
 from analysis.core.damage import captioned, contradictions, damage_words, refuse
 from analysis.core.disturbed import marked
-from analysis.core.errors import EXIT_USAGE, AnalysisError, damage_told
 from analysis.core.exhibits import Exhibits, Legendary, Series, find_exhibits
 from analysis.core.figures import devices
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome, file_stem
@@ -29,6 +28,7 @@ from analysis.core.tables.macros import to_macros
 from analysis.core.tables.table import Table
 from analysis.core.venues import venue_width_in
 from analysis.core.verdict import sentences
+from harness.core.errors import DamagedRunError, UsageError
 from harness.core.guarded_folder import folder_below, write_below
 from harness.evidence.comparable import apart_words
 
@@ -85,8 +85,8 @@ def write_report(
         allow_damaged: report runs whose files contradict each other; every caption says so.
 
     Raises:
-        AnalysisError: if a run cannot be read or contradicts itself, the venue is unknown, or
-            several runs are given without `out`.
+        DamagedRunError: if a run cannot be read or contradicts itself.
+        UsageError: if the venue is unknown, or several runs are given without `out`.
     """
     venue_width_in(venue)  # an unknown venue ends here, before any work
     loaded = load_runs(run_dirs)
@@ -102,8 +102,7 @@ def write_report(
     outcomes = all_drawings(runs)
     drawings = [captioned(o, words) for o in outcomes if isinstance(o, Drawing)]
     not_drawn = [outcome for outcome in outcomes if isinstance(outcome, NotDrawn)]
-    with damage_told():
-        figures_folder = folder_below(folder, "figures")
+    figures_folder = folder_below(folder, "figures")
     figure_files = write_figures(drawings, figures_folder, venue)
     figures = list(zip(drawings, figure_files, strict=True))
     captions = [to_caption(table) for table in tables]
@@ -165,14 +164,13 @@ def exhibits_of(runs: Sequence[Run]) -> Exhibits:
     """Return what the runs show.
 
     Raises:
-        AnalysisError: if they are of several workloads, whose figures cannot stand side by side.
+        UsageError: if they are of several workloads, whose figures cannot stand side by side.
     """
     names = list(dict.fromkeys(run.manifest.workload for run in runs))
     if len(names) > 1:
-        raise AnalysisError(
-            f"The runs are of several workloads: {', '.join(names)}.",
+        raise UsageError(
+            f"The runs are of several workloads: {', '.join(names)}",
             "Report those of one workload at a time.",
-            EXIT_USAGE,
         )
     return find_exhibits(*names)
 
@@ -181,7 +179,7 @@ def _drawn_by(module: Series, run: Run) -> list[Outcome]:
     """Return a module's figures; a damaged file of one cell costs that figure, not the report."""
     try:
         return module.drawings(run)
-    except AnalysisError as error:
+    except DamagedRunError as error:
         return [NotDrawn(module.TITLE, error.message)]
 
 
@@ -204,12 +202,10 @@ def _report_folder(run_dirs: Sequence[Path], out: Path | None) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         return out
     if len(run_dirs) == 1:
-        with damage_told():
-            return folder_below(Path(run_dirs[0]), "report")
-    raise AnalysisError(
-        f"{len(run_dirs)} runs are given, and no folder for their common report.",
+        return folder_below(Path(run_dirs[0]), "report")
+    raise UsageError(
+        f"{len(run_dirs)} runs are given, and no folder for their common report",
         "Add --out FOLDER.",
-        EXIT_USAGE,
     )
 
 
@@ -233,8 +229,7 @@ def _write_table(table: Table, folder: Path) -> list[Path]:
 
 
 def _write(folder: Path, name: str, text: str) -> Path:
-    with damage_told():
-        return write_below(folder, name, text.encode())
+    return write_below(folder, name, text.encode())
 
 
 def _page_table(table: Table, files: Iterable[Path], folder: Path) -> PageTable:

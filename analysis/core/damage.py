@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from analysis.core.errors import AnalysisError
 from analysis.core.figures.drawing import Drawing
 from analysis.core.tables.table import Table
 from harness.core.errors import DamagedRunError, SeveralProblems
@@ -39,12 +38,12 @@ def refuse(found: Mapping[Path, Sequence[str]]) -> None:
     """Raise nothing if no run contradicts itself.
 
     Raises:
-        AnalysisError: naming every run that does, and what does not agree.
+        DamagedRunError: naming every run that does, and what does not agree.
     """
     if found:
         pairs = [(folder, text) for folder, texts in found.items() for text in texts]
         listed = "\n".join(f"  {folder}: {text}" for folder, text in pairs)
-        raise AnalysisError(
+        raise DamagedRunError(
             f"A run is not as it was written, or contradicts itself:\n{listed}",
             "Restore the files from a copy. --allow-damaged reports them all the same, and says so "
             "in every caption.",

@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.core.errors import EXIT_USAGE, AnalysisError, damage_told
 from analysis.core.manifest import Manifest, read_manifest
 from analysis.core.reading import read_matrix, read_table
 from analysis.core.values import read_values
-from harness.core.errors import unknown
+from harness.core.errors import DamagedRunError, UsageError, unknown
 from harness.core.guarded_folder import guard, is_safe_name
 from harness.core.schema import (
     AFFINITY_ROUNDS,
@@ -126,7 +125,7 @@ class Run:
     def trace(self, cell: str) -> pd.DataFrame | None:
         """Return the power trace of a cell, or None if it has none or an empty one.
 
-        This and what follows raise AnalysisError for a cell that the run does not have.
+        This and what follows raise UnknownNameError for a cell that the run does not have.
         """
         path = self._cell_file("traces", cell, ".csv.gz")
         frame = read_table(path, TRACE)[0] if path.is_file() else None
@@ -163,14 +162,13 @@ class Run:
     def _check_known(self, cell: str) -> None:
         names = [str(name) for name in self.cells["cell"]]
         if cell not in names:
-            error = unknown("cell", cell, names)
-            raise AnalysisError(f"{self.run_id}: {error.message}.", error.remedy, EXIT_USAGE)
+            raise unknown(f"cell of {self.run_id}", cell, names)
 
 
 def _check_name(folder: Path, cell: str) -> None:
     if not is_safe_name(cell):
-        raise AnalysisError(
-            f"{folder / 'cells.csv'}: {cell[:40]!r} cannot be the name of a cell.",
+        raise DamagedRunError(
+            f"{folder / 'cells.csv'}: {cell[:40]!r} cannot be the name of a cell",
             "Restore cells.csv from a copy of the run.",
         )
 
@@ -179,12 +177,11 @@ def load_run(folder: str | Path) -> Run:
     """Read one run folder.
 
     Raises:
-        AnalysisError: if a file or column is missing, a value is not of its column's type, the
+        DamagedRunError: if a file or column is missing, a value is not of its column's type, the
             schema version is another one, a cell stands twice, or the run mixes several task sets.
     """
     path = Path(folder)
-    with damage_told():
-        guard(path)
+    guard(path)
     manifest = read_manifest(path)
     cells, cell_notes = read_table(path / "cells.csv", CELLS)
     metrics, metric_notes = read_values(path / "metrics.csv")
@@ -195,13 +192,13 @@ def load_run(folder: str | Path) -> Run:
         _check_name(path, name)
     twice = cells.loc[cells["cell"].duplicated(), "cell"].astype(str)
     if len(twice):
-        raise AnalysisError(
-            f"{path / 'cells.csv'}: holds {', '.join(twice.unique())} more than once.",
+        raise DamagedRunError(
+            f"{path / 'cells.csv'}: holds {', '.join(twice.unique())} more than once",
             "Restore the file as harness.run wrote it; a repeat is a cell with a name of its own.",
         )
     if cells["tasks"].nunique() > 1:
-        raise AnalysisError(
-            f"{path / 'cells.csv'}: holds several task sets: {', '.join(cells['tasks'].unique())}.",
+        raise DamagedRunError(
+            f"{path / 'cells.csv'}: holds several task sets: {', '.join(cells['tasks'].unique())}",
             "Report each task set from a run of its own; their losses cannot be compared.",
         )
     notes = (*cell_notes, *metric_notes, *phase_notes, *_unfinished(cells))
@@ -212,13 +209,14 @@ def load_runs(folders: Sequence[str | Path]) -> list[Run]:
     """Read several run folders, each as a run of its own.
 
     Raises:
-        AnalysisError: as `load_run`, or if two folders hold the same run.
+        DamagedRunError: as `load_run`.
+        UsageError: if two folders hold the same run.
     """
     runs = [load_run(folder) for folder in folders]
     names = [run.run_id for run in runs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise AnalysisError(f"Given twice: run {', '.join(twice)}.", "Name each run once.", 2)
+        raise UsageError(f"Given twice: run {', '.join(twice)}", "Name each run once.")
     return runs
 
 

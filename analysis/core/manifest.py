@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.core.errors import AnalysisError, damage_told
+from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import read_object
 from harness.core.schema import version_problem
 from harness.evidence.yardstick import Yardstick, yardstick
@@ -123,18 +123,17 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and check the manifest of a run folder.
 
     Raises:
-        AnalysisError: if it is absent, is not JSON, lacks a fact, or is of another version.
+        DamagedRunError: if it is absent, is not JSON, lacks a fact, or is of another version.
     """
     path = folder / "manifest.json"
     if not path.is_file():
-        raise AnalysisError(f"{path}: missing.", "Give the folder of a finished or stopped run.")
-    with damage_told():
-        raw = read_object(path)
+        raise DamagedRunError(f"{path}: missing", "Give the folder of a finished or stopped run.")
+    raw = read_object(path)
     _check_version(path, raw.get("schema_version"))
     missing = [key for key in REQUIRED if key not in raw]
     if missing:
-        raise AnalysisError(
-            f"{path}: lacks {', '.join(missing)}.", "Restore the file from a copy of the run."
+        raise DamagedRunError(
+            f"{path}: lacks {', '.join(missing)}", "Restore the file from a copy of the run."
         )
     return Manifest(raw)
 
@@ -142,4 +141,4 @@ def read_manifest(folder: Path) -> Manifest:
 def _check_version(path: Path, version: object) -> None:
     problem = version_problem(version)
     if problem is not None:
-        raise AnalysisError(f"{path}: {problem[0]}.", problem[1])
+        raise DamagedRunError(f"{path}: {problem[0]}", problem[1])

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.core.errors import AnalysisError, damage_told
+from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import read_bytes, read_unpacked
 from harness.core.schema import BOOLEANS, OLDEST_SCHEMA_VERSION, Column
 from harness.evidence.tables import Row, parse_table
@@ -34,18 +34,16 @@ def read_table(path: Path, columns: Iterable[Column]) -> tuple[pd.DataFrame, lis
         The frame, and notes on unknown columns and on values that are not finite.
 
     Raises:
-        AnalysisError: if the file or a column is missing or a value is not of its type.
+        DamagedRunError: if the file or a column is missing or a value is not of its type.
     """
     if not path.is_file():
-        raise AnalysisError(f"{path}: missing.", "Copy the whole run folder, or run it again.")
+        raise DamagedRunError(f"{path}: missing", "Copy the whole run folder, or run it again.")
     wanted = list(columns)
-    with damage_told():
-        content = read_unpacked(path)
+    content = read_unpacked(path)
     frame = _read_typed(content, wanted) if content.endswith(b"\n") else None
     if frame is not None:
         return frame, []
-    with damage_told():
-        table = parse_table(path, content, wanted, OLDEST_SCHEMA_VERSION)
+    table = parse_table(path, content, wanted, OLDEST_SCHEMA_VERSION)
     notes = [f"{path.name}: unknown column {name} is not used." for name in table.unknown]
     if table.torn:
         notes.append(f"{path.name}: breaks off in its last line, which is left out.")
@@ -117,19 +115,18 @@ def _non_finite(path: Path, column: Column, rows: Sequence[Row]) -> list[str]:
 def read_matrix(path: Path) -> pd.DataFrame:
     """Read a square matrix with task letters around it; lines that begin with # are comments."""
     try:
-        with damage_told():
-            text = read_bytes(path).decode()
+        text = read_bytes(path).decode()
         lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
         frame = pd.read_csv(StringIO("\n".join(lines)), index_col=0).astype("float64")
     except UNREADABLE as error:
-        raise AnalysisError(
-            f"{path}: is no matrix of numbers ({error}).", "Restore the file from a copy."
+        raise DamagedRunError(
+            f"{path}: is no matrix of numbers ({error})", "Restore the file from a copy."
         ) from error
     frame.index = pd.Index([str(name) for name in frame.index])
     frame.columns = pd.Index([str(name) for name in frame.columns])
     if list(frame.index) != list(frame.columns) or not len(frame):
-        raise AnalysisError(
-            f"{path}: rows {list(frame.index)} and columns {list(frame.columns)} differ.",
+        raise DamagedRunError(
+            f"{path}: rows {list(frame.index)} and columns {list(frame.columns)} differ",
             "Restore the file from a copy; the matrix must be square.",
         )
     return frame

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.core.errors import AnalysisError, damage_told
 from analysis.core.reading import read_table
+from harness.core.errors import DamagedRunError
 from harness.core.schema import METRICS, OLDEST_SCHEMA_VERSION
 from harness.evidence.reading import STREAMED_FROM_BYTES
 from harness.evidence.tables import Row, stream_table
@@ -26,15 +26,15 @@ def read_values(path: Path) -> tuple[pd.DataFrame, list[str]]:
     """Return metrics.csv as a typed frame, and notes on it.
 
     Raises:
-        AnalysisError: if it is missing or damaged, or has more rows of single rounds than are kept.
+        DamagedRunError: if it is missing or damaged, or has more rows of single rounds than are
+            kept.
     """
     if not path.is_file() or path.stat().st_size < STREAMED_FROM_BYTES:
         return read_table(path, METRICS)
     ends = _Ends()
-    with damage_told():
-        table = stream_table(path, METRICS, OLDEST_SCHEMA_VERSION, ends.look)
-        stride = math.ceil(len(table.rows) / MOST_ROWS)
-        frame = _frame(path, _thinned(table.rows, ends, stride))
+    table = stream_table(path, METRICS, OLDEST_SCHEMA_VERSION, ends.look)
+    stride = math.ceil(len(table.rows) / MOST_ROWS)
+    frame = _frame(path, _thinned(table.rows, ends, stride))
     notes = [f"{path.name}: unknown column {name} is not used." for name in table.unknown]
     if table.torn:
         notes.append(f"{path.name}: breaks off in its last line, which is left out.")
@@ -59,7 +59,7 @@ class _Ends:
         """Take in a row.
 
         Raises:
-            AnalysisError: if there are more values than rows that are kept.
+            DamagedRunError: if there are more values than rows that are kept.
         """
         if row["value"] is not None and not math.isfinite(row["value"]):
             self.strange += 1
@@ -69,8 +69,8 @@ class _Ends:
         first, last = self.rounds.get(key, (done, done))
         self.rounds[key] = min(first, done), max(last, done)
         if len(self.rounds) > MOST_ROWS:
-            raise AnalysisError(
-                f"metrics.csv holds more than {MOST_ROWS} different values.",
+            raise DamagedRunError(
+                f"metrics.csv holds more than {MOST_ROWS} different values",
                 "Restore it as harness.run wrote it.",
             )
 
@@ -92,8 +92,8 @@ def _frame(path: Path, rows: Iterator[Row]) -> pd.DataFrame:
     columns: dict[str, list[Any]] = {column.name: [] for column in METRICS}
     for number, row in enumerate(rows):
         if number > 3 * MOST_ROWS:
-            raise AnalysisError(
-                f"{path}: holds more than {3 * MOST_ROWS} rows of too few rounds to show some.",
+            raise DamagedRunError(
+                f"{path}: holds more than {3 * MOST_ROWS} rows of too few rounds to show some",
                 "Restore it as harness.run wrote it.",
             )
         for name, values in columns.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.core.errors import EXIT_USAGE, AnalysisError
+from harness.core.errors import unknown
 
 VENUE_WIDTHS_IN: Mapping[str, float] = {
     "ieee": 3.5,  # one column of IEEEtran
@@ -24,12 +24,8 @@ def venue_width_in(venue: str) -> float:
     """Return the width of a venue's column in inches.
 
     Raises:
-        AnalysisError: if the venue is unknown, naming the known ones.
+        UnknownNameError: if the venue is unknown, naming the known ones.
     """
     if venue not in VENUE_WIDTHS_IN:
-        raise AnalysisError(
-            f"Unknown venue {venue!r}.",
-            f"Use one of: {', '.join(VENUE_WIDTHS_IN)}.",
-            EXIT_USAGE,
-        )
+        raise unknown("venue", venue, VENUE_WIDTHS_IN)
     return VENUE_WIDTHS_IN[venue]

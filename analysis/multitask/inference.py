@@ -11,10 +11,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from analysis.core.basis import CostBasis
-from analysis.core.errors import AnalysisError, damage_told
 from analysis.core.loading import Run
 from analysis.core.numbers import energy_sources, measured_by, source_words
 from analysis.core.reading import read_table
+from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import read_object
 from harness.core.schema import INFERENCE, INFERENCE_METRICS
 from harness.evidence.disturbed import disturbed_words
@@ -47,7 +47,7 @@ def inference_rows(run: Run) -> pd.DataFrame:
     """Return the finished measurements of a run or of the runs pooled in it; empty without any.
 
     Raises:
-        AnalysisError: if a table is damaged.
+        DamagedRunError: if a table is damaged.
     """
     return _gathered(run, Path(TABLE), INFERENCE).query("status == 'done'")
 
@@ -57,7 +57,7 @@ def inference_metrics(run: Run) -> pd.DataFrame:
     """Return the accuracy of deployed models, with method and seed of their cell.
 
     Raises:
-        AnalysisError: if a table is damaged.
+        DamagedRunError: if a table is damaged.
     """
     rows = _gathered(run, METRICS, INFERENCE_METRICS)
     return rows.merge(run.cells[["cell", "method", "seed"]], on="cell", how="inner")
@@ -87,18 +87,17 @@ def facts(run: Run) -> Facts | None:
     """Return what inference over a run says of itself; None without it, the first of several.
 
     Raises:
-        AnalysisError: if its manifest cannot be read.
+        DamagedRunError: if its manifest cannot be read.
     """
     for folder in _folders(run):
         path = folder / MANIFEST
         if path.is_file():
-            with damage_told():
-                raw = read_object(path)
+            raw = read_object(path)
             try:
                 return _facts(raw)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise AnalysisError(
-                    f"{path}: cannot be read ({error}).", "Restore it from a copy of the run."
+                raise DamagedRunError(
+                    f"{path}: cannot be read ({error})", "Restore it from a copy of the run."
                 ) from error
     return None
 

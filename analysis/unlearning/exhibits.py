@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analysis.core.errors import AnalysisError
 from analysis.core.exhibits import Series, tables_of_any_run
 from analysis.core.figures import breakdown, fleet, power, stability
 from analysis.core.tables.main import main_table
 from analysis.unlearning.figures import pays, request_cost, trace
 from analysis.unlearning.reading import data_words, summary
 from analysis.unlearning.tables import unlearning_tables
+from harness.core.errors import DamagedRunError
 from harness.workloads.unlearning.comparison import sentences
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class UnlearningExhibits:
         """Return what each request costs and how completely it forgets, and on which data."""
         try:
             found = sentences(summary(run))
-        except AnalysisError as error:
+        except DamagedRunError as error:
             return [error.message]
         return [*found, f"All of this is on {data_words(run)}."] if found else []
 

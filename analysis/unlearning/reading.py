@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.core.errors import AnalysisError
 from analysis.core.loading import Run
 from harness.core.errors import DamagedRunError
 from harness.core.schema import SCHEMA_VERSION, Column
@@ -31,7 +30,7 @@ def summary(run: Run) -> list[dict[str, Any]]:
     """Return the rows of the summary, compared anew: pooled runs may hold the reference apart.
 
     Raises:
-        AnalysisError: if a file is missing or damaged.
+        DamagedRunError: if a file is missing or damaged.
     """
     known: dict[Path, Sequence[Row]] = {}
     found = []
@@ -50,7 +49,7 @@ def requests(run: Run) -> pd.DataFrame:
     """Return a row per answered request, with method, seed and repeat of its cell.
 
     Raises:
-        AnalysisError: if a file is missing or damaged.
+        DamagedRunError: if a file is missing or damaged.
     """
     rows = [
         {**row, **{key: cell[key] for key in ("cell", "method", "seed", "repeat")}}
@@ -64,10 +63,8 @@ def requests(run: Run) -> pd.DataFrame:
 def _table(path: Path, columns: tuple[Column, ...]) -> Sequence[Row]:
     try:
         return list(read_table(path, columns, SCHEMA_VERSION).rows)
-    except DamagedRunError as error:
-        raise AnalysisError(error.message, error.remedy) from None
     except OSError as error:
-        raise AnalysisError(f"{path}: cannot be read: {error.strerror}", "") from None
+        raise DamagedRunError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def data_words(run: Run) -> str:

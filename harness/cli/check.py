@@ -6,8 +6,9 @@ import json
 from argparse import Namespace
 from collections.abc import Sequence
 
-from harness.cli.options import Parser, add_include_options, run_command
 from harness.core.clean_text import say
+from harness.core.command_frame import run_command
+from harness.core.parser import Parser, add_include_options
 from harness.evidence.comparable import apart_words
 from harness.evidence.findings import exit_status, verdict
 from harness.evidence.judging import Judgement, judge

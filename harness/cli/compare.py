@@ -6,9 +6,10 @@ import json
 from argparse import Namespace
 from collections.abc import Sequence
 
-from harness.cli.options import Parser, add_include_options, run_command
 from harness.core.clean_text import say
+from harness.core.command_frame import run_command
 from harness.core.errors import EXIT_DONE, EXIT_WORSE
+from harness.core.parser import Parser, add_include_options
 from harness.evidence.comparable import remarks
 from harness.evidence.comparing import (
     METRICS,

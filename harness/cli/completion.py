@@ -8,8 +8,8 @@ from argparse import SUPPRESS, Namespace
 from collections.abc import Sequence
 
 from harness.cli.list import LISTS, OF_WORKLOAD
-from harness.cli.options import run_command
 from harness.cli.program import parser_of
+from harness.core.command_frame import run_command
 from harness.core.errors import EXIT_DONE, MissingPackageError, unknown
 from harness.core.launching import PARTS, TITLES
 from harness.core.own_packages import SCRIPT

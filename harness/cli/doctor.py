@@ -25,8 +25,9 @@ from harness.checkup.facts import ClockWatch, HostFacts, detect_tree, facts_here
 from harness.checkup.readiness import Checkup
 from harness.checkup.report import as_dict, as_text
 from harness.checkup.torch_trial import TorchTrial
-from harness.cli.options import Parser, add_include_options, run_command
+from harness.core.command_frame import run_command
 from harness.core.errors import EXIT_DEVICE, EXIT_DONE, StorageError, UsageError
+from harness.core.parser import Parser, add_include_options
 
 NOT_OF_A_HOST = ("simulated", "replay")
 """Meters that say nothing about the host; asked only when they are named."""

@@ -14,12 +14,11 @@ from harness.evidence.overview_page import write_overview
 def report_on(path: Path) -> Path | None:
     """Write the report; where that fails the run is still whole, so say how to make it later."""
     try:
-        from analysis.core.errors import AnalysisError  # noqa: PLC0415
         from analysis.report import write_report  # noqa: PLC0415
 
         try:
             return write_report([path], None).page
-        except (AnalysisError, OSError) as error:
+        except (HarnessError, OSError) as error:
             why = str(error)
         except KeyboardInterrupt:
             why = "interrupted"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from harness.cli.options import report
-from harness.core.errors import HarnessError, UsageError
+from harness.core.command_frame import framed
+from harness.core.errors import UsageError
 from harness.run_folder.resume import read_manifest
 from harness.workloads.base import Workload
 from harness.workloads.registry import DEFAULT, find_workload
@@ -17,11 +17,7 @@ from harness.workloads.registry import DEFAULT, find_workload
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command of the run's workload and return its exit status."""
     typed = list(sys.argv[1:] if words is None else words)
-    try:
-        command = _command(_workload(typed))
-    except HarnessError as error:
-        return report(error)
-    return command(typed)
+    return framed(lambda: _command(_workload(typed))(typed))
 
 
 def _workload(words: Sequence[str]) -> Workload:

@@ -14,8 +14,8 @@ from devices.host import Host, detect
 from devices.meters.registry import METERS, try_meter
 from devices.profile import Profile, load_profiles, matches
 from harness.checkup.facts import detect_tree
-from harness.cli.options import Parser, add_include_options, run_command
 from harness.core.clean_text import say
+from harness.core.command_frame import run_command
 from harness.core.errors import (
     EXIT_DONE,
     DeviceMissingError,
@@ -23,6 +23,7 @@ from harness.core.errors import (
     unknown,
 )
 from harness.core.launching import typed_name
+from harness.core.parser import Parser, add_include_options
 from harness.core.wrapping import screen_width, wrapped
 from harness.evidence.overview import RunEntry, overview
 from harness.evidence.overview_page import NAME as PAGE

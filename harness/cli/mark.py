@@ -8,8 +8,9 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from harness.cli.options import Parser, run_command
+from harness.core.command_frame import run_command
 from harness.core.errors import EXIT_DONE, UsageError
+from harness.core.parser import Parser
 from harness.measurement.marks import MarkFile, inherited
 
 EPILOG = """A phase lasts until the script marks the next one, or --end, or ends itself. With a

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.options import Parser, add_include_options, run_command
+from harness.core.command_frame import run_command
 from harness.core.errors import (
     EXIT_INTERRUPTED,
     Problems,
@@ -25,6 +25,7 @@ from harness.core.errors import (
     UsageError,
     raise_all,
 )
+from harness.core.parser import Parser, add_include_options
 
 if TYPE_CHECKING:
     from harness.cli.measure_live import MeasureLine

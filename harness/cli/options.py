@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from devices.errors import DeviceError
-from harness.core.clean_text import leave_pipe, prepare_terminal, say
-from harness.core.errors import (
-    EXIT_INTERRUPTED,
-    HarnessError,
-    MissingPackageError,
-    Problems,
-    impossible_path,
-    raise_all,
-)
-from harness.core.own_packages import OWN
-from harness.core.parser import Parser, add_include_options, read_options, say_skipped
+from harness.core.errors import HarnessError, Problems, raise_all
+from harness.core.parser import Parser, add_include_options
 from harness.workloads.base import Workload
 from harness.workloads.registry import DEFAULT, find_workload
-
-__all__ = ["Parser", "add_include_options", "read_options"]  # every command needs them, too
 
 if TYPE_CHECKING:
     from harness.config import Config, RunConfig
@@ -74,66 +62,6 @@ def _default_text(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value)
-
-
-def run_command(
-    parser: argparse.ArgumentParser,
-    words: Sequence[str] | None,
-    action: Callable[[argparse.Namespace], int],
-) -> int:
-    """Parse the words (default: those of the command line) and do what they ask.
-
-    Returns the exit status; what went wrong is said on stderr and decides it.
-    """
-    prepare_terminal()
-    try:
-        status = action(read_options(parser, sys.argv[1:] if words is None else words))
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:  # as in `| head -1`
-        return leave_pipe()
-    except HarnessError as error:
-        return report(error)
-    except ModuleNotFoundError as error:
-        missing = missing_package(error)
-        if missing is None:
-            raise
-        return report(missing)
-    except OSError as error:
-        impossible = impossible_path(error)
-        if impossible is None:
-            raise
-        return report(impossible)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    finally:
-        say_skipped()
-
-
-def report(error: HarnessError) -> int:
-    """Say on stderr what went wrong and what helps; return the exit status."""
-    say(f"error: {error.shown()}", file=sys.stderr)
-    return error.exit_status
-
-
-def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
-    """Return the error for a package that is not installed; None if it is a part of this program.
-
-    For PyTorch the remedy names the build that suits this host.
-    """
-    name = str(error.name).partition(".")[0]
-    if name in OWN:
-        return None
-    remedy = "make run installs what is needed: see README.md."
-    if name == "torch":
-        from devices.host import detect  # noqa: PLC0415 - commands load without it
-        from devices.profile import find_profile  # noqa: PLC0415
-
-        with contextlib.suppress(DeviceError):
-            how = find_profile("auto", detect()).torch_install
-            remedy = f"Install {how}" if how else remedy
-    return MissingPackageError(f"the package {name} is not installed", remedy)
 
 
 def asked_workload(words: Sequence[str]) -> Workload:

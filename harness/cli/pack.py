@@ -6,8 +6,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.cli.options import Parser, run_command
+from harness.core.command_frame import run_command
 from harness.core.errors import EXIT_DONE, UsageError
+from harness.core.parser import Parser
 
 EPILOG = """the bundle is a folder; the same runs give the same bytes. Names of home folders and of
 this host are taken out of it. --sign signs the checksums of all files with a key of SSH;

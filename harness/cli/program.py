@@ -7,9 +7,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from harness.cli.options import report
-from harness.core.clean_text import leave_pipe, prepare_terminal
-from harness.core.errors import EXIT_DONE, EXIT_USAGE, HarnessError, unknown
+from harness.core.command_frame import framed
+from harness.core.errors import EXIT_DONE, EXIT_USAGE, unknown
 from harness.core.launching import TITLES, module_of, typed_name
 from harness.core.parser import PARSER_WORD, Parser, ParserAsked
 from harness.core.version import version_text
@@ -18,20 +17,18 @@ from harness.core.version import version_text
 def main(words: Sequence[str] | None = None) -> int:
     """Start the command that the first word names; without one, list them all."""
     words = list(sys.argv[1:] if words is None else words)
-    prepare_terminal()
-    try:
-        if not words or words[0] in ("-h", "--help"):
-            print(help_text())
-            return EXIT_DONE if words else EXIT_USAGE
-        if words[0] == "--version":
-            print(version_text())
-            return EXIT_DONE
-        if words[0] not in TITLES:
-            raise unknown("command", words[0], TITLES)
-    except HarnessError as error:
-        return report(error)
-    except BrokenPipeError:
-        return leave_pipe()
+    return framed(lambda: _started(words))
+
+
+def _started(words: Sequence[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(help_text())
+        return EXIT_DONE if words else EXIT_USAGE
+    if words[0] == "--version":
+        print(version_text())
+        return EXIT_DONE
+    if words[0] not in TITLES:
+        raise unknown("command", words[0], TITLES)
     return start(words[0], words[1:])
 
 

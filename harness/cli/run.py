@@ -12,18 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.ending import list_on_page, report_on, terminated_like_interrupted
-from harness.cli.options import (
-    Parser,
-    add_config_options,
-    add_include_options,
-    asked_workload,
-    config_from,
-    group_of,
-    report,
-    run_command,
-)
+from harness.cli.options import add_config_options, asked_workload, config_from, group_of
 from harness.config import EXPERT, HOW_LONG, OUTPUT, PATHS, WHAT, RunConfig, check_values
 from harness.core.clean_text import say
+from harness.core.command_frame import report, run_command
 from harness.core.errors import (
     EXIT_BUDGET,
     EXIT_CELLS_FAILED,
@@ -37,6 +29,7 @@ from harness.core.errors import (
     raise_all,
 )
 from harness.core.launching import typed_name
+from harness.core.parser import Parser, add_include_options
 from harness.evidence.claims import PAIRS_FOR_A_TEST
 from harness.evidence.foreign import refuse_foreign
 from harness.evidence.reading import read_run

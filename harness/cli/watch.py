@@ -13,8 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TextIO
 
-from harness.cli.options import Parser, add_include_options, run_command
+from harness.core.command_frame import run_command
 from harness.core.errors import EXIT_DONE, MeterMissingError, StorageError, UsageError
+from harness.core.parser import Parser, add_include_options
 
 if TYPE_CHECKING:
     from devices.stream import Stream

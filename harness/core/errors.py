@@ -349,16 +349,24 @@ STOPS = (
 """Ends of a command that are no errors of it, but have a status that others can test for."""
 
 
-def impossible_path(error: OSError) -> UsageError | None:
-    """Return the error for a path that no file system can hold; None for any other trouble."""
-    if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+def trouble_with_files(error: OSError) -> HarnessError | None:
+    """Return the error for a file or folder that cannot be; None for any other trouble.
+
+    It is one of the user's for a path that no file system can hold.
+    """
+    why = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(f"{error.filename or 'a file'} cannot be written: {why}")
+    if error.filename is None:
         return None
-    path = str(error.filename or "a path")
+    path = str(error.filename)
     shown = path if len(path) <= MOST_SHOWN else f"{path[:MOST_SHOWN]}…"
-    return UsageError(
-        f"{shown}: {os.strerror(error.errno)}",
-        "A name has at most 255 bytes, a path 4096, and links must not lead in a circle.",
-    )
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return UsageError(
+            f"{shown}: {why}",
+            "A name has at most 255 bytes, a path 4096, and links must not lead in a circle.",
+        )
+    return StorageError(f"{shown}: {why}")
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> UnknownNameError:

@@ -5,38 +5,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from harness.core.clean_text import leave_pipe, prepare_terminal
-from harness.core.errors import EXIT_INTERRUPTED, HarnessError, unknown
+from harness.core.command_frame import framed
+from harness.core.errors import EXIT_DONE, EXIT_USAGE, unknown
 from harness.core.launching import PARTS, typed_name
 from harness.core.version import version_text
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one of the commands and return its exit status."""
-    words = sys.argv[1:] if words is None else words
-    prepare_terminal()
+    typed = sys.argv[1:] if words is None else words
+    return framed(lambda: _started(typed))
+
+
+def _started(words: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(help_text())
-        return 0 if words else 2
+        return EXIT_DONE if words else EXIT_USAGE
     if words[0] == "--version":
         print(version_text())
-        return 0
+        return EXIT_DONE
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         "server": _server, "node": _node, "demo": _demo, "status": _status, "keys": _keys,
     }  # fmt: skip
-    try:
-        if words[0] not in commands:
-            raise unknown("command", words[0], commands)
-        return commands[words[0]](words[1:])
-    except HarnessError as error:
-        from harness.cli.options import report  # noqa: PLC0415
-
-        return report(error)
-    except BrokenPipeError:
-        return leave_pipe()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    if words[0] not in commands:
+        raise unknown("command", words[0], commands)
+    return commands[words[0]](words[1:])
 
 
 def help_text() -> str:

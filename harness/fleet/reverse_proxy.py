@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from harness.cli.options import Parser
+from harness.core.parser import Parser
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -20,9 +20,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.options import Parser, report
 from harness.config import RunConfig, parse_seeds
+from harness.core.command_frame import report
 from harness.core.errors import HarnessError, UsageError
+from harness.core.parser import Parser
 from harness.fleet.wire import (
     MOST_BODY_BYTES,
     Frame,

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from analysis.core.assembly import MOST_SERIES, all_drawings
-from analysis.core.errors import AnalysisError
 from analysis.core.figures import writing
 from analysis.core.figures.drawing import Drawing
 from analysis.core.loading import load_runs
 from analysis.report import find_run, main, write_report
+from harness.core.errors import HarnessError
 
 FIGURES = (
     "pareto", "loss_over_cost", "loss_over_rounds", "task_changes", "breakdown", "power_over_time",
@@ -167,9 +167,9 @@ def test_figures_of_two_series_carry_their_run(make_run):
     outcomes = all_drawings(load_runs(folders))
     stems = [outcome.stem for outcome in outcomes if isinstance(outcome, Drawing)]
     assert stems == [f"{figure}_{run}" for run in ("a", "b") for figure in FIGURES]
-    with pytest.raises(AnalysisError, match="2 runs are given") as caught:
+    with pytest.raises(HarnessError, match="2 runs are given") as caught:
         write_report(folders)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_status == 2
 
 
 def test_what_is_not_drawn_is_named_with_its_reason(make_run, capsys):
@@ -252,7 +252,7 @@ def test_an_unknown_run_names_the_nearest(make_run, capsys):
 
 def test_an_unknown_run_in_an_empty_place_says_how_to_begin(tmp_path):
     """Where there are no runs the remedy is to make one."""
-    with pytest.raises(AnalysisError, match="no such run folder") as caught:
+    with pytest.raises(HarnessError, match="no such run folder") as caught:
         find_run(tmp_path / "nothing" / "here")
     assert "harness.run" in caught.value.remedy
 

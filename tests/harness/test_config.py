@@ -5,9 +5,10 @@ from dataclasses import fields
 
 import pytest
 
-from harness.cli.options import Parser, add_config_options, config_from, option_name, read_options
+from harness.cli.options import add_config_options, config_from, option_name
 from harness.config import RunConfig, make_config, parse_seeds
 from harness.core.errors import HarnessError, UnknownNameError, UsageError
+from harness.core.parser import Parser, read_options
 from harness.workloads.multitask.config import QUICK, MultitaskConfig, read_multitask_file
 
 OTHER = {

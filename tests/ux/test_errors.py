@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 import harness.core.errors
-from analysis.core.errors import CODES
 from harness.cli import check, compare, doctor, pack, run
 from harness.cli import list as listing
-from harness.cli.options import Parser, run_command
+from harness.core.command_frame import run_command
 from harness.core.errors import (
     HarnessError,
     MeterMissingError,
@@ -21,6 +20,7 @@ from harness.core.errors import (
     catalogue,
     unknown,
 )
+from harness.core.parser import Parser
 from harness.core.schema import SCHEMA_VERSION
 from harness.evidence.cell_flags import FLAGS
 from harness.workloads.multitask.commands import infer, split
@@ -67,13 +67,6 @@ def test_an_error_survives_the_way_between_processes(kind) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), again.shown()) == (kind, error.shown())
     assert again.exit_status == error.exit_status
-
-
-def test_errors_of_the_analysis_have_codes_of_the_catalogue() -> None:
-    """The analysis knows nothing of the harness, but codes and statuses mean the same in both."""
-    known = {c.code: c.exit_status for c in catalogue()}
-    for status, code in CODES.items():
-        assert known[code] == status
 
 
 def test_every_flag_of_a_spoilt_cell_has_a_remedy() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import analysis
-from analysis.core.errors import AnalysisError
+from harness.core.errors import HarnessError
 from harness.core.schema import CELLS, SCHEMA_VERSION
 
 RUNS = Path(__file__).parents[1] / "fixtures" / "runs"
@@ -45,5 +45,5 @@ def test_a_newer_run_asks_for_a_newer_tool(tmp_path) -> None:
     file = folder / "manifest.json"
     facts = json.loads(file.read_text())
     file.write_text(json.dumps({**facts, "schema_version": SCHEMA_VERSION + 1}))
-    with pytest.raises(AnalysisError, match="Update the tool"):
+    with pytest.raises(HarnessError, match="Update the tool"):
         analysis.load(folder)

@@ -4,7 +4,8 @@ from dataclasses import fields
 
 import pytest
 
-from harness.cli.options import Parser, add_config_options, config_from, option_name, read_options
+from harness.cli.options import add_config_options, config_from, option_name
+from harness.core.parser import Parser, read_options
 from harness.workloads.multitask.config import MultitaskConfig, read_multitask_file
 from tests.harness.test_config import BESIDE, OTHER
 

@@ -12,12 +12,12 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from analysis.core.basis import note_text
-from analysis.core.errors import AnalysisError
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome, file_stem
 from analysis.core.loading import Run
 from analysis.core.style import paint_axes
 from analysis.core.tables.table import plain_number
 from analysis.core.words import origin_words
+from harness.core.errors import DamagedRunError
 
 TITLE = "Affinity"
 
@@ -91,7 +91,7 @@ def _tried(run: Run, method: str) -> Outcome | None:
     """Return the figure of a method, or why there is none if a file of it is damaged."""
     try:
         return _of_method(run, method)
-    except AnalysisError as error:
+    except DamagedRunError as error:
         return NotDrawn(f"{TITLE}, {method}", error.message)
 
 

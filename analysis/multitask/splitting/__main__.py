@@ -6,16 +6,10 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.core.clean_text import leave_pipe, prepare_terminal, say
-from harness.core.errors import (
-    EXIT_CELLS_FAILED,
-    EXIT_DONE,
-    EXIT_INTERRUPTED,
-    HarnessError,
-    StorageError,
-    impossible_path,
-)
-from harness.core.parser import Parser, read_options
+from harness.core.clean_text import say
+from harness.core.command_frame import run_command
+from harness.core.errors import EXIT_CELLS_FAILED, EXIT_DONE
+from harness.core.parser import Parser
 
 STUDY = Path("results/study/runs")
 OUT = Path("results/study")
@@ -27,28 +21,7 @@ as such."""
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    import sys  # noqa: PLC0415 - beside what it is used for
-
-    prepare_terminal()
-    try:
-        return _run(read_options(_parser(), sys.argv[1:] if words is None else words))
-    except BrokenPipeError:  # as in `| head -1`
-        return leave_pipe()
-    except KeyboardInterrupt:
-        say("interrupted: the same command goes on", sys.stderr)
-        return EXIT_INTERRUPTED
-    except (HarnessError, OSError) as trouble:
-        error = trouble if isinstance(trouble, HarnessError) else _of_files(trouble)
-        say(f"error: {error.shown()}", sys.stderr)
-        return error.exit_status
-
-
-def _of_files(trouble: OSError) -> HarnessError:
-    """Return the error for a file or folder that cannot be written."""
-    place = trouble.filename or "a file"
-    return impossible_path(trouble) or StorageError(
-        f"{place} cannot be written: {trouble.strerror}"
-    )
+    return run_command(_parser(), words, _run, "interrupted: the same command goes on")
 
 
 def _parser() -> Parser:

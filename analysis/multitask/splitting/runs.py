@@ -12,7 +12,7 @@ from typing import Any
 
 from analysis.multitask.splitting.points import COMMON, PARTS, STUDY, Point
 from harness.core.clean_text import say
-from harness.core.errors import DamagedRunError, StorageError, UsageError
+from harness.core.errors import DamagedRunError, UsageError
 from harness.core.guarded_folder import read_object
 from harness.core.locks import held
 
@@ -114,7 +114,7 @@ def make_missing(study: Path, planned: Sequence[StudyRun]) -> Iterator[int]:
     """Make each run that is neither finished nor made by another process; yield how it ended.
 
     Raises:
-        StorageError: if the folder cannot be written, or its file system has no locks.
+        StorageError: if its file system has no locks.
     """
     for number, run in enumerate(planned, 1):
         folder = run.folder(study)
@@ -127,8 +127,6 @@ def make_missing(study: Path, planned: Sequence[StudyRun]) -> Iterator[int]:
                     yield _make(run, study)
         except BlockingIOError:
             say(f"{number} of {len(planned)}: {name} is being made by another process")
-        except OSError as error:
-            raise StorageError(f"{folder} cannot be written: {error.strerror}") from None
 
 
 def _make(run: StudyRun, study: Path) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.cli.options import Parser, read_options
 from harness.core.errors import FleetError, UsageError
+from harness.core.parser import Parser, read_options
 
 
 def main(words: Sequence[str] | None = None) -> int:

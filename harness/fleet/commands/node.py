@@ -14,9 +14,9 @@ from pathlib import Path
 from devices.accelerator import CPU
 from devices.card_watch import look_at_cards
 from devices.own_modules import module_words
-from harness.cli.options import Parser, add_include_options, read_options
 from harness.core.errors import BusyError, FleetError, StorageError
 from harness.core.locks import held
+from harness.core.parser import Parser, add_include_options, read_options
 from harness.fleet.flower_lines import FlowerLine, require_flower
 from harness.fleet.keys import NodeKeys
 from harness.fleet.programs import (

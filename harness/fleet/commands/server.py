@@ -11,14 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.options import (
-    Parser,
-    add_config_options,
-    add_include_options,
-    asked_workload,
-    config_from,
-    read_options,
-)
+from harness.cli.options import add_config_options, asked_workload, config_from
 from harness.config import RunConfig
 from harness.core.errors import (
     EXIT_BUDGET,
@@ -28,6 +21,7 @@ from harness.core.errors import (
     StorageError,
     UsageError,
 )
+from harness.core.parser import Parser, add_include_options, read_options
 from harness.fleet.flower_lines import require_flower
 from harness.fleet.keys import SERVER, ServerKeys
 from harness.workloads.registry import find_workload

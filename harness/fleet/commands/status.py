@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.cli.options import Parser, read_options
 from harness.core.errors import FleetError
+from harness.core.parser import Parser, read_options
 
 STATUS = "status.json"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.core.errors import AnalysisError
 from analysis.report import main, write_report
+from harness.core.errors import HarnessError
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "runs" / "schema2"
 
@@ -26,7 +26,7 @@ def bent(tmp_path):
 
 def test_the_report_refuses_and_names_what_does_not_agree(bent, capsys):
     """Nothing is written; the cell, both numbers and the way on are told."""
-    with pytest.raises(AnalysisError, match=r"total_loss is 4\.89457 in cells\.csv"):
+    with pytest.raises(HarnessError, match=r"total_loss is 4\.89457 in cells\.csv"):
         write_report([bent])
     assert not (bent / "report").exists()
     assert main([str(bent)]) == 7

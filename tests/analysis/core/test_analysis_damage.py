@@ -7,12 +7,12 @@ import gzip
 import pytest
 
 from analysis.core.assembly import all_drawings, all_tables
-from analysis.core.errors import AnalysisError
 from analysis.core.figures.drawing import Drawing, NotDrawn
 from analysis.core.loading import load_run
 from analysis.core.tables.formats import to_markdown
 from analysis.core.tables.table import plain_number
 from analysis.core.verdict import sentences
+from harness.core.errors import HarnessError
 
 CELL = "mas-splits-2-s0-r0"
 
@@ -63,7 +63,7 @@ def test_a_cell_that_stands_twice_is_refused(make_run):
     path = folder / "cells.csv"
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([*lines, lines[1]]) + "\n", encoding="utf-8")
-    with pytest.raises(AnalysisError, match=r"cells\.csv: holds independent-s0-r0 more than once"):
+    with pytest.raises(HarnessError, match=r"cells\.csv: holds independent-s0-r0 more than once"):
         load_run(folder)
 
 

@@ -12,7 +12,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.core.basis import cost_basis
-from analysis.core.errors import AnalysisError
 from analysis.core.figures import breakdown, loss_curves, pareto, power, power_data
 from analysis.core.figures.drawing import NotDrawn
 from analysis.core.loading import load_run
@@ -20,6 +19,7 @@ from analysis.core.method_styles import METHOD_COLOURS, method_style
 from analysis.core.style import even_columns, scaled_unit, spans_decade, wrap_note
 from analysis.core.venues import VENUE_WIDTHS_IN, venue_width_in
 from analysis.multitask.figures import affinity
+from harness.core.errors import HarnessError
 
 
 def axes():
@@ -282,9 +282,9 @@ def test_an_unknown_method_looks_alike_in_every_process():
 def test_venues():
     """An IEEE column is 3.5 inches; an unknown venue lists the known ones."""
     assert venue_width_in("ieee") == 3.5
-    with pytest.raises(AnalysisError, match="Unknown venue 'nature'") as caught:
+    with pytest.raises(HarnessError, match="unknown venue 'nature'") as caught:
         venue_width_in("nature")
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_status == 2
     assert all(name in caught.value.remedy for name in VENUE_WIDTHS_IN)
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.core.errors import AnalysisError
 from analysis.core.loading import load_run, load_runs
 from analysis.core.reading import read_table
 from analysis.core.tables.main import main_table
+from harness.core.errors import HarnessError
 from harness.core.schema import CELLS, METRICS, OLDEST_SCHEMA_VERSION, PHASE_ROWS
 
 
@@ -83,7 +83,7 @@ def test_missing_and_empty_traces_are_none(make_run):
 def test_cell_names_cannot_leave_the_folder(make_run, cell):
     """A cell name that is a path is refused."""
     run = load_run(make_run(seeds=1))
-    with pytest.raises(AnalysisError, match="cannot be the name of a cell"):
+    with pytest.raises(HarnessError, match="cannot be the name of a cell"):
         run.trace(cell)
 
 
@@ -92,9 +92,9 @@ def test_a_missing_file_is_named(make_run, name):
     """Each required file that is missing is named, with a remedy."""
     folder = make_run(seeds=1)
     (folder / name).unlink()
-    with pytest.raises(AnalysisError, match=name) as caught:
+    with pytest.raises(HarnessError, match=name) as caught:
         load_run(folder)
-    assert caught.value.exit_code == 7
+    assert caught.value.exit_status == 7
     assert caught.value.remedy
 
 
@@ -102,7 +102,7 @@ def test_a_missing_column_is_named(make_run):
     """A renamed column is an error that names file and column."""
     folder = make_run(seeds=1)
     edit(folder / "cells.csv", "total_loss", "loss_total")
-    with pytest.raises(AnalysisError, match=r"cells\.csv, line 1: lacks the column total_loss"):
+    with pytest.raises(HarnessError, match=r"cells\.csv, line 1: lacks the column total_loss"):
         load_run(folder)
 
 
@@ -126,7 +126,7 @@ def test_an_unknown_column_is_noted(make_run):
 def test_a_value_of_the_wrong_type_is_named(make_run, column, value, kind):
     """Text in a number column, a fraction in an int column, a word for a flag are errors."""
     folder = make_run(seeds=1, cell_changes={"independent-s0-r0": {column: value}})
-    with pytest.raises(AnalysisError, match=f"record 2, column {column}: '{value}' is no {kind}"):
+    with pytest.raises(HarnessError, match=f"record 2, column {column}: '{value}' is no {kind}"):
         load_run(folder)
 
 
@@ -134,7 +134,7 @@ def test_a_value_of_the_wrong_type_is_named(make_run, column, value, kind):
 def test_another_schema_version_is_refused(make_run, version, words):
     """A newer run asks for an update, an older one for the version that wrote it."""
     folder = make_run(seeds=1, schema_version=version)
-    with pytest.raises(AnalysisError, match=words):
+    with pytest.raises(HarnessError, match=words):
         load_run(folder)
 
 
@@ -142,7 +142,7 @@ def test_another_schema_version_is_refused(make_run, version, words):
 def test_a_version_that_is_no_number_is_refused(make_run, value):
     """Text, null and true are no version."""
     folder = make_run(seeds=1, schema_version=value)
-    with pytest.raises(AnalysisError, match="not a whole number"):
+    with pytest.raises(HarnessError, match="not a whole number"):
         load_run(folder)
 
 
@@ -151,7 +151,7 @@ def test_a_broken_manifest_is_refused(make_run, text):
     """Torn JSON, another JSON type and NaN are refused."""
     folder = make_run(seeds=1)
     (folder / "manifest.json").write_text(text)
-    with pytest.raises(AnalysisError, match=r"manifest\.json: (cannot be read|is no)"):
+    with pytest.raises(HarnessError, match=r"manifest\.json: (cannot be read|is no)"):
         load_run(folder)
 
 
@@ -161,7 +161,7 @@ def test_a_manifest_that_lacks_facts_is_refused(make_run):
     facts = json.loads((folder / "manifest.json").read_text())
     del facts["data"], facts["host"]
     (folder / "manifest.json").write_text(json.dumps(facts))
-    with pytest.raises(AnalysisError, match="lacks host, data"):
+    with pytest.raises(HarnessError, match="lacks host, data"):
         load_run(folder)
 
 
@@ -183,14 +183,14 @@ def test_nan_is_noted_and_unfinished_cells_are_left_out(make_run):
 def test_two_task_sets_are_refused(make_run):
     """Losses of different task sets are never put side by side."""
     folder = make_run(seeds=1, cell_changes={"independent-s0-r0": {"tasks": "erckt"}})
-    with pytest.raises(AnalysisError, match="several task sets"):
+    with pytest.raises(HarnessError, match="several task sets"):
         load_run(folder)
 
 
 def test_the_same_run_twice_is_refused(make_run):
     """Giving a run twice would count its seeds twice."""
     folder = make_run(seeds=1)
-    with pytest.raises(AnalysisError, match="Given twice"):
+    with pytest.raises(HarnessError, match="Given twice"):
         load_runs([folder, folder])
 
 
@@ -198,7 +198,7 @@ def test_a_matrix_that_is_not_square_is_refused(make_run):
     """Rows and columns must carry the same tasks in the same order."""
     folder = make_run(seeds=1)
     edit(folder / "affinity" / "mas-splits-2-s0-r0.csv", "\nt,", "\nx,")
-    with pytest.raises(AnalysisError, match="must be square"):
+    with pytest.raises(HarnessError, match="must be square"):
         load_run(folder).affinity("mas-splits-2-s0-r0")
 
 

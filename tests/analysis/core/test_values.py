@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from analysis.core import values
-from analysis.core.errors import AnalysisError
 from analysis.core.reading import read_table
 from analysis.core.values import read_values
+from harness.core.errors import HarnessError
 from harness.core.schema import METRICS
 
 HEAD = ",".join(column.name for column in METRICS)
@@ -55,7 +55,7 @@ def test_rows_that_cannot_be_thinned_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(values, "MOST_ROWS", 20)
-    with pytest.raises(AnalysisError, match="too few rounds"):
+    with pytest.raises(HarnessError, match="too few rounds"):
         read_values(write(tmp_path, 200, 1))
 
 

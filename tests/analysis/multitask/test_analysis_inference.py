@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.core.errors import AnalysisError
 from analysis.core.figures.drawing import Drawing, NotDrawn
 from analysis.core.loading import load_run
 from analysis.core.numbers import SeedMean
@@ -18,6 +17,7 @@ from analysis.multitask.figures.life_cycle import Life, count, crossings
 from analysis.multitask.inference import inference_rows
 from analysis.multitask.tables.inference import inference_tables
 from analysis.report import write_report
+from harness.core.errors import HarnessError
 from harness.core.schema import INFERENCE, INFERENCE_METRICS
 from tests.analysis.conftest import TASKS, RunSpec, cell_name, write_csv
 from tests.analysis.core.test_figure_parts import painted, too_few_ticks
@@ -246,7 +246,7 @@ def test_pooled_runs_keep_their_rows_apart(make_inferred) -> None:
 def test_a_damaged_table_is_an_error(make_inferred) -> None:
     folder = make_inferred()
     (folder / "inference.csv").write_text("run_id\n1\n")
-    with pytest.raises(AnalysisError, match="lacks the column"):
+    with pytest.raises(HarnessError, match="lacks the column"):
         inference_rows(load_run(folder))
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.cli.options import Parser, run_command
 from harness.config import PATHS, check_values, make_config
 from harness.core.clean_text import say
+from harness.core.command_frame import run_command
 from harness.core.errors import EXIT_DONE, DamagedRunError, UsageError
+from harness.core.parser import Parser
 from harness.evidence.foreign import refuse_foreign
 from harness.evidence.reading import RunFiles, find_run, read_run
 from harness.evidence.tables import Row

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from devices import extensions
-from harness.cli.options import report, run_command
+from harness.core.command_frame import report, run_command
 from harness.core.errors import EXIT_DONE, EXIT_INTERRUPTED, DataError, DataUsageError, UsageError
 from harness.core.parser import take_in_early
 from harness.workloads.multitask.commands.data_options import parser_of, scenes_of

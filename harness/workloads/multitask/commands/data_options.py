@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from devices.host import usable_cores
-from harness.cli.options import Parser, add_include_options
+from harness.core.parser import Parser, add_include_options
 from harness.workloads.multitask.commands.dealing import add_label_skew
 from harness.workloads.multitask.data.catalogue import (
     DATA_SETS,

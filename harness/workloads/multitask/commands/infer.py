@@ -11,8 +11,8 @@ from typing import Any
 
 from devices.accelerator import split_device
 from harness.cli.ending import report_on, terminated_like_interrupted
-from harness.cli.options import Parser, add_include_options, run_command
 from harness.config import PATHS, check_values
+from harness.core.command_frame import run_command
 from harness.core.errors import (
     EXIT_CELLS_FAILED,
     EXIT_DONE,
@@ -21,6 +21,7 @@ from harness.core.errors import (
     MissingPackageError,
     UsageError,
 )
+from harness.core.parser import Parser, add_include_options
 from harness.evidence.foreign import refuse_foreign
 from harness.evidence.reading import RunFiles, find_run, read_run
 from harness.run_folder.lock import busy, is_running

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.options import Parser, run_command
+from harness.core.command_frame import run_command
 from harness.core.errors import EXIT_DONE, UsageError, unknown
+from harness.core.parser import Parser
 
 if TYPE_CHECKING:
     from harness.workloads.multitask.commands.affinity_history import History

@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.cli.options import read_options
 from harness.core.errors import DamagedRunError
+from harness.core.parser import read_options
 from harness.workloads.multitask.commands.infer import _config, _parser, main
 
 
