@@ -1,7 +1,8 @@
 """Be the devices of a run: pass requests to them, and every answer to whom it concerns.
 
-Who takes part is decided in `admission`, what is not answered stands in `pending`, what was
-reported is judged in `reports` and booked in `bookkeeping`, what people see is in `device_status`.
+Who takes part is decided in `admission`, what is not answered stands in `pending`, answers are
+taken in by `hearing`; what was reported is judged in `reports` and booked in `bookkeeping`, what
+people see is in `device_status`.
 """
 
 from __future__ import annotations
@@ -12,20 +13,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
-from harness.core.errors import FleetError, GpuLostError, HarnessError, RefusedError, raise_all
+from harness.core.errors import raise_all
 from harness.federated.trainers import RoundRequest, Trainers
 from harness.fleet.admission import Admission
 from harness.fleet.bookkeeping import Bookkeeping, Clocks
-from harness.fleet.clock import ClockBounds
 from harness.fleet.device_status import DeviceStatuses
 from harness.fleet.exchange import FleetTrainers
-from harness.fleet.failures import told_failure
+from harness.fleet.hearing import Hearing, Registers
 from harness.fleet.pending import PendingRequest, PendingRequests, with_acknowledgement
-from harness.fleet.preparation import MOST_WORDS
-from harness.fleet.reports import Report, refused_figures
 from harness.fleet.roster import Card, share_a_meter
 from harness.fleet.settings import FleetSettings
-from harness.fleet.strict import clean_text
 from harness.fleet.transport import Arrival, Transport
 from harness.fleet.wire import Frame
 from harness.measurement.recorder import CellRecorder
@@ -70,14 +67,14 @@ class Fleet:
         self._settings = settings
         self._observer = observer
         self._clock = clock
-        self._wall = wall
         self._admission = Admission(settings, self._is_there)
         self._pending = PendingRequests(transport, wall)
         self._books = Bookkeeping(Clocks(clock, wall))
         self._statuses = DeviceStatuses()
+        registers = Registers(self._admission, self._pending, self._books, self._statuses)
+        self._hearing = Hearing(registers, self, wall)
         self._recorder: CellRecorder | None = None
         self._shown_s = float("-inf")
-        self._disturbed: dict[str, set[str]] = {}
         self.current: RoundRequest | None = None
         """The round that is open."""
 
@@ -107,6 +104,17 @@ class Fleet:
         while self._meeting() and self._clock() < end_s:
             self.answers(SETTLE_S)
         self.show()
+
+    @property
+    def begun(self) -> bool:
+        """Say whether a cell was begun, so that those who come now come late."""
+        return self._recorder is not None
+
+    def let_prepare(self, card: Card) -> None:
+        """Ask a device to prepare the run."""
+        more = {"profile_batch": True} if self._settings.batch_from_profile else {}
+        frame = Frame({"kind": "prepare", "config": self._settings.config, **more})
+        self._send(card.node, card.device, frame)
 
     def _meeting(self) -> bool:
         return self._pending.meeting(self._is_there)
@@ -153,162 +161,13 @@ class Fleet:
     def answers(self, wait_s: float) -> list[Arrival]:
         """Return answers to requests to train; all others are dealt with here."""
         found = []
-        for arrival in self._transport.arrivals(wait_s):
-            pending = self._pending.take(arrival.ticket)
-            if pending is None:
-                continue
-            heard = self._hear(arrival, pending)
+        for arrival, pending in self._hearing.heard(self._transport.arrivals(wait_s)):
             if pending.request is not None:
-                self._late(heard, pending)
-                found.append(heard)
-            elif arrival.frame is None and pending.device:
-                self._statuses.of(pending.device).state = arrival.error
+                self._late(arrival, pending)
+                found.append(arrival)
         if found and self._clock() > self._shown_s + SHOW_S:
             self.show()
         return found
-
-    def _hear(self, arrival: Arrival, pending: PendingRequest) -> Arrival:
-        """Take in what an answer says; one that is not to be used is refused by name."""
-        if arrival.frame is None:
-            return self._of_the_worker_asked(arrival, pending)
-        try:
-            self._understand(arrival.frame, pending)
-        except RefusedError as error:
-            self._answer_refused(pending, error)
-            return replace(arrival, refused=error.message)
-        except FleetError as error:
-            self._admission.exclude(pending.node, error)
-            self.say(f"a node is refused: {error.message}")
-        return self._of_the_worker_asked(arrival, pending)
-
-    def _answer_refused(self, pending: PendingRequest, error: RefusedError) -> None:
-        """Say whose answer is not used; before round 1 nobody waits for such a node any more."""
-        who = pending.device or f"node {pending.node}"
-        self.say(f"{who}: refused, {error.message}")
-        if pending.device:
-            if pending.request is None:
-                self._refuse(pending.device, FleetError(error.message))
-        elif self._recorder is None:
-            remedy = "Mend or stop that node, then type the same command again."
-            self._admission.exclude(
-                pending.node, FleetError(f"{who} is refused: {error.message}", remedy)
-            )
-        else:
-            self._admission.roster.ignore(pending.node)
-
-    def _of_the_worker_asked(self, arrival: Arrival, pending: PendingRequest) -> Arrival:
-        """Return an answer; none if the worker that was asked to train is gone or a new one.
-
-        Its SuperNode lives on, so nothing else tells of it. The device is asked who it is before it
-        is asked anything else, and prepared again if need be.
-        """
-        card = self._admission.roster.get(pending.device) if pending.device else None
-        if card is None or pending.request is None:
-            return arrival
-        if arrival.frame is None:
-            self._admission.lose(card.device)
-            return arrival
-        header = arrival.frame.header
-        gone = header.get("code") == GpuLostError.code  # such a worker ends: it has no GPU any more
-        if arrival.frame.kind != "failed" or (header.get("session") == card.session and not gone):
-            return arrival
-        said = clean_text(header.get("message"))
-        if gone:
-            self._admission.lose(card.device)
-            return replace(arrival, frame=None, error=f"{said} [{GpuLostError.code}]")
-        why = f"its worker was started anew ({said})" if "session" in header else said
-        self._admission.lose(card.device)
-        return replace(arrival, frame=None, error=why)
-
-    def _understand(self, frame: Frame, pending: PendingRequest) -> None:
-        header = frame.header
-        if frame.kind == "failed" and "session" not in header:
-            self._failed(header, pending)  # the way to the worker failed: nothing is reported
-            return
-        card = self._admission.roster.get(pending.device) if pending.device else None
-        report = self._books.judged(header, card, self._pending.asked(pending.device))
-        for figure in refused_figures(report):
-            self.say(f"{report.device}: a figure is refused, {figure}")
-        if frame.kind == "card":
-            card = self._meet(header, report, pending)
-        elif frame.kind == "prepared":
-            self._prepared(pending.device, header)
-        elif frame.kind == "failed":
-            self._failed(header, pending)
-        if card is not None:
-            self._book(report, card.device, pending)
-
-    def _failed(self, header: Mapping[str, Any], pending: PendingRequest) -> None:
-        error = told_failure(header, FleetError)
-        if not pending.device:
-            raise error
-        if pending.request is None and not self._admission.is_lost(pending.device):
-            self._refuse(pending.device, error)
-
-    def _refuse(self, device: str, error: HarnessError) -> None:
-        if self._admission.refuse(device, error):
-            self.say(f"{device} cannot take part: {error.message}")
-
-    def _meet(self, header: Mapping[str, Any], report: Report, pending: PendingRequest) -> Card:
-        bounds = self._books.bounds(ClockBounds(), report, pending.sent_wall_s)
-        card, before = self._admission.meet(pending.node, header, bounds)
-        self._pending.forget_old(card)
-        self._statuses.of(card.device).state = "joined"
-        came = "joined" if before is None else "came back"
-        self.say(f"{card.device} {came}: {card.facts['host']}; {card.trains_words}")
-        if before is None or before.session != card.session or before.prepared is None:
-            self._let_prepare(card)
-        return card
-
-    def _let_prepare(self, card: Card) -> None:
-        """Let a device prepare the run, unless something else than before would train there."""
-        other = self._admission.trains_otherwise(card)
-        if other and self._recorder is not None:
-            remedy = "Mend its GPU, restart it, then start its node anew."
-            self._refuse(card.device, FleetError(other, remedy))
-            return
-        more = {"profile_batch": True} if self._settings.batch_from_profile else {}
-        frame = Frame({"kind": "prepare", "config": self._settings.config, **more})
-        self._send(card.node, card.device, frame)
-
-    def _prepared(self, device: str, header: Mapping[str, Any]) -> None:
-        wrong = self._admission.prepared(device, header, late=self._recorder is not None)
-        if wrong:
-            self._refuse(device, FleetError(wrong))
-            return
-        card = self._admission.roster.get(device)
-        assert card is not None
-        assert card.prepared is not None
-        status = self._statuses.of(device)
-        status.watts, status.state = card.prepared["idle_w"], "ready"
-        if self._recorder is not None:  # before round 1 all are told of together
-            for words in card.prepared["own_words"]:
-                self.say(f"{device}: {words}")
-
-    def _book(self, report: Report, device: str, pending: PendingRequest) -> None:
-        roster = self._admission.roster
-        known = roster.get(device)
-        assert known is not None
-        bounds = self._books.bounds(known.clock, report, pending.sent_wall_s)
-        launches = {**known.launches, report.session: report.launches}
-        self._say_disturbed(report)
-        for fault in report.launch_faults:
-            if fault not in known.launch_faults:
-                self.say(f"{device}: steps are launched one by one, {fault}")
-        faults = tuple(dict.fromkeys((*known.launch_faults, *report.launch_faults)))[:MOST_WORDS]
-        self._books.book(report, roster.update(
-            device, clock=bounds, steps=report.steps, launches=launches, launch_faults=faults,
-        ))  # fmt: skip
-        self._statuses.heard(report, self._wall())
-
-    def _say_disturbed(self, report: Report) -> None:
-        """Name a device that was slowed down or disturbed, once a cell for every flag."""
-        if self._recorder is None:
-            return
-        told = self._disturbed.setdefault(report.device, set())
-        if fresh := [flag for flag in report.flags if flag not in told]:
-            told.update(fresh)
-            self.say(f"{report.device}: {', '.join(fresh)}; its figures of this cell are marked")
 
     def _late(self, arrival: Arrival, pending: PendingRequest) -> None:
         """Note an answer to a round that is closed; its update is not used."""
@@ -346,7 +205,7 @@ class Fleet:
     ) -> Trainers:
         """Begin a cell's ledger and return what trains its clients."""
         self._recorder = recorder
-        self._disturbed.clear()
+        self._hearing.begin_cell()
         self._pending.begin_cell()
         self._books.begin(recorder.cell, lines, zero_s)
         header: dict[str, object] = {"cell": recorder.cell, "attempt": self._books.ledger.attempt}
@@ -371,11 +230,7 @@ class Fleet:
         end_s = self._clock() + REPORT_S
         self._greet()  # whoever was lost in the last round may have something to report
         while self._clock() < end_s and not self._all_reported(asked):
-            for arrival in self._transport.arrivals(SETTLE_S):
-                pending = self._pending.take(arrival.ticket)
-                if pending is None:
-                    continue
-                heard = self._hear(arrival, pending)
+            for heard, pending in self._hearing.heard(self._transport.arrivals(SETTLE_S)):
                 self._late(heard, pending)
                 if heard.frame and not heard.refused and heard.frame.kind == "reported":
                     traces[pending.device] = self._books.trace(pending.device, heard.frame.body)
