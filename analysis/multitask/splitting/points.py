@@ -3,7 +3,8 @@
 This is the file to change. Each point is the default run but for its options; each of its runs
 trains one seed. `all` trains methods and oracles, `main` the methods alone, `oracles` those alone,
 `drawn` the methods and, where no oracle can train every partition, one drawn at random. The other
-parts train baselines beside `all-in-one`, so that processor seconds are paired within a run.
+parts train baselines beside `all-in-one`, so that processor seconds are paired within a run, or
+what `mas-plus` claims beside single tasks.
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ SERVERS = (
 )  # fmt: skip
 
 UNLIKE = ("apart", "mat-fl", "fedhca2")
+CLAIMED: Mapping[int, tuple[str, ...]] = {
+    14: (
+        "independent", "mas-plus:detail=3,logs=yes", "mas-plus:detail=3,logs=yes,effort=0.857",
+        "mas-plus:detail=3,logs=yes,effort=0.786",
+    ),
+    100: ("independent", "mas-plus:detail=1.5", "mas-plus:detail=1.5,effort=0.7"),
+}  # fmt: skip
+"""Rounds → single tasks and the variants of `mas-plus` that docs/mas-plus.md speaks of."""
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "all": (*METHODS, *ORACLES),
@@ -42,6 +51,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "together": ("mas:splits=2", "mas-together:splits=2"),
     "unlike": UNLIKE,
     "kinds": UNLIKE,
+    **{f"claim-{rounds}": methods for rounds, methods in CLAIMED.items()},
 }
 """Part of a point → the methods of one of its runs. MAS comes first: what it merged, with its
 look-aheads, is then lent to all others."""
@@ -126,4 +136,10 @@ BASELINES = tuple(_baseline(part, rounds) for rounds in FORMER for part in RULES
 """Baselines with the descent of `mas-plus`, at both lengths; no points of the map. Rules that
 diverge at their published rates are not among them."""
 
-STUDY = (*POINTS, *BASELINES)
+CLAIMS = (
+    Point("claim-14", "claim", "14 rounds", MUON, seeds={"claim-14": range(9)}),
+    Point("claim-100", "claim", "100 rounds", (*_rounds(100), *MUON), 100, {"claim-100": CLAIM}),
+)
+"""What `mas-plus` claims, against single tasks of the very same descent."""
+
+STUDY = (*POINTS, *BASELINES, *CLAIMS)

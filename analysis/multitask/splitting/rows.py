@@ -6,8 +6,8 @@ import csv
 import io
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from analysis.multitask.splitting.runs import StudyRun
@@ -42,6 +42,7 @@ class StudyRow:
     step: str
     torch: str
     source: str
+    task_losses: Mapping[str, float] = field(default_factory=dict)
 
 
 def rows_of(run: StudyRun, folder: Path) -> list[StudyRow]:
@@ -51,7 +52,7 @@ def rows_of(run: StudyRun, folder: Path) -> list[StudyRow]:
         HarnessError: if its files cannot be read; one that has only begun has no tables yet.
     """
     files = read_run(folder)
-    seconds = _charged_s(files)
+    seconds, losses = _charged_s(files), _task_losses(files)
     versions = str(files.section("software").get("torch", ""))
     commit = str(files.section("source").get("commit", ""))
     return [
@@ -59,6 +60,7 @@ def rows_of(run: StudyRun, folder: Path) -> list[StudyRow]:
             run.point.name, run.seed, str(row["method"]), str(row["groups"]),
             float(row["total_loss"]), row["unseen_total_loss"], seconds[str(row["cell"])],
             _sure(folder, str(row["cell"]), str(row["method"])), str(row["step"]), versions, commit,
+            losses[str(row["cell"])],
         )
         for row in files.done
     ]  # fmt: skip
@@ -70,6 +72,15 @@ def _charged_s(files: RunFiles) -> dict[str, float]:
         if phase["phase"] in COST_PHASES and phase["cpu_s"] is not None:
             seconds[str(phase["cell"])].append(phase["cpu_s"])
     return defaultdict(float, {cell: math.fsum(own) for cell, own in seconds.items()})
+
+
+def _task_losses(files: RunFiles) -> dict[str, dict[str, float]]:
+    """Return each cell's last test losses by task."""
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for row in files.tables["metrics.csv"].rows:
+        if row["metric"] == "test_loss" and row["phase"] == "evaluate":
+            found[str(row["cell"])][str(row["task"])] = row["value"]
+    return found
 
 
 def _sure(folder: Path, cell: str, method: str) -> float | None:
@@ -86,10 +97,17 @@ def text_of(rows: Sequence[StudyRow]) -> str:
     """Return the rows as CSV in full precision, sorted by point, seed and method."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([field.name for field in fields(StudyRow)])
+    names = [column.name for column in fields(StudyRow)]
+    writer.writerow(names)
     for row in sorted(rows, key=lambda row: (row.point, row.seed, row.method)):
-        writer.writerow(["" if v is None else v for v in astuple(row)])
+        writer.writerow([_text(getattr(row, name)) for name in names])
     return stream.getvalue()
+
+
+def _text(value: object) -> object:
+    if isinstance(value, Mapping):
+        return " ".join(f"{task}={loss!r}" for task, loss in value.items())
+    return "" if value is None else value
 
 
 def write_rows(folder: Path, rows: Sequence[StudyRow]) -> Path:
@@ -121,6 +139,7 @@ def _row(line: dict[str, str], where: str) -> StudyRow:
             line["point"], int(line["seed"]), line["method"], line["groups"],
             float(line["total_loss"]), _known(line["unseen_total_loss"]), float(line["cpu_s"]),
             _known(line["split_sure"]), line["step"], line["torch"], line["source"],
+            {t: float(v) for t, _, v in (w.partition("=") for w in line["task_losses"].split())},
         )  # fmt: skip
     except (KeyError, TypeError, ValueError):
         raise UsageError(f"{where} is no row of the map", "make study writes it anew.") from None

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from analysis.core.figures.writing import write_figure
 from analysis.core.venues import venue_width_in
+from analysis.multitask.splitting.claims import claim_table
 from analysis.multitask.splitting.figure import STEM, drawing
+from analysis.multitask.splitting.points import CLAIMS
 from analysis.multitask.splitting.rows import (
     FILE,
     StudyRow,
@@ -25,7 +27,9 @@ from harness.core.errors import HarnessError, UsageError
 from harness.core.guarded_folder import write_below
 
 VENUE = "ieee"
-TABLES = {"map": "map.md", "baselines": "baselines.md", "paper": "paper.md"}
+TABLES = {
+    name: f"{name}.md" for name in ("map", "baselines", "paper", *(point.name for point in CLAIMS))
+}
 """Mark of a page → file of the table that goes between it and the next `END`."""
 END = "<!-- end -->"
 ALL = "map_all.csv"
@@ -65,7 +69,8 @@ def write_map(out: Path) -> list[Path]:
     """
     rows = read_rows(out)
     found = standings(rows)
-    texts = (markdown(found), baselines(rows), paper_rows(rows), csv_text(found))
+    claims = [claim_table(rows, point) for point in CLAIMS]
+    texts = (markdown(found), baselines(rows), paper_rows(rows), *claims, csv_text(found))
     names = (*TABLES.values(), ALL)
     paths = [write_below(out, name, text.encode()) for name, text in zip(names, texts, strict=True)]
     write_figure(drawing(found, venue_width_in(VENUE)), out, VENUE)

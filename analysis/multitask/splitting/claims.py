@@ -1,0 +1,81 @@
+"""Write what `mas-plus` reaches against single tasks of the very same descent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from analysis.multitask.splitting.points import PARTS, Point
+from analysis.multitask.splitting.rows import StudyRow
+from analysis.multitask.splitting.summary import REFERENCE, taken
+from analysis.multitask.splitting.table import NOT_RUN, grid, times
+from harness.evidence.paired import PairedRatio, paired_ratio, ratio_of, t_quantile
+
+TASKS = "sdnkt"
+CONFIDENCE = 0.95
+HEAD = (
+    "against `independent`, equally trained", "seeds", "processor time, times less", "total loss",
+    "its one-sided 95 % limit", "on unseen buildings", *TASKS,
+)  # fmt: skip
+
+
+def claim_table(rows: Sequence[StudyRow], point: Point) -> str:
+    """Return a row for each variant: ratios to single tasks of the same seeds, 95 % intervals."""
+    (part,) = point.seeds
+    base = taken(rows, point.name, REFERENCE)
+    lines = [
+        _line(method, taken(rows, point.name, method), base)
+        for method in PARTS[part]
+        if method != REFERENCE
+    ]
+    return grid(HEAD, lines)
+
+
+def _line(method: str, own: Mapping[int, StudyRow], base: Mapping[int, StudyRow]) -> list[str]:
+    less = paired_ratio(_seconds(base), _seconds(own))
+    total = paired_ratio(_totals(own), _totals(base))
+    if less is None or total is None:
+        return [f"`{method}`", "", *[NOT_RUN] * (len(HEAD) - 2)]
+    unseen = paired_ratio(_unseen(own), _unseen(base))
+    return [
+        f"`{method}`", str(len(total.seeds)), times(less, 2), times(total, 3), _limit(total),
+        "–" if unseen is None else times(unseen, 3), *(_of_task(own, base, t) for t in TASKS),
+    ]  # fmt: skip
+
+
+def _limit(ratio: PairedRatio) -> str:
+    """Return the upper end of the one-sided interval, Student's t on the logarithms."""
+    upper = one_sided(ratio.logs)
+    return "–" if upper is None else f"{upper:.3f}"
+
+
+def one_sided(logs: Sequence[float]) -> float | None:
+    """Return what the geometric mean stays below by 95 %; None for fewer than two logarithms."""
+    n = len(logs)
+    if n < 2:
+        return None
+    mean = math.fsum(logs) / n
+    variance = math.fsum((x - mean) ** 2 for x in logs) / (n - 1)
+    return ratio_of(mean + t_quantile(CONFIDENCE, n - 1) * math.sqrt(variance / n))
+
+
+def _of_task(own: Mapping[int, StudyRow], base: Mapping[int, StudyRow], task: str) -> str:
+    ratio = paired_ratio(_losses(own, task), _losses(base, task))
+    return "–" if ratio is None else times(ratio, 3)
+
+
+def _losses(rows: Mapping[int, StudyRow], task: str) -> dict[int, float]:
+    return {s: r.task_losses[task] for s, r in rows.items() if task in r.task_losses}
+
+
+def _seconds(rows: Mapping[int, StudyRow]) -> dict[int, float]:
+    return {seed: row.cpu_s for seed, row in rows.items()}
+
+
+def _totals(rows: Mapping[int, StudyRow]) -> dict[int, float]:
+    return {seed: row.total_loss for seed, row in rows.items()}
+
+
+def _unseen(rows: Mapping[int, StudyRow]) -> dict[int, float]:
+    known = {seed: row.unseen_total_loss for seed, row in rows.items()}
+    return {seed: loss for seed, loss in known.items() if loss is not None}
