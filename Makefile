@@ -82,7 +82,7 @@ reference-report: $(VENV)/ready
 # Where merge-and-split pays: hours on two cores; stop and go on as you like (docs/when-mas-pays.md).
 # make study STUDY=/path ARGS="--only skew"; make study-report draws anew from the kept rows alone.
 STUDY ?= results/study/runs
-STUDY_PAGES := --page docs/when-mas-pays.md --page docs/baselines.md --page README.md
+STUDY_PAGES := $(foreach page,docs/when-mas-pays.md docs/baselines.md docs/mas-plus.md README.md,--page $(page))
 study: $(VENV)/ready
 	$(BIN)/python -m analysis.multitask.splitting --study $(STUDY) $(STUDY_PAGES) $(ARGS)
 study-report: $(VENV)/ready
