@@ -10,6 +10,7 @@ import pytest
 
 from analysis.multitask.splitting import runs as making
 from analysis.multitask.splitting.__main__ import main
+from analysis.multitask.splitting.claims import claim_table, one_sided
 from analysis.multitask.splitting.figure import drawn_values
 from analysis.multitask.splitting.points import (
     BASELINES,
@@ -31,6 +32,7 @@ from analysis.multitask.splitting.rules import baselines, paper_rows
 from analysis.multitask.splitting.runs import StudyRun, given, runs
 from analysis.multitask.splitting.summary import standings
 from analysis.multitask.splitting.table import NOT_RUN, csv_text, markdown
+from analysis.multitask.splitting.writing import TABLES
 from harness.config import split_list
 from harness.core.errors import UsageError
 from harness.workloads.multitask.config import make_multitask_config
@@ -74,6 +76,28 @@ def test_what_was_not_run_is_an_empty_row_that_says_so() -> None:
     drawn = drawn_values(found).set_index(["point", "method"])["change_percent"]
     assert drawn["there"].isna().all()
     assert drawn["here", "mas:splits=2"] == pytest.approx(-0.5012562893)
+
+
+def test_a_claim_is_a_ratio_for_time_total_and_every_task() -> None:
+    """Half the loss at a third of the time on both of two seeds; s is worse, d better."""
+    point = Point("here", "claim", "value", seeds={"claim-100": (0, 1)})
+    variant = PARTS["claim-100"][1]
+    rows = []
+    for seed, unit in enumerate((1.0, 3.0)):
+        alone = {"s": unit, "d": 3 * unit}
+        merged = {"s": 1.5 * unit, "d": 0.5 * unit}
+        rows.append(_row("independent", seed, 4 * unit, 12.0, task_losses=alone))
+        rows.append(_row(variant, seed, 2 * unit, 4.0, task_losses=merged))
+    line = claim_table(rows, point).splitlines()[2].split(" | ")
+    assert line[:5] == [f"| `{variant}`", "2", "3.00 (3.00–3.00)", "0.500 (0.500–0.500)", "0.500"]
+    assert line[6:8] == ["1.500 (1.500–1.500)", "0.167 (0.167–0.167)"]
+    assert claim_table(rows, point).count(NOT_RUN) == 9
+
+
+def test_the_one_sided_limit_is_students_t_on_the_logarithms() -> None:
+    """For logarithms 0.1, 0.2, 0.3: 0.2 + 2.919986 × 0.1 / √3 (t of 95 % with two degrees)."""
+    assert one_sided([0.1, 0.2, 0.3]) == pytest.approx(math.exp(0.2 + 2.919986 * 0.1 / 3**0.5))
+    assert one_sided([0.1]) is None
 
 
 def test_a_change_of_fewer_seeds_than_its_row_says_so() -> None:
@@ -270,7 +294,7 @@ def test_what_is_kept_makes_tables_and_drawn_numbers_again(tmp_path) -> None:
     """From runs.csv alone, byte for byte, without any run folder."""
     (tmp_path / "runs.csv").write_bytes((KEPT / "runs.csv").read_bytes())
     assert main(["--rows-alone", "--out", str(tmp_path)]) == 0
-    for name in ("map.md", "map_all.csv", "map.csv", "baselines.md", "paper.md"):
+    for name in ("map.md", "map_all.csv", "map.csv", *TABLES.values()):
         assert (tmp_path / name).read_bytes() == (KEPT / name).read_bytes(), name
     assert text_of(read_rows(KEPT)) == (KEPT / "runs.csv").read_text(encoding="utf-8")
     assert (KEPT / "map.png").is_file()
@@ -279,7 +303,13 @@ def test_what_is_kept_makes_tables_and_drawn_numbers_again(tmp_path) -> None:
 @needs_kept
 @pytest.mark.parametrize(
     ("page", "mark"),
-    [("docs/when-mas-pays.md", "map"), ("docs/baselines.md", "baselines"), ("README.md", "paper")],
+    [
+        ("docs/when-mas-pays.md", "map"),
+        ("docs/baselines.md", "baselines"),
+        ("README.md", "paper"),
+        ("docs/mas-plus.md", "claim-14"),
+        ("docs/mas-plus.md", "claim-100"),
+    ],
 )
 def test_a_page_shows_the_table_that_is_kept(page, mark) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
