@@ -21,6 +21,7 @@ from devices.plain_numbers import plain_float, plain_int
 from devices.toml_tables import TableReader, load_toml
 from harness.core.clean_text import without_home
 from harness.core.errors import HarnessError, UsageError, raise_all, unknown
+from harness.core.schema import MOST_WHOLE
 from harness.measurement.cooling import parse_cool_down
 from harness.workloads.registry import DEFAULT, find_workload
 
@@ -174,6 +175,7 @@ class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
 
     def _method_problems(self) -> list[HarnessError]:
         found: list[HarnessError] = []
+        texts: set[str] = set()
         slugs: set[str] = set()
         try:
             workload = find_workload(self.workload)
@@ -186,8 +188,13 @@ class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
                 found.append(error)
                 continue
             found += self.spec_problems(spec)
-            if spec.slug in slugs:
+            if spec.text in texts:
                 found.append(UsageError(f"method '{text}' is named twice"))
+            elif spec.slug in slugs:
+                remedy = "Write its parameters otherwise, or leave one of them out."
+                same = f"the files of method '{text}' would have the names of another's"
+                found.append(UsageError(same, remedy))
+            texts.add(spec.text)
             slugs.add(spec.slug)
         if not self.methods:
             found.append(UsageError("--methods is empty"))
@@ -341,7 +348,7 @@ def make_config(
 
 def _seed_problems(config: RunConfig) -> list[HarnessError]:
     seeds = config.seeds
-    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
-        text = "--seeds must be distinct whole numbers from 0 on, at least one"
+    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0 or max(seeds) > MOST_WHOLE:
+        text = f"--seeds must be distinct whole numbers from 0 to {MOST_WHOLE}, at least one"
         return [UsageError(f"{text}, got {seeds}")]
     return []

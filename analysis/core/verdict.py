@@ -20,6 +20,7 @@ from analysis.core.statistics import MIN_PAIRS_FOR_TEST, holm, least_p, sign_fli
 from harness.evidence.disturbed import disturbed_words
 from harness.evidence.paired import Interval, number, paired_ratio, values_by_seed
 from harness.evidence.restated import modelled_power_w, restated_words
+from harness.evidence.sensors import NO_SENSOR, pretended
 from harness.evidence.yardstick import Yardstick
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 SIGNIFICANCE = 0.05
 SIGNS_SEED = 0
 """Of the signs that are drawn where there are too many to try all."""
-
-PRETENDED = ("simulated", "replay")
-"""Meters that play a made-up or recorded stream instead of reading a sensor."""
 
 Row = Mapping[str, object]
 
@@ -319,8 +317,8 @@ def _energy_hedges(done: Sequence[Row]) -> list[str]:
     if meters:
         scope = ", ".join(word for word in meters[0][1:] if word)
         words = [f"Energy was measured by {meters[0][0]}" + (f" ({scope})." if scope else ".")]
-        if meters[0][0].startswith(PRETENDED):
-            words.append("That meter is no sensor: its joules say nothing about this host.")
+        if pretended(meters[0][0]):
+            words.append(f"That meter {NO_SENSOR}.")
         return words
     if power_w is not None:
         return [restated_words(power_w)]

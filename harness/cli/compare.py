@@ -19,6 +19,7 @@ from harness.evidence.comparing import (
     contradictions,
     disturbed,
     left_out,
+    no_sensor,
     read_side,
 )
 from harness.evidence.paired import INTERVAL_WORDS
@@ -99,6 +100,8 @@ def _notes(first: Side, second: Side, ratios: Sequence[Ratio], wanted: str | Non
             f"Ratios are B over A, each with its {INTERVAL_WORDS}, each on its own:"
             f" not corrected for {len(ratios)} comparison{'' if len(ratios) == 1 else 's'}."
         )
+    if words := no_sensor(first, ratios):
+        notes.append(words)
     if not wanted and (words := left_out(first, second)):
         notes.append(words)
     if any(ratio.metric.modelled for ratio in ratios):

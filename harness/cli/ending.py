@@ -18,7 +18,13 @@ def report_on(path: Path) -> Path | None:
 
         try:
             return write_report([path], None).page
-        except (HarnessError, OSError) as error:
+        except HarnessError as error:
+            why = (
+                f"{error.message.rstrip('.')} ({error.remedy.rstrip('.')})"
+                if error.remedy
+                else error.message
+            )
+        except OSError as error:
             why = str(error)
         except KeyboardInterrupt:
             why = "interrupted"

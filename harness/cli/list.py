@@ -25,6 +25,7 @@ from harness.core.errors import (
 from harness.core.launching import typed_name
 from harness.core.parser import Parser, add_include_options
 from harness.core.wrapping import screen_width, wrapped
+from harness.evidence.going_on import go_on_words
 from harness.evidence.overview import RunEntry, overview
 from harness.evidence.overview_page import NAME as PAGE
 from harness.evidence.overview_page import best_words, joules, write_overview
@@ -174,7 +175,8 @@ def _run(run: RunEntry, out: Path) -> Item:
         {"status": run.status, "created": run.created, "cells": dict(run.cells),
          "folder": str(run.folder), "device": run.device, "workload": run.workload,
          "methods": dict(run.methods), "objective": run.objective, "energy_j": run.energy_j,
-         "energy_model_j": run.energy_model_j, "report": str(run.page) if run.page else None},
+         "energy_model_j": run.energy_model_j, "energy_origin": run.energy_origin or None,
+         "report": str(run.page) if run.page else None},
         (f"{run.device}, {run.workload}: {', '.join(run.methods) or 'no method'}",
          f"{joules(run)}, best {best_words(run)}", page),
     )  # fmt: skip
@@ -184,7 +186,8 @@ def _going(run: RunEntry) -> str:
     """Return how a run stands, and what to type to go on with it."""
     if run.status in ("done", "running"):
         return run.status
-    return f"{run.status}; to go on: {typed_name('run')} --resume {run.folder}"
+    words = go_on_words(run.folder, run.workload, run.command)
+    return f"{run.status}; {words[0].lower()}{words[1:]}"
 
 
 MOST_INDENT = 24

@@ -26,6 +26,7 @@ from harness.core.errors import (
     raise_all,
 )
 from harness.core.parser import Parser, add_include_options
+from harness.core.shell_words import shell_line, written
 
 if TYPE_CHECKING:
     from harness.cli.measure_live import MeasureLine
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from harness.running.measurement_files import SessionFiles
 
 RATE_HZ = 10.0
+MOST_RATE_HZ = 1e5
+MOST_IDLE_S = 86_400.0
+MOST_RUNS = 100_000
+"""More than anyone waits for, and few enough that a clock and a list can count to them."""
 
 EPILOG = """Everything after -- is the command, as typed; it is not given to a shell. Its standard
 input, output and exit status pass through; this report goes to standard error. With --json - its
@@ -114,6 +119,9 @@ def _measure(parsed: Namespace, command: list[str] | None) -> int:
             which=HostAsked(parsed.device, parsed.accelerator),
         )
     )
+    if parsed.json and parsed.json == parsed.csv:
+        text = f"--json and --csv both write to {parsed.json}"
+        problems.found.append(UsageError(text, "Name a place of its own for each."))
     for path in (parsed.json, parsed.csv):
         if path not in ("", "-"):
             problems.attempt(partial(_check_file, Path(path)))
@@ -128,7 +136,7 @@ def _plan(parsed: Namespace, command: list[str] | None) -> CommandPlan:
     from harness.measurement.command_session import CommandPlan  # noqa: PLC0415
 
     problems = Problems()
-    if not command:
+    if not command or not command[0]:
         problems.found.append(
             UsageError(
                 "the command is missing: it must stand after --",
@@ -137,7 +145,7 @@ def _plan(parsed: Namespace, command: list[str] | None) -> CommandPlan:
         )  # fmt: skip
     repeats = problems.attempt(lambda: _count("--repeat", parsed.repeat, 1))
     warmups = problems.attempt(lambda: _count("--warmup", parsed.warmup, 0))
-    idle_s = problems.attempt(lambda: _number("--idle", parsed.idle))
+    idle_s = problems.attempt(lambda: _number("--idle", parsed.idle, MOST_IDLE_S))
     others = [problems.attempt(partial(_command_line, text)) or [] for text in parsed.vs]
     raise_all(problems.found)
     output = sys.stderr.fileno() if parsed.json == "-" else None
@@ -147,11 +155,11 @@ def _plan(parsed: Namespace, command: list[str] | None) -> CommandPlan:
 
 
 def _wanted(parsed: Namespace, command: Sequence[str]) -> _Wanted:
-    rate_hz = _number("--rate", parsed.rate)
+    rate_hz = _number("--rate", parsed.rate, MOST_RATE_HZ)
     if rate_hz <= 0.0:
         raise UsageError(f"--rate {parsed.rate}: a rate must be above 0")
     return _Wanted(
-        parsed.label or shlex.join(command),
+        written(parsed.label) or shell_line(command),
         rate_hz,
         None if parsed.no_results else Path(parsed.out),
         parsed.json,
@@ -164,20 +172,19 @@ def _count(option: str, text: str, least: int) -> int:
         value = int(text)
     except ValueError:
         value = least - 1
-    if value < least:
-        raise UsageError(
-            f"{option}: cannot read '{text}'", f"Give a whole number, {least} or more."
-        )
+    if not least <= value <= MOST_RUNS:
+        remedy = f"Give a whole number from {least} to {MOST_RUNS}."
+        raise UsageError(f"{option}: cannot read '{text}'", remedy)
     return value
 
 
-def _number(option: str, text: str) -> float:
+def _number(option: str, text: str, most: float) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0.0 <= value < math.inf:
-        raise UsageError(f"{option}: cannot read '{text}'", "Give a number, not below 0.")
+    if not 0.0 <= value <= most:
+        raise UsageError(f"{option}: cannot read '{text}'", f"Give a number from 0 to {most:g}.")
     return value
 
 
@@ -186,7 +193,7 @@ def _command_line(text: str) -> list[str]:
         words = shlex.split(text)
     except ValueError as error:
         raise UsageError(f"--vs '{text}': {error}", "Quote it as for a shell.") from None
-    if not words:
+    if not words or not words[0]:
         raise UsageError("--vs: the command is empty", "Write it as in --vs 'sleep 2'.")
     return words
 
@@ -260,8 +267,8 @@ def _files(
     from harness.running.measurement_files import SessionFiles  # noqa: PLC0415
 
     settings: dict[str, Any] = {
-        "commands": [shlex.join(argv) for argv in plan.commands],
-        "methods": [shlex.join(argv) for argv in plan.commands],
+        "commands": [shell_line(argv) for argv in plan.commands],
+        "methods": [shell_line(argv) for argv in plan.commands],
         "seeds": [0],
         "repeats": plan.repeats,
         "warmups": plan.warmups,
@@ -278,7 +285,7 @@ def _keep(files: SessionFiles, session: CommandSession, run: Any) -> None:  # no
     from harness.cli.measure_report import measures  # noqa: PLC0415
     from harness.running.measurement_files import MeasuredCell, slug  # noqa: PLC0415
 
-    name = shlex.join(session.plan.commands[run.command])
+    name = shell_line(session.plan.commands[run.command])
     numbered = f"{run.command}-{name}" if len(session.plan.commands) > 1 else name
     files.cell(
         MeasuredCell(
@@ -325,4 +332,4 @@ def _write(where: str, text: str) -> None:
         sys.stdout.write(text)
     elif where:
         with storage_errors(Path(where)):
-            Path(where).write_text(text, encoding="utf-8")
+            Path(where).write_text(written(text), encoding="utf-8")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import math
-import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.cli.measure_coverage import Coverage, coverage
+from harness.core.shell_words import shell_line
 from harness.evidence.disturbed import disturbing
 from harness.evidence.paired import half_width
+from harness.evidence.sensors import pretended
 from harness.measurement.choice import ChosenMeters
 from harness.measurement.command_session import CommandRun, CommandSession, summary
 from harness.running.measurement_files import net_of
@@ -81,12 +82,12 @@ def _command(session: CommandSession, number: int, held: Coverage) -> dict[str, 
     plain = [_run(session, run) for run in runs]
     good = [p for p in plain if p["status"] == "done"] or plain
     times = summary([p["time_s"] for p in good])
-    sizes = [p["peak_memory_bytes"] for p in good if p["peak_memory_bytes"] is not None]
+    most = max(good, key=lambda p: p["peak_memory_bytes"] or 0, default=None)
     reasons = dict.fromkeys(p["energy_reason"] for p in good if p["energy_reason"])
     meters = session.meters
     failed = [p["exit_status"] for p in plain if p["exit_status"]]
     return {
-        "command": shlex.join(session.plan.commands[number]),
+        "command": shell_line(session.plan.commands[number]),
         "time_s": times.mean,
         "time_deviation_s": times.deviation,
         **{name: summary([p[name] for p in good]).mean for name in MEANS},
@@ -99,8 +100,8 @@ def _command(session: CommandSession, number: int, held: Coverage) -> dict[str, 
         "energy_covers_gpu": held.gpu,
         "energy_coverage": held.words(),
         "energy_model_of": held.modelled,
-        "peak_memory_bytes": max(sizes, default=None),
-        "peak_memory_of": next((p["peak_memory_of"] for p in good if p["peak_memory_of"]), ""),
+        "peak_memory_bytes": most and most["peak_memory_bytes"],
+        "peak_memory_of": most["peak_memory_of"] if most else "",
         "exit_status": failed[-1] if failed else 0 if runs else None,
         "flags": list(dict.fromkeys(flag for p in plain for flag in p["flags"])),
         "runs": plain,
@@ -149,7 +150,7 @@ def table(session: CommandSession) -> str:
     writer.writeheader()
     for run in session.runs:
         plain = _run(session, run)
-        command = shlex.join(session.plan.commands[run.command])
+        command = shell_line(session.plan.commands[run.command])
         writer.writerow({**plain, "command": command, "flags": "+".join(plain["flags"])})
     return stream.getvalue()
 
@@ -174,7 +175,8 @@ def ratio(first: Mapping[str, Any], other: Mapping[str, Any], column: str) -> di
         "low": None if half is None else math.exp(centre - half),
         "high": None if half is None else math.exp(centre + half),
     }
-    return {**found, "verdict": verdict(found)}
+    pretence = pretended(first.get("energy_meter") or "") if column == "energy_j" else ""
+    return {**found, "verdict": f"{pretence} {verdict(found)}".strip()}
 
 
 def verdict(found: Mapping[str, Any]) -> str:
@@ -255,7 +257,8 @@ def _energy_rows(own: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("", ", ".join(filter(None, (f"{model}, not measured", rest)))),
         ]
     meter = f"{own['energy_meter']}, {own['energy_scope']}, {own['energy_kind']}"
-    rows = [("energy", f"{_joules(own)}  measured: {meter}")]
+    origin = pretended(own["energy_meter"]) or "measured"
+    rows = [("energy", f"{_joules(own)}  {origin}: {meter}")]
     rows += [("covers", own["energy_coverage"])] if own["energy_coverage"] else []
     if own["energy_deviation_j"] is not None:
         rows.append(("", f"standard deviation {own['energy_deviation_j']:.3g} J between runs"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from harness.core.errors import (
     UsageError,
     raise_all,
 )
-from harness.core.launching import typed_name
+from harness.core.launching import module_of, typed_name
 from harness.core.parser import Parser, add_include_options
 from harness.evidence.claims import PAIRS_FOR_A_TEST
 from harness.evidence.foreign import refuse_foreign
@@ -218,7 +219,7 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
             return EXIT_BUDGET if summary.stopped == "budget" else EXIT_INTERRUPTED
         page = report_on(summary.path) if options.report and summary.done else None
         list_on_page(Path(config.out))
-        screen.goodbye(summary, page, _next_command(config, argv))
+        screen.goodbye(summary, page, _next_command(config, _told(argv, options.start, earlier)))
     return EXIT_CELLS_FAILED if summary.failed else EXIT_DONE
 
 
@@ -250,9 +251,21 @@ def _command(argv: Sequence[str]) -> str:
     return f"{typed_name('run')} {shlex.join(argv)}".strip()
 
 
+def _told(argv: Sequence[str], start: Start, earlier: Mapping[str, Any]) -> Sequence[str]:
+    """Return the options of a run: those that were typed when it began, if it was gone on with."""
+    if start.resume is None:
+        return argv
+    _, known, words = str(earlier.get("command") or "").partition(f"{module_of('run')} ")
+    with contextlib.suppress(ValueError):  # of a release that did not quote
+        return shlex.split(words) if known else argv
+    return argv
+
+
 def _next_command(config: RunConfig, argv: Sequence[str]) -> str:
     """Return what to type next: the same run for publication, with enough seeds, or a report."""
     kept = [word for word in argv if word != "--quick"]
+    if config.quick and len(kept) == len(argv):
+        return f"without quick = true in the file: {_command(kept)}"
     if not config.quick and len(config.seeds) >= PAIRS_FOR_A_TEST:
         return f"{typed_name('report')} RUN RUN … --out DIR, over runs in {config.out}"
     if not config.quick:

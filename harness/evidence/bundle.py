@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.digests import file_digests
-from harness.core.errors import DamagedRunError, HarnessError, StorageError, UsageError
+from harness.core.errors import (
+    EXIT_FILES,
+    DamagedRunError,
+    DiskFullError,
+    HarnessError,
+    StorageError,
+    UsageError,
+)
 from harness.core.guarded_folder import read_bytes
 from harness.core.schema import FILES, SCHEMA_VERSION
 from harness.core.version import ROOT, shipped_file, version
@@ -256,6 +263,13 @@ def _from_checkout(top: Path) -> None:
         shutil.copyfile(source, top / place / name if place == "env" else top / place)
 
 
+def _reason(stderr: str) -> tuple[str, str]:
+    """Return what a command said went wrong, not the remedy below it, and the code of that."""
+    told = re.findall(r"^error: (.*) \[([a-z-]+)\]$", stderr, re.MULTILINE)
+    last: tuple[str, str] = told[-1] if told else ("", "")
+    return last if told else ((stderr.strip().splitlines() or ["no reason given"])[-1], "")
+
+
 def _report(top: Path) -> None:
     """Make tables and figures as the README says, in a process that sees the bundle only."""
     names = sorted(path.name for path in (top / "data").iterdir())
@@ -266,9 +280,12 @@ def _report(top: Path) -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"},
     )  # fmt: skip
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        reason, code = _reason(done.stderr)
+        text = f"the report cannot be made: {reason}"
+        if done.returncode == EXIT_FILES:
+            raise DiskFullError(text) if code == DiskFullError.code else StorageError(text)
         raise HarnessError(
-            f"the report cannot be made: {last}",
+            text,
             "Install it with pip install 'mas-edge-harness[analysis]', or try python -m"
             " harness.report RUN alone.",
         )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from harness.evidence.findings import Finding
+from harness.evidence.going_on import MEASURED
 from harness.evidence.reading import RunFiles
+from harness.evidence.sensors import NO_SENSOR, pretended
 from harness.evidence.yardstick import yardstick
 
 PAIRS_FOR_A_TEST = 6
 """With n pairs no two-sided sign-flip test gets below 2 / 2**n, which is under 5 % from six on."""
-
-PRETENDED = ("simulated", "replay")
-"""Meters that play a made-up or recorded stream instead of reading a sensor."""
 
 
 def claims(run: RunFiles) -> Iterator[Finding]:
@@ -21,7 +21,7 @@ def claims(run: RunFiles) -> Iterator[Finding]:
     yield from _device(run)
     yield from _clocks(run)
     yield from _energy(run)
-    yield from _seeds(run)
+    yield from _turns(run) if run.manifest.get("workload") == MEASURED else _seeds(run)
     yield from _repeats(run)
     yield from _making(run)
 
@@ -73,8 +73,8 @@ def _energy(run: RunFiles) -> Iterator[Finding]:
         remedy = "python -m harness.doctor says how to measure; --require-meter insists on it."
         yield Finding("limit", "modelled-only", f"{what}: {reason}", remedy)
     name = str(meter.get("meter") or meter.get("name") or "")
-    if measured and name.startswith(PRETENDED):
-        text = f"the meter {name} is no sensor: its joules say nothing about this host"
+    if measured and pretended(name):
+        text = f"the meter {name} {NO_SENSOR}"
         yield Finding("limit", "no-sensor", text, "Use a meter that reads the board.")
 
 
@@ -89,17 +89,29 @@ def _seeds(run: RunFiles) -> Iterator[Finding]:
     if reference and reference not in seeds:
         text = f"there is no finished {reference} cell to compare methods with"
         yield Finding("limit", "no-reference", text, f"Add {reference} to --methods.")
-    pairs = [len(own & seeds.get(reference, own)) for own in seeds.values()]
-    fewest = min(pairs)
-    if fewest >= PAIRS_FOR_A_TEST:
-        return
+    fewest = min(len(own & seeds.get(reference, own)) for own in seeds.values())
     remedy = f"Use at least {PAIRS_FOR_A_TEST} seeds: --seeds 0-{PAIRS_FOR_A_TEST - 1}"
-    if fewest < 2:
-        text = f"n = {fewest} paired seed: no interval can be given, a difference may be chance"
+    yield from _pairs(fewest, "seed", remedy)
+
+
+def _turns(run: RunFiles) -> Iterator[Finding]:
+    """Say what can be claimed of commands that were measured by turns."""
+    counts = Counter(str(row["method"]) for row in run.done)
+    if len(counts) > 1:
+        yield from _pairs(
+            min(counts.values()), "turn", f"Measure again: --repeat {PAIRS_FOR_A_TEST}"
+        )
+
+
+def _pairs(count: int, noun: str, remedy: str) -> Iterator[Finding]:
+    if count >= PAIRS_FOR_A_TEST:
+        return
+    if count < 2:
+        text = f"n = {count} paired {noun}: no interval can be given, a difference may be chance"
     else:
         text = (
-            f"n = {fewest} paired seeds: intervals yes, but no honest test can say 'significant'"
-            f" (the smallest possible p is {smallest_p(fewest):.3g})"
+            f"n = {count} paired {noun}s: intervals yes, but no honest test can say 'significant'"
+            f" (the smallest possible p is {smallest_p(count):.3g})"
         )
     yield Finding("limit", "few-seeds", text, remedy)
 
@@ -107,7 +119,8 @@ def _seeds(run: RunFiles) -> Iterator[Finding]:
 def _repeats(run: RunFiles) -> Iterator[Finding]:
     if run.section("config").get("repeats") == 1 and run.done:
         text = "every seed was measured once, so the spread of the measurement is not known"
-        yield Finding("limit", "no-repeats", text, "Measure again: --repeats 3")
+        option = "--repeat" if run.manifest.get("workload") == MEASURED else "--repeats"
+        yield Finding("limit", "no-repeats", text, f"Measure again: {option} 3")
 
 
 def _making(run: RunFiles) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from harness.evidence.disturbed import disturbed_words
 from harness.evidence.paired import paired_ratio, values_by_seed
 from harness.evidence.reading import RunFiles, find_run, read_run
 from harness.evidence.restated import modelled_power_w, restated_words
+from harness.evidence.sensors import NO_SENSOR, pretended
 from harness.evidence.untrue import untrue
 
 
@@ -218,10 +219,24 @@ def default_metrics(first: Side, second: Side) -> list[str]:
 def _described(name: str, side: Side) -> Metric:
     """Return a figure; the objective bears the name and direction that its workload gives it."""
     found = METRICS[name]
+    if name == "energy_j" and (pretence := _pretence(side)):
+        return replace(found, noun=f"{pretence} energy")
     if name != "objective_value":
         return found
     row = next(row for row in side.run.done if row[name] is not None)
     return replace(found, noun=str(row["objective"]), higher=row["objective_better"] == "higher")
+
+
+def _pretence(side: Side) -> str:
+    meters = (str(row["energy_meter"]) for row in side.run.done if row["energy_j"] is not None)
+    return next(filter(None, map(pretended, meters)), "")
+
+
+def no_sensor(side: Side, ratios: Sequence[Ratio]) -> str:
+    """Return that joules which are compared are of no sensor; empty if they are of one."""
+    compared = any(ratio.metric.column == "energy_j" for ratio in ratios)
+    pretence = _pretence(side) if compared else ""
+    return f"Energy is {pretence}. The meter {NO_SENSOR}." if pretence else ""
 
 
 def left_out(first: Side, second: Side) -> str:

@@ -13,14 +13,13 @@ from harness.core.guarded_folder import RESTORE
 from harness.core.schema import sessions_of
 from harness.evidence.derived import derived
 from harness.evidence.findings import Finding, named
+from harness.evidence.going_on import MEASURED, go_on_words
 from harness.evidence.intact import check_file
 from harness.evidence.reading import RunFiles
 from harness.evidence.sealed import altered, unsealed
 from harness.run_folder.lock import is_running
 
 MOST_CELLS = 1_000_000
-MEASURED = "measure"
-"""Workload of folders that `harness.measure` and `Measurement` write."""
 
 
 def completeness(run: RunFiles) -> Iterator[Finding]:
@@ -35,11 +34,9 @@ def completeness(run: RunFiles) -> Iterator[Finding]:
 
 
 def go_on(run: RunFiles) -> str:
-    """Return what to type to finish a run; what was measured for somebody is measured again."""
-    if run.manifest.get("workload") == MEASURED:
-        again = str(run.manifest.get("command") or "run the program that was measured")
-        return f"Measure again: {again}"
-    return f"To go on: python -m harness.run --resume {run.folder}"
+    """Return what to type to finish a run."""
+    workload, command = (str(run.manifest.get(key) or "") for key in ("workload", "command"))
+    return go_on_words(run.folder, workload, command)
 
 
 def _status(run: RunFiles) -> Iterator[Finding]:
@@ -144,7 +141,8 @@ def _files(run: RunFiles) -> Iterator[Finding]:
             if wrong:
                 text = f"{path.relative_to(run.folder).as_posix()}: {wrong}"
                 yield Finding("damaged", "file-damaged", text, RESTORE)
-    if run.done and not (run.folder / "checkpoints").is_dir():
+    trained = run.done and run.manifest.get("workload") != MEASURED
+    if trained and not (run.folder / "checkpoints").is_dir():
         yield Finding("note", "no-weights", "the trained weights are not in this folder")
 
 

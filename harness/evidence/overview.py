@@ -17,6 +17,7 @@ from typing import Any
 from harness.core.clean_text import clean
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import read_bytes, read_object
+from harness.evidence.sensors import pretended
 from harness.run_folder.lock import is_running
 from harness.workloads.registry import DEFAULT
 
@@ -36,6 +37,9 @@ class RunEntry:
         methods: Method → mean of the objective over its finished cells; None without a value.
         objective: What the methods are judged by.
         energy_j: Joules measured in all finished cells; None if none was measured.
+        energy_origin: Where the joules that are shown come from: `measured`, `modelled`, or of a
+            meter that is no sensor `made up` or `replayed`; empty without any.
+        command: What was typed.
         energy_model_j: The same as modelled; None if nothing was.
         page: The page of its report, if there is one.
     """
@@ -51,6 +55,8 @@ class RunEntry:
     better: str = "lower"
     energy_j: float | None = None
     energy_model_j: float | None = None
+    energy_origin: str = ""
+    command: str = ""
     cells: Mapping[str, int] = field(default_factory=dict)
     quick: bool = False
     page: Path | None = None
@@ -106,6 +112,8 @@ def run_entry(folder: Path) -> RunEntry:
         better=better,
         energy_j=_total(done, "energy_j"),
         energy_model_j=_total(done, "energy_model_j"),
+        energy_origin=_origin(done),
+        command=str(facts.get("command") or ""),
         cells=Counter((row.get("status") or "unknown")[:20] for row in rows),
         quick=bool(facts.get("quick")),
         page=next((folder / page for page in PAGES if (folder / page).is_file()), None),
@@ -154,6 +162,14 @@ def _means(
 def _total(rows: Sequence[Mapping[str, str]], column: str) -> float | None:
     values = [value for row in rows if (value := _number(row.get(column))) is not None]
     return sum(values) if values else None
+
+
+def _origin(rows: Sequence[Mapping[str, str]]) -> str:
+    measured = [row for row in rows if _number(row.get("energy_j")) is not None]
+    pretences = (pretended(row.get("energy_meter") or "") for row in measured)
+    if measured:
+        return next(filter(None, pretences), "measured")
+    return "" if _total(rows, "energy_model_j") is None else "modelled"
 
 
 def _number(text: str | None) -> float | None:

@@ -52,8 +52,9 @@ def overview_html(folder: Path, runs: Sequence[RunEntry]) -> str:
         "<meta name=viewport content='width=device-width'>"
         f"<title>{count}</title>\n<style>{STYLE}</style>\n<h1>{count}</h1>\n"
         "<p>Joules are the sum over all finished cells of a run: measured where a meter worked, "
-        "else <em>modelled</em> from the profile of the device. The best value is the best mean "
-        "of a method, over seeds and repeats.</p>\n"
+        "else <em>modelled</em> from the profile of the device; those <em>made up</em> or "
+        "<em>replayed</em> are of no sensor. The best value is the best mean of a method, over "
+        "seeds and repeats.</p>\n"
         f"<div class=box><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n"
         "</table></div>\n</html>\n"
     )
@@ -90,7 +91,7 @@ def joules(run: RunEntry) -> str:
     if value_j is None:
         return "–"
     digits = f"{float(f'{value_j:.4g}'):.0f}" if value_j >= 1000 else f"{value_j:.4g}"
-    return f"{digits} J {'modelled' if run.energy_j is None else 'measured'}"
+    return f"{digits} J {run.energy_origin}"
 
 
 def best_words(run: RunEntry) -> str:

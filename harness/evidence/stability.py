@@ -11,6 +11,7 @@ from typing import Any
 from harness.core.schema import COST_PHASES, sessions_of
 from harness.evidence.cell_flags import AGAIN, SPOILT_WINDOW, flag_meaning
 from harness.evidence.findings import Finding, named
+from harness.evidence.going_on import MEASURED
 from harness.evidence.reading import RunFiles
 
 SPREAD_LIMIT = 0.05
@@ -118,7 +119,13 @@ def _errors(run: RunFiles) -> Iterator[Finding]:
             f" of 32 readings or more) is up to {100 * max(shares.values()):.1f} % of it,"
             f" above {100 * ERROR_LIMIT:g} % in {named(wide)}"
         )
-        remedy = "Use a meter that is read more often (--rate-hz), or more --rounds."
+        measured = run.manifest.get("workload") == MEASURED
+        more = (
+            "(--rate), or measure something that takes longer"
+            if measured
+            else "(--rate-hz), or more --rounds"
+        )
+        remedy = f"Use a meter that is read more often {more}."
         yield Finding("unstable", "energy-error", text, remedy)
 
 

@@ -90,13 +90,14 @@ def run_command(argv: Sequence[str], around: Surroundings) -> CommandResult:
     _collect_orphans()
     earlier = {*around.not_its, *_still_running(around.not_its)}
     around = replace(around, not_its=earlier)
-    floor_bytes = _largest_bytes(resource.getrusage(resource.RUSAGE_SELF))
     with _held_signals() as before:
         start_s = time.monotonic()
         try:
             process = _spawn(argv, around, before)
         except OSError as error:
             return _not_started(argv, error, start_s)
+        # a new program inherits the peak of the one that starts it, as it stood at that moment
+        floor_bytes = _largest_bytes(resource.getrusage(resource.RUSAGE_SELF)) + _slack_bytes()
         return _Wait(process, start_s, floor_bytes, around).result()
 
 
@@ -213,6 +214,16 @@ def _collect_orphans() -> None:
     """Become the parent of what children of this process leave behind, where Linux allows it."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def _slack_bytes(cores: int | None = None) -> int:
+    """Return by how much the kernel's peaks may lie beside each other.
+
+    Since Linux 6.2 each of three sums of pages is off by up to a batch of max(32, 2·cores) for
+    every core (`lib/percpu_counter.c`).
+    """
+    count = cores or os.cpu_count() or 1
+    return 3 * count * max(32, 2 * count) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _largest_bytes(used: resource.struct_rusage) -> int:

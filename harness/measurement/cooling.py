@@ -16,6 +16,9 @@ NEAR_C = 3.0
 NEAR_POWER = 0.1
 """Power is back at the baseline up to this share above it, as idle power drifts that much."""
 
+MOST_S = 86_400.0
+"""A day; what a clock cannot count to would end a run in its middle."""
+
 SHARE = 0.1
 """With `auto` a pause takes at most this share of the cell before it, so a run stays a run."""
 
@@ -40,8 +43,9 @@ def parse_cool_down(text: str) -> CoolDown:
         seconds = plain_float(text)
     except ValueError:
         seconds = math.nan
-    if not 0.0 <= seconds < math.inf:
-        raise UsageError(f"--cool-down: cannot read '{text}'", "Give auto, off or seconds.")
+    if not 0.0 <= seconds <= MOST_S:
+        remedy = f"Give auto, off or seconds, {MOST_S:.0f} at most."
+        raise UsageError(f"--cool-down: cannot read '{text}'", remedy)
     return CoolDown(auto=False, time_s=seconds)
 
 

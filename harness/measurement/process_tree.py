@@ -18,6 +18,9 @@ USUAL_PAUSE_S = 0.1
 SHARE = 0.005
 """A look at memory takes at most this share of the time, however large the programs are."""
 
+TEXT = 3
+"""Place of the pages of code in `/proc/PID/statm` (proc(5))."""
+
 TREE = "tree"
 LARGEST = "largest process"
 
@@ -58,7 +61,13 @@ def tree_bytes(process: int, root: Path = Path("/")) -> int | None:
 
 
 def _size_bytes(folder: Path) -> int | None:
-    """Return the proportional set size, or where that is not shown the resident one."""
+    """Return the proportional set size, or where that is not shown the resident one.
+
+    None for a program that is only being loaded: it has a page for its arguments and no code yet.
+    """
+    pages = read_text(folder / "statm").split()
+    if len(pages) > TEXT and pages[TEXT] == "0":
+        return None
     found = re.search(r"^Pss:\s*(\d+) kB", read_text(folder / "smaps_rollup"), re.MULTILINE)
     found = found or re.search(r"^VmRSS:\s*(\d+) kB", read_text(folder / "status"), re.MULTILINE)
     return int(found[1]) * 1024 if found else None

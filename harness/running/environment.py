@@ -16,7 +16,7 @@ from devices.board_clocks import read_clock_limits, read_fan
 from devices.board_state import PowerMode, read_board_state, read_power_mode
 from devices.host import SERIAL_FILES, Host, read_text
 from devices.programs import Programs
-from harness.core.clean_text import without_home
+from harness.core.shell_words import typed_line
 from harness.running.allocator import describe_allocator
 from harness.running.core_sharing import describe_waiting
 from harness.running.target import describe_host
@@ -180,5 +180,4 @@ def _answer(asked: subprocess.Popen[str]) -> str | None:
 
 def command_line(words: list[str] | None = None, module: str = "harness.run") -> str:
     """Return the command as typed, the home folder shortened to ~."""
-    text = " ".join([f"python -m {module}", *(sys.argv[1:] if words is None else words)])
-    return without_home(text)
+    return typed_line(module, sys.argv[1:] if words is None else words)

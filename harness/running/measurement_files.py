@@ -18,7 +18,6 @@ from typing import Any
 
 from devices.host import Host
 from devices.host_use import HostUse, UseWatch
-from harness.core.clean_text import without_home
 from harness.core.errors import StorageError
 from harness.core.schema import (
     CELLS,
@@ -29,6 +28,7 @@ from harness.core.schema import (
     TRACE,
     Column,
 )
+from harness.core.shell_words import typed_line
 from harness.measurement.choice import ChosenMeters
 from harness.measurement.figures import Costing, PhaseCost
 from harness.measurement.idle import IdlePower, net_energy
@@ -130,7 +130,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             "status": "running",
             "reason": "",
             "created": now.isoformat(timespec="seconds"),
-            "command": _command_line(module) if module else "",
+            "command": typed_line(module, sys.argv[1:]) if module else "",
             "config": config,
             "config_digest": digest,
             "charged_phases": ["command" if module else "total"],
@@ -390,7 +390,3 @@ class HostOnly:
 
 def _product(energy_j: float | None, time_s: float) -> float | None:
     return None if energy_j is None else energy_j * time_s
-
-
-def _command_line(module: str) -> str:
-    return without_home(" ".join([f"python -m {module}", *sys.argv[1:]]))

@@ -110,6 +110,9 @@ def test_unknown_key_in_a_file_is_an_error_with_the_right_word(tmp_path) -> None
         (["--images", "30"], "multiple"),
         (["--skew", "2"], "skew"),
         (["--seeds", "3-1"], "backwards"),
+        (["--seeds", "9007199254740993"], "from 0 to 9007199254740992"),  # no table holds more
+        (["--cool-down", "1e30"], "86400 at most"),
+        (["--methods", "mas:sure=0.5,mas:sure=+0.5"], "names of another's"),
         (["--learning-rate", "nan"], "learning-rate"),
         *(
             (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,10 +59,16 @@ class StudyRun:
         found = []
         for path in sorted(self.folder(study).glob("*/manifest.json")):
             manifest = _manifest(path.parent)
-            words = str(manifest.get("command", "")).partition(COMMAND)[2].split()
+            words = _words(str(manifest.get("command", "")).partition(COMMAND)[2])
             if given(words) == asked:
                 found.append((manifest.get("status") == "done", path.parent))
         return max(found)[1] if found else None
+
+
+def _words(line: str) -> list[str]:
+    with contextlib.suppress(ValueError):
+        return shlex.split(line)
+    return line.split()  # of a release that did not quote
 
 
 def given(words: Sequence[str]) -> dict[str, str]:

@@ -188,6 +188,12 @@ def test_shorter_than_the_period_is_empty_with_a_reason(tmp_path):
         (["sleep", "1"], 2, "--"),
         ([], 2, "--"),
         (["--"], 2, "--"),
+        (["--", ""], 2, "the command is missing"),
+        (["--vs", "''", "--", "touch", "ran"], 2, "--vs"),
+        (["--json", "x", "--csv", "x", "--", "touch", "ran"], 2, "both write to x"),
+        (["--json", "-", "--csv", "-", "--", "touch", "ran"], 2, "both write to -"),
+        *(([option, "1e30", "--", "touch", "ran"], 2, option) for option in ("--idle", "--rate")),
+        *(([o, "9" * 22, "--", "touch", "ran"], 2, o) for o in ("--repeat", "--warmup")),
         (["--repeat", "-1", "--", "touch", "ran"], 2, "--repeat"),
         (["--repeat", "0", "--", "touch", "ran"], 2, "--repeat"),
         (["--warmup", "x", "--", "touch", "ran"], 2, "--warmup"),
@@ -211,6 +217,37 @@ def test_bad_input_is_refused_before_the_command_starts(tmp_path, words, status,
     assert (found, said in err) == (status, True), err
     assert "Traceback" not in err
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_name_that_is_no_text_is_spelt_out_and_its_command_measured(tmp_path):
+    """A file name may be any bytes; a terminal, a table and JSON hold text."""
+    name = b"caf\xe9".decode(errors="surrogateescape")
+    words = ["--csv", "table.csv", "--out", "runs", *METER]
+    status, _, err = measure(*words, "--", "sh", "-c", "exit 7", name, cwd=tmp_path)
+    assert (status, "Traceback" in err) == (7, False)
+    assert "caf\\udce9" in (tmp_path / "table.csv").read_text()
+    (run,) = (tmp_path / "runs").glob("2*")
+    assert "caf\\udce9" in (run / "cells.csv").read_text()
+
+
+def test_what_was_typed_is_kept_as_a_shell_takes_it(tmp_path):
+    measure("--out", "runs", "--meter", "none", "--", "sh", "-c", "exit 3", cwd=tmp_path)
+    (run,) = (tmp_path / "runs").glob("2*")
+    typed = json.loads((run / "manifest.json").read_text())["command"]
+    assert shlex.split(typed)[-3:] == ["sh", "-c", "exit 3"]
+    told = subprocess.run(
+        [PYTHON, "-m", "harness.list", "runs", "--out", "runs"], cwd=tmp_path, text=True,
+        capture_output=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ).stdout  # fmt: skip
+    assert f"measure again: {typed}" in told
+
+
+def test_joules_of_no_sensor_are_never_called_measured(tmp_path):
+    words = ["--out", "runs", *METER, "--vs", "sleep 0.3", "--", "sleep", "0.3"]
+    _, _, err = measure(*words, cwd=tmp_path)
+    assert "made up: simulated" in err
+    assert "made up energy: `sleep 0.3`" in err
+    assert "measured: simulated" not in err
 
 
 def test_commands_take_turns_and_a_verdict_ends_it(tmp_path):

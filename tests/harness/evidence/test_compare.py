@@ -110,6 +110,17 @@ def test_runs_that_differ_in_a_fact_are_refused(sections, fact, draft, capsys) -
     assert "×" not in told.out
 
 
+def test_energy_of_no_sensor_is_not_called_measured(draft, capsys) -> None:
+    meter = {"meter": "simulated", "name": "simulated", "kind": "power", "scope": "made up"}
+    first = run(draft, "a", lambda m, s, r: 100.0, meter=meter)
+    second = run(draft, "b", lambda m, s, r: 50.0, meter=meter)
+    assert main([str(first), str(second)]) == 0
+    told = capsys.readouterr().out
+    assert "uses 0.50× (0.50–0.50) the made up energy" in told
+    assert "is no sensor" in told
+    assert "measured energy" not in told
+
+
 def test_methods_seeds_repeats_and_folders_may_differ(draft, capsys) -> None:
     free = {"methods": ["independent", "tag"], "seeds": [1, 2], "repeats": 2, "out": "elsewhere",
             "cache": "/mnt/cache", "require_meter": True, "meter": "rapl"}  # fmt: skip

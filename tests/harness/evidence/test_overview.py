@@ -9,7 +9,7 @@ import pytest
 
 from harness.cli.list import main
 from harness.core.errors import UsageError
-from harness.evidence.overview import overview, run_folders
+from harness.evidence.overview import overview, run_entry, run_folders
 from harness.evidence.overview_page import joules, write_overview
 from harness.evidence.reading import find_run
 from tests.harness.evidence.test_bundle import GOLDEN
@@ -45,7 +45,20 @@ def test_an_entry_holds_what_the_files_say(shelf: Path) -> None:
         losses = [float(row["total_loss"]) for row in rows if row["method"] == method]
         assert mean == (pytest.approx(sum(losses) / len(losses)) if losses else None)
     assert entry.best == min(((m, v) for m, v in entry.methods.items() if v), key=lambda p: p[1])
-    assert ("measured" in joules(entry)) is (entry.energy_j is not None)
+    assert ("modelled" in joules(entry)) is (entry.energy_j is None)
+
+
+@pytest.mark.parametrize(
+    ("meter", "origin"),
+    [("rapl", "measured"), ("simulated", "made up"), ("rapl+simulated", "made up"),
+     ("replay", "replayed"), ("simulation-board", "measured")],
+)  # fmt: skip
+def test_joules_of_no_sensor_say_so(draft, meter, origin) -> None:
+    facts = {"meter": meter, "name": meter, "kind": "counter", "scope": "package"}
+    begun = draft("a", meter=facts)
+    entry = run_entry(begun.fill().write())
+    assert entry.energy_origin == origin
+    assert joules(entry).endswith(f" J {origin}")
 
 
 def test_the_page_links_reports_and_says_what_is_damaged(shelf: Path) -> None:

@@ -194,6 +194,7 @@ def _wrong_clients(text: str, method: Method) -> UsageError:
 
 
 def _words(text: str) -> Sequence[str]:
+    text = re.sub(r"([=:])-", r"\1minus-", text)  # else -1 and 1 were one name
     return "".join(c if c.isalnum() else "-" for c in text).split("-")
 
 

@@ -1,0 +1,33 @@
+"""Write a command as one line that a shell takes for the same words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from harness.core.clean_text import without_home
+
+HOME = "~/"
+
+
+def shell_line(words: Sequence[str]) -> str:
+    """Return words quoted where a shell needs it; bytes that are no UTF-8 are spelt out."""
+    return written(shlex.join(words))
+
+
+def typed_line(module: str, words: Sequence[str]) -> str:
+    """Return how a command of this program was typed, the home folder as `~`."""
+    return written(" ".join([f"python -m {module}", *map(_quoted, words)]))
+
+
+def written(text: str) -> str:
+    """Return text that can be written as UTF-8: what a file name has beside it is spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _quoted(word: str) -> str:
+    """Return a word quoted, but for a `~` at its head, which a shell has to see."""
+    short = without_home(word)
+    if short.startswith(HOME):
+        return HOME + shlex.quote(short.removeprefix(HOME)) if short != HOME else HOME
+    return short if short == "~" else shlex.quote(short)
