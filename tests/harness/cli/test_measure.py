@@ -253,7 +253,7 @@ def test_joules_of_no_sensor_are_never_called_measured(tmp_path):
 def test_commands_take_turns_and_a_verdict_ends_it(tmp_path):
     log = tmp_path / "log"
     first = ["sh", "-c", f"echo a >> {log}; sleep 0.02"]
-    other = f"sh -c 'echo b >> {log}; sleep 0.3'"
+    other = f"sh -c 'echo b >> {log}; sleep 1'"
     words = ("--repeat", "3", "--vs", other, *METER, "--", *first)
     _, found, err = measured(*words, cwd=tmp_path)
     assert log.read_text().split() == ["a", "b"] * 3
