@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from harness.core.command_frame import framed
 from harness.core.errors import UsageError
+from harness.evidence.reading import find_run
 from harness.run_folder.resume import read_manifest
 from harness.workloads.base import Workload
 from harness.workloads.registry import DEFAULT, find_workload
@@ -26,10 +28,16 @@ def _workload(words: Sequence[str]) -> Workload:
     What else is wrong with a run is said by the command that reads it.
     """
     for word in words:
-        for folder in (Path(word), Path("results") / word):
-            if not word.startswith("-") and (folder / "manifest.json").is_file():
-                return find_workload(str(read_manifest(folder).get("workload", DEFAULT)))
+        folder = None if word.startswith("-") else _folder(word)
+        if folder is not None and (folder / "manifest.json").is_file():
+            return find_workload(str(read_manifest(folder).get("workload", DEFAULT)))
     return find_workload(DEFAULT)
+
+
+def _folder(word: str) -> Path | None:
+    with contextlib.suppress(UsageError):  # a value of an option
+        return find_run(word)
+    return None
 
 
 def _command(workload: Workload) -> Callable[[Sequence[str]], int]:

@@ -68,7 +68,7 @@ class RunFiles:
 
 
 def find_run(text: str, results: Path = Path("results")) -> Path:
-    """Return the folder meant: a path, or a name in the folder of results.
+    """Return the folder meant: a path, or the name of a run anywhere in the folder of results.
 
     Raises:
         UsageError: if there is no such folder, naming the nearest ones.
@@ -78,6 +78,10 @@ def find_run(text: str, results: Path = Path("results")) -> Path:
             _refuse_a_shelf(candidate)
             return candidate
     folder = Path(text)
+    below = run_folders(results) if results.is_dir() and folder.name == text else ()
+    named = [path for path in below if path.name == text]
+    if len(named) == 1:
+        return named[0]
     parent = folder.parent if folder.parent != Path() else results
     names = sorted(path.parent.name for path in parent.glob("*/manifest.json"))
     near = (nearest(folder.name, names, 0.4) or names[-1:])[:3]

@@ -48,6 +48,14 @@ def test_an_entry_holds_what_the_files_say(shelf: Path) -> None:
     assert ("modelled" in joules(entry)) is (entry.energy_j is None)
 
 
+def test_a_run_is_found_by_its_name_wherever_it_lies(shelf: Path) -> None:
+    """Pages and remedies name runs without their folder; a name that two have is nobody's."""
+    assert find_run("second", shelf) == shelf / "paper" / "main" / "second"
+    shutil.copytree(GOLDEN, shelf / "other" / "second")
+    with pytest.raises(UsageError, match="no such run folder"):
+        find_run("second", shelf)
+
+
 @pytest.mark.parametrize(
     ("meter", "origin"),
     [("rapl", "measured"), ("simulated", "made up"), ("rapl+simulated", "made up"),
