@@ -111,7 +111,7 @@ POINTS = (
     Point("erckt", "tasks", "erckt", ("--tasks", "erckt"), seeds=FIRST),
     Point("sdnkterca", "tasks", "sdnkterca", ("--tasks", "sdnkterca"), seeds={"drawn": FEW}),
     Point("small-wide", "network", "small-wide", ("--model", "small-wide"), seeds=FIRST),
-    Point("xception", "network", "xception", XCEPTION, seeds=FIRST),
+    Point("xception", "network", "xception", XCEPTION, seeds={**FIRST, "main": CLAIM}),
     Point("rounds-50", "rounds, heavy-ball", "50", _rounds(50), 50, FIRST),
     Point("rounds-50-hold", "rounds, nesterov, hold", "50", (*_rounds(50), *HOLD), 50, FIRST),
     Point("paper", "rounds, heavy-ball", "100", _rounds(100), 100, LONG),
