@@ -30,6 +30,9 @@ LOOKS: Mapping[str, tuple[str, str, str]] = {
 FEWEST_SEEDS = 3
 """Of two the interval is so long that it would hide all else; the table has it."""
 
+FARTHEST_PERCENT = 25.0
+"""Where the axis ends: one point that says nothing shall not press all others together."""
+
 BAND = "best to worst split (as many groups)"
 
 
@@ -42,7 +45,8 @@ def drawing(found: Sequence[Standing], width_in: float) -> Drawing:
         title="When splitting pays",
         caption="Change of total test loss against independent training of the same seeds: "
         "geometric mean and 95 % interval. Left of the line merging and splitting pays.",
-        note="Bars: 95 % interval, from three seeds on. Losses do not depend on the host's load.",
+        note="Bars: 95 % interval, from three seeds on; an arrow where it goes on beyond "
+        f"{FARTHEST_PERCENT:g} %. Losses do not depend on the host's load.",
         aspect=(ROW_IN * rows + LOWEST_ROW) / width_in,
         drawn=drawn,
         paint=partial(_paint, drawn=drawn),
@@ -111,8 +115,17 @@ def _row(ax: Axes, row: int, own: pd.DataFrame) -> None:
         _, mark, colour = LOOKS[method]
         low, high = own["low_percent"][method], own["high_percent"][method]
         if method != "all-in-one" and own["seeds"][method] >= FEWEST_SEEDS:
-            ax.plot([low, high], [row + offset] * 2, color=colour, linewidth=0.9)
+            _bar(ax, row + offset, (low, high), colour)
         ax.plot([value], [row + offset], mark, color=colour, markersize=3.5)
+
+
+def _bar(ax: Axes, y: float, ends: tuple[float, float], colour: str) -> None:
+    """Draw an interval; an end beyond the axis is an arrow at its edge."""
+    low, high = (min(max(end, -FARTHEST_PERCENT), FARTHEST_PERCENT) for end in ends)
+    ax.plot([low, high], [y, y], color=colour, linewidth=0.9)
+    for end, mark in ((low, "<"), (high, ">")):
+        if abs(end) == FARTHEST_PERCENT:
+            ax.plot([end], [y], mark, color=colour, markersize=2.5)
 
 
 def _labels(ax: Axes, drawn: pd.DataFrame, names: Sequence[str]) -> None:
