@@ -175,7 +175,6 @@ class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
 
     def _method_problems(self) -> list[HarnessError]:
         found: list[HarnessError] = []
-        texts: set[str] = set()
         slugs: set[str] = set()
         try:
             workload = find_workload(self.workload)
@@ -188,13 +187,9 @@ class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
                 found.append(error)
                 continue
             found += self.spec_problems(spec)
-            if spec.text in texts:
-                found.append(UsageError(f"method '{text}' is named twice"))
-            elif spec.slug in slugs:
-                remedy = "Write its parameters otherwise, or leave one of them out."
-                same = f"the files of method '{text}' would have the names of another's"
-                found.append(UsageError(same, remedy))
-            texts.add(spec.text)
+            if spec.slug in slugs:
+                same = f"method '{text}' is named twice: its files would have the names of another's"
+                found.append(UsageError(same, "Leave one of them out."))
             slugs.add(spec.slug)
         if not self.methods:
             found.append(UsageError("--methods is empty"))
