@@ -188,8 +188,8 @@ class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
                 continue
             found += self.spec_problems(spec)
             if spec.slug in slugs:
-                same = f"method '{text}' is named twice: its files would have the names of another's"
-                found.append(UsageError(same, "Leave one of them out."))
+                same = "its files would have the names of another's"
+                found.append(UsageError(f"method '{text}' is named twice: {same}", "Leave it out."))
             slugs.add(spec.slug)
         if not self.methods:
             found.append(UsageError("--methods is empty"))
