@@ -22,7 +22,7 @@ from devices.toml_tables import TableReader, load_toml
 from harness.core.clean_text import without_home
 from harness.core.errors import HarnessError, UsageError, raise_all, unknown
 from harness.core.schema import MOST_WHOLE
-from harness.measurement.cooling import parse_cool_down
+from harness.measurement.cooling import MOST_S, parse_cool_down
 from harness.workloads.registry import DEFAULT, find_workload
 
 MOST_SEEDS = 10_000
@@ -127,7 +127,7 @@ class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
         "repeats": 1, "threads": 0, "idle_s": 0.0, "rate_hz": 0.01,
     }  # fmt: skip
     most: ClassVar[Mapping[str, float]] = {
-        "repeats": 10_000, "threads": 4096, "idle_s": 86_400.0, "rate_hz": 1e5,
+        "repeats": 10_000, "threads": 4096, "idle_s": MOST_S, "rate_hz": 1e5,
     }  # fmt: skip
     """More than anyone trains, and few enough that a plan is made at once."""
 

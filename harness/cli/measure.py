@@ -27,6 +27,7 @@ from harness.core.errors import (
 )
 from harness.core.parser import Parser, add_include_options
 from harness.core.shell_words import shell_line, written
+from harness.measurement.cooling import MOST_S
 
 if TYPE_CHECKING:
     from harness.cli.measure_live import MeasureLine
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 RATE_HZ = 10.0
 MOST_RATE_HZ = 1e5
-MOST_IDLE_S = 86_400.0
 MOST_RUNS = 100_000
 """More than anyone waits for, and few enough that a clock and a list can count to them."""
 
@@ -145,7 +145,7 @@ def _plan(parsed: Namespace, command: list[str] | None) -> CommandPlan:
         )  # fmt: skip
     repeats = problems.attempt(lambda: _count("--repeat", parsed.repeat, 1))
     warmups = problems.attempt(lambda: _count("--warmup", parsed.warmup, 0))
-    idle_s = problems.attempt(lambda: _number("--idle", parsed.idle, MOST_IDLE_S))
+    idle_s = problems.attempt(lambda: _number("--idle", parsed.idle, MOST_S))
     others = [problems.attempt(partial(_command_line, text)) or [] for text in parsed.vs]
     raise_all(problems.found)
     output = sys.stderr.fileno() if parsed.json == "-" else None

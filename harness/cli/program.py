@@ -7,11 +7,10 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from harness.core.command_frame import framed
-from harness.core.errors import EXIT_DONE, EXIT_USAGE, unknown
+from harness.core.command_frame import asked_name, framed
+from harness.core.errors import EXIT_DONE
 from harness.core.launching import TITLES, module_of, typed_name
 from harness.core.parser import PARSER_WORD, Parser, ParserAsked
-from harness.core.version import version_text
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -21,15 +20,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _started(words: Sequence[str]) -> int:
-    if not words or words[0] in ("-h", "--help"):
-        print(help_text())
-        return EXIT_DONE if words else EXIT_USAGE
-    if words[0] == "--version":
-        print(version_text())
-        return EXIT_DONE
-    if words[0] not in TITLES:
-        raise unknown("command", words[0], TITLES)
-    return start(words[0], words[1:])
+    asked = asked_name(words, TITLES, help_text())
+    return start(asked, words[1:]) if isinstance(asked, str) else asked
 
 
 def help_text() -> str:

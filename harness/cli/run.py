@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import sys
@@ -31,6 +30,7 @@ from harness.core.errors import (
 )
 from harness.core.launching import module_of, typed_name
 from harness.core.parser import Parser, add_include_options
+from harness.core.shell_words import typed_words
 from harness.evidence.claims import PAIRS_FOR_A_TEST
 from harness.evidence.foreign import refuse_foreign
 from harness.evidence.reading import read_run
@@ -255,10 +255,7 @@ def _told(argv: Sequence[str], start: Start, earlier: Mapping[str, Any]) -> Sequ
     """Return the options of a run: those that were typed when it began, if it was gone on with."""
     if start.resume is None:
         return argv
-    _, known, words = str(earlier.get("command") or "").partition(f"{module_of('run')} ")
-    with contextlib.suppress(ValueError):  # of a release that did not quote
-        return shlex.split(words) if known else argv
-    return argv
+    return typed_words(str(earlier.get("command") or ""), module_of("run")) or argv
 
 
 def _next_command(config: RunConfig, argv: Sequence[str]) -> str:

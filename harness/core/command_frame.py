@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from devices.errors import DeviceError
 from harness.core.clean_text import leave_pipe, prepare_terminal, say
 from harness.core.errors import (
+    EXIT_DONE,
     EXIT_INTERRUPTED,
+    EXIT_USAGE,
     HarnessError,
     MissingPackageError,
     trouble_with_files,
+    unknown,
 )
 from harness.core.own_packages import OWN
 from harness.core.parser import read_options, say_skipped
+from harness.core.version import version_text
 
 
 def run_command(
@@ -58,6 +62,23 @@ def framed(action: Callable[[], int], interrupted: str = "interrupted") -> int:
         if told is None:
             raise
         return report(told)
+
+
+def asked_name(words: Sequence[str], known: Collection[str], help_text: str) -> str | int:
+    """Return the name that stands first; the exit status where help or the release was asked for.
+
+    Raises:
+        UnknownNameError: if it is none of the known ones.
+    """
+    if not words or words[0] in ("-h", "--help"):
+        print(help_text)
+        return EXIT_DONE if words else EXIT_USAGE
+    if words[0] == "--version":
+        print(version_text())
+        return EXIT_DONE
+    if words[0] not in known:
+        raise unknown("command", words[0], known)
+    return words[0]
 
 
 def report(error: HarnessError) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from harness.core.clean_text import without_home
 
@@ -15,9 +17,20 @@ def shell_line(words: Sequence[str]) -> str:
     return written(shlex.join(words))
 
 
-def typed_line(module: str, words: Sequence[str]) -> str:
-    """Return how a command of this program was typed, the home folder as `~`."""
-    return written(" ".join([f"python -m {module}", *map(_quoted, words)]))
+def typed_line(module: str, words: Sequence[str] | None = None) -> str:
+    """Return how a command of this program, by default this one, was typed; `~` is the home."""
+    given = sys.argv[1:] if words is None else words
+    return written(" ".join([f"python -m {module}", *map(_quoted, given)]))
+
+
+def typed_words(line: str, module: str) -> list[str]:
+    """Return the words behind the name of a module in what `typed_line` wrote; none without it."""
+    words = line.partition(f"-m {module}")[2]
+    try:
+        split = shlex.split(words)
+    except ValueError:  # of a release that did not quote
+        split = words.split()
+    return [str(Path.home() / w.removeprefix(HOME)) if w.startswith(HOME) else w for w in split]
 
 
 def written(text: str) -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from harness.core.command_frame import framed
-from harness.core.errors import EXIT_DONE, EXIT_USAGE, unknown
+from harness.core.command_frame import asked_name, framed
 from harness.core.launching import PARTS, typed_name
-from harness.core.version import version_text
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -18,18 +16,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _started(words: Sequence[str]) -> int:
-    if not words or words[0] in ("-h", "--help"):
-        print(help_text())
-        return EXIT_DONE if words else EXIT_USAGE
-    if words[0] == "--version":
-        print(version_text())
-        return EXIT_DONE
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         "server": _server, "node": _node, "demo": _demo, "status": _status, "keys": _keys,
     }  # fmt: skip
-    if words[0] not in commands:
-        raise unknown("command", words[0], commands)
-    return commands[words[0]](words[1:])
+    asked = asked_name(words, commands, help_text())
+    return commands[asked](words[1:]) if isinstance(asked, str) else asked
 
 
 def help_text() -> str:

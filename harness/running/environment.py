@@ -6,7 +6,6 @@ import hashlib
 import platform
 import re
 import subprocess
-import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +15,6 @@ from devices.board_clocks import read_clock_limits, read_fan
 from devices.board_state import PowerMode, read_board_state, read_power_mode
 from devices.host import SERIAL_FILES, Host, read_text
 from devices.programs import Programs
-from harness.core.shell_words import typed_line
 from harness.running.allocator import describe_allocator
 from harness.running.core_sharing import describe_waiting
 from harness.running.target import describe_host
@@ -176,8 +174,3 @@ def _answer(asked: subprocess.Popen[str]) -> str | None:
             asked.kill()
             return None
     return text.strip() if asked.returncode == 0 else None
-
-
-def command_line(words: list[str] | None = None, module: str = "harness.run") -> str:
-    """Return the command as typed, the home folder shortened to ~."""
-    return typed_line(module, sys.argv[1:] if words is None else words)

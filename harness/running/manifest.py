@@ -16,10 +16,11 @@ from devices.time_model import (
     interval_of,
 )
 from harness.config import RunConfig
+from harness.core.shell_words import typed_line
 from harness.measurement.cost import Accountant
 from harness.running.accelerator import describe_accelerator
 from harness.running.cell import RunContext
-from harness.running.environment import command_line, environment
+from harness.running.environment import environment
 from harness.running.outside import outside
 from harness.running.target import Target
 from harness.workloads.registry import find_workload
@@ -30,7 +31,7 @@ def describe_run(context: RunContext) -> dict[str, Any]:
     target, study = context.target, context.study
     asked = study.asked_config()
     return {
-        "command": command_line(module="harness.fleet" if context.devices else "harness.run"),
+        "command": typed_line("harness.fleet" if context.devices else "harness.run"),
         "workload": asked.workload,
         "objective": _objective(asked),
         "quick": asked.quick,

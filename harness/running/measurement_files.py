@@ -7,7 +7,6 @@ import datetime as dt
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -130,7 +129,7 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             "status": "running",
             "reason": "",
             "created": now.isoformat(timespec="seconds"),
-            "command": typed_line(module, sys.argv[1:]) if module else "",
+            "command": typed_line(module) if module else "",
             "config": config,
             "config_digest": digest,
             "charged_phases": ["command" if module else "total"],

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from analysis.multitask.splitting.points import PARTS, Point
 from analysis.multitask.splitting.rows import StudyRow
-from analysis.multitask.splitting.summary import REFERENCE, taken
+from analysis.multitask.splitting.summary import REFERENCE, column, taken
 from analysis.multitask.splitting.table import NOT_RUN, grid, times
 from harness.evidence.paired import PairedRatio, paired_ratio, ratio_of, t_quantile
 
@@ -32,11 +32,11 @@ def claim_table(rows: Sequence[StudyRow], point: Point) -> str:
 
 
 def _line(method: str, own: Mapping[int, StudyRow], base: Mapping[int, StudyRow]) -> list[str]:
-    less = paired_ratio(_seconds(base), _seconds(own))
-    total = paired_ratio(_totals(own), _totals(base))
+    less = paired_ratio(column(base, "cpu_s"), column(own, "cpu_s"))
+    total = paired_ratio(column(own, "total_loss"), column(base, "total_loss"))
     if less is None or total is None:
         return [f"`{method}`", "", *[NOT_RUN] * (len(HEAD) - 2)]
-    unseen = paired_ratio(_unseen(own), _unseen(base))
+    unseen = paired_ratio(column(own, "unseen_total_loss"), column(base, "unseen_total_loss"))
     return [
         f"`{method}`", str(len(total.seeds)), times(less, 2), times(total, 3), _limit(total),
         "–" if unseen is None else times(unseen, 3), *(_of_task(own, base, t) for t in TASKS),
@@ -66,16 +66,3 @@ def _of_task(own: Mapping[int, StudyRow], base: Mapping[int, StudyRow], task: st
 
 def _losses(rows: Mapping[int, StudyRow], task: str) -> dict[int, float]:
     return {s: r.task_losses[task] for s, r in rows.items() if task in r.task_losses}
-
-
-def _seconds(rows: Mapping[int, StudyRow]) -> dict[int, float]:
-    return {seed: row.cpu_s for seed, row in rows.items()}
-
-
-def _totals(rows: Mapping[int, StudyRow]) -> dict[int, float]:
-    return {seed: row.total_loss for seed, row in rows.items()}
-
-
-def _unseen(rows: Mapping[int, StudyRow]) -> dict[int, float]:
-    known = {seed: row.unseen_total_loss for seed, row in rows.items()}
-    return {seed: loss for seed, loss in known.items() if loss is not None}

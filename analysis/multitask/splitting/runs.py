@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +15,9 @@ from harness.core.clean_text import say
 from harness.core.errors import DamagedRunError, UsageError
 from harness.core.guarded_folder import read_object
 from harness.core.locks import held
+from harness.core.shell_words import typed_words
 
-COMMAND = "-m harness.run "
+MODULE = "harness.run"
 ELSEWHERE = ("--out", "--cache")
 """Options that say where things lie and not what is trained."""
 
@@ -59,16 +58,10 @@ class StudyRun:
         found = []
         for path in sorted(self.folder(study).glob("*/manifest.json")):
             manifest = _manifest(path.parent)
-            words = _words(str(manifest.get("command", "")).partition(COMMAND)[2])
+            words = typed_words(str(manifest.get("command", "")), MODULE)
             if given(words) == asked:
                 found.append((manifest.get("status") == "done", path.parent))
         return max(found)[1] if found else None
-
-
-def _words(line: str) -> list[str]:
-    with contextlib.suppress(ValueError):
-        return shlex.split(line)
-    return line.split()  # of a release that did not quote
 
 
 def given(words: Sequence[str]) -> dict[str, str]:
@@ -139,7 +132,7 @@ def make_missing(study: Path, planned: Sequence[StudyRun]) -> Iterator[int]:
 
 def _make(run: StudyRun, study: Path) -> int:
     """Run the command and return its status; what it says is kept beside the run folder."""
-    command = [sys.executable, "-m", "harness.run", *run.words(study)]
+    command = [sys.executable, "-m", MODULE, *run.words(study)]
     with (run.folder(study) / "screen.txt").open("w", encoding="utf-8") as screen:
         status = subprocess.run(command, stdout=screen, stderr=screen, check=False).returncode
     if status != 0:

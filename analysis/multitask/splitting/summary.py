@@ -67,16 +67,17 @@ def standing(
         tuple(sorted(own)),
         _mean([r.total_loss for r in own.values()]),
         _mean([r.cpu_s for r in own.values()]),
-        paired_ratio(_of(own, "total_loss"), _of(base, "total_loss")),
-        paired_ratio(_of(own, "unseen_total_loss"), _of(base, "unseen_total_loss")),
-        paired_ratio(_of(own, "cpu_s"), _of(base, "cpu_s")),
+        paired_ratio(column(own, "total_loss"), column(base, "total_loss")),
+        paired_ratio(column(own, "unseen_total_loss"), column(base, "unseen_total_loss")),
+        paired_ratio(column(own, "cpu_s"), column(base, "cpu_s")),
         _mean(sure) if sure else None,
         tuple(own[seed].groups for seed in sorted(own)),
     )
 
 
-def _of(rows: Mapping[int, StudyRow], column: str) -> dict[int, float]:
-    values = {seed: getattr(row, column) for seed, row in rows.items()}
+def column(rows: Mapping[int, StudyRow], name: str) -> dict[int, float]:
+    """Return a figure of rows by seed, where it is known."""
+    values = {seed: getattr(row, name) for seed, row in rows.items()}
     return {seed: float(value) for seed, value in values.items() if value is not None}
 
 

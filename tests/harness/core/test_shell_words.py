@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from harness.core.shell_words import shell_line, typed_line
+from harness.core.shell_words import shell_line, typed_line, typed_words
 
 WORDS = ["plain", "two words", "it's", "sdn|kt", "a&b;c", "$HOME", "`id`", "*", "", "--methods=x y"]
 
@@ -33,3 +33,11 @@ def test_bytes_that_are_no_text_are_spelt_out() -> None:
     line = shell_line(["ls", b"caf\xe9".decode(errors="surrogateescape")])
     assert line.encode() == b"ls 'caf\\udce9'"
     assert shlex.split(line)[1] == "caf\\udce9"
+
+
+def test_what_was_typed_is_read_again(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = [*WORDS, "--out", str(tmp_path / "my runs")]
+    assert typed_words(typed_line("harness.run", words), "harness.run") == words
+    assert typed_words("python -m harness.run --label it's", "harness.run") == ["--label", "it's"]
+    assert typed_words("", "harness.run") == []

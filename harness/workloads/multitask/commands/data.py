@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devices import extensions
 from harness.core.command_frame import report, run_command
-from harness.core.errors import EXIT_DONE, EXIT_INTERRUPTED, DataError, DataUsageError, UsageError
+from harness.core.errors import EXIT_DONE, DataError, DataUsageError, UsageError
 from harness.core.parser import take_in_early
 from harness.workloads.multitask.commands.data_options import parser_of, scenes_of
 from harness.workloads.multitask.commands.dealing import dealt
@@ -182,6 +182,8 @@ def _report(options: argparse.Namespace) -> None:
             print(path)
 
 
+INTERRUPTED = "\ninterrupted: finished buildings are kept"
+
 _COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "make": _make,
     "import": _import,
@@ -197,13 +199,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = take_in_early(sys.argv[1:] if arguments is None else arguments)
     except UsageError as error:
         return report(error)
-    return run_command(parser_of(__doc__), words, _command)
+    return run_command(parser_of(__doc__), words, _command, INTERRUPTED)
 
 
 def _command(options: argparse.Namespace) -> int:
-    try:
-        _COMMANDS[options.command](options)
-    except KeyboardInterrupt:
-        print("\ninterrupted: finished buildings are kept", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    _COMMANDS[options.command](options)
     return EXIT_DONE

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
+from harness.core.shell_words import typed_line
 from harness.evidence.reading import RunFiles
 from harness.evidence.tables import Row
 from harness.measurement.measuring import MeasuringSession
-from harness.running.environment import command_line, environment, source_version
+from harness.running.environment import environment, source_version
 from harness.running.manifest import models_used
 from harness.running.target import Target, describe_host
 from harness.workloads.multitask.config import MultitaskConfig
@@ -107,7 +108,7 @@ def describe(
         "format": MANIFEST_FORMAT,
         "run_id": asked.run.run_id,
         "created": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "command": command_line(module="harness.infer"),
+        "command": typed_line("harness.infer"),
         "quick": asked.settings.quick,
         "starts": starts,
         "identity": dict(told),
