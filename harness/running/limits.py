@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from harness.core.errors import UsageError
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_JOULES = {"": 1.0, "j": 1.0, "kj": 1e3, "mj": 1e6, "wh": 3600.0, "kwh": 3.6e6}
+_JOULES = {
+    "": 1.0, "j": 1.0, "kj": 1e3, "mJ": 1e-3, "MJ": 1e6, "wh": 3600.0, "kwh": 3.6e6, "mWh": 3.6,
+    "MWh": 3.6e9,
+}  # fmt: skip
+"""Unit → joules; with an m before it, and only there, the case of letters tells milli from mega."""
 
 
 STOPPED_BY_USER = "stopped by the user"
@@ -86,8 +90,11 @@ def parse_energy_j(text: str) -> float:
     Raises:
         UsageError: if it is none, or not above zero.
     """
-    found = re.fullmatch(r"([0-9.]+)\s*([a-z]*)", text.strip().lower())
-    pieces = [(found[1], found[2])] if found else []
+    found = re.fullmatch(r"([0-9.]+)\s*([A-Za-z]*)", text.strip())
+    pieces = []
+    if found:
+        unit = found[2] if found[2][:1] in ("m", "M") else found[2].lower()
+        pieces = [(found[1], unit)]
     return _total("--max-energy", text, pieces, _JOULES, "5kJ, 500J or 1.5Wh")
 
 

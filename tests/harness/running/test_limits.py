@@ -24,7 +24,18 @@ def test_times_are_read(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "joules"), [("500", 500), ("5kJ", 5000), ("1.5Wh", 5400), ("2 MJ", 2e6)]
+    ("text", "joules"),
+    [
+        ("500", 500),
+        ("5kJ", 5000),
+        ("5KJ", 5000),
+        ("1.5Wh", 5400),
+        ("1.5wh", 5400),
+        ("2 MJ", 2e6),
+        ("500mJ", 0.5),
+        ("1mWh", 3.6),
+        ("2MWh", 7.2e9),
+    ],
 )
 def test_energies_are_read(text: str, joules: float) -> None:
     assert parse_energy_j(text) == joules
@@ -35,6 +46,12 @@ def test_what_is_no_amount_is_refused_with_an_example(text: str) -> None:
     for parse, example in ((parse_time_s, "30m"), (parse_energy_j, "5kJ")):
         with pytest.raises(UsageError, match=example):
             parse(text)
+
+
+@pytest.mark.parametrize("text", ["5mj", "5Mj", "5mwh"])
+def test_milli_and_mega_are_not_guessed(text: str) -> None:
+    with pytest.raises(UsageError, match="5kJ"):
+        parse_energy_j(text)
 
 
 def test_time_is_counted_from_the_start_of_this_sitting() -> None:
