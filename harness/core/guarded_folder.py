@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import math
 import os
 import re
 import stat
@@ -35,6 +36,9 @@ MOST_STREAMED_BYTES = 64 << 30
 MOST_LINE_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 16
 """What is read of such a table at once."""
+
+MOST_DIGITS = 40
+"""Of a whole number in JSON: states of generators have 128 bits, which are 39."""
 
 MOST_JSON_BYTES = 32 << 20
 MOST_NAME = 200
@@ -175,12 +179,27 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     content = read_bytes(path, MOST_JSON_BYTES)
     try:
-        found = _cleaned(json.loads(content, parse_constant=_refuse_constant))
+        found = _cleaned(strict_json(content))
     except (ValueError, RecursionError) as error:
         raise DamagedRunError(f"{path}: cannot be read: {clean(str(error))}", RESTORE) from None
     if not isinstance(found, dict):
         raise DamagedRunError(f"{path}: is no JSON object", RESTORE)
     return found
+
+
+def strict_json(content: bytes | str) -> Any:  # noqa: ANN401 - JSON
+    """Return what JSON says, if every number of it is one to reckon with.
+
+    Python's own reader takes NaN, reads 1e999 as an infinity, and whole numbers of any length, of
+    which no float can be made.
+
+    Raises:
+        ValueError: if it is no JSON, or a number is none or absurd.
+        RecursionError: if it is nested without end.
+    """
+    return json.loads(
+        content, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole
+    )
 
 
 def write_below(top: Path, name: str | os.PathLike[str], content: bytes) -> Path:
@@ -242,4 +261,13 @@ def _words(error: Exception) -> str:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name[:MOST_DIGITS]} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    return found if math.isfinite(found) else _refuse_constant(text)
+
+
+def _whole(text: str) -> int:
+    return int(text) if len(text) <= MOST_DIGITS else _refuse_constant(text)

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 from harness.core.errors import DamagedRunError
-from harness.core.guarded_folder import MOST_JSON_BYTES, read_bytes
+from harness.core.guarded_folder import MOST_JSON_BYTES, read_bytes, strict_json
 from harness.core.schema import (
     AFFINITY_CHECK,
     AFFINITY_CLIENTS,
@@ -70,10 +70,9 @@ def weight_bytes(folder: Path, without: tuple[str, ...] = ()) -> dict[tuple[str,
         if sound:
             with path.open("rb") as stream:
                 (length,) = struct.unpack("<Q", stream.read(HEAD_BYTES))
-                head = json.loads(stream.read(length))
-            offsets = [e["data_offsets"] for k, e in head.items()
-                       if k != "__metadata__" and not k.endswith(without)]  # fmt: skip
-            found[path.parent.name, path.stem] = sum(end - begin for begin, end in offsets)
+                places = _places(stream.read(length))
+            own = (place for name, place in places.items() if not name.endswith(without))
+            found[path.parent.name, path.stem] = sum(end - begin for begin, end in own)
     return found
 
 
@@ -86,12 +85,27 @@ def _weights(path: Path) -> str:
         if HEAD_BYTES + length > size or length > MOST_JSON_BYTES:
             return "breaks off in its head"
         try:
-            head = json.loads(stream.read(length))
-            ends = [int(e["data_offsets"][1]) for k, e in head.items() if k != "__metadata__"]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+            places = _places(stream.read(length))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return "is no safetensors file"
-    expected = HEAD_BYTES + length + max(ends, default=0)
+    expected = HEAD_BYTES + length + max((end for _, end in places.values()), default=0)
     return "" if expected == size else f"has {size} bytes, its head says {expected}"
+
+
+def _places(head: bytes) -> dict[str, tuple[int, int]]:
+    """Return where each tensor begins and ends, by its name.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError, RecursionError: if this is no such head.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for name, entry in strict_json(head).items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            if not type(begin) is type(end) is int or not 0 <= begin <= end:
+                raise ValueError(f"{name}: is nowhere")
+            found[name] = begin, end
+    return found
 
 
 def _of_cell(path: Path, kind: str, version: int) -> str:

@@ -12,6 +12,7 @@ from harness.core.guarded_folder import (
     is_safe_name,
     read_bytes,
     read_object,
+    strict_json,
     write_below,
 )
 
@@ -67,3 +68,15 @@ def test_text_is_cleaned_for_where_it_goes(tmp_path) -> None:
         prepare_terminal([stream])
         stream.write("Δ é … 漢")
     assert (tmp_path / "terminal").read_text() == "delta  e ... ?"
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "-1e999", "9" * 400])
+def test_numbers_that_nobody_can_reckon_with_are_refused(tmp_path, number) -> None:
+    """Python's own reader takes all of them."""
+    (tmp_path / "x.json").write_text(f'{{"energy_model": {{"idle_w": {number}}}}}')
+    with pytest.raises(DamagedRunError, match="is no JSON number"):
+        read_object(tmp_path / "x.json")
+
+
+def test_numbers_of_a_generator_s_state_are_read() -> None:
+    assert strict_json(b"[340282366920938463463374607431768211455, -1e300]") == [2**128 - 1, -1e300]

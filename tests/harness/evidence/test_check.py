@@ -376,3 +376,15 @@ def test_it_fits_80_columns(draft, capsys, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     main(["r"])
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    "offsets", ["[0, 1e999]", '["0", 0]', "[0]", "[0, true]", "[8, 0]", "[0, -8]", "{}", "[0, NaN]"]
+)
+def test_weights_whose_head_is_absurd_are_damaged(draft, offsets) -> None:
+    """Whatever a stranger wrote there, `check` says so and goes on."""
+    folder = draft().fill().write()
+    path = next(folder.glob("checkpoints/*/*.safetensors"))
+    head = f'{{"a": {{"dtype": "F32", "shape": [2], "data_offsets": {offsets}}}}}'.encode()
+    path.write_bytes(len(head).to_bytes(8, "little") + head)
+    assert found(folder)["file-damaged"][0] == "damaged"
