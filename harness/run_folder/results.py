@@ -26,8 +26,8 @@ from harness.core.schema import CELLS, METRICS, PHASE_ROWS, WORK, Column
 
 Row = Mapping[str, object]
 
-UNNAMED = ".new-"
-"""Begins the name of a run folder that is still being made."""
+UNNAMED = ".unfinished-run-"
+"""Begins the name of a run folder that is still being made, and of nothing else."""
 
 
 TABLES: Mapping[str, Sequence[Column]] = {
@@ -48,7 +48,8 @@ class RunFolder:
     ) -> RunFolder:
         """Make a new folder with the headers of its tables, and with a manifest if one is given.
 
-        It gets its name only when all is in it. What an earlier attempt left half made is removed.
+        It gets its name only when all is in it. What an earlier attempt left half made is removed:
+        the caller holds the lock of the parent (`folder_lock`), so nobody is making it now.
 
         Raises:
             StorageError: if the folder cannot be made or written to, or there is one of that name.
@@ -57,7 +58,8 @@ class RunFolder:
         with storage_errors(path):
             parent.mkdir(parents=True, exist_ok=True)
             for litter in parent.glob(f"{UNNAMED}*"):
-                shutil.rmtree(litter)
+                if litter.is_dir() and not litter.is_symlink():
+                    shutil.rmtree(litter)
             unnamed.mkdir()
 
         def new_file(name: str, text: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from harness.core.errors import StorageError
 from harness.core.schema import CELLS, FILES, TRACE
 from harness.run_folder import results
-from harness.run_folder.results import RunFolder, csv_text, json_text, write_atomically
+from harness.run_folder.results import UNNAMED, RunFolder, csv_text, json_text, write_atomically
 
 
 def test_csv_follows_the_schema() -> None:
@@ -119,3 +119,16 @@ def test_no_permission_names_folder_and_remedy(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         RunFolder.create(tmp_path / "file", "r")
+
+
+def test_what_others_leave_or_make_in_the_folder_of_results_is_left_alone(tmp_path) -> None:
+    """Only what a run left half made is removed: not what a kill leaves of a page, nor a bundle
+    that is being packed.
+    """
+    (tmp_path / ".new-x1y2z3").write_text("half a page")
+    (tmp_path / ".new-bundle").mkdir()
+    (tmp_path / f"{UNNAMED}older").mkdir()
+    (tmp_path / f"{UNNAMED}no folder").write_text("somebody's")
+    RunFolder.create(tmp_path, "r")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".new-bundle", ".new-x1y2z3", f"{UNNAMED}no folder", "r"]
