@@ -26,6 +26,7 @@ from harness.core.errors import (
     raise_all,
 )
 from harness.core.parser import Parser, add_include_options
+from harness.core.schema import as_name
 from harness.core.shell_words import shell_line, written
 from harness.measurement.cooling import MOST_S
 
@@ -268,7 +269,7 @@ def _files(
 
     settings: dict[str, Any] = {
         "commands": [shell_line(argv) for argv in plan.commands],
-        "methods": [shell_line(argv) for argv in plan.commands],
+        "methods": _methods(plan),
         "seeds": [0],
         "repeats": plan.repeats,
         "warmups": plan.warmups,
@@ -281,15 +282,22 @@ def _files(
     return opened.enter_context(files)
 
 
+def _methods(plan: CommandPlan) -> list[str]:
+    """Return a name for each command; of one that takes turns with itself they are numbered."""
+    lines = [shell_line(argv) for argv in plan.commands]
+    before = [lines[:place].count(line) for place, line in enumerate(lines)]
+    return [as_name(f"{x} ({n + 1})" if n else x) for x, n in zip(lines, before, strict=True)]
+
+
 def _keep(files: SessionFiles, session: CommandSession, run: Any) -> None:  # noqa: ANN401
     from harness.cli.measure_report import measures  # noqa: PLC0415
     from harness.running.measurement_files import MeasuredCell, slug  # noqa: PLC0415
 
-    name = shell_line(session.plan.commands[run.command])
-    numbered = f"{run.command}-{name}" if len(session.plan.commands) > 1 else name
+    name = _methods(session.plan)[run.command]
+    number = f"{run.command}-" if len(session.plan.commands) > 1 else ""
     files.cell(
         MeasuredCell(
-            slug(numbered, run.repeat), name, run.repeat, run.whole, run.cost, run.spans,
+            slug(name, run.repeat, number), name, run.repeat, run.whole, run.cost, run.spans,
             run.status, run.reason, run.flags, run.result.memory.memory_bytes, measures(run),
             run.use,
         ),

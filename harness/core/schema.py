@@ -6,6 +6,7 @@ this module, so a column cannot exist in one and be unknown to another. It impor
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ MOST_LETTERS = 20_000
 """Of a text; those that name a method, cell, job or run have MOST_NAME."""
 
 MOST_NAME = 255
+LEFT_OF_A_NAME = 240
 NAMES = ("run_id", "cell", "method", "job", "device", "task", "metric", "tasks", "rail", "phase")
 
 
@@ -125,6 +127,19 @@ class Column:
         if self.type == "str":
             return MOST_NAME if self.name in NAMES else MOST_LETTERS
         return MOST_WHOLE if self.type == "int" else MOST.get(self.unit, MOST_NUMBER)
+
+
+def as_name(text: str) -> str:
+    """Return text that a column of names holds and gives back as it is.
+
+    Of text that is too long the beginning stays, and a digest tells it from others of that
+    beginning; control characters and what is no UTF-8 are spelt out.
+    """
+    name = clean(text.encode("utf-8", "backslashreplace").decode(), keep="\n\t")
+    if len(name) <= MOST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return f"{name[:LEFT_OF_A_NAME]}… {digest}"
 
 
 def sessions_of(manifest: Mapping[str, Any]) -> list[Any]:

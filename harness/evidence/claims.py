@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from harness.evidence.cell_flags import AGAIN
 from harness.evidence.findings import Finding
-from harness.evidence.going_on import MEASURED
 from harness.evidence.reading import RunFiles
 from harness.evidence.sensors import NO_SENSOR, pretended
 from harness.evidence.yardstick import yardstick
@@ -21,7 +21,7 @@ def claims(run: RunFiles) -> Iterator[Finding]:
     yield from _device(run)
     yield from _clocks(run)
     yield from _energy(run)
-    yield from _turns(run) if run.manifest.get("workload") == MEASURED else _seeds(run)
+    yield from _turns(run) if run.is_measured else _seeds(run)
     yield from _repeats(run)
     yield from _making(run)
 
@@ -39,7 +39,7 @@ def _quick(run: RunFiles) -> Iterator[Finding]:
 
 def _device(run: RunFiles) -> Iterator[Finding]:
     device, host = run.section("device"), run.section("host")
-    if device and host.get("matches_device") is not True:
+    if device and host and host.get("matches_device") is not True:
         text = (
             f"the host ({host.get('description') or 'unknown'}) is not"
             f" {device.get('title') or device.get('name')}: losses are real, its time and energy"
@@ -57,9 +57,7 @@ def _clocks(run: RunFiles) -> Iterator[Finding]:
     named_so = {"power mode": host.get("power_mode"), "governor": host.get("governor")}
     state = ", ".join(f"{name} {value}" for name, value in named_so.items() if value)
     text = "clocks were not pinned" + (f" ({state})" if state else "")
-    remedy = (
-        "python -m harness.doctor says how to pin them; then run the same command with --fresh."
-    )
+    remedy = f"python -m harness.doctor says how to pin them; {AGAIN}"
     yield Finding("limit", "clocks-not-pinned", text, remedy)
 
 
@@ -118,8 +116,8 @@ def _pairs(count: int, noun: str, remedy: str) -> Iterator[Finding]:
 
 def _repeats(run: RunFiles) -> Iterator[Finding]:
     if run.section("config").get("repeats") == 1 and run.done:
-        text = "every seed was measured once, so the spread of the measurement is not known"
-        option = "--repeat" if run.manifest.get("workload") == MEASURED else "--repeats"
+        each, option = ("it", "--repeat") if run.is_measured else ("every seed", "--repeats")
+        text = f"{each} was measured once, so the spread of the measurement is not known"
         yield Finding("limit", "no-repeats", text, f"Measure again: {option} 3")
 
 

@@ -13,7 +13,7 @@ from harness.core.guarded_folder import RESTORE
 from harness.core.schema import sessions_of
 from harness.evidence.derived import derived
 from harness.evidence.findings import Finding, named
-from harness.evidence.going_on import MEASURED, go_on_words
+from harness.evidence.going_on import go_on_words
 from harness.evidence.intact import check_file
 from harness.evidence.reading import RunFiles
 from harness.evidence.sealed import altered, unsealed
@@ -141,7 +141,7 @@ def _files(run: RunFiles) -> Iterator[Finding]:
             if wrong:
                 text = f"{path.relative_to(run.folder).as_posix()}: {wrong}"
                 yield Finding("damaged", "file-damaged", text, RESTORE)
-    trained = run.done and run.manifest.get("workload") != MEASURED
+    trained = run.done and not run.is_measured
     if trained and not (run.folder / "checkpoints").is_dir():
         yield Finding("note", "no-weights", "the trained weights are not in this folder")
 

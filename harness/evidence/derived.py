@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from harness.core.guarded_folder import RESTORE
-from harness.evidence.derived_cells import cell_contradictions, charged
+from harness.evidence.charged import charged
+from harness.evidence.derived_cells import cell_contradictions
 from harness.evidence.derived_energy import phase_contradictions
 from harness.evidence.derived_tables import table_contradictions
 from harness.evidence.findings import Finding, named

@@ -9,7 +9,7 @@ from typing import Any
 
 from devices.time_model import HostTiming, TimeModel
 from harness.core.errors import DamagedRunError
-from harness.core.schema import COST_PHASES, SCHEMA_VERSION, SHARED, WORK, sessions_of
+from harness.core.schema import SCHEMA_VERSION, SHARED, WORK, sessions_of
 from harness.evidence.reading import RunFiles
 from harness.evidence.stated import Claim, Contradiction, contradiction
 from harness.evidence.tables import Row, read_table
@@ -29,7 +29,7 @@ def cell_contradictions(run: RunFiles) -> Iterator[Contradiction]:
             if row[column] not in (None, "") and row[column] not in (expected, short):
                 text = f"{column} is {row[column]!s} in cells.csv, the manifest says {expected!s}"
                 yield column, cell, text
-        yield from _name(row)
+        yield from _name(row, run)
         if row["status"] == "done":
             yield from _reason(row)
             yield from _shared(row, lent.get(cell, {}), run)
@@ -59,6 +59,8 @@ def _of_meter(run: RunFiles) -> dict[str, object]:
     """Return which meter a cell can have been measured by; of a fleet those of its devices."""
     columns = {"energy_meter": "name", "energy_scope": "scope", "energy_kind": "kind"}
     fleet = run.section("fleet").get("devices")
+    if run.is_measured:
+        return _of_total(run)
     if not isinstance(fleet, list):
         return {column: run.section("meter").get(key) for column, key in columns.items()}
     meters = [d["meter"] for d in fleet if isinstance(d, dict) and isinstance(d.get("meter"), dict)]
@@ -67,7 +69,18 @@ def _of_meter(run: RunFiles) -> dict[str, object]:
     return {column: "+".join(sorted(names)) or None for column, names in found.items()}
 
 
-def _name(row: Row) -> Iterator[Contradiction]:
+def _of_total(run: RunFiles) -> dict[str, object]:
+    """Return what cells of a measured program say of the meters whose joules are added up."""
+    told = [meter for meter in run.meters if meter.get("role", "total") == "total"]
+    kinds = dict.fromkeys(str(meter.get("kind")) for meter in told)
+    return {
+        "energy_meter": "+".join(str(m.get("name")).partition(":")[0] for m in told) or None,
+        "energy_scope": "+".join(str(meter.get("scope")) for meter in told) or None,
+        "energy_kind": "+".join(kinds) or None,
+    }
+
+
+def _name(row: Row, run: RunFiles) -> Iterator[Contradiction]:
     cell, ending = str(row["cell"]), f"-s{row['seed']}-r{row['repeat']}"
     if not cell.endswith(ending):
         yield (
@@ -77,9 +90,23 @@ def _name(row: Row) -> Iterator[Contradiction]:
         )
         return
     name, method = _letters(cell.removesuffix(ending)), str(row["method"])
+    if run.is_measured:
+        yield from _command(row, run)
+        return
     words = [word for word in re.split("[:,]", method) if word]
     if not all(_letters(word) in name for word in words):  # it may tell defaults as well
         yield "method", cell, f"method is {method} in cells.csv, which its name does not say"
+
+
+def _command(row: Row, run: RunFiles) -> Iterator[Contradiction]:
+    """Yield that a cell is of another command than its name numbers, where there are several."""
+    methods = run.section("config").get("methods")
+    cell, method = str(row["cell"]), row["method"]
+    if not isinstance(methods, list) or len(methods) < 2:
+        return
+    number = cell.partition("-")[0]
+    if not number.isdecimal() or method not in methods[int(number) : int(number) + 1]:
+        yield "method", cell, f"method is {method} in cells.csv, its name numbers another command"
 
 
 def _letters(text: str) -> str:
@@ -173,12 +200,3 @@ def _shared(row: Row, lent: Mapping[str, set[int]], run: RunFiles) -> Iterator[C
     if sorted(part for part, _, _ in said) != expected or not known:
         text = f"shared_jobs is '{row['shared_jobs']}' in cells.csv, its phases say"
         yield "shared_jobs", str(row["cell"]), f"{text} '{'+'.join(expected)}'"
-
-
-def charged(run: RunFiles) -> Mapping[str, list[Row]]:
-    """Return the phases that every cell is charged for."""
-    found: dict[str, list[Row]] = defaultdict(list)
-    for phase in run.phases:
-        if phase["phase"] in COST_PHASES:
-            found[str(phase["cell"])].append(phase)
-    return found

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 from harness.core.errors import DamagedRunError
-from harness.core.schema import COMPONENTS, COST_PHASES, SCHEMA_VERSION
+from harness.core.schema import COMPONENTS, SCHEMA_VERSION
+from harness.evidence.charged import charged_windows, named_windows
 from harness.evidence.reading import RunFiles
-from harness.evidence.samples import KeptSamples, stretches
+from harness.evidence.samples import CellSamples
 from harness.evidence.tables import Row, read_table
 
 NAME = "components.csv"
@@ -29,13 +30,17 @@ def component_rows(run: RunFiles) -> list[Row]:
 
 
 def component_contradictions(
-    run: RunFiles, cell: str, phases: Sequence[Row], samples: KeptSamples
+    run: RunFiles, cell: str, phases: Sequence[Row], cell_samples: CellSamples
 ) -> Iterator[Found]:
     """Yield joules and bounds of rails that the samples contradict."""
     for row in component_rows(run):
-        if row["cell"] != cell or row["energy_j"] is None:
+        samples = cell_samples.meter(str(row["meter"]))
+        if row["cell"] != cell or row["energy_j"] is None or samples is None:
             continue
-        windows = _windows(row, phases)
+        if row["phase"]:
+            windows = named_windows(run, phases, str(row["phase"]), str(row["job"]))
+        else:
+            windows = charged_windows(run, phases)
         rail = str(row["rail"])
         for column, parts in (
             ("energy_j", [samples.rail_energy_j(rail, window) for window in windows]),
@@ -50,14 +55,3 @@ def component_contradictions(
             if stated < least - slack or (whole and stated > least + slack):
                 text = f"{column} of rail {rail} is {stated:.6g} J in {NAME}, its samples give"
                 yield f"components' {column}", cell, f"{text} {least:.6g} J"
-
-
-def _windows(row: Row, phases: Sequence[Row]) -> list[tuple[float, float]]:
-    """Return the charged phases a row speaks of, or the stretches of the whole cell."""
-    if row["phase"]:
-        return [
-            (p["start_s"], p["end_s"])
-            for p in phases
-            if p["phase"] == row["phase"] and p["job"] == row["job"] and p["phase"] in COST_PHASES
-        ]
-    return stretches(phases)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from devices.power_model import PowerModel
-from harness.core.schema import COST_PHASES, sessions_of
+from harness.evidence.charged import by_cell, charged_rows, charged_windows
 from harness.evidence.derived_components import component_contradictions
 from harness.evidence.reading import RunFiles
-from harness.evidence.samples import KeptSamples, stretches
+from harness.evidence.samples import CellSamples, Window
 from harness.evidence.tables import Row, streamed_trace
 
 AGREE = 1e-6
@@ -74,13 +73,10 @@ def _modelled(run: RunFiles) -> Iterator[Found]:
 
 def _idle_watts(run: RunFiles) -> tuple[list[float], list[float]]:
     """Return every idle power of the sessions, and the bounds on the error of each one's mean."""
-    idles = [s.get("idle") for s in sessions_of(run.manifest) if isinstance(s, dict)]
-    idles += [] if idles else [run.section("idle")]
     watts, errors = [], []
-    for idle in idles:
-        told = idle if isinstance(idle, Mapping) else {}
+    for idle in run.idles:
         before, after, *bounds = (
-            float(value) if isinstance(value := told.get(name), (int, float)) else None
+            float(value) if isinstance(value := idle.get(name), (int, float)) else None
             for name in ("before_w", "after_w", "before_error_w", "after_error_w")
         )
         watts += [value for value in (before, after) if value is not None]
@@ -127,30 +123,20 @@ def _net(run: RunFiles) -> Iterator[Found]:
 
 def _sampled(run: RunFiles) -> Iterator[Found]:
     """Integrate the samples of each cell again; only what lies within its samples can be."""
-    meter = run.section("meter")
     phases = by_cell(run)
     for row in run.done:
         cell = str(row["cell"])
-        own = [p for p in phases[cell] if None not in (p["start_s"], p["end_s"])]
-        yield from _bounds(row, [p for p in own if p["phase"] in COST_PHASES])
+        own = [p for p in phases.get(cell, ()) if None not in (p["start_s"], p["end_s"])]
+        yield from _bounds(row, charged_rows(run, own))
         if not own or row["energy_j"] is None or _is_broken(row, own):
             continue
         path = run.folder / "traces" / f"{cell}.csv.gz"
-        samples = KeptSamples.of(meter, path, int(run.manifest["schema_version"]))
+        samples = CellSamples.of(run.meters, path, int(run.manifest["schema_version"]))
         if samples is not None:
             yield from _against_samples(cell, own, samples)
-            yield from _error(row, own, samples)
+            yield from _error(row, charged_windows(run, own), samples)
             yield from _powers(run, path, cell, samples)
             yield from component_contradictions(run, cell, own, samples)
-
-
-def by_cell(run: RunFiles) -> Mapping[str, list[Row]]:
-    """Return the phases of every cell in the order of the file."""
-    found: dict[str, list[Row]] = defaultdict(list)
-    for phase in run.phases:
-        if phase["cell"]:
-            found[str(phase["cell"])].append(phase)
-    return found
 
 
 def _is_broken(row: Row, own: Iterable[Row]) -> bool:
@@ -159,7 +145,7 @@ def _is_broken(row: Row, own: Iterable[Row]) -> bool:
     return bool(row["interruptions"] or row["shared_jobs"] or reset)
 
 
-def _against_samples(cell: str, phases: Iterable[Row], samples: KeptSamples) -> Iterator[Found]:
+def _against_samples(cell: str, phases: Iterable[Row], samples: CellSamples) -> Iterator[Found]:
     for phase in phases:
         window = phase["start_s"], phase["end_s"]
         for column, found in (
@@ -191,9 +177,9 @@ def _bounds(row: Row, charged: list[Row]) -> Iterator[Found]:
         yield "energy_error_j", str(row["cell"]), text
 
 
-def _error(row: Row, phases: Iterable[Row], samples: KeptSamples) -> Iterator[Found]:
+def _error(row: Row, windows: Iterable[Window], samples: CellSamples) -> Iterator[Found]:
     stated = row["energy_error_j"]
-    parts = [samples.error_j(window) for window in stretches(phases)]
+    parts = [samples.error_j(window) for window in windows]
     known = [part for part in parts if part is not None]
     if stated is None or not known:
         return
@@ -205,11 +191,11 @@ def _error(row: Row, phases: Iterable[Row], samples: KeptSamples) -> Iterator[Fo
         yield "energy_error_j", str(row["cell"]), f"{text} {least:.6g} J"
 
 
-def _powers(run: RunFiles, path: Path, cell: str, samples: KeptSamples) -> Iterator[Found]:
+def _powers(run: RunFiles, path: Path, cell: str, samples: CellSamples) -> Iterator[Found]:
     """Compare a counter's mean power with its joules; the first of a rail has none before it."""
-    if samples.info.kind != "counter":
-        return
     powers = {(rail, time_s): power_w for rail, time_s, power_w in samples.power_w()}
+    if not powers:
+        return
     for row in streamed_trace(path, int(run.manifest["schema_version"])):
         found = powers.get((str(row["rail"]), row["t_s"]))
         if found is None or row["power_w"] is None or math.isnan(found):

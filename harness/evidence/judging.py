@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import DamagedRunError, SeveralProblems
+from harness.evidence.cell_flags import AGAIN
 from harness.evidence.claims import claims
 from harness.evidence.completeness import completeness
 from harness.evidence.device_steps import device_steps
@@ -17,6 +19,9 @@ from harness.evidence.outside import from_outside
 from harness.evidence.own_files import damaged_own_files, workload_of
 from harness.evidence.reading import RunFiles, read_run
 from harness.evidence.stability import SPREAD_LIMIT, stability
+
+AGAIN_MEASURED = "then measure again."
+"""What `AGAIN` is of a program of somebody's own, which has no --fresh."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,15 @@ class Judgement:
             return "cannot be read"
         counts = Counter(str(row["status"]) for row in self.run.cells)
         config = self.run.section("config")
-        dims = [len(config["methods"]), len(config["seeds"]), int(config["repeats"])]
-        words = zip(dims, ("method", "seed", "repeat"), strict=True)
-        matrix = " × ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in words)
-        return f"{counts['done']} of {dims[0] * dims[1] * dims[2]} cells done; {matrix}"
+        dims = {
+            "method": len(config["methods"]), "seed": len(config["seeds"]),
+            "repeat": int(config["repeats"]),
+        }  # fmt: skip
+        cells = math.prod(dims.values())
+        if self.run.is_measured:
+            dims = {"command": dims["method"], "run": dims["repeat"]}
+        matrix = " × ".join(f"{n} {word}{'' if n == 1 else 's'}" for word, n in dims.items())
+        return f"{counts['done']} of {cells} cells done; {matrix}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON shows."""
@@ -65,6 +75,8 @@ def judge(folder: Path, spread_limit: float = SPREAD_LIMIT) -> Judgement:
         return Judgement(folder, None, [_damage(error)])
     except SeveralProblems as error:
         return Judgement(folder, None, [_damage(problem) for problem in error.problems])
+    if run.is_measured:
+        found = [replace(f, remedy=f.remedy.replace(AGAIN, AGAIN_MEASURED)) for f in found]
     return Judgement(folder, run, sorted(found, key=lambda finding: LEVELS.index(finding.level)))
 
 

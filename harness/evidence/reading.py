@@ -14,8 +14,9 @@ from typing import Any
 from devices.names import nearest
 from harness.core.errors import DamagedRunError, HarnessError, UsageError, raise_all
 from harness.core.guarded_folder import RESTORE, guard, is_safe_name
-from harness.core.schema import CELLS, METRICS, PHASE_ROWS, Column, version_problem
+from harness.core.schema import CELLS, METRICS, PHASE_ROWS, Column, sessions_of, version_problem
 from harness.evidence.findings import MOST_NAMED
+from harness.evidence.going_on import MEASURED
 from harness.evidence.overview import run_folders
 from harness.evidence.tables import CsvTable, Row, read_table, stream_table
 from harness.run_folder.resume import read_manifest
@@ -60,6 +61,29 @@ class RunFiles:
     def done(self) -> list[Row]:
         """Return the rows of cells that are done."""
         return [row for row in self.cells if row["status"] == "done"]
+
+    @property
+    def is_measured(self) -> bool:
+        """Say whether this is what somebody's own program cost, not a run of a workload."""
+        return self.manifest.get("workload") == MEASURED
+
+    @property
+    def meters(self) -> list[Mapping[str, Any]]:
+        """Return what the manifest says of each meter; a run of a workload has one."""
+        told = self.manifest.get("meters") if self.is_measured else None
+        several = [meter for meter in told or () if isinstance(meter, dict)]
+        return [*several] or [self.section("meter")]
+
+    @property
+    def idles(self) -> list[Mapping[str, Any]]:
+        """Return what was seen of idle power, session by session, empty where it was not looked at.
+
+        What was measured for somebody is one session, and says it of the whole.
+        """
+        if self.is_measured:
+            return [self.section("idle")]
+        told = [s.get("idle") for s in sessions_of(self.manifest) if isinstance(s, dict)]
+        return [i if isinstance(i, dict) else {} for i in told] or [self.section("idle")]
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Return one object of the manifest, empty if it is absent or null."""
@@ -165,6 +189,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     for key, kind in (("run_id", str), ("config", dict)):
         if not isinstance(manifest.get(key), kind):
             raise DamagedRunError(f"{path}: {key} is missing or of another kind", RESTORE)
+    if manifest.get("workload") == MEASURED:
+        config = manifest["config"]
+        one_cell = {"methods": [config.get("label")], "seeds": [0], "repeats": 1}
+        manifest["config"] = {**one_cell, **config}  # a `Measurement` did not always say so
     return manifest
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from devices.errors import DeviceError
 from devices.meters.base import MeterInfo
 from devices.stream import Stream, StreamSet
 from harness.core.errors import DamagedRunError
-from harness.core.schema import COST_PHASES
 from harness.evidence.tables import Row, streamed_trace
 
 Window = tuple[float, float]
@@ -39,23 +38,26 @@ class KeptSamples:
         ]
 
     @classmethod
-    def of(cls, meter: Mapping[str, Any], path: Path, version: int) -> KeptSamples | None:
+    def of(
+        cls, meter: Mapping[str, Any], path: Path, version: int, prefix: str = ""
+    ) -> KeptSamples | None:
         """Read a trace; None if the meter is not described, or the file cannot be read.
 
-        What is wrong with files is named by what looks at files.
+        `prefix` stands before its rails where the trace has those of several meters. What is wrong
+        with files is named by what looks at files.
         """
         try:
             known = {f.name: meter[f.name] for f in fields(MeterInfo) if f.name in meter}
             info = MeterInfo.from_dict(known)
             found = cls(info, 1.0 / max(float(meter.get("rate_hz") or 10.0), 1e-6))
-            found.add(streamed_trace(path, version))
+            found.add(streamed_trace(path, version), prefix)
         except (DeviceError, DamagedRunError, ValueError, TypeError, AttributeError):
             return None
         return found if info.kind in ("counter", "sampled") else None
 
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, rows: Iterable[Row], prefix: str = "") -> None:
         """Add samples in the order of the file."""
-        places = {rail.name: place for place, rail in enumerate(self.info.rails)}
+        places = {f"{prefix}{rail.name}": place for place, rail in enumerate(self.info.rails)}
         column = "energy_j" if self.info.kind == "counter" else "power_w"
         for row in rows:
             place = places.get(str(row["rail"]))
@@ -120,17 +122,56 @@ def _has_context(stream: Stream, window: Window) -> bool:
     return left - missing >= 1 and right + 2 + missing <= len(stream) - 1
 
 
-def stretches(phases: Iterable[Row]) -> list[tuple[float, float]]:
-    """Return windows of charged phases between which no other phase lies."""
-    found: list[tuple[float, float]] = []
-    joined = False
-    for phase in sorted(phases, key=lambda p: float(p["start_s"])):
-        if phase["phase"] == "lost":
-            continue
-        charged = phase["phase"] in COST_PHASES
-        if charged and joined:
-            found[-1] = (found[-1][0], phase["end_s"])
-        elif charged:
-            found.append((phase["start_s"], phase["end_s"]))
-        joined = charged
-    return found
+class CellSamples:
+    """Hold what a trace gives of every meter of a cell; those of a total are added up."""
+
+    def __init__(self, meters: Mapping[str, KeptSamples], totals: Collection[str]) -> None:
+        self.meters = meters
+        self._totals = [meters[name] for name in totals]
+
+    @classmethod
+    def of(cls, told: Sequence[Mapping[str, Any]], path: Path, version: int) -> CellSamples | None:
+        """Read a trace of the meters that a manifest describes; None if not all can be read.
+
+        Rails bear the name of their meter if there are several, without its options; the second of
+        a name is plug#2.
+        """
+        plain = [str(meter.get("name") or "").partition(":")[0] for meter in told]
+        names = [
+            f"{n}#{k}" if (k := plain[: i + 1].count(n)) > 1 else n for i, n in enumerate(plain)
+        ]
+        several = len(told) > 1
+        found: dict[str, KeptSamples] = {}
+        for name, meter in zip(names, told, strict=True):
+            own = KeptSamples.of(meter, path, version, f"{name}/" if several else "")
+            if own is None:
+                return None
+            found[name] = own
+        totals = [n for n, m in zip(names, told, strict=True) if m.get("role", "total") == "total"]
+        return cls(found, totals) if totals else None
+
+    def meter(self, name: str) -> KeptSamples | None:
+        """Return what is kept of one meter; where there is one only, it is meant by any name."""
+        only = next(iter(self.meters.values())) if len(self.meters) == 1 else None
+        return only or self.meters.get(name)
+
+    def energy_j(self, window: Window) -> float | None:
+        """Return the joules of all meters of the total; None if one does not span the window."""
+        return _added([samples.energy_j(window) for samples in self._totals])
+
+    def power_w(self) -> Iterable[tuple[str, float, float]]:
+        """Yield rail, as the trace names it, time and mean power of counters."""
+        for name, samples in self.meters.items():
+            if samples.info.kind == "counter":
+                prefix = f"{name}/" if len(self.meters) > 1 else ""
+                for rail, time_s, power_w in samples.power_w():
+                    yield f"{prefix}{rail}", time_s, power_w
+
+    def error_j(self, window: Window) -> float | None:
+        """Return the bound on the error of the total; None if it takes more samples."""
+        return _added([samples.error_j(window) for samples in self._totals])
+
+
+def _added(parts: Sequence[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return math.fsum(known) if len(known) == len(parts) else None

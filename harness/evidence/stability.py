@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from harness.core.schema import COST_PHASES, sessions_of
 from harness.evidence.cell_flags import AGAIN, SPOILT_WINDOW, flag_meaning
+from harness.evidence.charged import charged
 from harness.evidence.findings import Finding, named
-from harness.evidence.going_on import MEASURED
 from harness.evidence.reading import RunFiles
 
 SPREAD_LIMIT = 0.05
@@ -22,6 +20,10 @@ IDLE_DRIFT_LIMIT = 0.1
 
 ERROR_LIMIT = 0.05
 """Share of energy_j that the bound on its error may reach."""
+
+
+CALMER = "raise --cool-down; more --repeats average"
+"""What else makes figures of a run agree."""
 
 
 def stability(run: RunFiles, spread_limit: float = SPREAD_LIMIT) -> Iterator[Finding]:
@@ -62,15 +64,18 @@ def _spread(run: RunFiles, limit: float) -> Iterator[Finding]:
             continue
         method, seed = max(spreads, key=lambda key: spreads[key])
         wide = sum(spread > limit for spread in spreads.values())
+        widest = method if run.is_measured else f"{method} seed {seed}"
         text = (
             f"{column} spreads over repeats by up to {100 * spreads[method, seed]:.1f} %"
-            f" ({method} seed {seed}); the limit is {100 * limit:g} %"
+            f" ({widest}); the limit is {100 * limit:g} %"
         )
         if not wide:
             yield Finding("note", "spread", text)
             continue
-        remedy = "Stop other programs, pin clocks, raise --cool-down; more --repeats average."
-        many = f", passed by {wide} of {len(spreads)} method-seed pairs"
+        raised = "more --repeat average" if run.is_measured else CALMER
+        remedy = f"Stop other programs, pin clocks, {raised}."
+        each = "commands" if run.is_measured else "method-seed pairs"
+        many = f", passed by {wide} of {len(spreads)} {each}"
         yield Finding("unstable", "spread", text + many, remedy)
 
 
@@ -95,11 +100,10 @@ def _windows(run: RunFiles) -> Iterator[Finding]:
         text = f"no valid measured energy in {named(cells)}: {reason}"
         yield Finding("unstable", "window", text, "python -m harness.doctor examines the meter.")
     spoilt: dict[str, set[str]] = defaultdict(set)
-    for phase in run.phases:
-        if phase["cell"] and phase["phase"] in COST_PHASES:
-            for flag in str(phase["flags"]).split("+"):
-                if flag in SPOILT_WINDOW:
-                    spoilt[flag].add(str(phase["cell"]))
+    for cell, phases in charged(run).items():
+        for flag in "+".join(str(phase["flags"]) for phase in phases).split("+"):
+            if flag in SPOILT_WINDOW:
+                spoilt[flag].add(cell)
     for flag, names in spoilt.items():
         text = f"{SPOILT_WINDOW[flag]} in charged phases of {named(sorted(names))}"
         yield Finding("unstable", flag, text, f"python -m harness.doctor examines it; {AGAIN}")
@@ -119,10 +123,9 @@ def _errors(run: RunFiles) -> Iterator[Finding]:
             f" of 32 readings or more) is up to {100 * max(shares.values()):.1f} % of it,"
             f" above {100 * ERROR_LIMIT:g} % in {named(wide)}"
         )
-        measured = run.manifest.get("workload") == MEASURED
         more = (
             "(--rate), or measure something that takes longer"
-            if measured
+            if run.is_measured
             else "(--rate-hz), or more --rounds"
         )
         remedy = f"Use a meter that is read more often {more}."
@@ -153,9 +156,7 @@ def _shared(run: RunFiles) -> Iterator[Finding]:
 
 def _idle(run: RunFiles) -> Iterator[Finding]:
     """Compare idle power before and after, session by session."""
-    sessions = sessions_of(run.manifest)
-    known = [_own(s) for s in sessions]
-    for number, idle in enumerate(known or [run.section("idle")], 1):
+    for number, idle in enumerate(run.idles, 1):
         before, after = idle.get("before_w"), idle.get("after_w")
         if not isinstance(before, float) or before <= 0.0:
             continue
@@ -167,10 +168,6 @@ def _idle(run: RunFiles) -> Iterator[Finding]:
                 f"idle power drifted from {before:.3g} W to {after:.3g} W in session {number};"
                 f" the limit is {100 * IDLE_DRIFT_LIMIT:g} %"
             )
-            remedy = f"Let the board settle before the run, raise --idle-s, {AGAIN}"
+            option = "--idle" if run.is_measured else "--idle-s"
+            remedy = f"Let the board settle before the run, raise {option}, {AGAIN}"
             yield Finding("unstable", "idle-drift", text, remedy)
-
-
-def _own(session: object) -> Mapping[str, Any]:
-    idle = session.get("idle") if isinstance(session, dict) else None
-    return idle if isinstance(idle, dict) else {}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import os
 import sys
 import time
@@ -21,6 +22,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from harness.core.errors import UsageError
+from harness.core.schema import MOST_WHOLE, as_name
 from harness.measurement.spans import Edge, Span
 
 VARIABLE = "HARNESS_MARKS"
@@ -43,8 +46,13 @@ class MarkFile:
         return word
 
     def end(self, word: str, samples: float | None = None) -> None:
-        """Mark the end of the phase that `begin` gave this word."""
-        self._write({"end": word, **({} if samples is None else {"samples": samples})})
+        """Mark the end of the phase that `begin` gave this word.
+
+        Raises:
+            UsageError: if `samples` is no number of samples, as what is left out nobody misses.
+        """
+        told = {} if samples is None else {"samples": _counted(samples)}
+        self._write({"end": word, **told})
 
     def step(self, name: str, script: int) -> None:
         """Mark that a script goes on with this phase, which ends the one before; "" only ends it.
@@ -57,6 +65,15 @@ class MarkFile:
         line = {**values, "t_s": self.clock(), "cpu_s": self.cpu_clock(), "pid": os.getpid()}
         with contextlib.suppress(OSError):  # a program must not fail because nobody measures
             os.write(self.descriptor, (json.dumps(line, default=str) + "\n").encode())
+
+
+def _counted(samples: object) -> float:
+    """Return a number of samples, of NumPy or PyTorch too."""
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        number = math.nan if isinstance(samples, str) else float(samples)  # type: ignore[arg-type]
+        if 0.0 <= number <= MOST_WHOLE:
+            return number
+    raise UsageError(f"samples={samples!r}: is no number of samples", "Give 0 or more.")
 
 
 @contextlib.contextmanager
@@ -129,7 +146,7 @@ def read_marks(
         elif (begun := opened.pop(str(mark.get("end")), None)) is not None:
             found.append(_span(begun, _edge(mark), mark.get("samples"), cut=False))
     left = [
-        _span(begun, Edge(end_s, cpu_s.get(begun.get("pid", 0))), None, cut="step" not in begun)
+        _span(begun, Edge(end_s, cpu_s.get(_process(begun))), None, cut="step" not in begun)
         for begun in opened.values()
     ]  # a script's last step ends with the script
     return sorted([*found, *left], key=lambda span: span.start.time_s)
@@ -138,15 +155,35 @@ def read_marks(
 def _parsed(line: str) -> dict[str, Any]:
     try:
         mark = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    right = isinstance(mark, dict) and isinstance(mark.get("t_s"), float)
+    right = isinstance(mark, dict) and _number(mark.get("t_s")) is not None
     return mark if right else {}
 
 
+def _number(value: object) -> float | None:
+    """Return a finite number; None for what a program may have written in its place."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _edge(mark: Mapping[str, Any]) -> Edge:
-    cpu_s = mark.get("cpu_s")
-    return Edge(mark["t_s"], cpu_s if isinstance(cpu_s, float) else None)
+    return Edge(float(mark["t_s"]), _number(mark.get("cpu_s")))
+
+
+def _process(mark: Mapping[str, Any]) -> int:
+    found = mark.get("pid")
+    return found if isinstance(found, int) else 0
+
+
+def _samples(told: object) -> float | None:
+    number = _number(told)
+    return number if number is not None and 0.0 <= number <= MOST_WHOLE else None
 
 
 def _span(begun: Mapping[str, Any], end: Edge, samples: object, *, cut: bool) -> Span:
@@ -155,11 +192,11 @@ def _span(begun: Mapping[str, Any], end: Edge, samples: object, *, cut: bool) ->
     if end.time_s < start.time_s:
         end = Edge(start.time_s, None)
     return Span(
-        sys.intern(str(begun["begin"])),
+        sys.intern(as_name(str(begun["begin"]))),
         start,
         end,
-        int(begun.get("pid", 0)),
+        _process(begun),
         fields if isinstance(fields, dict) else _NOTHING,
-        float(samples) if isinstance(samples, (int, float)) else None,
+        _samples(samples),
         cut,
     )

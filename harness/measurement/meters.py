@@ -93,6 +93,10 @@ class MeterSet:
     def __init__(self, running: Sequence[RunningMeter], reason: str = "") -> None:
         self.running = tuple(running)
         self.reason = reason
+        names = [meter.name for meter in self.running]
+        before = [names[:place].count(name) for place, name in enumerate(names)]
+        self._names = [f"{n}#{k + 1}" if k else n for n, k in zip(names, before, strict=True)]
+        """What files call them: the second of one kind is plug#2."""
 
     @property
     def totals(self) -> list[RunningMeter]:
@@ -131,8 +135,8 @@ class MeterSet:
         """Return the joules of every rail of every meter, witnesses too."""
         return [
             found
-            for meter in self.running
-            for found in rail_joules(meter.streams(), windows, meter.name, meter.role)
+            for meter, name in zip(self.running, self._names, strict=True)
+            for found in rail_joules(meter.streams(), windows, name, meter.role)
         ]
 
     def peak_w(self, windows: Sequence[Window]) -> float | None:
@@ -175,8 +179,8 @@ class MeterSet:
         Rails bear the names of their meters if there are several.
         """
         rows: list[dict[str, object]] = []
-        for meter in self.running:
-            prefix = f"{meter.name}/" if len(self.running) > 1 else ""
+        for meter, name in zip(self.running, self._names, strict=True):
+            prefix = f"{name}/" if len(self.running) > 1 else ""
             own = trace_rows(meter.streams(), start_s, end_s, zero_s)
             rows += [{**row, "rail": f"{prefix}{row['rail']}"} for row in own]
         return rows

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -22,10 +23,12 @@ from harness.core.schema import (
     CELLS,
     COMPONENTS,
     METRICS,
+    MOST_WHOLE,
     PHASE_ROWS,
     SCHEMA_VERSION,
     TRACE,
     Column,
+    as_name,
 )
 from harness.core.shell_words import typed_line
 from harness.measurement.choice import ChosenMeters
@@ -33,7 +36,7 @@ from harness.measurement.figures import Costing, PhaseCost
 from harness.measurement.idle import IdlePower, net_energy
 from harness.measurement.meters import ComponentJoules, MeterSet
 from harness.measurement.spans import Span, windows
-from harness.run_folder.lock import run_lock
+from harness.run_folder.lock import folder_lock, run_lock
 from harness.run_folder.results import Row, RunFolder, csv_text
 from harness.run_folder.seal import seal
 from harness.run_folder.sessions import this_boot
@@ -114,15 +117,14 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         if not there.is_dir():
             raise StorageError(f"{there} is a file", "Choose another folder with --out DIR.")
         now = dt.datetime.now(dt.timezone.utc)
-        config = {"label": label, **(settings or {})}
+        one_cell = {"methods": [as_name(label)], "seeds": [0], "repeats": 1}
+        config = {"label": label, **one_cell, **(settings or {})}
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
         device = chosen.profile.name if chosen.profile else "unknown"
         name = f"{now:%Y%m%d-%H%M%S}-{WORKLOAD}-{device}-{digest}"
-        taken = sum(1 for _ in out.glob(f"{name}*"))
-        run_id = f"{name}-{taken + 1}" if taken else name
         manifest = {
             "schema_version": SCHEMA_VERSION,
-            "run_id": run_id,
+            "run_id": name,
             "workload": WORKLOAD,
             "quick": False,
             "data": {"name": "none: what was measured opens its own"},
@@ -138,7 +140,10 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
                 **({"accelerator": chosen.accelerator} if chosen.has_gpu else {}),
             },
         }  # fmt: skip
-        return cls(RunFolder.create(out, run_id, manifest), chosen, manifest)
+        with folder_lock(out):
+            taken = sum(1 for _ in out.glob(f"{name}*"))
+            manifest["run_id"] = run_id = f"{name}-{taken + 1}" if taken else name
+            return cls(RunFolder.create(out, run_id, manifest), chosen, manifest)
 
     def __enter__(self) -> SessionFiles:
         self._open.enter_context(run_lock(self.path))
@@ -265,7 +270,9 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
         label = str(self._manifest["config"]["label"])
         done = cost.phase(whole.name, [whole])
         use = HostUse() if self._watching is None else self._watching.at_end()
-        cell = MeasuredCell(slug(label, 0), label, 0, whole, done, spans, status, reason, use=use)
+        cell = MeasuredCell(
+            slug(label, 0), as_name(label), 0, whole, done, spans, status, reason, use=use
+        )
         self.cell(cell, meters, cost)
         self.end(status, reason)
 
@@ -313,9 +320,9 @@ class SessionFiles(AbstractContextManager["SessionFiles"]):
             yield {
                 "run_id": self.run_id,
                 "cell": cell.name,
-                "job": str(span.fields.get("job", "")),
+                "job": as_name(str(span.fields.get("job", ""))),
                 "round": _whole_number(span.fields.get("round")),
-                "client": str(span.fields.get("client", "")),
+                "client": as_name(str(span.fields.get("client", ""))),
                 "phase": span.name,
                 "start_s": span.start.time_s - self._zero_s,
                 "end_s": span.end.time_s - self._zero_s,
@@ -367,15 +374,19 @@ def net_of(cost: PhaseCost, idle: IdlePower) -> tuple[float | None, float | None
     return net_energy(cost.energy_j, cost.error_j, {1: cost.time_s}, {1: idle})
 
 
-def slug(label: str, repeat: int) -> str:
-    """Return the name of a cell: what is fit for file names of a label, and the repeat."""
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in ".-_") else "-" for c in label)
-    short = kept.strip("-.")[:60] or "command"
-    return f"{short}-s0-r{repeat}"
+def slug(label: str, repeat: int, before: str = "") -> str:
+    """Return the name of a cell: what is fit for file names of a label, and the repeat.
+
+    Of paths the last part is enough, and the others may tell whose they are.
+    """
+    short = re.sub(r"[^\s=:'\"]*/(?=[^/\s])", "", label)
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in ".-_") else "-" for c in short)
+    return f"{before}{kept.strip('-.')[:60] or 'command'}-s0-r{repeat}"
 
 
 def _whole_number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    known = isinstance(value, int) and not isinstance(value, bool)
+    return value if known and abs(value) <= MOST_WHOLE else None  # type: ignore[arg-type,return-value]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from harness.core.errors import UsageError
 from harness.measurement.marks import VARIABLE, MarkFile, announce, inherited, read_marks
 
 
@@ -113,3 +114,65 @@ def test_a_descriptor_that_is_another_file_is_not_touched(opened, tmp_path):
 @pytest.mark.parametrize("text", ["", "7", "a:b:c:d", "999:1:2:/nowhere/at/all"])
 def test_without_a_parent_there_is_nothing(text):
     assert inherited({VARIABLE: text}) is None
+
+
+TOO_LONG = "9" * 400
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[" * 100_000, '{"t_s": NaN, "begin": "a"}', f'{{"t_s": {TOO_LONG}, "begin": "a"}}',
+     '{"t_s": true, "begin": "a"}'],
+    ids=["deep", "not a number", "too large", "a truth value"],
+)  # fmt: skip
+def test_a_line_without_a_time_is_no_mark(line):
+    assert read_marks([line], 9.0) == []
+
+
+@pytest.mark.parametrize("samples", ["NaN", "-1", TOO_LONG, '"8"', "true", "[8]", "Infinity"])
+def test_what_is_no_number_of_samples_is_not_kept(samples):
+    """Whoever writes the file by hand; `phase` refuses them."""
+    lines = ['{"t_s": 1.0, "begin": "a", "id": "1"}',
+             f'{{"t_s": 2.0, "end": "1", "samples": {samples}}}']  # fmt: skip
+    (span,) = read_marks(lines, 9.0)
+    assert (span.end.time_s, span.samples) == (2.0, None)
+
+
+def test_a_process_that_is_no_number_is_not_known():
+    (span,) = read_marks(['{"t_s": 1.0, "begin": "a", "pid": "x"}'], 9.0, {3: 1.0})
+    assert (span.process, span.end.cpu_s) == (0, None)
+
+
+def test_a_name_of_any_bytes_can_be_written(opened):
+    """Names may come from files: bytes that are no UTF-8 are spelt out, long ones shortened."""
+    path, descriptor = opened
+    marks = MarkFile(descriptor)
+    for name in ("caf\udce9", "x" * 1000):
+        marks.end(marks.begin(name))
+    first, second = (span.name for span in spans(path, 1e12))
+    assert first == r"caf\udce9"
+    assert len(second) <= 255
+    assert second.startswith("x" * 240)
+
+
+class Scalar:
+    """Stand for one number of NumPy or PyTorch, which JSON does not know."""
+
+    def __float__(self) -> float:
+        return 32.0
+
+
+@pytest.mark.parametrize("samples", [32, 32.0, Scalar()])
+def test_samples_of_any_kind_of_number_count(opened, samples):
+    path, descriptor = opened
+    marks = MarkFile(descriptor)
+    marks.end(marks.begin("a"), samples)
+    assert [span.samples for span in spans(path, 1e12)] == [32.0]
+
+
+@pytest.mark.parametrize("samples", ["32", float("nan"), float("inf"), -1, [32], 10**400])
+def test_what_is_no_number_of_samples_is_refused_where_it_is_said(opened, samples):
+    _, descriptor = opened
+    marks = MarkFile(descriptor)
+    with pytest.raises(UsageError, match="is no number of samples"):
+        marks.end(marks.begin("a"), samples)

@@ -405,3 +405,14 @@ def test_the_import_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_sessions_that_begin_at_once_have_a_folder_each(tmp_path):
+    """They choose their names under one lock, and none removes what another is making."""
+    program = (
+        "import sys; from harness.measurement import Measurement\n"
+        "with Measurement('none', sys.argv[1]): pass"
+    )
+    begun = [subprocess.Popen([sys.executable, "-c", program, tmp_path]) for _ in range(6)]
+    assert [process.wait(120) for process in begun] == [0] * 6
+    assert len(list(tmp_path.glob("*/manifest.json"))) == 6
