@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 GROUP = "edge_harness.exhibits"
 OWN: Mapping[str, str] = {
+    "measure": "analysis.measured.exhibits:EXHIBITS",
     "multitask": "analysis.multitask.exhibits:EXHIBITS",
     "unlearning": "analysis.unlearning.exhibits:EXHIBITS",
     "lora": "analysis.lora.exhibits:EXHIBITS",

@@ -76,20 +76,23 @@ def summarise(values: Iterable[float], scale: float = 1.0) -> SeedMean | None:
     return SeedMean(math.fsum(numbers) / len(numbers), half_width(numbers), len(numbers))
 
 
-def per_seed(cells: pd.DataFrame, method: str, column: str) -> SeedValues:
-    """Return the value of a column for each seed of a method, repeats averaged within the seed."""
+def per_seed(cells: pd.DataFrame, method: str, column: str, by: str = "seed") -> SeedValues:
+    """Return the value of a column for each seed of a method, repeats averaged within the seed.
+
+    With `by="repeat"` it is the value of each turn of a command, which has no seed.
+    """
     rows = cells.loc[cells["method"] == method]
     numbers = rows[column].astype("float64")
-    pairs = zip(rows["seed"], numbers, strict=True)
-    plain = [{"method": method, "seed": seed, column: number} for seed, number in pairs]
-    return values_by_seed(plain, method, column)
+    pairs = zip(rows[by], numbers, strict=True)
+    plain = [{"method": method, by: place, column: number} for place, number in pairs]
+    return values_by_seed(plain, method, column, by)
 
 
 def method_value(
-    cells: pd.DataFrame, method: str, column: str, scale: float = 1.0
+    cells: pd.DataFrame, method: str, column: str, scale: float = 1.0, by: str = "seed"
 ) -> SeedMean | None:
-    """Return the mean over seeds of a column of one method."""
-    return summarise(per_seed(cells, method, column).values(), scale)
+    """Return the mean over seeds, or turns, of a column of one method."""
+    return summarise(per_seed(cells, method, column, by).values(), scale)
 
 
 def energy_sources(cells: pd.DataFrame) -> list[tuple[str, str, str]]:
@@ -184,6 +187,6 @@ def _serving_jobs(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     return chosen[["cell", "task", "job"]].rename(columns={"job": "serving"})
 
 
-def seed_words(count: int) -> str:
-    """Return the number of seeds in words that read well for one, too."""
-    return f"{count} seed" if count == 1 else f"{count} seeds"
+def seed_words(count: int, unit: str = "seed") -> str:
+    """Return the number of seeds, or turns, in words that read well for one, too."""
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"

@@ -7,7 +7,7 @@ have becomes a repeat, for it is the same training measured again. Nothing else 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pandas as pd
 from analysis.core.loading import Run
 from analysis.core.manifest import Manifest
 from harness.evidence.comparable import apart
+from harness.evidence.yardstick import TURN
 
 
 def pool(runs: Sequence[Run]) -> list[Run]:
@@ -43,8 +44,11 @@ def _joined(runs: Sequence[Run]) -> Run:
         named = run.phases["cell"].map(names).fillna("")
         phases.append(run.phases.assign(cell=named))
     together = pd.concat(cells, ignore_index=True)
-    repeats = together.groupby(["method", "seed"], sort=False, dropna=False).cumcount()
     first = runs[0]
+    if first.manifest.yardstick.unit == TURN:
+        repeats = pd.concat(_turns(runs), ignore_index=True)
+    else:
+        repeats = together.groupby(["method", "seed"], sort=False, dropna=False).cumcount()
     merge: dict[str, object] = {}
     for run in runs:
         merge |= run.manifest.section("merge")
@@ -60,6 +64,14 @@ def _joined(runs: Sequence[Run]) -> Run:
         members=tuple(run.manifest for run in runs),
         origins=origins,
     )
+
+
+def _turns(runs: Sequence[Run]) -> Iterator[pd.Series[int]]:
+    """Yield the turns of each run, numbered behind those of the run before: pairs stay pairs."""
+    before = 0
+    for run in runs:
+        yield run.cells["repeat"] + before
+        before += int(run.cells["repeat"].max()) + 1 if len(run.cells) else 0
 
 
 def series_names(runs: Sequence[Run]) -> Mapping[str, str]:

@@ -98,21 +98,23 @@ def _sentences(
     done = [row for row in rows if row.get("status") == "done"]
     methods = list(dict.fromkeys(str(row["method"]) for row in done))
     if not done:
-        return ["No cell is finished, so there is nothing to compare.", *_hedges(rows, [], quick)]
+        nothing = "No cell is finished, so there is nothing to compare."
+        return [nothing, *_hedges(rows, [], judged, quick)]
     reference = judged.reference
     if reference not in methods:
         words = [f"There is no finished {reference} cell, so no method can be compared with it."]
-        return (words if reference else []) + _hedges(rows, [], quick)
+        return (words if reference else []) + _hedges(rows, [], judged, quick)
     words = []
     for method in methods:
         own = [comparison for comparison in found if comparison.method == method]
         if own:
             words.append(_method_sentence(method, own, judged))
         elif method != reference:
-            words.append(f"{method} shares no seed with {reference}, so it cannot be compared.")
+            shares = f"{method} shares no {judged.unit} with {reference}"
+            words.append(f"{shares}, so it cannot be compared.")
     if not words:
         words.append(f"Only {reference} was run, so there is nothing to compare.")
-    return words + _hedges(rows, found, quick)
+    return words + _hedges(rows, found, judged, quick)
 
 
 def comparisons(done: Sequence[Row], methods: Sequence[str], judged: Yardstick) -> list[Comparison]:
@@ -121,7 +123,10 @@ def comparisons(done: Sequence[Row], methods: Sequence[str], judged: Yardstick) 
     raw: list[float | None] = []
     for method in methods:
         for quantity, column in _quantities(done, judged):
-            values, base = (values_by_seed(done, m, column) for m in (method, judged.reference))
+            values, base = (
+                values_by_seed(done, m, column, judged.paired_by)
+                for m in (method, judged.reference)
+            )
             pairs = paired_ratio(values, base)
             if pairs is None:
                 continue
@@ -160,7 +165,8 @@ def _quantities(done: Sequence[Row], judged: Yardstick) -> list[tuple[str, str]]
     found = [("time", "time_s"), (judged.quantity, judged.column)]
     meters = {_meter(row) for row in done if number(row.get("energy_j")) is not None}
     if len(meters) == 1:
-        found.append(("measured energy", "energy_j"))
+        origin = pretended(next(iter(meters))[0]) or "measured"
+        found.append((f"{origin} energy", "energy_j"))
     known = any(number(row.get("energy_model_j")) is not None for row in done)
     if not meters and known and not restates:
         found.append(("modelled energy", "energy_model_j"))
@@ -184,9 +190,8 @@ def _method_sentence(method: str, own: Sequence[Comparison], judged: Yardstick) 
             parts.append(
                 f"took {_times(entry.ratio)} the {quantity} of {judged.reference}{_detail(entry)}"
             )
-    for quantity in ("measured energy", "modelled energy"):
-        if quantity in known:
-            entry = known[quantity]
+    for quantity, entry in known.items():
+        if quantity.endswith(" energy"):
             parts.append(f"{_times(entry.ratio)} its {quantity}{_detail(entry)}")
     end = known.get(judged.quantity)
     words = judged.words
@@ -242,9 +247,11 @@ def _is_least(comparison: Comparison) -> bool:
     return raw is not None and math.isclose(raw, least_p(comparison.pairs))
 
 
-def _hedges(rows: Sequence[Row], found: Sequence[Comparison], quick: bool) -> list[str]:
+def _hedges(
+    rows: Sequence[Row], found: Sequence[Comparison], judged: Yardstick, quick: bool
+) -> list[str]:
     """Return what a reader must know before quoting the sentences above."""
-    words = _pair_hedges(found)
+    words = _pair_hedges(found, judged)
     done = [row for row in rows if row.get("status") == "done"]
     words += _energy_hedges(done)
     if any(str(row.get("host_matches_device")).lower() == "false" for row in done):
@@ -264,33 +271,35 @@ def _hedges(rows: Sequence[Row], found: Sequence[Comparison], quick: bool) -> li
     return words
 
 
-def _pair_hedges(found: Sequence[Comparison]) -> list[str]:
+def _pair_hedges(found: Sequence[Comparison], judged: Yardstick) -> list[str]:
     if not found:
         return []
     fewest = min(comparison.pairs for comparison in found)
     most = max(comparison.pairs for comparison in found)
     if most == 1:
-        return ["One seed: no interval can be given, and a difference may be chance."]
+        one = f"One {judged.unit}"
+        return [f"{one}: no interval can be given, and a difference may be chance."]
     span = f"{most}" if fewest == most else f"{fewest} to {most}"
     words = [
         f"Ranges are 95 % intervals (Student's t of log ratios, longer where skewed) over {span}"
-        " paired seeds."
+        f" paired {judged.unit}s."
     ]
     if fewest < MIN_PAIRS_FOR_TEST:
         words.append(
-            f"With fewer than {MIN_PAIRS_FOR_TEST} paired seeds no test can reach 5 %, so no "
-            "difference is called significant."
+            f"With fewer than {MIN_PAIRS_FOR_TEST} paired {judged.unit}s no test can reach 5 %, so"
+            " no difference is called significant."
         )
     else:
         words.append(
-            "p values: paired sign-flip test, corrected by Holm's method for the number of methods."
+            "p values: paired sign-flip test, corrected by Holm's method for the number of"
+            f" {judged.noun}s."
         )
-        words += _power_hedges(found)
+        words += _power_hedges(found, judged)
     return words
 
 
-def _power_hedges(found: Sequence[Comparison]) -> list[str]:
-    """Say how many seeds it takes if so few cannot reach 5 % after the correction."""
+def _power_hedges(found: Sequence[Comparison], judged: Yardstick) -> list[str]:
+    """Say how many pairs it takes if so few cannot reach 5 % after the correction."""
     counts = Counter(entry.quantity for entry in found if entry.p_value is not None)
     methods = max(counts.values(), default=0)
     fewest = min((entry.pairs for entry in found if entry.p_value is not None), default=0)
@@ -299,8 +308,8 @@ def _power_hedges(found: Sequence[Comparison]) -> list[str]:
         return []
     enough = next(n for n in itertools.count(fewest) if least_p(n) * methods < SIGNIFICANCE)
     return [
-        f"With {fewest} paired seeds and {methods} methods compared no p can be below "
-        f"{least:.2g}, however large the difference; {enough} seeds would do."
+        f"With {fewest} paired {judged.unit}s and {methods} {judged.noun}s compared no p can be"
+        f" below {least:.2g}, however large the difference; {enough} {judged.unit}s would do."
     ]
 
 

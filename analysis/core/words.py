@@ -45,12 +45,13 @@ def spread_words(runs: Sequence[Run]) -> str:
     counts = sorted({seed_count(run, method) for run in runs for method in run.methods})
     if not counts:
         return "No finished cell."
+    judged = runs[0].manifest.yardstick
     if counts == [1]:
-        return "n = 1 seed, so no spread can be given."
+        return f"n = 1 {judged.unit}, so no spread can be given."
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    repeats = any(run.done["repeat"].nunique() > 1 for run in runs)
+    repeats = any(run.done["repeat"].nunique() > 1 for run in runs) and judged.unit == "seed"
     return (
-        f"Mean ± 95 % half-width (Student's t, longer where skewed) over n = {span} seeds"
+        f"Mean ± 95 % half-width (Student's t, longer where skewed) over n = {span} {judged.unit}s"
         f"{', repeats averaged within each seed' if repeats else ''}."
     )
 
@@ -92,15 +93,17 @@ def no_energy_words(run: Run) -> str:
 
 
 def seed_count(run: Run, method: str) -> int:
-    """Return the number of seeds of a method with a finished cell."""
-    return int(run.done.loc[run.done["method"] == method, "seed"].nunique())
+    """Return the number of seeds, or turns, of a method with a finished cell."""
+    by = run.manifest.yardstick.paired_by
+    return int(run.done.loc[run.done["method"] == method, by].nunique())
 
 
 def summary_words(run: Run) -> str:
     """Return how many methods, cells and seeds a run finished, in words."""
-    seeds = int(run.done["seed"].nunique())
+    judged = run.manifest.yardstick
+    seeds = seed_words(int(run.done[judged.paired_by].nunique()), judged.unit)
     runs = f"{len(run.members)} runs, " if len(run.members) > 1 else ""
-    return f"{runs}{len(run.methods)} methods, {len(run.done)} finished cells, {seed_words(seeds)}"
+    return f"{runs}{len(run.methods)} {judged.noun}s, {len(run.done)} finished cells, {seeds}"
 
 
 def sentence(text: str) -> str:

@@ -19,6 +19,7 @@ from harness.evidence.comparing import (
     contradictions,
     disturbed,
     left_out,
+    measured_apart,
     no_sensor,
     read_side,
 )
@@ -27,8 +28,9 @@ from harness.evidence.words import hanging, parse_percent
 
 EPILOG = """A and B are run folders or names in results/; with RUN:METHOD, as in
 myrun:mas:splits=2, two methods are compared. Ratios are B over A, paired by seed, repeats averaged
-first, with the 95 % t interval over seeds. Worse than the threshold is a ratio above 1 by more than
-it, whose interval leaves out 1. exit status: 0 done; 2 wrong usage; 6 worse than the
+first, with the 95 % interval over seeds; two commands that took turns (harness.measure --vs) are
+paired by turn. Worse than the threshold is a ratio above 1 by more than it, whose interval leaves
+out 1. exit status: 0 done; 2 wrong usage; 6 worse than the
 threshold; 7 not comparable or damaged."""
 
 
@@ -100,6 +102,8 @@ def _notes(first: Side, second: Side, ratios: Sequence[Ratio], wanted: str | Non
             f"Ratios are B over A, each with its {INTERVAL_WORDS}, each on its own:"
             f" not corrected for {len(ratios)} comparison{'' if len(ratios) == 1 else 's'}."
         )
+    if words := measured_apart(first, second):
+        notes.append(words)
     if words := no_sensor(first, ratios):
         notes.append(words)
     if not wanted and (words := left_out(first, second)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from harness.cli.measure_coverage import Coverage, coverage
 from harness.core.shell_words import shell_line
 from harness.evidence.disturbed import disturbing
-from harness.evidence.paired import half_width
+from harness.evidence.paired import paired_ratio
 from harness.evidence.sensors import pretended
 from harness.measurement.choice import ChosenMeters
 from harness.measurement.command_session import CommandRun, CommandSession, summary
@@ -156,24 +155,22 @@ def table(session: CommandSession) -> str:
 
 
 def ratio(first: Mapping[str, Any], other: Mapping[str, Any], column: str) -> dict[str, Any]:
-    """Return the other command over the first, paired by turn, with the 95 % t interval on logs."""
-    pairs = [
-        (a[column], b[column])
-        for a, b in zip(first["runs"], other["runs"], strict=False)
-        if a["status"] == b["status"] == "done" and a[column] and b[column]
-        and a[column] > 0 and b[column] > 0
-    ]  # fmt: skip
-    logs = [math.log(b / a) for a, b in pairs]
-    centre = math.fsum(logs) / len(logs) if logs else math.nan
-    half = half_width(logs) if len(logs) > 1 else None
+    """Return the other command over the first, paired by turn, with its 95 % interval."""
+    own, base = (
+        {turn["repeat"]: turn[column] for turn in command["runs"]
+         if turn["status"] == "done" and turn[column] is not None}
+        for command in (other, first)
+    )  # fmt: skip
+    paired = paired_ratio(own, base)
+    interval = paired.interval if paired else None
     found = {
         "figure": column,
         "first": first["command"],
         "other": other["command"],
-        "pairs": len(pairs),
-        "ratio": math.exp(centre) if logs else None,
-        "low": None if half is None else math.exp(centre - half),
-        "high": None if half is None else math.exp(centre + half),
+        "pairs": len(paired.seeds) if paired else 0,
+        "ratio": paired.ratio if paired else None,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
     }
     pretence = pretended(first.get("energy_meter") or "") if column == "energy_j" else ""
     return {**found, "verdict": f"{pretence} {verdict(found)}".strip()}

@@ -232,6 +232,21 @@ def _pretence(side: Side) -> str:
     return next(filter(None, map(pretended, meters)), "")
 
 
+def by_turns(first: Side, second: Side) -> bool:
+    """Say whether commands were measured by turns, so that one run of each makes a pair."""
+    return first.run.is_measured and first.run.run_id == second.run.run_id
+
+
+def measured_apart(first: Side, second: Side) -> str:
+    """Return that runs of commands are no pairs, as each command was measured by itself."""
+    if not first.run.is_measured or by_turns(first, second):
+        return ""
+    return (
+        "Each was measured by itself, so that their runs are no pairs and what differs between the"
+        " sessions counts, too: python -m harness.measure --vs 'OTHER' lets commands take turns."
+    )
+
+
 def no_sensor(side: Side, ratios: Sequence[Ratio]) -> str:
     """Return that joules which are compared are of no sensor; empty if they are of one."""
     compared = any(ratio.metric.column == "energy_j" for ratio in ratios)
@@ -294,8 +309,9 @@ def _common(first: Side, second: Side) -> list[tuple[str, str]]:
 
 
 def _ratio(first: Side, second: Side, pair: tuple[str, str], of: Metric) -> Ratio:
+    by = "repeat" if by_turns(first, second) else "seed"
     a, b = (
-        values_by_seed(side.run.done, method, of.column)
+        values_by_seed(side.run.done, method, of.column, by)
         for side, method in zip((first, second), pair, strict=True)
     )
     found = paired_ratio(b, a)

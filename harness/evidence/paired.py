@@ -54,10 +54,13 @@ class PairedRatio:
     logs: tuple[float, ...]
 
 
-def values_by_seed(rows: Iterable[Mapping[str, Any]], method: str, column: str) -> dict[int, float]:
+def values_by_seed(
+    rows: Iterable[Mapping[str, Any]], method: str, column: str, by: str = "seed"
+) -> dict[int, float]:
     """Return the mean over repeats of a column for each seed of a method.
 
-    Values may be numbers or text; what is missing or not finite is left out.
+    Commands have no seeds: with `by="repeat"` it is the value of each turn. Values may be numbers
+    or text; what is missing or not finite is left out.
 
     Raises:
         ValueError: if text is no number.
@@ -66,7 +69,7 @@ def values_by_seed(rows: Iterable[Mapping[str, Any]], method: str, column: str) 
     for row in rows:
         value = number(row.get(column)) if row.get("method") == method else None
         if value is not None:
-            found[int(str(row["seed"]))].append(value)
+            found[int(str(row[by]))].append(value)
     return {seed: math.fsum(own) / len(own) for seed, own in found.items()}
 
 

@@ -34,16 +34,20 @@ def cost_table(runs: Sequence[Run]) -> Table | None:
         _thousands(Heading("decoder_kilopasses", "Decoders", "10³ images"), "decoder_passes"),
         _exact(cell_column(Heading("upload_mb", "Up", "MB", "low"), "upload_bytes")),
         _exact(cell_column(Heading("download_mb", "Down", "MB", "low"), "download_bytes")),
-        *measured_columns(runs, "energy_net_j", "Energy above idle, measured"),
+        *measured_columns(runs, "energy_net_j", "Energy above idle"),
         *time_columns(runs),
         _exact(_predicted_time()),
         _shared_jobs(),
     ]
+    clients = (
+        "What each method makes the clients do: rounds, images through forward and backward of "
+        "encoder and decoders, bytes of all clients, and seconds."
+    )
+    judged = runs[0].manifest.yardstick
+    what = clients if judged.objective else f"What each {judged.noun} takes."
     return method_rows_table(
         "cost",
-        "What each method makes the clients do: rounds, images through forward and backward of "
-        "encoder and decoders, bytes of all clients, and seconds. "
-        f"{spread_words(runs)}{_net_words(runs)}",
+        f"{what} {spread_words(runs)}{_net_words(runs)}",
         runs,
         columns,
     )
@@ -64,7 +68,8 @@ def _predicted_time() -> MethodColumn:
 
 def _thousands(heading: Heading, column: str) -> MethodColumn:
     def read(run: Run, method: str) -> Content:
-        value = method_value(run.done, method, column, KILO) if column in run.done else None
+        by = run.manifest.yardstick.paired_by
+        value = method_value(run.done, method, column, KILO, by) if column in run.done else None
         return value or Absent("Not recorded for this method.")
 
     return _exact(MethodColumn(heading, read))

@@ -16,6 +16,7 @@ from analysis.core.numbers import (
 from analysis.core.pooling import series_names
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import no_energy_words, origin_words, provenance, seed_count, sentence
+from harness.evidence.sensors import pretended
 
 MEGA = 1e-6
 
@@ -76,7 +77,8 @@ def cell_column(heading: Heading, column: str = "", why_empty: str = "") -> Meth
     scale = MEGA if name.endswith("_bytes") else 1.0
 
     def read(run: Run, method: str) -> Content:
-        value = method_value(run.done, method, name, scale) if name in run.done else None
+        by = run.manifest.yardstick.paired_by
+        value = method_value(run.done, method, name, scale, by) if name in run.done else None
         return value or Absent("Not recorded for this method.")
 
     return MethodColumn(heading, read, why_empty)
@@ -84,7 +86,7 @@ def cell_column(heading: Heading, column: str = "", why_empty: str = "") -> Meth
 
 def energy_columns(runs: Sequence[Run]) -> list[MethodColumn]:
     """Return one column per meter scope and kind, then the modelled one; they are never mixed."""
-    found = measured_columns(runs, "energy_j", "Energy, measured")
+    found = measured_columns(runs, "energy_j", "Energy")
     if not found:
         heading = Heading("energy_j", "Energy, measured", "J", "low")
         reasons = "; ".join(dict.fromkeys(no_energy_words(run) for run in runs if run.methods))
@@ -97,14 +99,15 @@ def energy_columns(runs: Sequence[Run]) -> list[MethodColumn]:
 
 
 def measured_columns(runs: Sequence[Run], column: str, title: str) -> list[MethodColumn]:
-    """Return one column per meter scope and kind of a measured number of joules."""
+    """Return one column per meter scope and kind of a number of joules, which says its origin."""
     sources = list(dict.fromkeys(s for run in runs for s in energy_sources(run.done)))
     words = [source_words(source) for source in sources]
     found = []
     for source, text in zip(sources, words, strict=True):
         shown = text if words.count(text) == 1 else f"{source[0]}: {text}"
         key = column if len(sources) == 1 else f"{column}_{'_'.join(source)}"
-        heading = Heading(key, title, f"J; {shown}", "low")
+        origin = pretended(source[0]) or "measured"
+        heading = Heading(key, f"{title}, {origin}", f"J; {shown}", "low")
         found.append(MethodColumn(heading, _measured_reader(source, column)))
     return found
 
@@ -124,16 +127,19 @@ def partial_energy_words(runs: Sequence[Run]) -> list[str]:
     words = []
     for run in runs:
         for method in run.methods if run.done["energy_j"].notna().any() else []:
-            measured = len(per_seed(run.done, method, "energy_j"))
+            judged = run.manifest.yardstick
+            measured = len(per_seed(run.done, method, "energy_j", judged.paired_by))
             seeds = seed_count(run, method)
             if measured < seeds:
-                words.append(f"Energy of {method} was measured in {measured} of {seeds} seeds.")
+                share = f"{measured} of {seeds} {judged.unit}s"
+                words.append(f"Energy of {method} was measured in {share}.")
     return words
 
 
 def _measured_reader(source: tuple[str, str, str], column: str) -> Reader:
     def read(run: Run, method: str) -> Content:
-        value = method_value(measured_by(run.done, source), method, column)
+        by = run.manifest.yardstick.paired_by
+        value = method_value(measured_by(run.done, source), method, column, by=by)
         return value or Absent(f"Not measured by {source[0]}.")
 
     return read

@@ -32,20 +32,21 @@ def main_table(runs: Sequence[Run]) -> Table | None:
         *energy_columns(runs),
         MethodColumn(Heading("power_w", "Mean power, measured", "W"), _mean_power),
         *([target] if target else []),
-        _judged_column(runs),
+        *_judged_column(runs),
         cell_column(Heading("delta_mtl", "Δ loss", "%", "high")),
         cell_column(Heading("delta_metric", "Δ measures", "%", "high")),
         cell_column(Heading("peak_memory_mb", "Peak memory", "MB", "low"), "peak_memory_bytes"),
         *_gpu_memory_column(runs),
     ]
-    words = [f"Cost and loss of each method. {spread_words(runs)}", *partial_energy_words(runs)]
+    judged = runs[0].manifest.yardstick
+    what = "Cost and loss" if judged.objective else "Cost"
+    words = [f"{what} of each {judged.noun}. {spread_words(runs)}", *partial_energy_words(runs)]
     if target:
-        reference = runs[0].manifest.yardstick.reference
         words.append(
             f"To target: {target.heading.title.removesuffix(' to target').lower()} spent when the "
-            f"total test loss first reached what {reference} of the same seed ended with."
+            f"total test loss first reached what {judged.reference} of the same seed ended with."
         )
-    elif len(runs) > 1:
+    elif len(runs) > 1 and judged.objective:
         words.append("No cost to target: the runs share no one kind of energy.")
     return method_rows_table("main", " ".join(words), runs, columns)
 
@@ -59,26 +60,31 @@ def _gpu_memory_column(runs: Sequence[Run]) -> list[MethodColumn]:
     return [cell_column(heading, name, why_empty="A processor trained.")]
 
 
-def _judged_column(runs: Sequence[Run]) -> MethodColumn:
+def _judged_column(runs: Sequence[Run]) -> list[MethodColumn]:
     """Return the column that methods are judged by: total loss, or the workload's own objective."""
     done = [run.done for run in runs]
     if any(LOSS in rows and rows[LOSS].notna().any() for rows in done):
         heading = Heading(LOSS, "Total loss", "", "low")
-        return cell_column(heading, why_empty="No total loss")
+        return [cell_column(heading, why_empty="No total loss")]
     judged = runs[0].manifest.yardstick
+    if not judged.objective:
+        return []
     words = (judged.words or "objective").capitalize()
     heading = Heading("objective_value", words, "", "high" if judged.better == "higher" else "low")
-    return cell_column(heading, why_empty="None")
+    return [cell_column(heading, why_empty="None")]
 
 
 def _mean_power(run: Run, method: str) -> Content:
     """Return measured joules per second of the charged phases, seed by seed."""
     cells = run.done.assign(power_w=run.done["energy_j"] / run.done["time_s"])
-    return method_value(cells, method, "power_w") or Absent("No measured energy.")
+    by = run.manifest.yardstick.paired_by
+    return method_value(cells, method, "power_w", by=by) or Absent("No measured energy.")
 
 
 def _target_column(runs: Sequence[Run]) -> MethodColumn | None:
     """Return the cost to target in the one basis all runs share, or None if they share none."""
+    if not runs[0].manifest.yardstick.objective:
+        return None
     bases = {run.run_id: cost_basis(run) for run in runs}
     kinds = {(basis.kind, basis.quantity) for basis in bases.values()}
     if len(kinds) != 1:

@@ -27,12 +27,13 @@ def pair_table(runs: Sequence[Run]) -> Table | None:
         return None
     keys = [Heading("run", "Run")] if len(runs) > 1 else []
     keys += [Heading("method", "Method"), Heading("quantity", "Quantity")]
-    reference = runs[0].manifest.yardstick.reference
+    judged = runs[0].manifest.yardstick
+    what = f"{judged.reference} training" if judged.objective else judged.reference
     return Table(
         name="pairs",
-        caption=f"Each method relative to {reference} training of the same seed: geometric mean of "
-        f"the ratio, its {INTERVAL_WORDS}, number of pairs, and p of the two-sided "
-        "sign-flip test, raw and corrected by Holm's method over the methods. Not shown "
+        caption=f"Each {judged.noun} relative to {what} of the same {judged.unit}: geometric mean "
+        f"of the ratio, its {INTERVAL_WORDS}, number of pairs, and p of the two-sided "
+        f"sign-flip test, raw and corrected by Holm's method over the {judged.noun}s. Not shown "
         "to differ does not mean equal.",
         headings=[
             *keys,

@@ -250,3 +250,41 @@ def test_ratios_of_disturbed_cells_say_so_and_losses_do_not(draft, capsys) -> No
     assert any(note.startswith(words) for note in json.loads(capsys.readouterr().out)["notes"])
     assert main([*pair, "--metric", "total_loss"]) == 0
     assert "disturbed" not in capsys.readouterr().out
+
+
+def commands(draft, name: str, value):
+    """Write a run of two commands that took turns: no seeds, three runs of each."""
+    config = {"methods": ["a", "b"], "seeds": [0], "repeats": 3}
+    begun = draft(name, config=config, workload="measure", charged_phases=["command"])
+    begun.value = value
+    begun.fill()
+    for row in begun.rows:
+        row["cell"] = f"{'ab'.index(row['method'])}-{row['cell']}"
+        row["tasks"], row["total_loss"], row["groups"] = "", None, ""
+    for phase in begun.phases:
+        phase["phase"] = "command" if phase["phase"] == "train" else "own"
+    return begun.write()
+
+
+def test_commands_that_took_turns_are_paired_by_turn(draft) -> None:
+    """Logs of b over a are 0.1, 0.2 and 0.3 in the three turns, as of three seeds above."""
+    folder = commands(
+        draft, "a", lambda m, s, r: 100.0 * (r + 1) * (math.exp(0.1 * (r + 1)) if m == "b" else 1)
+    )
+    found = compare(
+        read_side(f"{folder}:a"), read_side(f"{folder}:b"), "energy_j", allow_damaged=True
+    )
+    half = T_2 * 0.1 / math.sqrt(3)
+    assert (found[0].ratio, found[0].low, found[0].high) == pytest.approx(
+        (math.exp(0.2), math.exp(0.2 - half), math.exp(0.2 + half)), rel=1e-9
+    )
+    assert found[0].seeds == [0, 1, 2]
+
+
+def test_commands_that_were_measured_apart_are_no_pairs(draft, capsys) -> None:
+    first = commands(draft, "a", lambda m, s, r: 100.0 + r)
+    second = commands(draft, "b", lambda m, s, r: 50.0 + r)
+    main([str(first), str(second), "--allow-damaged", "--metric", "energy_j"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "n = 1" in told
+    assert "--vs 'OTHER' lets commands take turns" in told

@@ -21,4 +21,4 @@ def test_old_runs_are_judged_by_the_loss():
 
 def test_what_trains_nothing_is_judged_by_nothing():
     """Nor is a run of a workload that is not installed here and says nothing."""
-    assert yardstick({"workload": "measure"}) == Yardstick()
+    assert yardstick({"workload": "measure"}) == Yardstick(unit="turn")

@@ -1,0 +1,1 @@
+"""Tables and figures of programs of one's own: commands, and sessions of `Measurement`."""

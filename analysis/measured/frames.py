@@ -1,0 +1,85 @@
+"""Phases that a program of one's own marked, as one row per turn and phase.
+
+They bear any names, and may lie within one another or overlap; what several entries of one name
+cover together counts once, as it does on the screen and in components.csv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from analysis.core.loading import Run
+from harness.evidence.charged import WHOLES
+
+COLUMNS = [
+    "method", "repeat", "phase", "entries", "time_s", "whole_s", "energy_j", "energy_model_j",
+    "energy_per_sample_j", "overlaps",
+]  # fmt: skip
+
+
+def marked_phases(run: Run) -> pd.DataFrame:
+    """Return what each phase took in each finished turn, in the order of first appearance.
+
+    Joules of entries that overlap do not add up, so there is none where they do. `overlaps` says
+    whether a phase shares time with one of another name.
+
+    Returns:
+        The columns of `COLUMNS`; `whole_s` are the seconds of the turn.
+    """
+    facts = run.done[["cell", "method", "repeat", "time_s"]].rename(columns={"time_s": "whole_s"})
+    rows = run.phases.merge(facts, on="cell", how="inner")
+    found = []
+    for _, own in rows.groupby("cell", sort=False):
+        marked = _without_whole(own)
+        for name, entries in marked.groupby("phase", sort=False):
+            others = marked[marked["phase"] != name]
+            found.append(_row(str(name), entries, others))
+    table = pd.DataFrame(found, columns=[*COLUMNS, "cell"])
+    per_sample = _per_sample(run)
+    keys = zip(table["cell"].astype(str), table["phase"].astype(str), strict=True)
+    told = [per_sample.get(key) for key in keys]
+    return table.assign(energy_per_sample_j=pd.Series(told, dtype="float64"))[COLUMNS]
+
+
+def _without_whole(own: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a cell but that of all it took: the first of such a name."""
+    ordered = own.sort_values("start_s", kind="stable")
+    wholes = ordered.index[ordered["phase"].isin(WHOLES)]
+    return ordered.drop(index=wholes[:1])
+
+
+def _row(name: str, entries: pd.DataFrame, others: pd.DataFrame) -> dict[str, object]:
+    first = entries.iloc[0]
+    windows = _joined(entries)
+    time_s = sum(end_s - start_s for start_s, end_s in windows)
+    alone = len(windows) == len(entries)
+    return {
+        "method": first["method"], "repeat": first["repeat"], "cell": first["cell"], "phase": name,
+        "entries": len(entries), "time_s": time_s, "whole_s": first["whole_s"],
+        "energy_j": entries["energy_j"].sum(skipna=False) if alone else float("nan"),
+        "energy_model_j": entries["energy_model_j"].sum(skipna=False) if alone else float("nan"),
+        "overlaps": any(_meet(window, _joined(others)) for window in windows),
+    }  # fmt: skip
+
+
+def _joined(entries: pd.DataFrame) -> list[tuple[float, float]]:
+    """Return the stretches that entries cover, joined where they overlap."""
+    found: list[tuple[float, float]] = []
+    for start_s, end_s in sorted(entries[["start_s", "end_s"]].to_numpy().tolist()):
+        if found and start_s < found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end_s))
+        else:
+            found.append((start_s, end_s))
+    return found
+
+
+def _meet(window: tuple[float, float], others: Iterable[tuple[float, float]]) -> bool:
+    return any(start_s < window[1] and window[0] < end_s for start_s, end_s in others)
+
+
+def _per_sample(run: Run) -> dict[tuple[str, str], float]:
+    rows = run.metrics[run.metrics["metric"] == "energy_per_sample_j"]
+    keys = zip(rows["cell"].astype(str), rows["phase"].astype(str), strict=True)
+    return dict(zip(keys, rows["value"].astype(float), strict=True))
