@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from analysis.core.loading import Run
-from analysis.core.numbers import energy_sources, measured_by, source_words
+from analysis.core.numbers import energy_sources, measured_by, source_origin, source_words
 from analysis.core.words import origin_words
 from harness.evidence.restated import modelled_power_w, time_column
 
@@ -51,7 +51,8 @@ def cost_basis(run: Run, *, restated: bool = False) -> CostBasis:
     sources = energy_sources(done)
     if sources:
         cells = measured_by(done, sources[0])
-        words = f"Measured energy ({source_words(sources[0])})"
+        whose = source_origin(sources[0]).capitalize()
+        words = f"{whose} energy ({source_words(sources[0])})"
         return CostBasis(
             "measured", "energy_j", words, "J", cells, (*start, *_left_out(run, cells, sources))
         )

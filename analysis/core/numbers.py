@@ -18,6 +18,7 @@ import pandas as pd
 from analysis.core.loading import Run
 from analysis.core.statistics import finite
 from harness.evidence.paired import half_width, values_by_seed
+from harness.evidence.sensors import pretended
 
 SeedValues = dict[int, float]
 
@@ -118,6 +119,17 @@ def source_words(source: tuple[str, str, str]) -> str:
     """Return what a meter is in a few words: its scope and kind, or its name if it lacks them."""
     meter, scope, kind = source
     return ", ".join(word for word in (scope, kind) if word) or meter
+
+
+def source_origin(source: tuple[str, str, str]) -> str:
+    """Return where a meter's joules come from in a word: measured, made up or replayed."""
+    return pretended(source[0]) or "measured"
+
+
+def joules_origin(runs: Iterable[Run]) -> str:
+    """Return where the joules of some runs come from; of no joules it is measured."""
+    sources = [source for run in runs for source in energy_sources(run.done)]
+    return " or ".join(dict.fromkeys(map(source_origin, sources))) or "measured"
 
 
 def last_task_losses(run: Run, metric: str = "test_loss") -> pd.DataFrame:

@@ -319,8 +319,9 @@ def _origin(run: Run, named: bool) -> str:
     sources = energy_sources(run.done)
     measured = "; ".join(f"{source[0]} ({source_words(source)})" for source in sources)
     model = facts.energy_model
+    trained = [("Losses", "measured on the test set after real training")]
     rows = [
-        ("Losses", "measured on the test set after real training"),
+        *(trained if facts.yardstick.objective else ()),
         ("Time", f"measured on {facts.host_description}" + _device_time(run)),
         ("Measured energy", measured or f"none: {no_energy_words(run)}"),
         ("Modelled energy", "none" if model is None else _model_words(run)),

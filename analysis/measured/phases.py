@@ -13,13 +13,12 @@ from analysis.core.basis import note_text
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.core.loading import Run
 from analysis.core.method_styles import HATCHES, OTHER_COLOURS
-from analysis.core.numbers import summarise
+from analysis.core.numbers import joules_origin, summarise
 from analysis.core.pooling import series_names
 from analysis.core.style import legend_above, scaled_unit
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import origin_words, provenance, spread_words
 from analysis.measured.frames import marked_phases
-from harness.evidence.sensors import pretended
 
 TITLE = "Where the time goes"
 REST = "not marked"
@@ -42,7 +41,6 @@ def phase_table(runs: Sequence[Run]) -> Table | None:
         return None
     keys = [Heading("run", "Run")] if len(runs) > 1 else []
     keys += [Heading("method", "Command"), Heading("phase", "Phase")]
-    origins = dict.fromkeys(_origin(run) for run in runs)
     return Table(
         name="phases",
         caption="What each phase took that the program marked, per turn: how often it was entered,"
@@ -53,7 +51,7 @@ def phase_table(runs: Sequence[Run]) -> Table | None:
             Heading("entries", "Entered"),
             Heading("time_s", "Time", "s"),
             Heading("share_percent", "Share", "%"),
-            Heading("energy_j", f"Energy, {' or '.join(origins)}", "J"),
+            Heading("energy_j", f"Energy, {joules_origin(runs)}", "J"),
             Heading("energy_model_j", "Energy, modelled", "J"),
             Heading("energy_per_sample_j", "Per sample", "J"),
         ],
@@ -61,11 +59,6 @@ def phase_table(runs: Sequence[Run]) -> Table | None:
         provenance=provenance(runs),
         key_columns=len(keys),
     )
-
-
-def _origin(run: Run) -> str:
-    meters = run.done.loc[run.done["energy_j"].notna(), "energy_meter"].astype(str)
-    return next(filter(None, map(pretended, meters)), "measured")
 
 
 def _figures(own: pd.DataFrame) -> list[Content]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.core.basis import CostBasis
 from analysis.core.loading import Run
-from analysis.core.numbers import energy_sources, measured_by, source_words
+from analysis.core.numbers import energy_sources, measured_by, source_origin, source_words
 from analysis.core.reading import read_table
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import read_object
@@ -201,7 +201,8 @@ def answer_basis(run: Run, rows: pd.DataFrame) -> AnswerBasis:
     sources = energy_sources(rows)
     if sources:
         known = measured_by(rows, sources[0])
-        quantity = f"Measured energy per answer ({source_words(sources[0])})"
+        whose = source_origin(sources[0]).capitalize()
+        quantity = f"{whose} energy per answer ({source_words(sources[0])})"
         left = len(rows) - len(known)
         lost = (f"{left} of {len(rows)} points have no such energy",) if left else ()
         return AnswerBasis("measured", "energy_per_image_j", quantity, "J", known, sources[0],

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from analysis.core.loading import Run
-from analysis.core.numbers import summarise
+from analysis.core.numbers import joules_origin, summarise
 from analysis.core.tables.fields import MethodColumn, method_rows_table
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import provenance, spread_words
@@ -114,7 +114,8 @@ def party_table(runs: Sequence[Run]) -> Table | None:
         MethodColumn(Heading("clients_s", "Clients", "s", "low"), _clients_time),
         MethodColumn(Heading("server_s", "Server", "s", "low"), _of_measure("server_time_s", 1.0)),
         MethodColumn(
-            Heading("server_j", "Server, measured", "J", "low"), _of_measure("server_energy_j", 1.0)
+            Heading("server_j", f"Server, {joules_origin(runs)}", "J", "low"),
+            _of_measure("server_energy_j", 1.0),
         ),
         MethodColumn(
             Heading("server_model_j", "Server, modelled", "J", "low"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import analysis.unlearning.published
 from analysis.core.loading import Run
-from analysis.core.numbers import summarise
+from analysis.core.numbers import joules_origin, summarise
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import provenance, spread_words
 from analysis.unlearning.reading import BATCH, data_words, summary
@@ -28,7 +29,7 @@ ML_100K_USERS = 943
 COSTS = (
     (Heading("request_time_s", "Request", "s", "low"), "request_time_s", 1.0),
     (Heading("request_time_p95_s", "p95", "s", "low"), "request_time_p95_s", 1.0),
-    (Heading("request_energy_j", "Request, measured", "J", "low"), "request_energy_j", 1.0),
+    (Heading("request_energy_j", "Request, {origin}", "J", "low"), "request_energy_j", 1.0),
     (Heading("request_energy_model_j", "modelled", "J", "low"), "request_energy_model_j", 1.0),
     (Heading("ratio_to_retrain", "÷ retrain", "", "low"), "ratio_to_retrain", 1.0),
     (Heading("setup_time_s", "Set-up", "s", "low"), "setup_time_s", 1.0),
@@ -55,7 +56,8 @@ def unlearning_tables(runs: Sequence[Run]) -> list[Table | None]:
 
 def cost_table(runs: Sequence[Run]) -> Table:
     """Return what a request costs, scenario by scenario."""
-    headings = [heading for heading, _, _ in COSTS]
+    origin = joules_origin(runs)
+    headings = [replace(h, title=h.title.format(origin=origin)) for h, _, _ in COSTS]
     rows = [
         [*key, *_values(own, COSTS), _pays(own)]
         for run in runs
@@ -182,5 +184,5 @@ def _data(runs: Sequence[Run]) -> str:
 def _basis(runs: Sequence[Run]) -> str:
     found = {row.get("cost_basis") for run in runs for row in summary(run)} - {None, ""}
     if found == {ENERGY}:
-        return " (here: measured joules)"
+        return f" (here: {joules_origin(runs)} joules)"
     return " (here: seconds)" if ENERGY not in found else ""

@@ -30,8 +30,8 @@ EPILOG = """A and B are run folders or names in results/; with RUN:METHOD, as in
 myrun:mas:splits=2, two methods are compared. Ratios are B over A, paired by seed, repeats averaged
 first, with the 95 % interval over seeds; two commands that took turns (harness.measure --vs) are
 paired by turn. Worse than the threshold is a ratio above 1 by more than it, whose interval leaves
-out 1. exit status: 0 done; 2 wrong usage; 6 worse than the
-threshold; 7 not comparable or damaged."""
+out 1; of one pair, which has no interval, the ratio alone decides. exit status: 0 done; 2 wrong
+usage; 6 worse than the threshold; 7 not comparable or damaged."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -141,5 +141,8 @@ def _against(threshold: float, worse: Sequence[Ratio]) -> str:
     limit = f"{100 * threshold:g} %"
     if not worse:
         return f"Nothing is shown to be worse by more than {limit}."
-    listed = ", ".join(f"{r.metric.column} of {r.second}" for r in worse)
+    listed = ", ".join(
+        f"{r.metric.column} of {r.second}{'' if r.shown else ' (one pair, may be chance)'}"
+        for r in worse
+    )
     return hanging("", f"Worse by more than {limit}: {listed}.", 2).lstrip()

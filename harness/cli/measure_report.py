@@ -19,7 +19,8 @@ from harness.measurement.command_session import CommandRun, CommandSession, summ
 from harness.running.measurement_files import net_of
 
 COLUMNS = (
-    "command", "repeat", "time_s", "cpu_s", "energy_j", "energy_error_j", "energy_net_j",
+    "command", "repeat", "time_s", "cpu_s", "energy_meter", "energy_scope", "energy_kind",
+    "energy_j", "energy_error_j", "energy_net_j",
     "energy_net_error_j", "energy_model_j", "energy_reason", "power_w", "peak_power_w",
     "energy_delay_js", "cpu_utilisation", "gpu_utilisation", "received_bytes", "sent_bytes",
     "peak_memory_bytes", "peak_memory_of", "exit_status", "status", "reason",
@@ -120,6 +121,9 @@ def _run(session: CommandSession, run: CommandRun) -> dict[str, Any]:
         "energy_net_error_j": net_error_j,
         "energy_model_j": run.cost.model_j,
         "energy_reason": run.cost.reason,
+        "energy_meter": session.meters.name,
+        "energy_scope": session.meters.scope,
+        "energy_kind": session.meters.kind,
         "power_w": run.cost.power_w,
         "peak_power_w": run.peak_w if run.result.started else None,
         "energy_delay_js": _energy_delay(run),
@@ -180,7 +184,7 @@ def verdict(found: Mapping[str, Any]) -> str:
     """Say in words what a ratio shows."""
     what = dict(RATIOS)[found["figure"]]
     if found["ratio"] is None:
-        return f"{what}: no pair of runs has a figure, so nothing can be said"
+        return f"{what}: no turn of both was done and has a figure, so nothing can be said"
     said = f"{what}: `{found['other']}` takes {found['ratio']:.3g}× that of `{found['first']}`"
     if found["low"] is None:
         return f"{said}; one pair says nothing about chance: --repeat 5 or more"

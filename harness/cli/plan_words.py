@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from devices.accelerator import GPU
+from harness.evidence.sensors import pretended
 from harness.measurement.host_look import BUSY_CORES
 
 if TYPE_CHECKING:
@@ -44,11 +45,15 @@ def expectation_words(expected: Expectation, *, shared: bool = False) -> list[st
 
 def energy_words(target: Target) -> str:
     """Say what energy figures there will be and where they come from."""
+    whose = pretended(target.meter or "")
+    by = (
+        f"{whose} by {target.meter}, which is no sensor" if whose else f"measured by {target.meter}"
+    )
     if target.meter and target.matches:
         others = f" (passed over: {target.meter_reason})" if target.meter_reason else ""
-        return f"measured by {target.meter}{others}; modelled beside it"
+        return f"{by}{others}; modelled beside it"
     if target.meter:
-        return f"measured by {target.meter} on this host; modelled for {target.profile.name}"
+        return f"{by} on this host; modelled for {target.profile.name}"
     return "no meter works here, so it is modelled only (python -m harness.doctor says why)"
 
 

@@ -38,6 +38,9 @@ def drawings(run: Run, cell: str | None = None) -> list[Outcome]:
     data = None if chosen is None else prepare(run, chosen)
     if chosen is None or data is None:
         return [NotDrawn(TITLE, "no cell has a power trace or modelled power")]
+    if data.modelled and data.spans["phase"].nunique() < 2:
+        reason = "no power was measured, and what is modelled of one phase is a single number"
+        return [NotDrawn(TITLE, reason)]
     note = "power modelled, not measured" if data.modelled else ""
     return [
         Drawing(

@@ -11,12 +11,12 @@ from analysis.core.numbers import (
     measured_by,
     method_value,
     per_seed,
+    source_origin,
     source_words,
 )
 from analysis.core.pooling import series_names
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import no_energy_words, origin_words, provenance, seed_count, sentence
-from harness.evidence.sensors import pretended
 
 MEGA = 1e-6
 
@@ -106,8 +106,7 @@ def measured_columns(runs: Sequence[Run], column: str, title: str) -> list[Metho
     for source, text in zip(sources, words, strict=True):
         shown = text if words.count(text) == 1 else f"{source[0]}: {text}"
         key = column if len(sources) == 1 else f"{column}_{'_'.join(source)}"
-        origin = pretended(source[0]) or "measured"
-        heading = Heading(key, f"{title}, {origin}", f"J; {shown}", "low")
+        heading = Heading(key, f"{title}, {source_origin(source)}", f"J; {shown}", "low")
         found.append(MethodColumn(heading, _measured_reader(source, column)))
     return found
 

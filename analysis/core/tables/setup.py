@@ -27,7 +27,7 @@ def settings_table(runs: Sequence[Run]) -> Table:
     """Return the settings of every series, as its configuration says."""
     return _table(
         "settings",
-        "Settings of the runs, named as the options of harness.run.",
+        "Settings of the runs, named as their manifests name them.",
         runs,
         [_settings(run) for run in runs],
     )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.core.basis import CostBasis, cost_basis
 from analysis.core.loading import Run
-from analysis.core.numbers import method_value
+from analysis.core.numbers import joules_origin, method_value
 from analysis.core.tables.fields import MethodColumn, Reader, cell_column, method_rows_table
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import spread_words
@@ -77,7 +77,7 @@ def _joule_columns(runs: Sequence[Run]) -> list[MethodColumn]:
     kinds = {cost_basis(run, restated=True).kind for run in runs}
     if kinds == {"time"} or len(kinds) > 1:
         return []
-    modelled = ", modelled" if kinds == {"modelled"} else ", measured"
+    modelled = ", modelled" if kinds == {"modelled"} else f", {joules_origin(runs)}"
     headings = (
         (Heading("j_per_kilotoken", f"per 1000 tokens{modelled}", "J", "low"), _per_kilotoken),
         (Heading("j_per_adapter", f"per adapter{modelled}", "J", "low"), _per_adapter),

@@ -13,6 +13,7 @@ from analysis.core.numbers import (
     energy_sources,
     measured_by,
     per_seed,
+    source_origin,
     source_words,
     summarise,
 )
@@ -33,6 +34,7 @@ from analysis.multitask.inference import (
 
 MILLI = 1e3
 MEGA = 1e-6
+MODELLED = "Energy, modelled"
 SPREAD = "Mean ± 95 % half-width over seeds where there are several."
 
 
@@ -160,14 +162,16 @@ def _energy(runs: Sequence[Run], *, stream: bool = True) -> list[_Field]:
     found: list[_Field] = []
     for source in dict.fromkeys(s for run in runs for s in energy_sources(inference_rows(run))):
         key = "energy_mj" if not found else "energy_mj_" + "_".join(source)
-        heading = Heading(key, "Energy, measured", f"mJ; {source_words(source)}", "low")
+        heading = Heading(
+            key, f"Energy, {source_origin(source)}", f"mJ; {source_words(source)}", "low"
+        )
 
         def read(line: _Line, source: tuple[str, str, str] = source) -> Content:
             own = rows(line)
             return _mean(measured_by(own, source), "energy_per_image_j", MILLI)
 
         found.append(_Field(heading, read))
-    modelled = Heading("energy_model_mj", "Energy, modelled", "mJ", "low")
+    modelled = Heading("energy_model_mj", MODELLED, "mJ", "low")
     column = "energy_model_per_image_j"
     return [*found, _Field(modelled, lambda line: _mean(rows(line), column, MILLI))]
 
@@ -207,8 +211,8 @@ def _table(
     if not kept:
         return None
     caption = [words, SPREAD, *(sentence(text) for run in runs if (text := origin(run)))]
-    measured = any(fields[i].heading.title == "Energy, measured" for i in kept)
-    if not measured and any(fields[i].heading.title.startswith("Energy") for i in kept):
+    joules = [fields[i].heading.title for i in kept if fields[i].heading.title.startswith("Energy")]
+    if joules and all(title == MODELLED for title in joules):
         caption.append("Energy is modelled from the device profile, not measured.")
     caption += filter(None, [windows_disturbed(pd.concat([line.rows for line in lines]))])
     headings = [Heading(key.lower(), key) for key in keys] + [fields[i].heading for i in kept]
