@@ -17,6 +17,7 @@ import pandas as pd
 
 from analysis.core.loading import Run
 from analysis.core.statistics import finite
+from harness.evidence.charged import WHOLES
 from harness.evidence.paired import half_width, values_by_seed
 from harness.evidence.sensors import pretended
 
@@ -130,6 +131,16 @@ def joules_origin(runs: Iterable[Run]) -> str:
     """Return where the joules of some runs come from; of no joules it is measured."""
     sources = [source for run in runs for source in energy_sources(run.done)]
     return " or ".join(dict.fromkeys(map(source_origin, sources))) or "measured"
+
+
+def without_whole(phases: pd.DataFrame) -> pd.DataFrame:
+    """Return the phases that a program marked in a cell, in order: all rows but that of the whole.
+
+    That is the first of the name of a whole; others of it are the program's own.
+    """
+    ordered = phases.sort_values("start_s", kind="stable")
+    wholes = ordered.index[ordered["phase"].isin(WHOLES)]
+    return ordered.drop(index=wholes[:1])
 
 
 def last_task_losses(run: Run, metric: str = "test_loss") -> pd.DataFrame:

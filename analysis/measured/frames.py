@@ -11,11 +11,11 @@ from collections.abc import Iterable
 import pandas as pd
 
 from analysis.core.loading import Run
-from harness.evidence.charged import WHOLES
+from analysis.core.numbers import without_whole
 
 COLUMNS = [
-    "method", "repeat", "phase", "entries", "time_s", "whole_s", "energy_j", "energy_model_j",
-    "energy_per_sample_j", "overlaps",
+    "method", "repeat", "phase", "entries", "time_s", "whole_s", "energy_j",
+    "energy_error_j", "energy_model_j", "energy_per_sample_j", "overlaps",
 ]  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def marked_phases(run: Run) -> pd.DataFrame:
     rows = run.phases.merge(facts, on="cell", how="inner")
     found = []
     for _, own in rows.groupby("cell", sort=False):
-        marked = _without_whole(own)
+        marked = without_whole(own)
         for name, entries in marked.groupby("phase", sort=False):
             others = marked[marked["phase"] != name]
             found.append(_row(str(name), entries, others))
@@ -43,23 +43,19 @@ def marked_phases(run: Run) -> pd.DataFrame:
     return table.assign(energy_per_sample_j=pd.Series(told, dtype="float64"))[COLUMNS]
 
 
-def _without_whole(own: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a cell but that of all it took: the first of such a name."""
-    ordered = own.sort_values("start_s", kind="stable")
-    wholes = ordered.index[ordered["phase"].isin(WHOLES)]
-    return ordered.drop(index=wholes[:1])
-
-
 def _row(name: str, entries: pd.DataFrame, others: pd.DataFrame) -> dict[str, object]:
     first = entries.iloc[0]
     windows = _joined(entries)
     time_s = sum(end_s - start_s for start_s, end_s in windows)
     alone = len(windows) == len(entries)
+    joules = {
+        column: entries[column].sum(skipna=False) if alone else float("nan")
+        for column in ("energy_j", "energy_error_j", "energy_model_j")
+    }
     return {
         "method": first["method"], "repeat": first["repeat"], "cell": first["cell"], "phase": name,
         "entries": len(entries), "time_s": time_s, "whole_s": first["whole_s"],
-        "energy_j": entries["energy_j"].sum(skipna=False) if alone else float("nan"),
-        "energy_model_j": entries["energy_model_j"].sum(skipna=False) if alone else float("nan"),
+        **joules,
         "overlaps": any(_meet(window, _joined(others)) for window in windows),
     }  # fmt: skip
 

@@ -44,14 +44,16 @@ def phase_table(runs: Sequence[Run]) -> Table | None:
     return Table(
         name="phases",
         caption="What each phase took that the program marked, per turn: how often it was entered,"
-        " its seconds, their share of the whole, and joules. Phases may lie within one another, so"
-        f" that shares need not add up to 100 %. {spread_words(runs)}",
+        " its seconds, their share of the whole, joules, and the bound on their error in one turn."
+        " Phases may lie within one another, so that shares need not add up to 100 %."
+        f" {spread_words(runs)}",
         headings=[
             *keys,
             Heading("entries", "Entered"),
             Heading("time_s", "Time", "s"),
             Heading("share_percent", "Share", "%"),
             Heading("energy_j", f"Energy, {joules_origin(runs)}", "J"),
+            Heading("energy_error_j", "Bound", "J"),
             Heading("energy_model_j", "Energy, modelled", "J"),
             Heading("energy_per_sample_j", "Per sample", "J"),
         ],
@@ -71,6 +73,7 @@ def _figures(own: pd.DataFrame) -> list[Content]:
         mean("time_s"),
         summarise(100.0 * own["time_s"] / own["whole_s"]),
         mean("energy_j", OVERLAPPING),
+        mean("energy_error_j", OVERLAPPING),
         mean("energy_model_j", OVERLAPPING),
         mean("energy_per_sample_j", NO_SAMPLES),
     ]

@@ -13,7 +13,7 @@ from analysis.core.basis import note_text, restated_power_w
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.core.figures.power_data import CARD, PowerData, prepare
 from analysis.core.loading import Run
-from analysis.core.method_styles import PHASE_COLOURS, PHASE_HATCHES
+from analysis.core.method_styles import HATCHES, OTHER_COLOURS, PHASE_COLOURS, PHASE_HATCHES
 from analysis.core.style import SMALL_PT, TEXT_PT, paint_axes
 from analysis.core.words import origin_words
 
@@ -112,14 +112,18 @@ def _caption(cell: str, data: PowerData) -> str:
 
 
 def _shade(ax: Axes, data: PowerData) -> None:
+    others = [name for name in dict.fromkeys(data.spans["phase"]) if name not in PHASE_COLOURS]
     for phase, own in data.spans.groupby("phase", sort=False):
+        place = others.index(phase) if phase in others else 0
+        colour = PHASE_COLOURS.get(str(phase), OTHER_COLOURS[place % len(OTHER_COLOURS)])
+        hatch = PHASE_HATCHES.get(str(phase), HATCHES[place % len(HATCHES)])
         widths = own["end_s"] - own["start_s"]
         mean = data.means_w.get(str(phase))
         ax.broken_barh(
             list(zip(own["start_s"], widths, strict=True)), (0, 1),
             label=str(phase) if mean is None else f"{phase} {mean:.3g} W",
-            transform=ax.get_xaxis_transform(), facecolor=PHASE_COLOURS.get(str(phase), "#999999"),
-            hatch=PHASE_HATCHES.get(str(phase), ""), edgecolor="white", alpha=0.38, linewidth=0,
+            transform=ax.get_xaxis_transform(), hatch=hatch, facecolor=colour,
+            edgecolor="white", alpha=0.38, linewidth=0,
             zorder=0,
         )  # fmt: skip
 

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.core.loading import Run
+from analysis.core.numbers import without_whole
+from harness.evidence.yardstick import TURN
 
 GAP_S = 1e-3
 """Phases closer than this adjoin: what lies between them is the marking itself."""
@@ -75,6 +77,8 @@ class PowerData:
 def prepare(run: Run, cell: str) -> PowerData | None:
     """Return the phases and the power of a cell on one time axis, or None if there is no power."""
     phases = run.phases[run.phases["cell"] == cell].sort_values("start_s", kind="stable")
+    if run.manifest.yardstick.unit == TURN and len(phases) > 1:
+        phases = without_whole(phases)
     trace = _measured_trace(run, cell)
     if trace is not None:
         zero = float(np.nanmin([phases["start_s"].min(), trace["t_s"].min()]))
@@ -93,8 +97,9 @@ def prepare(run: Run, cell: str) -> PowerData | None:
     if on_device:
         known = _on_device_clock(known[known["time_model_s"].notna()])
     known = known[known["end_s"] > known["start_s"]]
-    if known.empty:
-        return None
+    within = known["start_s"].iloc[1:].to_numpy() < known["end_s"].cummax().iloc[:-1].to_numpy()
+    if known.empty or (run.manifest.yardstick.unit == TURN and within.any()):
+        return None  # of phases within one another no power of a moment follows
     zero = float(known["start_s"].min())
     return PowerData(
         _spans(known, zero),

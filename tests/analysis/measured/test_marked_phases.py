@@ -39,7 +39,8 @@ def run(
             joules = 10.0 * (end_s - start_s)
             phases.append(
                 {"cell": cell, "phase": name, "start_s": start_s, "end_s": end_s,
-                 "time_s": end_s - start_s, "energy_j": joules, "energy_model_j": joules}
+                 "time_s": end_s - start_s, "energy_j": joules, "energy_error_j": 0.5,
+                 "energy_model_j": joules}
             )  # fmt: skip
     metrics = pd.DataFrame(columns=["cell", "phase", "metric", "value"])
     manifest = Manifest({**MANIFEST, "run_id": run_id})
@@ -60,6 +61,7 @@ def test_entries_one_after_another_add_up(tmp_path) -> None:
     own = marked_phases(run(tmp_path, {("a", 0): (8.0, [("x", 1.0, 3.0), ("x", 3.0, 5.0)])}))
     (row,) = own.to_dict("records")
     assert (row["entries"], row["time_s"], row["energy_j"]) == (2, 4.0, 40.0)
+    assert row["energy_error_j"] == 1.0
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "command", "total"])
