@@ -149,6 +149,7 @@ def _files(run: RunFiles) -> Iterator[Finding]:
 def needed_files(run: RunFiles) -> list[str]:
     """Return the files that the cells of a run speak of: traces of measured, affinity of MAS."""
     merged = run.section("merge")
-    traces = [f"traces/{r['cell']}.csv.gz" for r in run.done if r["energy_j"] is not None]
+    measured = [] if run.is_of_clients else [r for r in run.done if r["energy_j"] is not None]
+    traces = [f"traces/{row['cell']}.csv.gz" for row in measured]
     affinity = [f"affinity/{r['cell']}.csv" for r in run.done if r["method"] in merged]
     return traces + affinity

@@ -71,7 +71,9 @@ def _of_meter(run: RunFiles) -> dict[str, object]:
 
 def _of_total(run: RunFiles) -> dict[str, object]:
     """Return what cells of a measured program say of the meters whose joules are added up."""
-    told = [meter for meter in run.meters if meter.get("role", "total") == "total"]
+    told = [meter for meter in run.meters if meter and meter.get("role", "total") == "total"]
+    if run.is_of_clients:
+        return {}  # theirs
     kinds = dict.fromkeys(str(meter.get("kind")) for meter in told)
     return {
         "energy_meter": "+".join(str(m.get("name")).partition(":")[0] for m in told) or None,

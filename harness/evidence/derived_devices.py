@@ -41,6 +41,7 @@ def device_contradictions(run: RunFiles, rows: list[Row]) -> Iterator[Contradict
     yield from _powers(rows)
     if run.section("fleet"):
         yield from _carried(run, rows)
+    if run.section("fleet") or run.is_of_clients:
         yield from _summed(run, rows)
     for name, card in known.items():
         yield from _sampled(run, card, [row for row in rows if row["device"] == name])
@@ -131,7 +132,7 @@ def _summed(run: RunFiles, rows: Sequence[Row]) -> Iterator[Contradiction]:
     for cell in run.done:
         own = [
             row for row in rows
-            if row["cell"] == cell["cell"] and row["client"] is not None
+            if row["cell"] == cell["cell"] and (row["client"] is not None or run.is_of_clients)
             and row["phase"] in COST_PHASES and row["fate"] != "lost" and row["time_s"] is not None
         ]  # fmt: skip
         for column in ("energy_j", "energy_error_j", "energy_model_j", "time_model_s"):

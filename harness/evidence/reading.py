@@ -30,6 +30,7 @@ STREAMED_FROM_BYTES = 16 << 20
 """A table of values from this size on is read from the disk at every use, never kept whole."""
 
 VALUES = "metrics.csv"
+DEVICES_FILE = "devices.csv"
 NAMES = ("run_id", "cell", "method", "seed", "repeat")
 """Columns of cells.csv that are never empty."""
 
@@ -73,6 +74,11 @@ class RunFiles:
         told = self.manifest.get("meters") if self.is_measured else None
         several = [meter for meter in told or () if isinstance(meter, dict)]
         return [*several] or [self.section("meter")]
+
+    @property
+    def is_of_clients(self) -> bool:
+        """Say whether clients measured themselves and told it: devices.csv alone has it."""
+        return self.is_measured and not any(self.meters) and (self.folder / DEVICES_FILE).is_file()
 
     @property
     def idles(self) -> list[Mapping[str, Any]]:

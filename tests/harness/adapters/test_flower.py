@@ -17,6 +17,7 @@ from flwr.serverapp.strategy import FedAvg, FedMedian
 
 from harness.adapters.flower import RECORD, EnergyMod, measured_strategy
 from harness.adapters.flower_server import summed
+from harness.evidence.judging import judge
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -153,6 +154,11 @@ def test_the_example_s_server_writes_a_run_folder(example, table):
         10.0 * float(cell["time_s"]), abs=float(cell["energy_error_j"])
     )
     assert int(cell["upload_bytes"]) > 9 * 8 * 8  # nine models of eight doubles
+    text = (folder / "cells.csv").read_text()
+    (folder / "cells.csv").write_text(text.replace(cell["energy_j"], f"{cell['energy_j']}9"))
+    assert not [f for f in judge(folder).findings if f.code == "sums"]  # the same to 1e-6
+    (folder / "cells.csv").write_text(text.replace(cell["energy_j"], "1000.0"))
+    assert [f.level for f in judge(folder).findings if f.code == "sums"] == ["damaged"]
 
 
 def test_a_client_that_fails_or_does_not_measure_empties_the_sum(tmp_path):
@@ -164,5 +170,5 @@ def test_a_client_that_fails_or_does_not_measure_empties_the_sum(tmp_path):
             return "over"
 
     assert measured_strategy(Deaf(), out=tmp_path).start(None) == "over"
-    (folder,) = tmp_path.iterdir()
+    (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
     assert "does not measure itself" in (folder / "cells.csv").read_text()

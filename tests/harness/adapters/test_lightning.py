@@ -43,6 +43,6 @@ def test_an_error_ends_the_session_and_passes_on(tmp_path, table):
     with pytest.raises(KeyError):
         trainer.fit(Broken(), DataLoader(torch.zeros(4, 1)))
     assert energy.session.phases["fit"].entries == 1
-    (folder,) = tmp_path.iterdir()
+    (folder,) = (path.parent for path in tmp_path.glob("*/manifest.json"))
     (cell,) = table(folder, "cells")
     assert (cell["status"], cell["reason"]) == ("failed", "KeyError: 'broken'")

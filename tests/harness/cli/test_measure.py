@@ -106,7 +106,7 @@ def test_a_signal_reaches_the_command_and_what_was_measured_is_kept(tmp_path, nu
     )  # fmt: skip
     assert status == 130
     assert signal.Signals(number).name in err
-    (folder,) = (tmp_path / "results").iterdir()
+    (folder,) = (path.parent for path in (tmp_path / "results").glob("*/manifest.json"))
     assert json.loads((folder / "manifest.json").read_text())["status"] == "interrupted"
     assert "interrupted" in (folder / "cells.csv").read_text()
 
@@ -115,7 +115,7 @@ def test_a_killed_measurement_leaves_a_readable_folder(tmp_path):
     measure(
         *METER, "--", "sh", "-c", "touch ready; exec sleep 1", cwd=tmp_path, send=signal.SIGKILL
     )
-    (folder,) = (tmp_path / "results").iterdir()
+    (folder,) = (path.parent for path in (tmp_path / "results").glob("*/manifest.json"))
     manifest = json.loads((folder / "manifest.json").read_text())
     assert (manifest["status"], manifest["workload"]) == ("running", "measure")
     assert (folder / "events.jsonl").read_text()
@@ -140,7 +140,7 @@ def test_a_killed_meter_is_said_on_disk_and_the_command_goes_on(tmp_path):
     status, _, err = measure(*METER, "--", PYTHON, "-c", KILL_THE_METER, cwd=tmp_path)
     assert status == 0
     assert "the collector died" in " ".join(err.split())
-    (folder,) = (tmp_path / "results").iterdir()
+    (folder,) = (path.parent for path in (tmp_path / "results").glob("*/manifest.json"))
     with (folder / "cells.csv").open(newline="") as stream:
         (cell,) = csv.DictReader(stream)
     assert (cell["status"], cell["energy_j"]) == ("done", "")
@@ -154,7 +154,7 @@ def test_what_a_kill_leaves_is_read_by_check(tmp_path, victim):
     line = "touch ready; exec sleep 1" if victim == "measurement" else "kill -9 $$"
     send = signal.SIGKILL if victim == "measurement" else None
     measure(*METER, "--", "sh", "-c", line, cwd=tmp_path, send=send)
-    (folder,) = (tmp_path / "results").iterdir()
+    (folder,) = (path.parent for path in (tmp_path / "results").glob("*/manifest.json"))
     done = subprocess.run(
         [PYTHON, "-m", "harness.check", str(folder)], cwd=tmp_path, text=True, capture_output=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
