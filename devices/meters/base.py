@@ -7,6 +7,7 @@ one subclass of `Meter` and one line in `devices.meters.registry`.
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -137,16 +138,35 @@ class MeterInfo:
         """Rebuild the description from `to_dict`.
 
         Raises:
-            DeviceError: A field is missing or unknown.
+            DeviceError: A field is missing, unknown, or of another kind: a manifest may be a
+                stranger's.
         """
         fields = dict(data)
         try:
             fields["rails"] = tuple(Rail(**rail) for rail in fields["rails"])
             fields["rejected"] = tuple(Rejected(**item) for item in fields["rejected"])
             fields["notes"] = tuple(fields["notes"])
-            return cls(**fields)
-        except (KeyError, TypeError, OverflowError, RecursionError) as error:
+            info = cls(**fields)
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise DeviceError(f"the description of a meter cannot be read: {error}") from error
+        for thing in (info, *info.rails, *info.rejected):
+            for name, value in vars(thing).items():
+                if not _is_of(str(thing.__annotations__[name]), value):
+                    told = f"{name} is {value!r}"
+                    raise DeviceError(f"the description of a meter cannot be read: {told}")
+        return info
+
+
+def _is_of(annotation: str, value: object) -> bool:
+    """Say whether a value is what the annotation of a field asks for, as far as it is plain."""
+    if annotation == "str":
+        return isinstance(value, str)
+    if not annotation.startswith("float"):
+        return True
+    if value is None:
+        return annotation.endswith("None")
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return known and not math.isnan(value)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -252,6 +252,12 @@ def test_description_survives_json():
     assert MeterInfo.from_dict(data) == info
     with pytest.raises(DeviceError):
         MeterInfo.from_dict({**data, "colour": "red"})
+    for name, value in (
+        ("averaging_s", "x"), ("averaging_s", float("nan")), ("least_power_w", None),
+        ("max_rate_hz", True), ("scope", 3), ("rails", [{"name": "a", "resolution_j": "1"}]),
+    ):  # fmt: skip
+        with pytest.raises(DeviceError, match="cannot be read"):
+            MeterInfo.from_dict({**data, name: value})
 
 
 def test_power_model_by_hand():
