@@ -62,7 +62,8 @@ class Rail:
     Attributes:
         name: The sensor's own name of the channel.
         role: "total" rails are added up to the meter's figure; a "witness" is recorded beside it.
-        resolution_j: Smallest step of a counter, in joules.
+        resolution_j: Most by which a counter moves at once, in joules: one count, and all that can
+            be drawn between two updates, of which it shows nothing until the next one.
         resolution_w: Smallest step of sampled power, in watts.
         wrap_range_j: Value at which a counter starts again from zero; None if it never does.
         max_power_w: Power that the device cannot draw: a counter's step above it is taken for a

@@ -22,13 +22,7 @@ from devices.meters.base import (
 )
 from devices.meters.board_rails import BoardLimits, find_limits
 from devices.meters.hwmon_probes import Probe, find_probes
-from devices.meters.sysfs import (
-    Opener,
-    QuantityReader,
-    open_readonly,
-    read_integer,
-    try_quantity,
-)
+from devices.meters.sysfs import Opener, QuantityReader, open_readonly, try_quantity
 
 RATE_HZ = 20.0
 COUNTER_RATE_HZ = 10.0
@@ -161,7 +155,7 @@ class HwmonMeter(Meter):
             rejected=tuple(rejected),
             averaging_s=_averaging_s(probes) if kind == "sampled" else 0.0,
             max_rate_hz=COUNTER_RATE_HZ if kind == "counter" else RATE_HZ,
-            notes=tuple(_notes(rails) + [p.shunt_note() for p in probes if p.shunt_note()]),
+            notes=tuple(_notes(kind, rails, probes)),
             least_power_w=self._limits().least_w,
         )
 
@@ -190,8 +184,11 @@ class HwmonMeter(Meter):
         step_w, most_w = probe.step_w(), self._limits().most_w or MOST_W
         if kind == "counter":
             step_j = None if step_w is None else STEPS_PER_COUNT * step_w
-            stale_s = max(STALE_AFTER_S, STALE_INTERVALS * _averaging_s([probe]))
-            rail = Rail(probe.name, role, step_j, max_power_w=most_w, stale_after_s=stale_s)
+            # it adds up once per averaging, so what it shows may lack all that was drawn since
+            lag_s = probe.averaging_s()
+            stale_s = max(STALE_AFTER_S, STALE_INTERVALS * lag_s)
+            jump_j = (step_j or 0.0) + most_w * lag_s
+            rail = Rail(probe.name, role, jump_j, max_power_w=most_w, stale_after_s=stale_s)
         else:
             rail = Rail(probe.name, role, resolution_w=step_w, max_power_w=most_w)
         rails.append(rail)
@@ -211,16 +208,22 @@ class HwmonMeter(Meter):
 
 
 def _averaging_s(probes: list[Probe]) -> float:
-    """Return the longest averaging time that a chip tells; the INA219 does not average."""
-    told = [read_integer(probe.folder / "update_interval", 60_000) for probe in probes]
-    return max((value / 1000.0 for value in told if value and value > 0), default=0.0)
+    """Return the longest averaging time of any chip."""
+    return max((probe.averaging_s() for probe in probes), default=0.0)
 
 
-def _notes(rails: list[Rail]) -> list[str]:
+def _notes(kind: Kind, rails: list[Rail], probes: list[Probe]) -> list[str]:
     notes = []
     if not any(rail.role == "total" for rail in rails):
         notes.append("several probes: name those that add up with the option totals=A+B")
-    unknown = [r.name for r in rails if r.resolution_w is None and r.resolution_j is None]
+    read = [probe for probe in probes if any(rail.name == probe.name for rail in rails)]
+    unknown = [probe.name for probe in read if probe.step_w() is None]
     if unknown:
         notes.append(f"step of the sensor not known for {', '.join(unknown)}")
-    return notes
+    if kind == "counter":
+        notes += [
+            f"{probe.name}: the counter moves every {1000 * probe.averaging_s():.3g} ms: a step is"
+            " bounded by the power limit, and a shorter update_interval narrows the bound"
+            for probe in read
+        ]
+    return notes + [note for probe in probes if (note := probe.shunt_note())]

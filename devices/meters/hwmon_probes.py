@@ -19,6 +19,7 @@ MAX_MICROWATT = 100_000_000_000
 MAX_MICROJOULE = 2**63
 MAX_MICROOHM = 100_000_000
 MAX_MILLIAMPERE = 1_000_000
+MAX_MILLISECOND = 60_000
 
 ASSUMED_MICROOHM = 10_000
 """What the kernel's driver takes the shunt for unless it is told (drivers/hwmon/ina2xx.c)."""
@@ -38,6 +39,13 @@ and 0.2 mW at 20 mΩ."""
 
 POWER_STEP_W = {"ina260": 10e-3, "ina700": 96e-6, "ina780": 480e-6}
 """The same for chips with a built-in shunt (data sheets)."""
+
+AVERAGING_CHIPS = ("ina228", "ina237", "ina238", "ina700", "ina780", "sq52206")
+"""Chips that the kernel's driver ina238 sets up; all that accumulate energy are among them."""
+
+USUAL_AVERAGING_S = 3 * 16 * 1.052e-3
+"""What that driver sets, and tells in its newest versions only: the mean of 16 rounds of three
+conversions of 1052 µs each (drivers/hwmon/ina238.c)."""
 
 CHIPS = (*POWER_STEP_V, *POWER_STEP_W, "ina232", "ina234", "sq52206", "sy24655")
 
@@ -65,6 +73,13 @@ class Probe:
         if kind == "counter":
             return Quantity(((self.folder / "energy1_input", MAX_MICROJOULE),), 1e-6, direction)
         return Quantity(((self.folder / "power1_input", MAX_MICROWATT),), 1e-6, direction)
+
+    def averaging_s(self) -> float:
+        """Return how far apart its figures are, power or energy; the INA219 does not average."""
+        told = read_integer(self.folder / "update_interval", MAX_MILLISECOND)
+        if told is not None and told > 0:
+            return told / 1000.0
+        return USUAL_AVERAGING_S if self.counts or self.chip in AVERAGING_CHIPS else 0.0
 
     def shunt_microohm(self) -> int | None:
         """Return what the kernel takes the shunt for; None if it does not tell."""

@@ -1,5 +1,8 @@
 """External probes: watts and joules by chip, several probes, and chips that fail."""
 
+import math
+import random
+
 import pytest
 
 from devices.energy import energy
@@ -81,9 +84,80 @@ def test_accumulating_chip_is_a_counter(board, clock):
     meter.close()
     assert info.kind == "counter"
     assert energy(streams, 101.0, 111.0).energy_j == pytest.approx(100.0)
-    # 16 × 4 µV / 10 mΩ × 1 s
-    assert info.rails[0].resolution_j == pytest.approx(6.4e-3)
     assert info.averaging_s == 0.0
+
+
+@pytest.mark.parametrize(
+    ("told", "lag_s"), [({"update_interval": "1000"}, 1.0), ({}, 3 * 16 * 1052e-6)]
+)
+def test_a_counter_that_averages_moves_by_what_is_drawn_meanwhile(board, clock, told, lag_s):
+    """16 × 4 µV / 10 mΩ × 1 s of a count, and a second (or what the driver sets) at the limit."""
+    root = board("raspberry-pi-4")
+    files = {"energy1_input": "0", "shunt_resistor": "10000", **told}
+    add_probe(root, 2, "ina228", "1-0045", **files)
+    info = described(root, clock)
+    (rail,) = info.rails
+    assert rail.resolution_j == pytest.approx(6.4e-3 + rail.max_power_w * lag_s)
+    assert any("update_interval" in note for note in info.notes)
+
+
+def test_the_bound_of_a_counter_that_lags_holds(board, clock):
+    """1 W, and 9 W from 10.3 s to 15 s; the chip adds up at whole seconds and is read at 10 Hz."""
+    root = board("raspberry-pi-4")
+    folder = add_probe(
+        root, 2, "ina228", "1-0045",
+        energy1_input="0", shunt_resistor="10000", update_interval="1000",
+    )  # fmt: skip
+
+    def true_j(time_s):
+        return time_s + 8.0 * max(0.0, min(time_s, 15.0) - 10.3)
+
+    meter = opened(root, clock)
+    streams = StreamSet(meter.describe(), 0.1)
+    clock.now_s = 0.01
+    for _ in range(250):
+        shown_j = true_j(float(math.floor(clock.now_s)))
+        (folder / "energy1_input").write_text(f"{round(1e6 * shown_j)}\n")
+        for sample in meter.read():
+            streams.append(sample)
+        clock.sleep(0.1)
+    meter.close()
+    rng = random.Random(1)
+    for _ in range(300):
+        start_s = rng.uniform(5.0, 18.0)
+        end_s = start_s + rng.uniform(1.0, 6.0)
+        found = energy(streams, start_s, end_s)
+        assert abs(found.energy_j - (true_j(end_s) - true_j(start_s))) <= found.error_j
+
+
+def test_all_that_a_chip_adds_up_at_once_is_no_reset(board, clock):
+    """At nine tenths of the limit it moves once a second, by nine times a reading's worth."""
+    root = board("raspberry-pi-4")
+    folder = add_probe(
+        root, 2, "ina228", "1-0045",
+        energy1_input="0", shunt_resistor="10000", update_interval="1000",
+    )  # fmt: skip
+    meter = opened(root, clock)
+    info = meter.describe()
+    power_w = 0.9 * info.rails[0].max_power_w
+    streams = StreamSet(info, 0.1)
+    for step in range(60):
+        (folder / "energy1_input").write_text(f"{round(1e6 * power_w * (step // 10))}\n")
+        for sample in meter.read():
+            streams.append(sample)
+        clock.sleep(0.1)
+    meter.close()
+    found = energy(streams, 101.0, 105.0)
+    assert "reset" not in found.flags
+    assert found.energy_j == pytest.approx(4.0 * power_w, rel=0.25)
+
+
+@pytest.mark.parametrize(("chip", "averaging_s"), [("ina238", 0.0505), ("ina219", 0.0)])
+def test_a_chip_that_averages_untold_does_so_when_sampled_too(board, clock, chip, averaging_s):
+    """The driver's own setting of the INA238 family; an INA219 does not average."""
+    root = board("raspberry-pi-4")
+    add_probe(root, 2, chip, "1-0040", power1_input="1000000")
+    assert described(root, clock).averaging_s == pytest.approx(averaging_s, abs=1e-4)
 
 
 def test_a_counter_that_starts_again_is_a_reset(board, clock):
