@@ -24,6 +24,11 @@ RATE_HZ = 2.0
 MOST_W = 150.0
 """15 V at 10 A, the rating of both models."""
 
+COUNT_J = 1e-6
+LAG_S = 0.01
+"""By how much a count is older than the moment at which it is told: transfers over USB take some
+milliseconds, and so may the thread that takes them."""
+
 PATIENCE_S = 2.0
 PLUG_IT = "plug it in, close its own program, allow its USB device (udev)"
 
@@ -104,14 +109,14 @@ class JoulescopeMeter(Meter):
         except Exception as error:  # whatever the package raises: USB, permission, firmware
             self._device = None
             raise DeviceError(f"the Joulescope cannot be opened: {error}", PLUG_IT) from error
-        rail = Rail("in-out", resolution_j=1e-6, max_power_w=MOST_W)
+        rail = Rail("in-out", resolution_j=COUNT_J + MOST_W * LAG_S, max_power_w=MOST_W)
         self._info = MeterInfo(
             meter=self.name,
             kind="counter",
             scope=self.options.get("scope", "board"),
             rails=(rail,),
             max_rate_hz=RATE_HZ,
-            notes=("told over USB some milliseconds after it was counted",),
+            notes=(f"told over USB up to {1000 * LAG_S:g} ms after it was counted",),
         )
 
     def _take(self, statistics: Mapping[str, Any]) -> None:

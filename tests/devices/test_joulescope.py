@@ -13,6 +13,7 @@ from joulescope.v1.js220 import DeviceJs220
 
 from devices.energy import energy
 from devices.errors import DeviceError
+from devices.meters.base import RawSample
 from devices.meters.joulescope import JoulescopeMeter
 from devices.stream import StreamSet
 
@@ -133,3 +134,21 @@ def test_one_that_cannot_be_opened_says_why():
     with pytest.raises(DeviceError, match="claim failed"):
         meter.open()
     meter.close()
+
+
+def test_the_bound_covers_counts_that_are_told_late():
+    """From 0 W to 150 W at 10 s, told twice a second and 8 ms late: 1.2 of 75 J are not there yet.
+
+    The edges lie on readings, so nothing else widens the bound.
+    """
+    meter = JoulescopeMeter(scan=lambda: [device(Driver(1.0))])
+    meter.open()
+    streams = StreamSet(meter.describe(), 0.5)
+    meter.close()
+    for half in range(30):
+        time_s = 0.5 * half
+        counted_j = 150.0 * max(0.0, time_s - 0.008 - 10.0)
+        streams.append(RawSample(0, time_s, time_s, counted_j))
+    found = energy(streams, 9.5, 10.5)
+    assert found.energy_j == pytest.approx(75.0 - 1.2)
+    assert 1.2 <= found.error_j <= 3.1
