@@ -179,7 +179,9 @@ def choose_gpus(gpus: list[Gpu], option: str, environment: Mapping[str, str]) ->
     if option == "all":
         return gpus
     if option:
-        return [_by_name(gpus, name) for name in dict.fromkeys(option.split("+"))]
+        named = [_by_name(gpus, name) for name in option.split("+")]
+        # by UUID and by bus id, or by two beginnings of one UUID, it would be counted twice
+        return list({gpu.bus_id: gpu for gpu in named}.values())
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return gpus

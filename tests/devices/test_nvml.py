@@ -186,6 +186,22 @@ def test_named_gpus(clock):
         assert "GPU-1a2b" in answer.fix
 
 
+@pytest.mark.parametrize(
+    "names", ["GPU-0a2b+00000000:01:00.0", "GPU-0a+gpu-0A2B3C", "01:00.0+0000:01:00.0"]
+)
+def test_a_gpu_that_is_named_twice_counts_once(clock, names):
+    """100 W for 4 s are 400 J, by however many names it is called."""
+    gpu = FakeGpu(0)
+    meter = opened(make_nvml(gpu, FakeGpu(1)), clock, gpu=names)
+    streams = StreamSet(meter.describe(), 0.1)
+    for step in range(51):
+        clock.now_s = 100.0 + step / 10
+        gpu.answers["TotalEnergyConsumption"] = 5_000_000 + step * 10_000
+        for sample in meter.read():
+            streams.append(sample)
+    assert energy(streams, 100.5, 104.5).energy_j == pytest.approx(400.0)
+
+
 def test_failing_and_empty_answers(clock):
     """A lost GPU, a type that is no number, and 0 W are no values; the next good one is."""
     gpu = FakeGpu(0, TotalEnergyConsumption=NOT_SUPPORTED)
