@@ -18,6 +18,7 @@ from devices.meters.registry import split_sum
 from devices.stream import StreamSet
 from harness.core.errors import MeterMissingError, UsageError
 from harness.measurement.live import LivePower, live_power
+from harness.measurement.peaks import peak_w
 from harness.measurement.scopes import Covered, component, overlap, rail_component, rail_role
 from harness.measurement.spans import Window
 from harness.measurement.traces import trace_rows
@@ -140,21 +141,13 @@ class MeterSet:
         ]
 
     def peak_w(self, windows: Sequence[Window]) -> float | None:
-        """Return the highest sum of the mean powers between readings; None for several meters.
+        """Return the highest sum of a meter's rails within the windows; None for several meters.
 
         Readings of several meters do not fall together, so their highest sum is not known.
         """
         if len(self.totals) != 1:
             return None
-        totals = [s for s in self.totals[0].streams().streams if s.rail.role == "total"]
-        power = [
-            math.fsum(values)
-            for start_s, end_s in windows
-            for times_s, *values in zip(totals[0].times_s, *(s.power_w for s in totals),
-                                        strict=False)
-            if start_s <= times_s <= end_s
-        ]  # fmt: skip
-        return max((p for p in power if not math.isnan(p)), default=None)
+        return peak_w(self.totals[0].streams(), windows)
 
     def now(self) -> LivePower | None:
         """Return the sum of what is drawn now and was taken so far; None if a meter shows none."""
