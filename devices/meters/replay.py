@@ -133,7 +133,8 @@ class ReplayMeter(Meter):
 
     Instead of `path` for a log that another program wrote: `file`, `time` (its column of times),
     `power` (its column of watts) or `volts` and `amps`, `unit` (W, mW, uW or kW; of volts and amps
-    that of their product), `time_unit` (s, ms or us).
+    that of their product), `time_unit` (s, ms or us), `decimal` (point or comma, where the log does
+    not show which sign begins decimals).
     """
 
     name = "replay"
