@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.fleet.clock import ClockBounds
 from harness.fleet.ledger import ClockShift, Ledger
-from harness.fleet.reports import Expected, Report, most_power_w, read_report
+from harness.fleet.reports import Expected, Report, most_model_w, most_power_w, read_report
 from harness.fleet.roster import Card
 
 
@@ -63,7 +63,7 @@ class Bookkeeping:
         since_s = self.clocks.monotonic() - self._began_s
         return read_report(header, Expected(
             card.device, card.partition, self.cell, self.ledger.attempt, asked, since_s,
-            most_power_w(card.facts),
+            most_power_w(card.facts), most_model_w(card.facts),
         ))  # fmt: skip
 
     def bounds(self, before: ClockBounds, report: Report, sent_wall_s: float) -> ClockBounds:

@@ -232,7 +232,7 @@ class Ledger:
         flags = [f"{fate}-device" for fate in sorted(fates)]
         if any(e.reading and REFUSED_FIGURE in e.reading.flags for e in self._entries):
             flags.append(REFUSED_FIGURE)
-        flags += sorted({flag for entry in self._entries for flag in entry.flags})
+        flags += sorted({f for entry in self._entries for f in entry.flags} - set(flags))
         peak, gpu_peak = self._peaks()
         return RemoteResult(
             self._cost_of(figures), figures, self.rows(), trace_rows(traces),

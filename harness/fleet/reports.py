@@ -33,6 +33,12 @@ PATIENCE_S = 5.0
 """By how much a device's clock may run ahead of this one in a cell."""
 EDGE_S = 0.1
 """Joules of a window may reach this far beyond its edges, as sensors are sampled."""
+BOUND_S = 120.0
+"""By how much more time than its window's an error bound may stand for: a meter that averages over
+a minute, as the controller of a battery does, smears both edges of a window by as much."""
+MOST_SLOWER = 1e5
+"""No device is modelled on a host this many times as fast; the smallest board there is trains at
+5 GFLOP/s."""
 TEMPERATURES_C = (-60.0, 150.0)
 MOST_MEMORY_BYTES = 1 << 48
 LATEST_S = 4_102_444_800.0
@@ -93,7 +99,7 @@ class Expected:
 
     `device` is empty before it has said its name. `asked` are job, round and client of what it was
     asked to train for this attempt at the cell, which began `since_s` ago; `most_w` is the power
-    that its meter can see.
+    that its meter can see, `most_model_w` that which a device of its kind can be modelled with.
     """
 
     device: str = ""
@@ -103,6 +109,7 @@ class Expected:
     asked: Collection[tuple[str, int, int]] = ()
     since_s: float = float("inf")
     most_w: float = COMPUTER_W
+    most_model_w: float = COMPUTER_W
 
 
 _TOLD = frozenset(one.name for one in fields(Report)) - {"refused"}
@@ -124,7 +131,7 @@ def read_report(header: Mapping[str, Any], expected: Expected) -> Report:
     for entry in report.entries:
         _check_entry(entry, report, expected)
     side = _side_figures(report, ["memory below zero"] * bool(wrong))
-    return replace(side, entries=tuple(_credible(e, expected.most_w) for e in report.entries))
+    return _judged(side, expected)
 
 
 def refused_figures(report: Report) -> list[str]:
@@ -140,7 +147,7 @@ def most_power_w(facts: Mapping[str, Any]) -> float:
 
     What the meter says of its rails can lower the limit of the device's kind, never raise it.
     """
-    limit_w = _limit_of(str(facts.get("profile")))
+    limit_w = most_model_w(facts)
     meter = facts.get("meter")
     rails = meter.get("rails") if isinstance(meter, Mapping) else None
     told = [
@@ -150,6 +157,11 @@ def most_power_w(facts: Mapping[str, Any]) -> float:
     ]
     numbers = [float(w) for w in told if isinstance(w, int | float) and 0 < w <= COMPUTER_W]
     return min(limit_w, sum(numbers)) if numbers and len(numbers) == len(told) else limit_w
+
+
+def most_model_w(facts: Mapping[str, Any]) -> float:
+    """Return the power that no device of a kind draws, whatever its meter can see of it."""
+    return _limit_of(str(facts.get("profile")))
 
 
 @cache
@@ -245,25 +257,48 @@ def _side_figures(report: Report, refused: list[str]) -> Report:
     )  # fmt: skip
 
 
+def _judged(report: Report, expected: Expected) -> Report:
+    """Return a report whose entries are without the figures that cannot be true."""
+    entries, refused = [], list(report.refused)
+    for entry in report.entries:
+        why = _incredible_model(entry, expected.most_model_w)
+        if why:
+            refused.append(why)
+            entry = replace(entry, time_model_s=None, energy_model_j=None)  # noqa: PLW2901
+        entries.append(_credible(entry, expected.most_w))
+    modelled = len(refused) > len(report.refused)
+    flags = (*report.flags, REFUSED_FIGURE) if modelled else report.flags
+    return replace(report, entries=tuple(entries), refused=tuple(refused), flags=flags)
+
+
+def _incredible_model(entry: ReportedEntry, most_w: float) -> str:
+    """Return in words why modelled figures are refused; empty if they can be true.
+
+    Those of another device than the one that trains are of its own, longer time.
+    """
+    longest_s = MOST_SLOWER * (entry.segment.time_s + EDGE_S)
+    time_s, joules = entry.time_model_s, entry.energy_model_j
+    if not 0.0 <= (time_s or 0.0) <= longest_s:
+        return f"modelled {time_s:.4g} s in {entry.segment.time_s:.3g} s"
+    modelled_s = max(time_s or 0.0, entry.segment.time_s)
+    if not 0.0 <= (joules or 0.0) <= most_w * (modelled_s + EDGE_S):
+        return f"modelled {joules:.4g} J in {modelled_s:.3g} s"
+    return ""
+
+
 def _credible(entry: ReportedEntry, most_w: float) -> ReportedEntry:
-    """Return an entry without joules, and without modelled figures, that cannot be true."""
-    entry = replace(
-        entry,
-        time_model_s=_not_negative(entry.time_model_s),
-        energy_model_j=_not_negative(entry.energy_model_j),
-    )
+    """Return an entry without joules that cannot be true."""
     reading = entry.reading
-    why = _incredible(reading, entry.segment, most_w) if reading else ""
-    if reading is None or not why:
+    if reading is None:
         return entry
-    flags = (*reading.flags, REFUSED_FIGURE)
-    return replace(
-        entry, reading=replace(reading, energy_j=None, error_j=None, reason=why, flags=flags)
-    )
-
-
-def _not_negative(value: float | None) -> float | None:
-    return None if value is not None and value < 0.0 else value
+    why = _incredible(reading, entry.segment, most_w)
+    if why:
+        flags = (*reading.flags, REFUSED_FIGURE)
+        return replace(
+            entry, reading=replace(reading, energy_j=None, error_j=None, reason=why, flags=flags)
+        )
+    bound_j = reading.error_j if reading.energy_j is not None else None
+    return replace(entry, reading=replace(reading, error_j=bound_j))
 
 
 def _incredible(reading: Reading, segment: Segment, most_w: float) -> str:
@@ -273,11 +308,12 @@ def _incredible(reading: Reading, segment: Segment, most_w: float) -> str:
         return ""
     if abs(reading.start_s - segment.start_s) + abs(reading.end_s - segment.end_s) > SLACK_S:
         return "the device's figure is of another time and was refused"
-    if joules < 0.0 or (reading.error_j or 0.0) < 0.0:
+    if reading.error_j is None:
+        return f"the device's {joules:.4g} J have no bound on their error and were refused"
+    if joules < 0.0 or reading.error_j < 0.0:
         return f"the device's {joules:.4g} J are below zero and were refused"
+    why = f"in {time_s:.3g} s were refused: it draws at most {most_w:.4g} W"
     if joules > most_w * (time_s + EDGE_S):
-        return (
-            f"the device's {joules:.4g} J in {time_s:.3g} s were refused:"
-            f" it draws at most {most_w:.4g} W"
-        )
-    return ""
+        return f"the device's {joules:.4g} J {why}"
+    wide = reading.error_j > most_w * (time_s + BOUND_S)
+    return f"the device's {joules:.4g} J ± {reading.error_j:.4g} J {why}" if wide else ""

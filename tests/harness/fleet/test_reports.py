@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -164,6 +165,7 @@ def test_training_that_is_longer_than_its_cell_refuses_the_report() -> None:
     ("change", "words"),
     [({"energy_j": -1e6}, "below zero"), ({"energy_j": 1e12}, "at most 50 W"),
      ({"energy_j": 60.0}, "at most 50 W"), ({"error_j": -1.0}, "below zero"),
+     ({"error_j": None}, "no bound"), ({"error_j": 1e15}, "± 1e+15 J in 1 s"),
      ({"start_s": 3.0}, "another time")],
 )  # fmt: skip
 def test_joules_that_cannot_be_true_are_refused_as_figures(change, words) -> None:
@@ -178,6 +180,45 @@ def test_joules_that_cannot_be_true_are_refused_as_figures(change, words) -> Non
     assert words in one.reading.reason
     assert refused_figures(found) == [one.reading.reason]
     assert one.segment.time_s == 1.0
+
+
+def test_a_bound_without_joules_is_none() -> None:
+    told = report()
+    told["entries"][0]["reading"].update(energy_j=None, error_j=1e9, reason="gap")
+    (one,) = read_report(told, ASKED).entries
+    assert (one.reading.error_j, one.reading.reason) == (None, "gap")
+
+
+def test_the_wide_bound_of_a_slow_meter_is_no_lie() -> None:
+    """A battery's controller that averages over a minute: 50 W more or less for so long."""
+    told = report()
+    told["entries"][0]["reading"]["error_j"] = 50.0 * 60.0
+    (one,) = read_report(told, ASKED).entries
+    assert (one.reading.energy_j, one.reading.error_j) == (20.0, 3000.0)
+
+
+@pytest.mark.parametrize(
+    ("modelled", "kept"),
+    [({"energy_model_j": 49.0}, True), ({"energy_model_j": 60.0}, False),
+     ({"energy_model_j": 1e15}, False), ({"energy_model_j": -1.0}, False),
+     ({"time_model_s": 300.0, "energy_model_j": 14_000.0}, True),
+     ({"time_model_s": 300.0, "energy_model_j": 16_000.0}, False),
+     ({"time_model_s": -1.0}, False), ({"time_model_s": 1e15, "energy_model_j": 1e15}, False)],
+)  # fmt: skip
+def test_modelled_figures_are_bounded_as_measured_ones(modelled, kept) -> None:
+    """A second of at most 50 W, or 300 s of another device; what is refused is said and flagged."""
+    told = report()
+    told["entries"][0].update(modelled)
+    expected = replace(ASKED, most_model_w=50.0)
+    found = read_report(told, expected)
+    (one,) = found.entries
+    assert one.reading.energy_j == 20.0
+    assert (one.energy_model_j is not None) == kept
+    assert (one.time_model_s is not None) == (kept and "time_model_s" in modelled)
+    assert bool(refused_figures(found)) == (not kept)
+    ledger = Ledger("cell")
+    ledger.add(found, ClockShift(0.0))
+    assert ledger.conclude({}).flags == ([] if kept else [REFUSED_FIGURE])
 
 
 @pytest.mark.parametrize(
