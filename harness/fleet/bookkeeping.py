@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,13 +59,16 @@ class Bookkeeping:
         Raises:
             RefusedError: if it is not to be used.
         """
-        if card is None:
-            return read_report(header, Expected(partition=range(1 << 20)))
-        since_s = self.clocks.monotonic() - self._began_s
-        return read_report(header, Expected(
-            card.device, card.partition, self.cell, self.ledger.attempt, asked, since_s,
-            most_power_w(card.facts), most_model_w(card.facts),
-        ))  # fmt: skip
+        since_s, expected = math.inf, Expected(partition=range(1 << 20))
+        if card is not None:
+            since_s = self.clocks.monotonic() - self._began_s
+            expected = Expected(
+                card.device, card.partition, self.cell, self.ledger.attempt, asked, since_s,
+                most_power_w(card.facts), most_model_w(card.facts),
+            )  # fmt: skip
+        report = read_report(header, expected)
+        self.ledger.check(report, since_s)
+        return report
 
     def bounds(self, before: ClockBounds, report: Report, sent_wall_s: float) -> ClockBounds:
         """Return how far the device's wall clock can be off, after this answer."""

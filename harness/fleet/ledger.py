@@ -11,8 +11,16 @@ from typing import Any
 from devices.energy import Reading
 from harness.core.errors import RefusedError
 from harness.core.schema import COST_PHASES
-from harness.fleet.reports import CHARGED, REFUSED_FIGURE, Report, ReportedEntry
+from harness.fleet.reports import (
+    CHARGED,
+    PATIENCE_S,
+    REFUSED_FIGURE,
+    SLACK_S,
+    Report,
+    ReportedEntry,
+)
 from harness.fleet.roster import Card
+from harness.fleet.stretches import Stretches
 from harness.fleet.strict import clean_text, read_record
 from harness.fleet.traces import trace_rows
 from harness.records.cells import RemoteResult
@@ -103,8 +111,10 @@ class Ledger:
         self._entries: list[LedgerEntry] = []
         self._fates: dict[tuple[str, int, int], Fate] = {}
         self._seen: dict[tuple[str, str], set[int]] = {}
+        self._booked_s: dict[tuple[str, str], Stretches] = {}
         self._last: dict[tuple[str, str], int] = {}
         self._heard_j: dict[str, list[float]] = {}
+        self._trained_s: dict[str, float] = {}
         self._noted = 0
         self._fresh: list[Fate] = []
 
@@ -119,7 +129,9 @@ class Ledger:
                 kept = line.get(KEY) or {}
                 for plain in kept.get("entries", []):
                     entry = read_record(LedgerEntry, plain, "an entry")
-                    self._seen.setdefault((entry.device, entry.session), set()).add(entry.number)
+                    worker = entry.device, entry.session
+                    self._seen.setdefault(worker, set()).add(entry.number)
+                    self._taken_s(worker).add(entry.segment.start_s, entry.segment.end_s)
                     self._entries.append(entry)
                 for plain in kept.get("fates", []):
                     fate = read_record(Fate, plain, "the fate of a request")
@@ -139,6 +151,8 @@ class Ledger:
         """
         for worker, numbers in before._seen.items():
             self._seen.setdefault(worker, set()).update(numbers)
+        for worker, stretches in before._booked_s.items():
+            self._taken_s(worker).take_over(stretches)
         if not before._cell:
             self._entries += [replace(e, shift_s=e.shift_s - moved_s) for e in before._entries]
 
@@ -158,15 +172,48 @@ class Ledger:
         self._last[worker] = last
         return last
 
+    def check(self, report: Report, since_s: float) -> None:
+        """See that an answer charges no second twice; its cell began `since_s` ago.
+
+        A worker numbers its stretches, and those that it reports again bear their old numbers; but
+        it may be started anew in a cell, and then counts anew.
+
+        Raises:
+            RefusedError: if it does.
+        """
+        worker = report.device, report.session
+        seen, taken = self._seen.get(worker, set()), self._booked_s.get(worker, Stretches())
+        fresh = [entry for entry in report.entries if entry.number not in seen]
+        for entry in fresh:
+            if taken.shared_s(entry.segment.start_s, entry.segment.end_s) > SLACK_S:
+                raise RefusedError(f"entry {entry.number} is of time that was reported before")
+        trained_s = self._trained_s.get(report.device, 0.0) + self._charges_s(fresh)
+        if trained_s > since_s + PATIENCE_S:
+            raise RefusedError(f"it has trained for {trained_s:.3g} s, longer than this cell")
+
+    def _charges_s(self, entries: Iterable[ReportedEntry]) -> float:
+        """Return the seconds that a method is charged for among what was done for this attempt."""
+        return math.fsum(
+            entry.segment.time_s
+            for entry in entries
+            if entry.attempt == self.attempt and entry.segment.label.phase in CHARGED
+        )
+
+    def _taken_s(self, worker: tuple[str, str]) -> Stretches:
+        return self._booked_s.setdefault(worker, Stretches())
+
     def add(self, report: Report, shift: ClockShift) -> None:
         """Take in the entries of an answer that are not here yet."""
-        seen = self._seen.setdefault((report.device, report.session), set())
-        for entry in report.entries:
-            if entry.number in seen:
-                continue
+        worker = report.device, report.session
+        seen, taken = self._seen.setdefault(worker, set()), self._taken_s(worker)
+        fresh = [entry for entry in report.entries if entry.number not in seen]
+        before_s = self._trained_s.get(report.device, 0.0)
+        self._trained_s[report.device] = before_s + self._charges_s(fresh)
+        for entry in fresh:
             if entry.reading and entry.reading.energy_j is not None:
                 self._heard_j.setdefault(report.device, []).append(entry.reading.energy_j)
             seen.add(entry.number)
+            taken.add(entry.segment.start_s, entry.segment.end_s)
             self._entries.append(self._booked(entry, report, shift))
 
     def _booked(self, entry: ReportedEntry, report: Report, shift: ClockShift) -> LedgerEntry:

@@ -9,6 +9,7 @@ import pytest
 
 from devices.energy import Reading
 from harness.core.errors import RefusedError
+from harness.fleet.bookkeeping import Bookkeeping, Clocks
 from harness.fleet.clock import ClockBounds
 from harness.fleet.codec import encode_reading
 from harness.fleet.ledger import ClockShift, Ledger
@@ -16,6 +17,7 @@ from harness.fleet.preparation import read_prepared
 from harness.fleet.reports import (
     COMPUTER_W,
     REFUSED_FIGURE,
+    SLACK_S,
     Expected,
     most_power_w,
     read_report,
@@ -272,6 +274,85 @@ def test_an_entry_that_is_reported_again_counts_once_and_survives_the_journal() 
     assert again.rows() == ledger.rows()
     assert again.acknowledged("pi", "f00") == 1
     assert again.acknowledged("other", "f00") == 0
+
+
+def judged_entries(*entries, **changes):
+    return read_report(report(*entries, **changes), ASKED)
+
+
+def ledger_of_ten_seconds(cell="cell"):
+    """Return a ledger that has entries 1 and 2 of a worker: from 10 s to 12 s of its clock."""
+    ledger = Ledger(cell)
+    ledger.attempt = "attempt"
+    ledger.add(judged_entries(entry(), entry(2, 11.0)), ClockShift(0.0))
+    return ledger
+
+
+def after_another_cell():
+    found = Ledger("next")
+    found.follow(ledger_of_ten_seconds(), 0.0)
+    return found
+
+
+def after_a_restart():
+    found = Ledger("cell")
+    found.take_up([json.loads(json.dumps(ledger_of_ten_seconds().note()))])
+    return found
+
+
+KNOWING = pytest.mark.parametrize(
+    "ledger", [ledger_of_ten_seconds, after_another_cell, after_a_restart]
+)
+
+
+@KNOWING
+@pytest.mark.parametrize("start_s", [10.0, 10.5, 11.9, 9.1])
+def test_a_second_that_was_reported_under_another_number_is_refused(ledger, start_s) -> None:
+    with pytest.raises(RefusedError, match="reported before"):
+        ledger().check(judged_entries(entry(3, start_s)), 60.0)
+
+
+@KNOWING
+def test_what_an_honest_worker_reports_is_taken(ledger) -> None:
+    """What it has told already, what follows, another worker's clock, and what was late."""
+    found = ledger()
+    found.check(judged_entries(entry(), entry(2, 11.0), entry(3, 12.0)), 60.0)
+    found.check(judged_entries(entry(3, 12.0 - SLACK_S / 2)), 60.0)
+    found.check(judged_entries(entry(1, 10.0), session="f01"), 60.0)
+    found.check(judged_entries(entry(0, 8.0), entry(4, 40.0)), 60.0)
+
+
+def test_new_names_of_a_worker_make_its_cell_no_longer() -> None:
+    """Two seconds are booked and a third is told by each new worker; the cell began 3 s ago."""
+    ledger = ledger_of_ten_seconds()
+    for number in range(6):
+        told = judged_entries(entry(1, 10.0), session=f"a{number}")
+        ledger.check(told, 3.0)
+        ledger.add(told, ClockShift(0.0))
+    with pytest.raises(RefusedError, match="trained for 9 s"):
+        ledger.check(judged_entries(entry(1, 10.0), session="b"), 3.0)
+    other = entry(1, 10.0)
+    other["attempt"] = "earlier"
+    ledger.check(judged_entries(other, session="b"), 3.0)
+
+
+def test_what_was_refused_leaves_nothing_behind() -> None:
+    ledger = ledger_of_ten_seconds()
+    for number in range(20):
+        ledger.check(judged_entries(session=f"a{number}"), 60.0)
+    assert len(ledger._booked_s) == 1
+
+
+def test_an_answer_with_a_second_told_twice_is_not_used() -> None:
+    books = Bookkeeping(Clocks(lambda: 100.0, lambda: 1e9))
+    books.begin("cell", [], 0.0)
+    card = read_card(1, CARD, ClockBounds())
+    told = report(entry())
+    told["entries"][0]["attempt"] = books.ledger.attempt
+    books.book(books.judged(told, card, ASKED.asked), card)
+    told["entries"][0]["number"] = 2
+    with pytest.raises(RefusedError, match="reported before"):
+        books.judged(told, card, ASKED.asked)
 
 
 def test_a_journal_that_was_edited_is_refused_with_what_to_type() -> None:
