@@ -17,7 +17,7 @@ from harness.fleet.device_status import DeviceStatuses
 from harness.fleet.failures import told_failure
 from harness.fleet.pending import PendingRequest, PendingRequests
 from harness.fleet.preparation import MOST_WORDS
-from harness.fleet.reports import Report, refused_figures
+from harness.fleet.reports import MOST_FLAGS, Report, refused_figures
 from harness.fleet.roster import Card
 from harness.fleet.strict import clean_text
 from harness.fleet.transport import Arrival
@@ -199,7 +199,9 @@ class Hearing:
         known = roster.get(device)
         assert known is not None
         bounds = self._books.bounds(known.clock, report, pending.sent_wall_s)
-        launches = {**known.launches, report.session: report.launches}
+        launches = known.launches
+        if report.session == known.session:  # else a node could name ever new workers
+            launches = {**launches, report.session: report.launches}
         self._say_disturbed(report)
         for fault in report.launch_faults:
             if fault not in known.launch_faults:
@@ -215,7 +217,8 @@ class Hearing:
         if not self._host.begun:
             return
         told = self._disturbed.setdefault(report.device, set())
-        if fresh := [flag for flag in report.flags if flag not in told]:
+        fresh = [flag for flag in report.flags if flag not in told][: MOST_FLAGS - len(told)]
+        if fresh:
             told.update(fresh)
             flags = ", ".join(fresh)
             self._host.say(f"{report.device}: {flags}; its figures of this cell are marked")

@@ -50,6 +50,8 @@ COMPUTER_W = 10_000.0
 """No computer with a plug draws more than this."""
 REFUSED_FIGURE = "refused-figure"
 MOST_FLAGS = 40
+MOST_WAYS = 40
+"""Ways of launching steps that a device may count; each is graphs, or a reason for none."""
 FLAG = re.compile(r"[a-z0-9-]{1,40}")
 PEAKS = ("peak_memory_bytes", "peak_gpu_memory_bytes")
 
@@ -128,6 +130,8 @@ def read_report(header: Mapping[str, Any], expected: Expected) -> Report:
     _check_origin(report, expected)
     _check_times(report)
     _check_flags(report)
+    if len(report.launches) > MOST_WAYS:
+        raise RefusedError(f"the report.launches are of {len(report.launches)} ways")
     for entry in report.entries:
         _check_entry(entry, report, expected)
     side = _side_figures(report, ["memory below zero"] * bool(wrong))

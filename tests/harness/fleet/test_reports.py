@@ -423,6 +423,7 @@ def test_idle_power_that_cannot_be_true_is_not_shown(idle_w, kept) -> None:
     ("key", "lie"),
     [
         ("launches", {"graph": -1}), ("launches", {"graph": "many"}), ("launches", [1]),
+        ("launches", {f"way {n}": 1 for n in range(41)}),
         ("launch_faults", [1]), ("launch_faults", "x" * (MOST_TEXT + 1)),
         ("flags", ["under+voltage"]), ("flags", ["x" * 41]), ("flags", ["a"] * 41), ("flags", "a"),
     ],
