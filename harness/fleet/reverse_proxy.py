@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
+import contextlib
 import ssl
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -71,20 +71,40 @@ class Room:
             raise RefusedBodyError(503, "too many requests at once")
         self.held_bytes += count
 
-    def give_back(self, count: int) -> None:
-        """Give room back."""
-        self.held_bytes -= count
+    @contextlib.contextmanager
+    def share(self) -> Iterator[Share]:
+        """Give a part of the room that can grow, and take all of it back at the end."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self.held_bytes -= share.held_bytes
+
+
+class Share:
+    """Hold what one body takes of the room."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.held_bytes = 0
+
+    def take(self, count: int) -> None:
+        """Take room for more bytes.
+
+        Raises:
+            RefusedBodyError: if there is none.
+        """
+        self._room.take(count)
+        self.held_bytes += count
 
 
 async def receive_body(
-    pieces: AsyncIterator[bytes], file: IO[bytes], most_bytes: int, room: Room
+    pieces: AsyncIterator[bytes], file: IO[bytes], most_bytes: int, share: Share
 ) -> int:
     """Write a body to a file as it comes and return its length.
 
-    Room for what was written stays taken, also if this raises; the file says how much that is.
-
     Raises:
-        RefusedBodyError: if it is too large, too slow, or there is no room.
+        RefusedBodyError: if it is too large, too slow, or there is no room, in `share` or on disk.
     """
     end_s = time.monotonic() + BODY_S
     length = 0
@@ -98,8 +118,11 @@ async def receive_body(
             raise RefusedBodyError(408, "too slow") from None
         if length + len(piece) > most_bytes:
             raise RefusedBodyError(413, "too large")
-        room.take(len(piece))
-        length += file.write(piece)
+        share.take(len(piece))
+        try:
+            length += file.write(piece)
+        except OSError as error:
+            raise RefusedBodyError(503, f"it cannot be kept: {error.strerror}") from None
 
 
 async def _sent(file: IO[bytes]) -> AsyncIterator[bytes]:
@@ -149,17 +172,14 @@ def proxy_app(target: str, verify: ssl.SSLContext | bool, most_body_bytes: int) 
         told = request.headers.get("content-length") or "0"
         if not told.isdigit() or int(told) > most_body_bytes:
             return PlainTextResponse("too large", 413)
-        with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
+        with room.share() as share, tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
             try:
-                length = await receive_body(request.stream(), file, most_body_bytes, room)
+                length = await receive_body(request.stream(), file, most_body_bytes, share)
                 return await passed_on(request, file, length)
             except RefusedBodyError as error:
                 return PlainTextResponse(str(error), error.status)
             except httpx.HTTPError:
                 return PlainTextResponse("the server behind does not answer", 502)
-            finally:
-                file.seek(0, os.SEEK_END)
-                room.give_back(file.tell())
 
     methods = ["GET", "POST", "PUT", "DELETE"]
     return Starlette(routes=[Route("/{path:path}", carry, methods=methods)])

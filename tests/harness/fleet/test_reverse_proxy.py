@@ -155,17 +155,47 @@ def test_a_body_that_is_large_slow_or_one_too_many_is_not_held(
     """10 bytes at most; 0.05 s of silence; room for 8 bytes of all clients together."""
     monkeypatch.setattr(reverse_proxy, "PIECE_S", 0.05)
     room = reverse_proxy.Room(room_bytes)
-    with pytest.raises(reverse_proxy.RefusedBodyError) as caught:
+    with pytest.raises(reverse_proxy.RefusedBodyError) as caught, room.share() as share:
         asyncio.run(
-            reverse_proxy.receive_body(_pieces(*pieces, pause_s=pause_s), io.BytesIO(), 10, room)
+            reverse_proxy.receive_body(_pieces(*pieces, pause_s=pause_s), io.BytesIO(), 10, share)
         )
-    assert caught.value.status == status
+    assert (caught.value.status, room.held_bytes) == (status, 0)
 
 
 def test_a_whole_body_is_written_as_it_came() -> None:
     room, file = reverse_proxy.Room(100), io.BytesIO()
-    length = asyncio.run(reverse_proxy.receive_body(_pieces(b"ab", b"c"), file, 10, room))
-    assert (length, file.getvalue(), room.held_bytes) == (3, b"abc", 3)
+    with room.share() as share:
+        length = asyncio.run(reverse_proxy.receive_body(_pieces(b"ab", b"c"), file, 10, share))
+        assert (length, file.getvalue(), room.held_bytes) == (3, b"abc", 3)
+    assert room.held_bytes == 0
+
+
+def test_a_full_disk_refuses_a_body_and_keeps_no_room(monkeypatch) -> None:
+    """Linux has a file that is always full."""
+    httpx = pytest.importorskip("httpx")
+    app = reverse_proxy.proxy_app("http://127.0.0.1:9", False, 1 << 20)
+    rooms = []
+
+    def full_disk(_: int) -> io.FileIO:
+        return io.FileIO("/dev/full", "r+")
+
+    monkeypatch.setattr(reverse_proxy.tempfile, "SpooledTemporaryFile", full_disk)
+    take = reverse_proxy.Room.take
+
+    def noted(room, count):
+        rooms.append(room)
+        take(room, count)
+
+    monkeypatch.setattr(reverse_proxy.Room, "take", noted)
+
+    async def ask():
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://proxy") as client:
+            return await client.post("/v1/fleet/x", content=b"x" * 10)
+
+    answer = asyncio.run(ask())
+    assert rooms[0].held_bytes == 0
+    assert (answer.status_code, "No space left" in answer.text) == (503, True)
 
 
 def test_a_folder_that_was_there_keeps_its_mode(tmp_path) -> None:
