@@ -10,11 +10,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.core.errors import StorageError
 from harness.core.guarded_folder import SAFE
+
+LOOKS = 20
+LOOK_S = 0.005
+"""How often, and how far apart, a lock is tried before it counts as held: whoever asks `is_held`
+takes it for a moment, having no other way to see it."""
 
 
 @contextlib.contextmanager
@@ -82,12 +88,18 @@ def _locked(path: Path, waiting: Callable[[], object] | None) -> int:
 
 def _lock(handle: int, path: Path, waiting: Callable[[], object] | None) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        for _ in range(LOOKS):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(LOOK_S)
         if waiting is None:
-            raise
-        waiting()
-        fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            waiting()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+    except BlockingIOError:
+        raise
     except OSError as error:
         raise StorageError(
             f"{path} cannot be locked: {error.strerror}; this file system has no locks, and two"

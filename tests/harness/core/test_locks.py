@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +61,22 @@ def test_whoever_may_wait_is_told_and_gets_it(tmp_path) -> None:
 
         with locks.held(path, waiting):
             assert told == [True]
+
+
+def test_whoever_looks_in_that_moment_holds_nobody_up(tmp_path) -> None:
+    """`is_held` takes the lock, shared, as long as it looks: here for 30 ms."""
+    path = tmp_path / "lock"
+    path.touch()
+    handle = os.open(path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    looked = threading.Timer(0.03, os.close, (handle,))
+    looked.start()
+    told = []
+    with locks.held(path):
+        pass
+    looked.join()
+    with locks.held(path, lambda: told.append(True)):
+        assert told == []
 
 
 def test_a_file_that_was_removed_meanwhile_is_not_taken_for_the_lock(tmp_path) -> None:
