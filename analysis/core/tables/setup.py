@@ -25,9 +25,10 @@ def setup_table(runs: Sequence[Run]) -> Table:
 
 def settings_table(runs: Sequence[Run]) -> Table:
     """Return the settings of every series, as its configuration says."""
+    named = "as the options of harness.run" if runs[0].manifest.yardstick.objective else ""
     return _table(
         "settings",
-        "Settings of the runs, named as their manifests name them.",
+        f"Settings of the runs, named {named or 'as their manifests name them'}.",
         runs,
         [_settings(run) for run in runs],
     )
