@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.core.loading import Run
 from harness.core.errors import DamagedRunError
 from harness.core.schema import SCHEMA_VERSION, Column
+from harness.evidence.paired import values_by_seed
 from harness.evidence.tables import Row, read_table
 from harness.workloads.unlearning.comparison import compared
 from harness.workloads.unlearning.tables import REQUESTS, REQUESTS_FILE, SUMMARY, SUMMARY_FILE
@@ -65,6 +66,11 @@ def _table(path: Path, columns: tuple[Column, ...]) -> Sequence[Row]:
         return list(read_table(path, columns, SCHEMA_VERSION).rows)
     except OSError as error:
         raise DamagedRunError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def by_seed(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    """Return a value of one method for each seed that has it, repeats averaged within the seed."""
+    return list(values_by_seed(rows, rows[0]["method"], name).values())
 
 
 def data_words(run: Run) -> str:

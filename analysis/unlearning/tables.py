@@ -13,7 +13,7 @@ from analysis.core.loading import Run
 from analysis.core.numbers import joules_origin, summarise
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import provenance, spread_words
-from analysis.unlearning.reading import BATCH, data_words, summary
+from analysis.unlearning.reading import BATCH, by_seed, data_words, summary
 from harness.workloads.unlearning.comparison import (
     ENERGY,
     completeness_words,
@@ -110,7 +110,7 @@ def published_table(runs: Sequence[Run]) -> Table | None:
         for (scenario, method), own in _groups(run):
             paper = theirs.get(method.partition(":")[0])
             if scenario == BATCH and paper is not None:
-                ours = [summarise(_known(own, name)) for name in ("ndcg_20", "recall_20",
+                ours = [summarise(by_seed(own, name)) for name in ("ndcg_20", "recall_20",
                                                                   "request_time_s")]  # fmt: skip
                 rows.append([method, *ours, *paper])
     if not rows:
@@ -152,20 +152,10 @@ def _groups(run: Run) -> list[tuple[tuple[str, str], list[Any]]]:
     ]
 
 
-def _known(rows: Sequence[Row], name: str) -> list[float]:
-    """Return a value per seed, repeats averaged within it."""
-    values: list[float] = []
-    for own in grouped(rows, "seed").values():
-        known = [float(row[name]) for row in own if row[name] is not None]
-        if known:
-            values.append(sum(known) / len(known))
-    return values
-
-
 def _values(rows: Sequence[Row], columns: Sequence[tuple[Heading, str, float]]) -> list[Content]:
     found: list[Content] = []
     for _, name, scale in columns:
-        value = summarise(_known(rows, name), scale)
+        value = summarise(by_seed(rows, name), scale)
         reasons = [str(row["request_energy_reason"]) for row in rows]
         why = reasons[0] if name == "request_energy_j" and reasons[0] else "No value was recorded."
         found.append(value if value is not None else Absent(why))

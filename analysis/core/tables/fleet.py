@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.core.loading import Run
-from analysis.core.numbers import summarise
+from analysis.core.numbers import per_seed, summarise
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import provenance, spread_words
 
@@ -54,23 +54,28 @@ def _rows(run: Run, kinds: Sequence[str]) -> list[list[Content]]:
     found: list[list[Content]] = []
     for (method, device), own in sums.groupby(["method", "device"], sort=False):
         row: list[Content] = [str(method), str(device)]
-        row += [summarise(own[f"{kind}_s"]) for kind in kinds]
-        row += [_joules(own[f"{kind}_j"]) for kind in kinds]
-        found.append([*row, summarise(own["makespan_s"])])
+        found.append([*row, *_values(own, kinds)])
     for method, own in sums.groupby("method", sort=False):
-        total = own.groupby(["seed", "repeat"]).sum(
-            numeric_only=True, min_count=len(own["device"].unique())
-        )
-        row = [str(method), "all devices"]
-        row += [summarise(total[f"{kind}_s"]) for kind in kinds]
-        row += [_joules(total[f"{kind}_j"]) for kind in kinds]
-        makespan = own.groupby(["seed", "repeat"])["makespan_s"].max()
-        found.append([*row, summarise(makespan)])
+        cells = own.groupby(["method", "seed", "repeat"])
+        total = cells.sum(numeric_only=True, min_count=len(own["device"].unique()))
+        total = total.assign(makespan_s=cells["makespan_s"].max()).reset_index()
+        found.append([str(method), "all devices", *_values(total, kinds)])
     return found
 
 
-def _joules(values: pd.Series[float]) -> Content:
-    return NOT_MEASURED if values.isna().any() else summarise(values)
+def _values(cells: pd.DataFrame, kinds: Sequence[str]) -> list[Content]:
+    """Return the seconds, joules and makespan of the cells of one method."""
+    seconds = [_mean(cells, f"{kind}_s") for kind in kinds]
+    joules = [
+        NOT_MEASURED if cells[f"{kind}_j"].isna().any() else _mean(cells, f"{kind}_j")
+        for kind in kinds
+    ]
+    return [*seconds, *joules, _mean(cells, "makespan_s")]
+
+
+def _mean(cells: pd.DataFrame, column: str) -> Content:
+    """Return the mean over seeds, repeats of a seed averaged first."""
+    return summarise(per_seed(cells, str(cells["method"].iloc[0]), column).values())
 
 
 def device_sums(run: Run) -> pd.DataFrame:

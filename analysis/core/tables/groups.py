@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.core.loading import Run
-from analysis.core.numbers import SeedMean, summarise
+from analysis.core.numbers import SeedMean, per_seed, summarise
 from analysis.core.pooling import series_names
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import provenance
 
 SURE_WORDS = (
     " Split sure: share of bootstrap samples of rounds and clients whose affinity gives the same "
-    "groups, mean over the cells; below 80 % a split is a coin toss."
+    "groups, mean over the seeds; below 80 % a split is a coin toss."
 )
 SIGNS_ALIKE = "linear_signs_alike"
 SIGNS = (
@@ -79,5 +79,6 @@ def groups_table(runs: Sequence[Run]) -> Table | None:
 
 def _sure(cells: pd.DataFrame, split: str) -> Content:
     """Return how sure the cells that were split so are of it; None where nothing was measured."""
-    known = cells.loc[cells["groups"] == split, "split_sure"].dropna()
-    return summarise(known, 100.0) or Absent("This method splits by no affinity.")
+    own = cells[cells["groups"] == split]
+    known = per_seed(own, str(own["method"].iloc[0]), "split_sure")
+    return summarise(known.values(), 100.0) or Absent("This method splits by no affinity.")

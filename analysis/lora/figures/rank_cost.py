@@ -51,8 +51,10 @@ def drawings(run: Run) -> list[Outcome]:
 def prepare(run: Run) -> pd.DataFrame:
     """Return the mean cost of a client's round by method, rank and board, rows evened out.
 
+    Repeats of a client are averaged first.
+
     Returns:
-        Columns method, board, rank, cost, clients.
+        Columns method, board, rank, cost, clients (clients × seeds).
     """
     columns = ["method", "board", "rank", "cost", "clients"]
     clients = clients_of(run)
@@ -66,7 +68,8 @@ def prepare(run: Run) -> pd.DataFrame:
     sizes = [told[int(c)] / mean if int(c) < len(told) else 1.0 for c in rows["client"]]
     rounds = rows["cell"].map(run.done.set_index("cell")["rounds"]).astype("float64")
     rows = rows.assign(cost=rows["cost"] / sizes / rounds)
-    grouped = rows.groupby(["method", "board", "rank"], sort=False)["cost"]
+    once = rows.groupby(["method", "board", "rank", "seed", "client"], sort=False)["cost"].mean()
+    grouped = once.groupby(["method", "board", "rank"], sort=False)
     found = grouped.agg(cost="mean", clients="size").reset_index()
     places = found["method"].map({method: place for place, method in enumerate(run.methods)})
     found = found.assign(place=places)

@@ -45,13 +45,14 @@ def drawings(run: Run) -> list[Outcome]:
 
 
 def prepare(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the mean over seeds of joules by method, party and phase."""
+    """Return the mean over seeds of joules by method, party and phase, repeats averaged first."""
     names = ["method", "party", "phase", "energy_j"]
     if frame.empty:
         return pd.DataFrame(columns=names)
-    cells = frame.groupby("method")["cell"].nunique()
-    sums = frame.groupby(["method", "party", "phase"], sort=False)[column].sum().reset_index()
-    sums["energy_j"] = sums[column] / sums["method"].map(cells)
+    repeats = frame.groupby(["method", "seed"])["cell"].transform("nunique")
+    seeds = frame.groupby("method")["seed"].transform("nunique")
+    shares = frame.assign(energy_j=frame[column] / (repeats * seeds))
+    sums = shares.groupby(["method", "party", "phase"], sort=False)["energy_j"].sum().reset_index()
     return sums[sums["energy_j"] > 0][names].reset_index(drop=True)
 
 

@@ -41,8 +41,12 @@ def drawings(run: Run) -> list[Outcome]:
 
 
 def prepare(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per teacher: ratio, growth φ, limit η and whether it is over."""
+    """Return a row per teacher: ratio, growth φ, limit η and whether it is over.
+
+    Repeats of a seed put the same teachers together, so each stands here once.
+    """
     known = frame.dropna(subset=["ratio"])
+    known = known.drop_duplicates(["method", "seed", "round", "client"])
     known = known[known["method"].map(has_teachers).astype(bool)]
     limits = known["method"].map(limit_of).astype("float64")
     growth = known["ratio"].astype("float64") - 1.0

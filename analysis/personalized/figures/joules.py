@@ -47,11 +47,16 @@ def drawings(run: Run) -> list[Outcome]:
 
 
 def prepare(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return a row per method and family: joules, accuracy, parameters, clients × seeds."""
+    """Return a row per method and family: joules, accuracy, parameters, clients × seeds.
+
+    Repeats of a client are averaged first.
+    """
     known = frame.dropna(subset=["accuracy", column])
     if known.empty:
         return pd.DataFrame(columns=["method", "family", "energy_j", "accuracy", "parameters", "n"])
-    grouped = known.groupby(["method", "family"], sort=False)
+    keys = ["method", "family", "seed", "client"]
+    once = known.groupby(keys, sort=False)[["accuracy", "parameters", column]].mean().reset_index()
+    grouped = once.groupby(["method", "family"], sort=False)
     return grouped.agg(
         energy_j=(column, "mean"), accuracy=("accuracy", "mean"),
         parameters=("parameters", "mean"), n=("accuracy", "size"),

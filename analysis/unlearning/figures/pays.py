@@ -16,7 +16,7 @@ from analysis.core.loading import Run
 from analysis.core.style import paint_axes
 from analysis.core.words import origin_words, spread_words
 from analysis.unlearning.looks import look, plain_log
-from analysis.unlearning.reading import cost_of, data_words, summary
+from analysis.unlearning.reading import by_seed, cost_of, data_words, summary
 from harness.workloads.unlearning.comparison import REFERENCE, grouped
 from harness.workloads.unlearning.judging.rules import break_even
 
@@ -61,7 +61,7 @@ def prepare(rows: list[dict[str, Any]], setup: str, request: str) -> pd.DataFram
     for (method,), own in grouped(rows, "method").items():
         known = [r for r in own if r[setup] is not None and r[request] is not None]
         if known:
-            ready, each = (float(np.mean([r[name] for r in known])) for name in (setup, request))
+            ready, each = (float(np.mean(by_seed(known, name))) for name in (setup, request))
             found.append((str(method), ready, each))
     reference = next(((s, r) for name, s, r in found if name == REFERENCE), None)
     crossings = []

@@ -17,7 +17,7 @@ from analysis.core.loading import Run
 from analysis.core.style import legend_above, log_axis, spans_decade
 from analysis.core.words import origin_words, spread_words
 from analysis.unlearning.looks import look
-from analysis.unlearning.reading import cost_of, data_words, summary
+from analysis.unlearning.reading import by_seed, cost_of, data_words, summary
 from harness.evidence.paired import half_width
 from harness.workloads.unlearning.comparison import completeness_words, grouped
 
@@ -61,16 +61,15 @@ def _basis_words(quantity: str) -> str:
 
 
 def prepare(rows: list[dict[str, Any]], column: str) -> pd.DataFrame:
-    """Return columns method, completeness, cost, ndcg_20, half_width, n: a row per method."""
+    """Return columns method, completeness, cost, ndcg_20, half_width, n (seeds) of each method."""
     found = []
     for (method,), own in grouped(rows, "method").items():
         known = [r for r in own if r[column] is not None and r["ndcg_20"] is not None]
         if known:
-            ndcg = [float(r["ndcg_20"]) for r in known]
+            costs, ndcg = by_seed(known, column), by_seed(known, "ndcg_20")
             words = completeness_words(known)
             kind = next(k for k in (*KINDS[2:], *KINDS[:2]) if words.startswith(k))
-            cost = float(np.mean([r[column] for r in known]))
-            found.append((method, kind, cost, np.mean(ndcg), half_width(ndcg), len(ndcg)))
+            found.append((method, kind, np.mean(costs), np.mean(ndcg), half_width(ndcg), len(ndcg)))
     columns = ["method", "completeness", "cost", "ndcg_20", "half_width", "n"]
     return pd.DataFrame(found, columns=columns)
 

@@ -39,15 +39,18 @@ def drawings(run: Run) -> list[Outcome]:
 
 
 def prepare(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return columns method, request, time_s, energy_model_j, ndcg_20: means over seeds."""
+    """Return columns method, request, time_s, energy_model_j, ndcg_20.
+
+    They are means over seeds, repeats averaged first.
+    """
     columns = ["method", "request", "time_s", "energy_model_j", "ndcg_20"]
     if rows.empty:
         return pd.DataFrame(columns=columns)
     stream = rows[rows["scenario"] == "stream"]
     if stream.empty or stream["request"].nunique() < 2:
         return pd.DataFrame(columns=columns)
-    means = stream.groupby(["method", "request"], sort=False)[columns[2:]].mean()
-    return means.reset_index()
+    seeds = stream.groupby(["method", "seed", "request"], sort=False)[columns[2:]].mean()
+    return seeds.groupby(["method", "request"], sort=False).mean().reset_index()
 
 
 def paint(figure: Figure, width_in: float, drawn: pd.DataFrame) -> None:

@@ -54,12 +54,14 @@ def pays_words(requests: float | None) -> str:
 
 
 def mean_of(rows: Iterable[Mapping[str, Any]], name: str) -> float | None:
-    """Return the mean of a column; None if a row has none."""
-    values = [row.get(name) for row in rows]
-    if not values or None in values:
+    """Return the mean of a column over seeds, repeats averaged first; None if a row has none."""
+    found: dict[object, list[float | None]] = {}
+    for row in rows:
+        found.setdefault(row.get("seed"), []).append(row.get(name))
+    seeds = [[float(value) for value in own if value is not None] for own in found.values()]
+    if not seeds or any(None in own for own in found.values()):
         return None
-    known = [float(value) for value in values if value is not None]
-    return math.inf if math.inf in known else math.fsum(known) / len(known)
+    return math.fsum(math.fsum(own) / len(own) for own in seeds) / len(seeds)
 
 
 def grouped(rows: Sequence[Mapping[str, Any]], *names: str) -> dict[tuple[Any, ...], list[Any]]:

@@ -417,3 +417,12 @@ def test_energy_above_idle_stands_beside_the_whole(make_run):
     plain = cost_table([load_run(make_run(run_id="plain"))])
     assert "energy_net_j" not in keys(plain)
     assert "idle" not in plain.caption
+
+
+def test_repeats_do_not_make_a_split_surer(make_run):
+    """A seed of 30 and 50 % and one of 80 % have the mean 60 % over n = 2."""
+    shares = {"s0-r0": 0.3, "s0-r1": 0.5, "s1-r0": 0.8}
+    changes = {f"mas-splits-2-{name}": {"split_sure": share} for name, share in shares.items()}
+    table = groups_table([load_run(make_run(seeds=2, repeats=2, cell_changes=changes))])
+    (row,) = (row for row in table.rows if row[0] == "mas:splits=2")
+    assert (row[-1].mean, row[-1].n) == (pytest.approx(60.0), 2)

@@ -86,3 +86,37 @@ def test_the_report_shows_devices_only_where_there_are_some(run, make_run) -> No
     assert fleet.drawings(alone) == []
     assert fleet_table([alone]) is None
     assert not [o for o in fleet.drawings(run) if isinstance(o, NotDrawn)]
+
+
+def repeated(make_run, trained):
+    """Return a run of one device that trained for the seconds given by seed and repeat, at 10 W."""
+    folder = make_run(seeds=2, repeats=3, methods=("all-in-one",))
+    before = load_run(folder)
+    rows = [
+        {**stretch("a", "train", 0.0, seconds, 10.0 * seconds, fate="used"),
+         "run_id": before.run_id, "cell": f"all-in-one-s{seed}-r{repeat}"}
+        for (seed, repeat), seconds in trained.items()
+    ]  # fmt: skip
+    write_csv(folder / "devices.csv", DEVICES, rows)
+    return load_run(folder)
+
+
+def test_repeats_of_a_device_are_averaged_within_their_seed(make_run) -> None:
+    """Three repeats of one seed are one seed, which has no spread; 11 and 20 s have the mean 15.5.
+
+    The half-width of two seeds is 12.7062 times half their difference.
+    """
+    one = {(0, 0): 10.0, (0, 1): 11.0, (0, 2): 12.0}
+    table = fleet_table([repeated(make_run, one)])
+    for row in table.rows:
+        for content in (row[2], row[5], row[-1]):
+            assert (content.half_width, content.n) == (None, 1)
+        assert [row[2].mean, row[5].mean, row[-1].mean] == pytest.approx([11.0, 110.0, 11.0])
+
+
+def test_a_seed_counts_once_however_often_it_was_measured(make_run) -> None:
+    """Seeds of 11 s, measured three times, and of 20 s, once: the mean is 15.5 s over n = 2."""
+    both = {(0, 0): 10.0, (0, 1): 11.0, (0, 2): 12.0, (1, 0): 20.0}
+    for row in fleet_table([repeated(make_run, both)]).rows:
+        assert (row[2].mean, row[2].n) == (pytest.approx(15.5), 2)
+        assert row[2].half_width == pytest.approx(12.7062 * 4.5, rel=1e-4)

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from analysis.core.exhibits import find_exhibits
@@ -155,3 +156,19 @@ def test_without_values_nothing_is_drawn_and_it_is_said_why(run):
     bare = type(run)(run.folder, run.manifest, run.cells, run.metrics.iloc[:0], run.phases)
     for series in (loss_over_spending, update_error, rank_cost):
         assert not any(isinstance(x, Drawing) for x in series.drawings(bare))
+
+
+def test_repeats_of_a_client_count_once(run):
+    """Seed 0 took the mean client 20 J and, repeated, 40; seed 1 took 20: (30 + 20) / 2."""
+    again = {"flora-s0-r0": "flora-s0-r1"}
+    more = run.phases[run.phases["cell"] == "flora-s0-r0"].copy()
+    more = more.assign(cell="flora-s0-r1", energy_model_j=2 * more["energy_model_j"])
+    cells, metrics = (
+        pd.concat([f, f[f["cell"].isin(again)].assign(cell=lambda x: x["cell"].map(again))])
+        for f in (run.cells, run.metrics)
+    )
+    both = type(run)(run.folder, run.manifest, cells, metrics, pd.concat([run.phases, more]))
+    drawn = rank_cost.prepare(both)
+    drawn = drawn[drawn["method"] == "flora"].set_index("rank")
+    assert drawn.loc[4.0, "cost"] == pytest.approx(25.0)
+    assert drawn.loc[4.0, "clients"] == 2

@@ -36,8 +36,9 @@ def test_the_map_shows_the_last_round_of_the_first_cell_block_by_block() -> None
 
 def test_the_bill_is_the_mean_over_seeds_of_each_party_and_phase() -> None:
     frame = pd.DataFrame({
-        "cell": ["a", "a", "b", "b"], "method": "m", "party": ["server", "clients"] * 2,
-        "phase": ["tune", "train"] * 2, "energy_j": [1.0, 10.0, 3.0, 30.0],
+        "cell": ["a", "a", "b", "b"], "method": "m", "seed": [0, 0, 1, 1],
+        "party": ["server", "clients"] * 2, "phase": ["tune", "train"] * 2,
+        "energy_j": [1.0, 10.0, 3.0, 30.0],
     })  # fmt: skip
     drawn = bill.prepare(frame, "energy_j").set_index("phase")["energy_j"]
     assert drawn.to_dict() == {"tune": 2.0, "train": 20.0}
@@ -45,8 +46,8 @@ def test_the_bill_is_the_mean_over_seeds_of_each_party_and_phase() -> None:
 
 def test_marks_are_means_over_the_clients_of_a_family() -> None:
     frame = pd.DataFrame({
-        "method": "m", "family": ["tiny", "tiny", "wide"], "accuracy": [0.5, 0.7, None],
-        "parameters": [10, 10, 99], "energy_j": [1.0, 3.0, 5.0],
+        "method": "m", "seed": 0, "client": [0, 1, 2], "family": ["tiny", "tiny", "wide"],
+        "accuracy": [0.5, 0.7, None], "parameters": [10, 10, 99], "energy_j": [1.0, 3.0, 5.0],
     })  # fmt: skip
     drawn = joules.prepare(frame, "energy_j")
     assert len(drawn) == 1
@@ -80,3 +81,16 @@ def test_a_remark_without_the_control_says_nothing_of_accuracy() -> None:
     (said,) = EXHIBITS.remarks(Without())
     assert "nothing can be said" in said
     assert "%" not in said
+
+
+def test_repeats_of_a_seed_weigh_no_more_than_one() -> None:
+    """Seeds of 2 J (of 1 and 3) and of 8 J have the mean 5; a teacher made twice is one."""
+    frame = pd.DataFrame({
+        "cell": ["a", "b", "c"], "method": "pfedclub", "seed": [0, 0, 1], "party": "clients",
+        "phase": "train", "energy_j": [1.0, 3.0, 8.0], "family": "tiny", "client": 0,
+        "accuracy": [0.2, 0.4, 0.5], "parameters": 10, "round": 0, "ratio": [1.5, 1.5, 2.0],
+    })  # fmt: skip
+    assert bill.prepare(frame, "energy_j")["energy_j"].tolist() == [5.0]
+    drawn = joules.prepare(frame, "energy_j")
+    assert drawn.loc[0, ["energy_j", "accuracy", "n"]].tolist() == [5.0, pytest.approx(0.4), 2]
+    assert growth.prepare(frame)["ratio"].tolist() == [1.5, 2.0]

@@ -1,8 +1,10 @@
 """Reports of unlearning runs: tables, figures and sentences from the files alone."""
 
 import csv
+import math
 import shutil
 
+import pandas as pd
 import pytest
 
 from analysis.core.loading import load_run
@@ -13,6 +15,7 @@ from analysis.unlearning.figures import pays, request_cost, trace
 from analysis.unlearning.reading import summary
 from analysis.unlearning.tables import cost_table, published, published_table, quality_table
 from harness.cli.run import main as run
+from harness.workloads.unlearning.comparison import mean_of
 from tests.harness.workloads.unlearning.test_run import OFF, TINY, only
 
 METHODS = "retrain,sisa:shards=3,scif"
@@ -69,9 +72,9 @@ def test_every_figure_is_drawn_and_says_what_data(loaded) -> None:
 
 def test_a_method_has_paid_where_its_line_meets_that_of_training_anew() -> None:
     rows = [
-        {"method": "retrain", "s": 10.0, "r": 6.0},
-        {"method": "sisa", "s": 20.0, "r": 1.0},
-        {"method": "receraser", "s": 20.0, "r": 7.0},
+        {"method": "retrain", "seed": 0, "s": 10.0, "r": 6.0},
+        {"method": "sisa", "seed": 0, "s": 20.0, "r": 1.0},
+        {"method": "receraser", "seed": 0, "s": 20.0, "r": 7.0},
     ]
     found = pays.prepare(rows, "s", "r").set_index("method")
     assert found.loc["sisa", "break_even"] == 2.0
@@ -124,3 +127,33 @@ def test_the_whole_page_is_written(folder, tmp_path) -> None:
     assert {"unlearning_trace.png", "unlearning_request_batch.png"} <= {
         path.name for path in paths.figures
     }
+
+
+REPEATED = [
+    {"method": "retrain", "seed": seed, "completeness": "exact", "cost": cost, "ndcg_20": ndcg}
+    for seed, cost, ndcg in ((0, 1.0, 0.1), (0, 3.0, 0.3), (1, 8.0, 0.6))
+]
+"""Two repeats of a seed, which cost 2 on average and reach 0.2, and one of another."""
+
+
+def test_repeats_of_a_seed_are_one_point_of_the_cost_of_a_request() -> None:
+    """Seeds of 2 and 8 have the mean 5; those of 0.2 and 0.6 a half-width of 12.7062 × 0.2."""
+    (row,) = request_cost.prepare(REPEATED, "cost").to_dict(orient="records")
+    assert (row["cost"], row["ndcg_20"], row["n"]) == (5.0, pytest.approx(0.4), 2)
+    assert row["half_width"] == pytest.approx(12.7062 * 0.2, rel=1e-4)
+    (alone,) = request_cost.prepare(REPEATED[:2], "cost").to_dict(orient="records")
+    assert (alone["half_width"], alone["n"]) == (None, 1)
+
+
+def test_lines_and_sentences_are_means_over_seeds() -> None:
+    drawn = pays.prepare(REPEATED, "cost", "ndcg_20")
+    assert drawn.loc[0, ["setup", "request"]].tolist() == pytest.approx([5.0, 0.4])
+    assert mean_of(REPEATED, "cost") == 5.0
+    assert mean_of([*REPEATED, {"seed": 2, "cost": None}], "cost") is None
+    assert mean_of([*REPEATED, {"seed": 2, "cost": math.inf}], "cost") == math.inf
+    stream = pd.DataFrame([
+        {**row, "scenario": "stream", "request": request, "time_s": row["cost"],
+         "energy_model_j": 1.0}
+        for row in REPEATED for request in (1, 2)
+    ])  # fmt: skip
+    assert trace.prepare(stream)["time_s"].tolist() == [5.0, 5.0]
