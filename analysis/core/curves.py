@@ -12,13 +12,16 @@ import pandas as pd
 from analysis.core.basis import CostBasis
 from analysis.core.loading import Run
 from analysis.core.numbers import serving_rows
-from harness.core.schema import COST_PHASES
+from harness.core.schema import COST_PHASES, SERVER_PHASES
+
+BY_SERVER = ("aggregate", *SERVER_PHASES)
+"""Charged phases of a server."""
 
 
 def cell_curves(run: Run, basis: CostBasis) -> pd.DataFrame:
     """Return one row per cell and round after which every task was tested.
 
-    A cell counts only if every one of its charged phases has the cost.
+    A cell counts only if every one of its charged phases has the cost (see `charged_phases`).
 
     Returns:
         Columns method, seed, cell, round, cost (unit of the basis), total_test_loss.
@@ -26,7 +29,7 @@ def cell_curves(run: Run, basis: CostBasis) -> pd.DataFrame:
     rows = serving_rows(run, "test_loss")
     rows = rows[rows["cell"].isin(basis.cells["cell"])]
     columns = ["method", "seed", "cell", "round", "cost", "total_test_loss"]
-    costs = _charged(run, basis)
+    costs = charged_phases(run, basis)
     if rows.empty or costs.empty:
         return pd.DataFrame(columns=columns)
     losses = total_losses(rows, len(run.tasks))
@@ -80,12 +83,20 @@ def cost_to_target(curves: pd.DataFrame, reference: str) -> pd.DataFrame:
     return everyone.merge(first, on=["method", "seed"], how="left")
 
 
-def _charged(run: Run, basis: CostBasis) -> pd.DataFrame:
-    """Return the charged phases of the basis's cells that have their cost in every one."""
+def charged_phases(run: Run, basis: CostBasis) -> pd.DataFrame:
+    """Return the charged phases of the basis's cells that have their cost in every one.
+
+    What a fleet's server does needs none: its joules are no device's.
+
+    Returns:
+        Columns cell, job, round, and that of the basis.
+    """
     charged = run.phases["phase"].isin(COST_PHASES) & run.phases["cell"].isin(basis.cells["cell"])
-    rows = run.phases.loc[charged, ["cell", "job", "round", basis.column]]
+    rows = run.phases.loc[charged, ["cell", "job", "round", "phase", basis.column]]
+    if run.is_fleet:
+        rows = rows[rows[basis.column].notna() | ~rows["phase"].isin(BY_SERVER)]
     gaps = rows.loc[rows[basis.column].isna(), "cell"].unique()
-    return rows[~rows["cell"].isin(gaps)]
+    return rows[~rows["cell"].isin(gaps)].drop(columns="phase")
 
 
 def _cost_by_round(costs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

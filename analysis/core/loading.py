@@ -114,6 +114,11 @@ class Run:
             return None
         return read_table(path, DEVICES)[0]
 
+    @property
+    def is_fleet(self) -> bool:
+        """Tell whether devices of their own trained, in pooled runs, too."""
+        return self.devices is not None or bool(self.manifest.section("fleet"))
+
     @cached_property
     def components(self) -> pd.DataFrame | None:
         """Return the rows of components.csv; None if the run has none, or several are pooled."""

@@ -59,13 +59,15 @@ def prepare(
 ) -> pd.DataFrame:
     """Return the mean over seeds of a cell's total in each phase; repeats are averaged first.
 
-    A cell counts only if every one of its charged phases has the number.
+    A cell counts only if every one of its charged phases has the number, but for those of a
+    fleet's server.
 
     Returns:
         Columns quantity, unit, method, phase, value, half_width, n (seeds). Rows of phase
         `charged total` hold the sum without evaluation and its 95 % half-width.
     """
-    means = phase_means(run.done if basis is None else basis.cells, run.phases, column)
+    cells = run.done if basis is None else basis.cells
+    means = phase_means(cells, run.phases, column, fleet=run.is_fleet)
     columns = ["quantity", "unit", "method", "phase", "value", "half_width", "n"]
     if means.empty:
         return pd.DataFrame(columns=columns)

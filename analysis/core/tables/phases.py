@@ -71,7 +71,7 @@ def _table(
             run.done if source is None else measured_by(run.done, source),
             run.phases,
             column,
-            fleet=run.devices is not None,
+            fleet=run.is_fleet,
         )
         for run in runs
     }

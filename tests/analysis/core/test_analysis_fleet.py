@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.core.figures import fleet
+from analysis.core.basis import cost_basis
+from analysis.core.curves import cell_curves
+from analysis.core.figures import breakdown, fleet
 from analysis.core.figures.drawing import NotDrawn
 from analysis.core.loading import load_run
+from analysis.core.pooling import pool
 from analysis.core.tables.fleet import device_sums, fleet_table
+from analysis.core.tables.phases import phase_tables
 from analysis.report import write_report
-from harness.core.schema import DEVICES
+from harness.core.schema import DEVICES, PHASE_ROWS
 from tests.analysis.conftest import write_csv
 
 CELL = "mas-splits-2-s0-r0"
@@ -120,3 +127,46 @@ def test_a_seed_counts_once_however_often_it_was_measured(make_run) -> None:
     for row in fleet_table([repeated(make_run, both)]).rows:
         assert (row[2].mean, row[2].n) == (pytest.approx(15.5), 2)
         assert row[2].half_width == pytest.approx(12.7062 * 4.5, rel=1e-4)
+
+
+def server_unmetered(folder):
+    """Take the joules from what a run's server did, as those of a fleet have none."""
+    with (folder / "phases.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    rows = [{**row, "energy_j": "" if row["phase"] == "aggregate" else row["energy_j"]}
+            for row in rows]  # fmt: skip
+    write_csv(folder / "phases.csv", PHASE_ROWS, rows)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    fleet_facts = {"fleet": {"devices": [{"name": "a"}]}}
+    (folder / "manifest.json").write_text(json.dumps(manifest | fleet_facts))
+    return folder
+
+
+def test_the_energy_of_a_fleet_is_drawn_though_its_server_has_none(make_run) -> None:
+    """All-in-one takes 45 s at 5 W, of which 80 % are training: 180 J, and no more is charged."""
+    folder = server_unmetered(make_run(seeds=1))
+    write_csv(folder / "devices.csv", DEVICES, [])
+    (drawn,) = breakdown.drawings(load_run(folder))
+    assert drawn.caption.startswith("Time and energy by phase")
+    energy = drawn.drawn[drawn.drawn["unit"] == "J"].set_index(["method", "phase"])["value"]
+    assert energy["all-in-one", "train"] == pytest.approx(180.0)
+    assert energy["all-in-one", breakdown.TOTAL] == pytest.approx(180.0)
+
+
+def test_what_a_fleet_had_spent_is_known_though_its_server_has_no_joules(make_run) -> None:
+    run = load_run(server_unmetered(make_run(seeds=1)))
+    curves = cell_curves(run, cost_basis(run))
+    last = curves[curves["method"] == "all-in-one"].iloc[-1]
+    assert last["cost"] == pytest.approx(180.0)
+
+
+def test_pooled_runs_of_a_fleet_keep_their_energy(make_run) -> None:
+    folders = [server_unmetered(make_run(run_id=f"r{n}", first_seed=n, seeds=1)) for n in (0, 1)]
+    (together,) = pool([load_run(folder) for folder in folders])
+    names = [table.name for table in phase_tables([together])]
+    assert "phase_energy" in names
+    (table,) = (table for table in phase_tables([together]) if table.name == "phase_energy")
+    index = [heading.key for heading in table.headings].index("train_j")
+    means = {row[0]: row[index] for row in table.rows}
+    assert means["all-in-one"].n == 2
+    assert means["all-in-one"].mean == pytest.approx(4 * 0.45 * 102.0)
