@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.core.basis import CostBasis
+from analysis.core.curves import charged_phases
 from analysis.core.loading import Run
-from harness.core.schema import COST_PHASES
 
 MIXTURE, WORLD, TEXT = "mixture", "world", "text"
 CLIENT = "client "
@@ -53,24 +53,29 @@ def clients_of(run: Run) -> pd.DataFrame:
 
 
 def training_cost(run: Run, basis: CostBasis) -> pd.DataFrame:
-    """Return what the training of each client of each cell has cost in all: cell, client, cost."""
+    """Return what the training of each client of each cell has cost in all: cell, client, cost.
+
+    It is NaN if the cost of a part is not known.
+    """
     rows = run.phases[
         (run.phases["phase"] == "train")
         & run.phases["cell"].isin(basis.cells["cell"])
         & (run.phases["client"].astype(str) != "")
     ]
     costs = rows.assign(cost=rows[basis.column].astype("float64"))
-    totals = costs.groupby(["cell", "client"], sort=False)["cost"].sum(min_count=1)
+    totals = costs.groupby(["cell", "client"], sort=False)["cost"].agg(
+        lambda own: own.sum(skipna=False)
+    )
     return totals.reset_index().assign(client=lambda t: t["client"].astype(str))
 
 
 def cost_by_round(run: Run, basis: CostBasis) -> pd.DataFrame:
-    """Return what each cell had spent after each round: cell, round, cost."""
-    rows = run.phases[
-        run.phases["phase"].isin(COST_PHASES)
-        & run.phases["cell"].isin(basis.cells["cell"])
-        & run.phases["round"].notna()
-    ]
+    """Return what each cell had spent after each round: cell, round, cost.
+
+    A cell of which a charged phase lacks its cost is left out: the rest would look cheap.
+    """
+    rows = charged_phases(run, basis)
+    rows = rows[rows["round"].notna()]
     rows = rows.assign(
         cost=rows[basis.column].astype("float64"), round=rows["round"].astype("int64") + 1
     )

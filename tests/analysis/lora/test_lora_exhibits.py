@@ -158,6 +158,12 @@ def test_without_values_nothing_is_drawn_and_it_is_said_why(run):
         assert not any(isinstance(x, Drawing) for x in series.drawings(bare))
 
 
+def with_phases(run, phases, cells=None):
+    return type(run)(
+        run.folder, run.manifest, run.cells if cells is None else cells, run.metrics, phases
+    )
+
+
 def test_repeats_of_a_client_count_once(run):
     """Seed 0 took the mean client 20 J and, repeated, 40; seed 1 took 20: (30 + 20) / 2."""
     again = {"flora-s0-r0": "flora-s0-r1"}
@@ -172,3 +178,18 @@ def test_repeats_of_a_client_count_once(run):
     drawn = drawn[drawn["method"] == "flora"].set_index("rank")
     assert drawn.loc[4.0, "cost"] == pytest.approx(25.0)
     assert drawn.loc[4.0, "clients"] == 2
+
+
+def test_no_part_of_a_cost_is_drawn_as_all_of_it(run):
+    """Without the joules of one client-round a seed leaves the line, and that client its rank."""
+    phases = run.phases.copy()
+    lost = (phases["cell"] == "flora-s0-r0") & (phases["client"] == "0") & (phases["round"] == 0)
+    phases.loc[lost, "energy_model_j"] = float("nan")
+    torn = with_phases(run, phases)
+    own = loss_over_spending.drawings(torn)[0].drawn
+    own = own[own["method"] == "flora"]
+    assert own["x"].tolist() == [30.0, 60.0]
+    assert own["n"].tolist() == [1, 1]
+    ranks = rank_cost.prepare(torn)
+    ranks = ranks[ranks["method"] == "flora"].set_index("rank")
+    assert ranks.loc[4.0, ["cost", "clients"]].tolist() == [20.0, 1]
