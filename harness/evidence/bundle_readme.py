@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.core.markdown import code_span, markdown_escape, markdown_line, one_line
 from harness.evidence.paired import INTERVAL_WORDS
 from harness.workloads.registry import DEFAULT
 
@@ -65,10 +67,11 @@ def readme(
     apart: Sequence[str] = (),
 ) -> str:
     """Return the README as Markdown; `apart` says which runs are no one series, and why."""
-    reference = " or ".join(dict.fromkeys(run.reference for run in runs if run.reference))
+    names = " or ".join(dict.fromkeys(run.reference for run in runs if run.reference))
+    reference = markdown_escape(names or "a reference")
     parts = [
-        _head(), _claims(claims, reference or "a reference"), _levels(runs), _runs(runs), *apart,
-        _withheld(withheld), CONTENTS,
+        _head(), _claims(claims, reference), _levels(runs), _runs(runs),
+        *map(markdown_line, apart), _withheld(withheld), CONTENTS,
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
@@ -95,8 +98,9 @@ def _claims(claims: Sequence[Claim], reference: str) -> str:
         "|---|---|---|---|",
     ]
     for claim in claims:
-        run = f", {claim.run}" if claim.run else ""
-        what = f"{claim.method}: {claim.quantity} over that of {reference}{run}"
+        run = f", {markdown_escape(claim.run)}" if claim.run else ""
+        own = markdown_escape(f"{claim.method}: {claim.quantity}")
+        what = f"{own} over that of {reference}{run}"
         place = PLACES.get(claim.quantity.split()[-1], ENERGY)
         lines.append(f"| {what} | {place} | level 0 | {claim.expected} |")
     return head + "\n".join(lines)
@@ -131,12 +135,14 @@ def _levels(runs: Sequence[PackedRun]) -> str:
         "| run | takes | command |",
         "|---|---|---|",
     ]
-    lines += [f"| {r.run_id} | {_takes(r)} | `{_cell(r.command)}` |" for r in runs]
+    lines += [f"| {r.run_id} | {_takes(r)} | {_cell(code_span(r.command))} |" for r in runs]
     return "\n".join(lines)
 
 
 def _level_1(run: PackedRun) -> str:
-    workload = "" if run.workload == DEFAULT else f" --workload {run.workload}"
+    workload = (
+        "" if run.workload == DEFAULT else f" --workload {shlex.quote(one_line(run.workload))}"
+    )
     return f"python -I -m harness.run{workload} --quick --meter simulated --out level1"
 
 
@@ -148,8 +154,9 @@ def _takes(run: PackedRun) -> str:
 def _runs(runs: Sequence[PackedRun]) -> str:
     parts = ["## Runs", "What `python -m harness.check` said when they were packed."]
     for run in runs:
-        found = "".join(f"\n- {text}" for text in run.findings)
-        words = f"**{run.run_id}**: {run.device}; {run.size}.\nVerdict: {run.verdict}.\n{found}"
+        found = "".join(f"\n- {markdown_line(text)}" for text in run.findings)
+        device = markdown_escape(run.device)
+        words = f"**{run.run_id}**: {device}; {run.size}.\nVerdict: {run.verdict}.\n{found}"
         parts.append(words.rstrip())
     return "\n\n".join(parts)
 
@@ -158,13 +165,13 @@ def _withheld(withheld: Mapping[str, Sequence[str]]) -> str:
     if not withheld:
         return "Nothing was taken out of the files of the runs."
     lines = ["Taken out of the files of the runs, as it names people or machines:", ""]
-    lines += [f"- `{name}`: {', '.join(what)}" for name, what in withheld.items()]
+    lines += [f"- {code_span(name)}: {', '.join(what)}" for name, what in withheld.items()]
     return "\n".join(lines)
 
 
 def _cell(text: str) -> str:
-    """Return text that does not end a cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Return code that does not end a cell of a Markdown table."""
+    return text.replace("|", "\\|")
 
 
 CONTENTS = """## Contents

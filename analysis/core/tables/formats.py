@@ -10,13 +10,9 @@ from io import StringIO
 from analysis.core.numbers import RatioEstimate, SeedMean
 from analysis.core.tables.macros import macro_name
 from analysis.core.tables.table import Content, Heading, Shown, Table, display_rows, footnote_letter
-from analysis.core.tables.text import (
-    comment_safe,
-    latex_escape,
-    markdown_escape,
-    one_line,
-)
+from analysis.core.tables.text import latex_escape
 from harness.core.clean_text import spreadsheet_safe
+from harness.core.markdown import comment_safe, markdown_escape, markdown_line, one_line
 
 LONG = 60
 """Letters from which a column of text is broken into lines in LaTeX."""
@@ -61,7 +57,7 @@ def to_markdown(table: Table) -> str:
     heads = [markdown_escape(_header_text(heading)) for heading in table.headings]
     rule = ["---:" if table.is_numeric(index) else "---" for index in range(len(heads))]
     lines = [f"<!-- {comment_safe(line)} -->" for line in table.provenance]
-    lines += [markdown_escape(table.caption), "", _pipe(heads), _pipe(rule)]
+    lines += [markdown_line(table.caption), "", _pipe(heads), _pipe(rule)]
     lines += [_pipe([_markdown_field(field) for field in row]) for row in display_rows(table)]
     notes = [
         f"<sup>{footnote_letter(n)}</sup> {markdown_escape(reason)}"

@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 
 from analysis.core.tables.table import Table, display_rows
-from analysis.core.tables.text import latex_escape, one_line
+from analysis.core.tables.text import latex_escape
+from harness.core.markdown import one_line
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 

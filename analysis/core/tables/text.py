@@ -1,10 +1,12 @@
-"""Make text safe for the file it goes into: LaTeX, Markdown, a spreadsheet, a comment."""
+"""Make text safe for LaTeX; `harness.core` has the like for Markdown and spreadsheets."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from functools import reduce
+
+from harness.core.markdown import one_line
 
 LATEX_CHARACTERS = {
     "\\": r"\textbackslash{}",
@@ -98,19 +100,3 @@ def _greek(letter: str) -> str:
         return ""
     word = found[2].lower() if found[1] == "SMALL" else found[2].capitalize()
     return rf"$\{word}$"
-
-
-def markdown_escape(text: str) -> str:
-    """Return text that neither breaks a pipe table nor is taken for markup."""
-    escaped = one_line(text).replace("\\", "\\\\").replace("|", r"\|")
-    return escaped.replace("<", "&lt;").replace("_", r"\_").replace("*", r"\*")
-
-
-def comment_safe(text: str) -> str:
-    """Return text that does not end an HTML comment."""
-    return one_line(text).replace("-->", "- ->")
-
-
-def one_line(text: str) -> str:
-    """Return text without line breaks and repeated blanks."""
-    return " ".join(text.split())

@@ -293,3 +293,16 @@ def test_a_long_table_is_several_that_pages_can_break_between():
     text = to_latex(table)
     assert text.count(r"\toprule") == 3
     assert all(f"m{number} &" in text for number in range(100))
+
+
+def test_markdown_of_a_stranger_stays_text():
+    """No picture is fetched, no link is made, and the command of a run does not end its comment."""
+    rows = [["![x](http://evil.example/t.png) `c` &#124; ~~y~~", SeedMean(1.0, None, 1), None]]
+    table = small_table(rows=rows, reference_rows=0, caption="# [a](javascript:x)",
+                        provenance=["command: --!><img src=x onerror=y> --> -- ok"])  # fmt: skip
+    lines = to_markdown(table).splitlines()
+    assert lines[0] == "<!-- command: - -!><img src=x onerror=y> - -> -- ok -->"
+    assert lines[1] == r"\# \[a\](javascript:x)"
+    assert lines[-3].startswith(
+        r"| !\[x\](http://evil.example/t.png) \`c\` &amp;#124; \~\~y\~\~ | 1 |"
+    )

@@ -18,7 +18,7 @@ from harness.core.errors import BusyError, DamagedRunError
 from harness.core.version import told_version
 from harness.evidence import bundle
 from harness.evidence.bundle import Packing, pack
-from harness.evidence.bundle_readme import LEVEL_0, Claim
+from harness.evidence.bundle_readme import LEVEL_0, Claim, PackedRun, readme
 from harness.evidence.private import rules, veil
 from harness.evidence.reading import read_run
 from harness.run_folder.lock import run_lock
@@ -252,3 +252,27 @@ def test_common_host_names_and_empty_serials_are_no_names(tmp_path) -> None:
     (tmp_path / "etc/machine-id").write_text("0000000000\n")
     known = rules(Path("/"), "raspberrypi", tmp_path)
     assert veil("raspberrypi 0000000000 / x", known) == ("raspberrypi 0000000000 / x", [])
+
+
+def packed_run(**changes) -> PackedRun:
+    facts = {
+        "run_id": "r", "workload": "multitask", "reference": "independent", "device": "board",
+        "command": "python -m harness.run", "created": "", "size": "2 cells", "time_s": 120.0,
+        "energy_j": 100.0,
+        "data_checksum": "", "commit": "", "verdict": "ready", "check_status": 0, "findings": (),
+    }  # fmt: skip
+    return PackedRun(**{**facts, **changes})
+
+
+def test_names_of_strangers_stay_text_in_the_readme() -> None:
+    """Neither a method, a reference, a device, a finding nor a command is taken for markup."""
+    image = "![x](http://evil.example/t.png)"
+    run = packed_run(device=image, reference="a|b", command="run `x` a|b", findings=("# bad",),
+                     workload="w; rm -rf ~")  # fmt: skip
+    claim = Claim(image, f"{image}|`", "time", 0.5, None, None, 1)
+    text = readme([run], [claim], {}, [f"{image} is not pooled."])
+    assert "![x]" not in text
+    assert r"!\[x\](http://evil.example/t.png)\|\`: time over that of a\|b" in text
+    assert r"| `` run `x` a\|b `` |" in text
+    assert "\n- \\# bad" in text
+    assert "--workload 'w; rm -rf ~'" in text
