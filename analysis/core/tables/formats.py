@@ -10,7 +10,7 @@ from io import StringIO
 from analysis.core.numbers import RatioEstimate, SeedMean
 from analysis.core.tables.macros import macro_name
 from analysis.core.tables.table import Content, Heading, Shown, Table, display_rows, footnote_letter
-from analysis.core.tables.text import latex_escape
+from analysis.core.tables.text import latex_escape, row_start
 from harness.core.clean_text import spreadsheet_safe
 from harness.core.markdown import comment_safe, markdown_escape, markdown_line, one_line
 
@@ -122,8 +122,8 @@ def _tabular(table: Table, fields: Sequence[Sequence[Shown]], part: range) -> li
 
 def _stacked(label: str) -> str:
     """Return a head whose words stand below each other where it is long."""
-    parts = textwrap.wrap(label.replace(" ↓", "~↓").replace(" ↑", "~↑"), HEAD)
-    escaped = [latex_escape(part.replace("~", " ")) for part in parts]
+    parts = textwrap.wrap(label.replace(" ↓", "\u00a0↓").replace(" ↑", "\u00a0↑"), HEAD)
+    escaped = [row_start(latex_escape(part)) for part in parts]
     if len(escaped) < 2:
         return "".join(escaped)
     stack = r" \\ ".join(escaped)
@@ -208,7 +208,7 @@ def _breakable(text: str) -> str:
 
 
 def _latex_row(texts: Sequence[str]) -> str:
-    return " & ".join(text.rstrip() for text in texts) + r" \\"
+    return row_start(" & ".join(text.rstrip() for text in texts)) + r" \\"
 
 
 def _pipe(texts: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from analysis.core.tables.table import Table, display_rows
+from analysis.core.tables.table import Table, display_rows, footnote_letter
 from analysis.core.tables.text import latex_escape
 from harness.core.markdown import one_line
 
@@ -55,8 +55,9 @@ def macro_name(*parts: str) -> str:
 
 def _command(name: str, text: str, used: set[str]) -> str:
     """Return one definition; a name that is taken gets a letter, in the order of the tables."""
-    unique, letter = name, ord("B")
+    unique, number = name, 0
     while unique in used:
-        unique, letter = f"{name}{chr(letter)}", letter + 1
+        number += 1
+        unique = name + footnote_letter(number).upper()
     used.add(unique)
     return rf"\newcommand{{\{unique}}}{{{latex_escape(text)}}}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import reduce
 
 from harness.core.markdown import one_line
@@ -20,6 +21,7 @@ LATEX_CHARACTERS = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "|": r"\textbar{}",
+    '"': r"\char34{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "–": "--",
@@ -61,6 +63,9 @@ LATEX_CHARACTERS = {
     "…": r"\ldots{}",
 }
 
+LIGATURES = ("--", "``", "''", ",,", "?`", "!`")
+"""Pairs that a font of LaTeX sets as one other character: `--fast` would begin with an en dash."""
+
 ACCENTS = {
     "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u",
     "\u0307": ".", "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c",
@@ -76,13 +81,27 @@ def latex_escape(text: str) -> str:
     """Return text that pdfLaTeX prints as it stands, whatever alphabet it is of.
 
     Greek is set by commands, accents over their letters; a letter of which LaTeX's usual fonts
-    have no picture is named by its number, as in [U+4E2D].
+    have no picture is named by its number, as in [U+4E2D]. Where a row of a table begins it needs
+    `row_start`, too.
     """
-    return "".join(map(_latex_character, one_line(text)))
+    return _unligated(map(_latex_character, one_line(text)))
+
+
+def row_start(latex: str) -> str:
+    r"""Return a row in such a way that no `\\` or rule before it takes its head for an option."""
+    return f"{{}}{latex}" if latex.startswith(("[", "*")) else latex
+
+
+def _unligated(pieces: Iterable[str]) -> str:
+    """Return the pieces as one text, with nothing between two that would become one character."""
+    text = ""
+    for piece in pieces:
+        text += f"{{}}{piece}" if text[-1:] + piece[:1] in LIGATURES else piece
+    return text
 
 
 def _latex_character(character: str) -> str:
-    if character in LATEX_CHARACTERS or character.isascii():
+    if character in LATEX_CHARACTERS or (character.isascii() and character.isprintable()):
         return LATEX_CHARACTERS.get(character, character)
     base, *marks = list(unicodedata.normalize("NFKD", character))
     if marks and base.isascii() and all(mark in ACCENTS for mark in marks):

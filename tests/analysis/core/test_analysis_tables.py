@@ -295,6 +295,82 @@ def test_a_long_table_is_several_that_pages_can_break_between():
     assert all(f"m{number} &" in text for number in range(100))
 
 
+HOSTILE = (
+    "[baseline] gzip",
+    "*new*",
+    "节点",
+    "gzip --fast",
+    "a---b",
+    "say ``so'' or \"so\"",
+    "?`x !`",
+)
+"""Names that LaTeX acts on where a row begins, or sets as other characters."""
+
+
+def hostile_table():
+    rows = [[name, SeedMean(float(n), None, 1), None] for n, name in enumerate(HOSTILE)]
+    heads = [HEADINGS[0], Heading("time_s", "Energy within [J] *net*", "s"), HEADINGS[2]]
+    return small_table(rows=rows, headings=heads, reference_rows=0)
+
+
+def test_no_row_begins_as_an_option_of_the_line_before():
+    r"""After \\ LaTeX takes [baseline] for a length and * for a star; the same after \midrule."""
+    text = to_latex(hostile_table())
+    assert r"{}[baseline] gzip &" in text
+    assert r"{}*new* &" in text
+    assert r"{}[U+8282][U+70B9] &" in text
+    assert not re.search(r"(\\\\|rule)\s*[\[*]", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("gzip --fast", "gzip -{}-fast"),
+        ("a---b", "a-{}-{}-b"),
+        ("1–2", "1--2"),  # an en dash stays one
+        ("-–", "-{}--"),
+        ("``x''", "`{}`x'{}'"),
+        ("?` !`", "?{}` !{}`"),
+        (",,", ",{},"),
+        ('"x"', r"\char34{}x\char34{}"),
+        ("a\x1bb", "a[U+001B]b"),
+    ],
+)
+def test_no_two_characters_are_set_as_one_other(text, latex):
+    """Fonts of LaTeX have ligatures for dashes and quotes; controls end a paper."""
+    assert latex_escape(text) == latex
+
+
+def test_macros_have_a_name_after_the_letter_z():
+    """Thirty rows whose names have no letter of LaTeX share one name with a letter behind it."""
+    rows = [["节" * n, SeedMean(float(n), None, 1), None] for n in range(1, 31)]
+    names = re.findall(
+        r"newcommand{\\(\w*)}", to_macros([small_table(rows=rows, reference_rows=0)])
+    )
+    assert len(set(names)) == 60
+    assert all(re.fullmatch(r"[A-Za-z]+", name) for name in names)
+
+
+@pytest.mark.skipif(
+    not (shutil.which("pdflatex") and shutil.which("pdftotext")), reason="no TeX or no pdftotext"
+)
+def test_hostile_names_print_as_they_stand(tmp_path):
+    (tmp_path / "small.tex").write_text(to_latex(hostile_table()), encoding="utf-8")
+    (tmp_path / "paper.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{small}\end{document}",
+        encoding="utf-8",
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    words = ["pdftotext", "-layout", "paper.pdf", "-"]
+    read = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    for name in ("[baseline] gzip", "*new*", "[U+8282][U+70B9]", "[J]"):
+        assert name in read
+    assert re.search(r"gzip [-‐]{2}fast", read)
+    assert re.search(r"a[-‐]{3}b", read)
+
+
 def test_markdown_of_a_stranger_stays_text():
     """No picture is fetched, no link is made, and the command of a run does not end its comment."""
     rows = [["![x](http://evil.example/t.png) `c` &#124; ~~y~~", SeedMean(1.0, None, 1), None]]
