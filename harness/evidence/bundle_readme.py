@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.core.markdown import code_span, markdown_escape, markdown_line, one_line
 from harness.evidence.paired import INTERVAL_WORDS
+from harness.evidence.words import share_words
 from harness.workloads.registry import DEFAULT
 
 LEVEL_0 = "python -I -m harness.report data/* --out rebuilt"
@@ -15,7 +16,10 @@ LEVEL_0 = "python -I -m harness.report data/* --out rebuilt"
 
 @dataclass(frozen=True)
 class PackedRun:
-    """Hold what the README says of one run."""
+    """Hold what the README says of one run.
+
+    `energy_j` is the sum over `energy_cells` of its finished `cells`.
+    """
 
     run_id: str
     workload: str
@@ -26,6 +30,9 @@ class PackedRun:
     size: str
     time_s: float
     energy_j: float | None
+    energy_cells: int
+    energy_origin: str
+    cells: int
     data_checksum: str
     commit: str
     verdict: str
@@ -147,8 +154,11 @@ def _level_1(run: PackedRun) -> str:
 
 
 def _takes(run: PackedRun) -> str:
-    energy = "" if run.energy_j is None else f", {run.energy_j:.3g} J measured in cells"
-    return f"{run.time_s / 60:.2g} min{energy}"
+    took = f"{run.time_s / 60:.2g} min"
+    if run.energy_j is None:
+        return took
+    words = share_words(run.energy_cells, run.cells) or " in cells"
+    return f"{took}, {run.energy_j:.3g} J {run.energy_origin}{words}"
 
 
 def _runs(runs: Sequence[PackedRun]) -> str:

@@ -36,11 +36,13 @@ class RunEntry:
         status: `done`, `running`, `killed`, `interrupted`, …
         methods: Method → mean of the objective over its finished cells; None without a value.
         objective: What the methods are judged by.
-        energy_j: Joules measured in all finished cells; None if none was measured.
+        energy_j: Joules measured in finished cells; None if none was measured.
+        energy_cells: Of how many finished cells that is the sum.
         energy_origin: Where the joules that are shown come from: `measured`, `modelled`, or of a
             meter that is no sensor `made up` or `replayed`; empty without any.
         command: What was typed.
         energy_model_j: The same as modelled; None if nothing was.
+        energy_model_cells: Of how many finished cells that is the sum.
         page: The page of its report, if there is one.
     """
 
@@ -54,7 +56,9 @@ class RunEntry:
     objective: str = ""
     better: str = "lower"
     energy_j: float | None = None
+    energy_cells: int = 0
     energy_model_j: float | None = None
+    energy_model_cells: int = 0
     energy_origin: str = ""
     command: str = ""
     cells: Mapping[str, int] = field(default_factory=dict)
@@ -101,6 +105,7 @@ def run_entry(folder: Path) -> RunEntry:
     config = facts.get("config")
     name = str(config.get("workload", "")) if isinstance(config, dict) else ""
     column, objective, better = _objective(rows)
+    measured, modelled = _known(done, "energy_j"), _known(done, "energy_model_j")
     return RunEntry(
         folder,
         status=_status(folder, str(facts.get("status", "unknown"))),
@@ -110,8 +115,10 @@ def run_entry(folder: Path) -> RunEntry:
         methods=_means(rows, done, column),
         objective=objective,
         better=better,
-        energy_j=_total(done, "energy_j"),
-        energy_model_j=_total(done, "energy_model_j"),
+        energy_j=_total(measured),
+        energy_cells=len(measured),
+        energy_model_j=_total(modelled),
+        energy_model_cells=len(modelled),
         energy_origin=_origin(done),
         command=str(facts.get("command") or ""),
         cells=Counter((row.get("status") or "unknown")[:20] for row in rows),
@@ -159,8 +166,11 @@ def _means(
     return found
 
 
-def _total(rows: Sequence[Mapping[str, str]], column: str) -> float | None:
-    values = [value for row in rows if (value := _number(row.get(column))) is not None]
+def _known(rows: Sequence[Mapping[str, str]], column: str) -> list[float]:
+    return [value for row in rows if (value := _number(row.get(column))) is not None]
+
+
+def _total(values: Sequence[float]) -> float | None:
     return sum(values) if values else None
 
 
@@ -169,7 +179,7 @@ def _origin(rows: Sequence[Mapping[str, str]]) -> str:
     pretences = (pretended(row.get("energy_meter") or "") for row in measured)
     if measured:
         return next(filter(None, pretences), "measured")
-    return "" if _total(rows, "energy_model_j") is None else "modelled"
+    return "modelled" if _known(rows, "energy_model_j") else ""
 
 
 def _number(text: str | None) -> float | None:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from harness.core.guarded_folder import write_below
 from harness.evidence.overview import RunEntry, overview
+from harness.evidence.words import share_words
 
 NAME = "index.html"
 MARK = "<!-- written by harness: overview of runs -->"
@@ -51,10 +52,10 @@ def overview_html(folder: Path, runs: Sequence[RunEntry]) -> str:
         f"<!doctype html>\n<html lang=en>\n{MARK}\n<meta charset=utf-8>"
         "<meta name=viewport content='width=device-width'>"
         f"<title>{count}</title>\n<style>{STYLE}</style>\n<h1>{count}</h1>\n"
-        "<p>Joules are the sum over all finished cells of a run: measured where a meter worked, "
-        "else <em>modelled</em> from the profile of the device; those <em>made up</em> or "
-        "<em>replayed</em> are of no sensor. The best value is the best mean of a method, over "
-        "seeds and repeats.</p>\n"
+        "<p>Joules are the sum over all finished cells of a run, or over as many as are named "
+        "behind them: measured where a meter worked, else <em>modelled</em> from the profile of "
+        "the device; those <em>made up</em> or <em>replayed</em> are of no sensor. The best value "
+        "is the best mean of a method, over seeds and repeats.</p>\n"
         f"<div class=box><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n"
         "</table></div>\n</html>\n"
     )
@@ -86,12 +87,14 @@ def _link(folder: Path, run: RunEntry) -> str:
 
 
 def joules(run: RunEntry) -> str:
-    """Return the joules of a run with their origin."""
-    value_j = run.energy_model_j if run.energy_j is None else run.energy_j
+    """Return the joules of a run with their origin, and of which cells if not of all."""
+    value_j, cells = run.energy_j, run.energy_cells
+    if value_j is None:
+        value_j, cells = run.energy_model_j, run.energy_model_cells
     if value_j is None:
         return "–"
     digits = f"{float(f'{value_j:.4g}'):.0f}" if value_j >= 1000 else f"{value_j:.4g}"
-    return f"{digits} J {run.energy_origin}"
+    return f"{digits} J {run.energy_origin}{share_words(cells, run.cells.get('done', cells))}"
 
 
 def best_words(run: RunEntry) -> str:

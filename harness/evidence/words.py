@@ -19,6 +19,11 @@ def hanging(label: str, text: str, indent: int) -> str:
     )  # fmt: skip
 
 
+def share_words(part: int, whole: int) -> str:
+    """Return of how many cells a sum is, where it is not of all."""
+    return "" if part == whole else f" in {part} of {whole} cells"
+
+
 def parse_percent(option: str, text: str) -> float:
     """Return a share: 0.05 for `5%`.
 

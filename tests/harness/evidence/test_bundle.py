@@ -258,10 +258,23 @@ def packed_run(**changes) -> PackedRun:
     facts = {
         "run_id": "r", "workload": "multitask", "reference": "independent", "device": "board",
         "command": "python -m harness.run", "created": "", "size": "2 cells", "time_s": 120.0,
-        "energy_j": 100.0,
+        "energy_j": 100.0, "energy_cells": 2, "energy_origin": "measured", "cells": 2,
         "data_checksum": "", "commit": "", "verdict": "ready", "check_status": 0, "findings": (),
     }  # fmt: skip
     return PackedRun(**{**facts, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "takes"),
+    [
+        ({}, "2 min, 100 J measured in cells"),
+        ({"energy_cells": 1}, "2 min, 100 J measured in 1 of 2 cells"),
+        ({"energy_origin": "made up"}, "2 min, 100 J made up in cells"),
+        ({"energy_j": None, "energy_cells": 0}, "2 min"),
+    ],
+)
+def test_joules_say_of_which_cells_they_are(changes, takes) -> None:
+    assert f"| r | {takes} |" in readme([packed_run(**changes)], [], {})
 
 
 def test_names_of_strangers_stay_text_in_the_readme() -> None:

@@ -108,3 +108,18 @@ def test_the_list_names_device_joules_and_report(
     assert [item["name"] for item in listed] == ["first", "paper/main/second", "torn"]
     assert listed[0]["report"].endswith("first/report/index.html")
     assert (shelf / "index.html").is_file()
+
+
+def test_a_sum_over_some_cells_is_not_shown_as_that_of_all(draft) -> None:
+    """Two finished cells, one of them with 100 J: of the other nothing is known but its model."""
+    meter = {"meter": "rapl", "name": "rapl", "kind": "counter", "scope": "package"}
+    begun = draft("a", meter=meter, config={"methods": ["m"], "seeds": [0, 1], "repeats": 1}).fill()
+    begun.rows[0] |= {"energy_j": 100.0, "energy_model_j": 90.0}
+    begun.rows[1] |= {"energy_j": None, "energy_model_j": 95.0}
+    entry = run_entry(begun.write())
+    assert (entry.energy_j, entry.energy_cells, entry.cells["done"]) == (100.0, 1, 2)
+    assert joules(entry) == "100 J measured in 1 of 2 cells"
+    none = draft("b", meter=meter, config={"methods": ["m"], "seeds": [0, 1], "repeats": 1}).fill()
+    none.rows[0] |= {"energy_j": None, "energy_model_j": 90.0}
+    none.rows[1] |= {"energy_j": None, "energy_model_j": 95.0}
+    assert joules(run_entry(none.write())) == "185 J modelled"
