@@ -18,7 +18,7 @@ import numpy as np
 
 from analysis.core.statistics import MIN_PAIRS_FOR_TEST, holm, least_p, sign_flip_p
 from harness.evidence.disturbed import disturbed_words
-from harness.evidence.paired import Interval, number, paired_ratio, values_by_seed
+from harness.evidence.paired import FEWEST_ALIKE, Interval, number, paired_ratio, values_by_seed
 from harness.evidence.restated import modelled_power_w, restated_words
 from harness.evidence.sensors import NO_SENSOR, pretended
 from harness.evidence.yardstick import Yardstick
@@ -41,7 +41,7 @@ class Comparison:
         method: the method compared.
         quantity: time, measured energy or modelled energy, or what the objective is called.
         ratio: geometric mean over seeds of method / reference.
-        interval: its 95 % interval, None for one seed.
+        interval: its 95 % interval, None where pairs show no spread.
         pairs: seeds both have.
         p_value: paired sign-flip p, corrected by Holm over the methods; None below six.
         raw_p_value: the same before the correction.
@@ -284,6 +284,11 @@ def _pair_hedges(found: Sequence[Comparison], judged: Yardstick) -> list[str]:
         f"Ranges are 95 % intervals (Student's t of log ratios, longer where skewed) over {span}"
         f" paired {judged.unit}s."
     ]
+    if any(one.interval is None and one.pairs > 1 for one in found):
+        words.append(
+            f"No range is given where fewer than {FEWEST_ALIKE} pairs agree as far as their digits"
+            " go: they are too coarse to show a spread, and a difference may be chance."
+        )
     if fewest < MIN_PAIRS_FOR_TEST:
         words.append(
             f"With fewer than {MIN_PAIRS_FOR_TEST} paired {judged.unit}s no test can reach 5 %, so"

@@ -18,7 +18,7 @@ from analysis.personalized.tables import (
     party_table,
     teacher_table,
 )
-from harness.evidence.paired import half_widths
+from harness.evidence.paired import half_widths, without_spread
 
 if TYPE_CHECKING:
     from analysis.core.loading import Run
@@ -61,6 +61,8 @@ def _remark(run: Run, method: str) -> str:
     text += " whose teacher knows nothing"
     if halves is None:
         return _signs(f"{text}; one seed has no interval.")
+    if without_spread(points):
+        return _signs(f"{text}, in each of {len(points)} seeds: too coarse to show a spread.")
     low, high = mean - halves[0], mean + halves[1]
     words = "so it is not shown that what its teachers know matters"
     if low > 0 or high < 0:

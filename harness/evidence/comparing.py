@@ -15,7 +15,7 @@ from harness.core.errors import DamagedRunError, NotComparableError, UsageError,
 from harness.core.guarded_folder import RESTORE
 from harness.evidence.comparable import Difference, differences, model_differences
 from harness.evidence.disturbed import disturbed_words
-from harness.evidence.paired import paired_ratio, values_by_seed
+from harness.evidence.paired import no_interval_words, paired_ratio, values_by_seed
 from harness.evidence.reading import RunFiles, find_run, read_run
 from harness.evidence.restated import modelled_power_w, restated_words
 from harness.evidence.sensors import NO_SENSOR, pretended
@@ -73,7 +73,8 @@ class Side:
 class Ratio:
     """Hold B over A of one figure: the geometric mean over paired seeds and its 95 % interval.
 
-    `ratio` is None without a common seed, `low` and `high` are None for fewer than two.
+    `ratio` is None without a common seed, `low` and `high` are None for fewer than two, and
+    for few that all have one ratio.
     """
 
     first: str
@@ -92,7 +93,7 @@ class Ratio:
     def worse(self, threshold: float) -> bool:
         """Say whether B needs more than A by more than a share, and not by chance.
 
-        With one seed there is no interval, and the ratio alone decides.
+        Without an interval the ratio alone decides.
         """
         if self.ratio is None:
             return False
@@ -108,7 +109,8 @@ class Ratio:
         n, noun = len(self.seeds), self.metric.noun
         if self.low is None or self.high is None:
             claim = f"{self.metric.verb} {_times(self.ratio)} the {noun}"
-            return f"{claim}; n = 1: no interval can be given, it may be chance"
+            why = "no interval can be given" if n == 1 else no_interval_words(n)
+            return f"{claim}; n = {n}: {why}, it may be chance"
         span = f"{_times(self.ratio)} ({_plain(self.low)}–{_plain(self.high)})"
         if self.shown:
             return f"{self.metric.verb} {span} the {noun}, n = {n}"

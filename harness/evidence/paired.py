@@ -13,6 +13,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +25,12 @@ INTERVAL_WORDS = (
 
 FEWEST = 5
 """Values from which on the interval covers what it says; fewer do not even show a skew."""
+
+FEWEST_ALIKE = 6
+"""Pairs from which on it is no chance that all have one ratio: 2 / 2**6 is under 5 %."""
+
+ROUNDING = 1e-12
+"""By so much logarithms of one ratio may differ as they are computed."""
 
 LARGEST_LOG = 709.0
 """Logarithm of about the greatest float; a loss that has diverged may be beyond."""
@@ -39,11 +46,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedRatio:
-    """Hold a geometric-mean ratio; `interval` is None for one pair.
+    """Hold a geometric-mean ratio; `interval` is None where pairs show no spread.
 
     Attributes:
         ratio: exp of the mean of the logarithms.
-        interval: its 95 % interval.
+        interval: its 95 % interval; None for one pair, and for fewer than `FEWEST_ALIKE` that all
+            have one ratio other than 1 as far as their digits go.
         seeds: seeds that both sides have a positive figure of, in order.
         logs: logarithm of the ratio of each seed.
     """
@@ -98,11 +106,49 @@ def paired_ratio(values: Mapping[int, float], reference: Mapping[int, float]) ->
         return None
     logs = tuple(math.log(values[seed]) - math.log(reference[seed]) for seed in seeds)
     centre = math.fsum(logs) / len(logs)
-    halves = half_widths(logs)
+    # Figures that are the same on both sides, to the bit, claim no difference.
+    halves = None if any(logs) and _alike(values, reference, seeds) else half_widths(logs)
     interval = None
     if halves is not None:
         interval = Interval(ratio_of(centre - halves[0]), ratio_of(centre + halves[1]))
     return PairedRatio(ratio_of(centre), interval, tuple(seeds), logs)
+
+
+def no_interval_words(pairs: int) -> str:
+    """Return why a ratio of so many pairs has no interval."""
+    if pairs == 1:
+        return "one pair has no interval"
+    return (
+        f"{pairs} pairs agree as far as their digits go, too coarse to show a spread: no interval"
+    )
+
+
+def without_spread(values: Sequence[float]) -> bool:
+    """Tell whether values are too few to have one value by chance, and yet have one."""
+    most = max(map(abs, values), default=0.0)
+    return len(values) < FEWEST_ALIKE and max(values) - min(values) <= ROUNDING * most
+
+
+def _alike(
+    values: Mapping[int, float], reference: Mapping[int, float], seeds: Sequence[int]
+) -> bool:
+    """Tell whether few pairs may all have one ratio, each figure being off by half a last digit.
+
+    The last digit is the last that any of the figures has: joules told to 0.1 J may differ by that
+    or be the same, whichever way they were rounded, and an interval of no width would prove much.
+    """
+    if len(seeds) >= FEWEST_ALIKE:
+        return False
+    given = [figures[seed] for figures in (values, reference) for seed in seeds]
+    half = 0.5 * 10.0 ** min(map(_last_digit, given))
+    least = [math.log(values[s] - half) - math.log(reference[s] + half) for s in seeds]
+    most = [math.log(values[s] + half) - math.log(reference[s] - half) for s in seeds]
+    return max(least) <= min(most) + ROUNDING
+
+
+def _last_digit(value: float) -> int:
+    """Return the power of ten of the last digit of the shortest text for a number."""
+    return int(Decimal(repr(float(value))).as_tuple().exponent)
 
 
 def ratio_of(logarithm: float) -> float:

@@ -10,10 +10,14 @@ from analysis.core.pooling import series_names
 from analysis.core.statistics import MIN_PAIRS_FOR_TEST, least_p
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.verdict import Comparison, run_comparisons
-from analysis.core.words import provenance
-from harness.evidence.paired import INTERVAL_WORDS
+from analysis.core.words import provenance, sentence
+from harness.evidence.paired import INTERVAL_WORDS, no_interval_words
 
 ONE_PAIR = Absent("One pair of seeds has no interval.")
+
+
+def _no_interval(pairs: int) -> Absent:
+    return ONE_PAIR if pairs == 1 else Absent(sentence(no_interval_words(pairs)))
 
 
 def pair_table(runs: Sequence[Run]) -> Table | None:
@@ -56,8 +60,8 @@ def _row(found: Comparison) -> list[Content]:
         found.method,
         found.quantity,
         SeedMean(found.ratio, None, found.pairs),
-        SeedMean(interval.low, None, found.pairs) if interval else ONE_PAIR,
-        SeedMean(interval.high, None, found.pairs) if interval else ONE_PAIR,
+        SeedMean(interval.low, None, found.pairs) if interval else _no_interval(found.pairs),
+        SeedMean(interval.high, None, found.pairs) if interval else _no_interval(found.pairs),
         str(found.pairs),
         _p_content(found.raw_p_value, found.pairs),
         _p_content(found.p_value, found.pairs),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.core.numbers import RatioEstimate, SeedMean
+from harness.evidence.paired import FEWEST_ALIKE
 
 NOISE = 1e-9
 HUGE = 1e9
@@ -174,8 +175,9 @@ def column_decimals(contents: Sequence[Content]) -> int:
 def column_ranks(table: Table, index: int) -> dict[int, int]:
     """Return row → 1 for the best and row → 2 for the second best of a column.
 
-    A rank is given only if the column has a better direction, every value rests on two seeds or
-    more, and the interval of the ranked value reaches into no other of its group.
+    A rank is given only if the column has a better direction, every value has an interval of some
+    width, and that of the ranked value reaches into no other of its group. Few seeds of one and
+    the same value do not show how far others would lie from it.
     """
     groups: dict[Content, dict[int, SeedMean]] = {}
     keys = [heading.key for heading in table.headings]
@@ -192,7 +194,7 @@ def column_ranks(table: Table, index: int) -> dict[int, int]:
 
 
 def _ranks(values: dict[int, SeedMean], better: str) -> dict[int, int]:
-    if not better or len(values) < 2 or any(v.half_width is None for v in values.values()):
+    if not better or len(values) < 2 or not all(map(_has_spread, values.values())):
         return {}
     sign = 1.0 if better == "low" else -1.0
     order = sorted(values, key=lambda number: sign * values[number].mean)
@@ -200,6 +202,11 @@ def _ranks(values: dict[int, SeedMean], better: str) -> dict[int, int]:
         return {}
     second = len(order) > 2 and _apart(values, order[1])
     return {order[0]: 1, order[1]: 2} if second else {order[0]: 1}
+
+
+def _has_spread(value: SeedMean) -> bool:
+    half = value.half_width
+    return half is not None and (half > NOISE * abs(value.mean) or value.n >= FEWEST_ALIKE)
 
 
 def _apart(values: dict[int, SeedMean], chosen: int) -> bool:

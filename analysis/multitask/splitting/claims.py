@@ -44,8 +44,11 @@ def _line(method: str, own: Mapping[int, StudyRow], base: Mapping[int, StudyRow]
 
 
 def _limit(ratio: PairedRatio) -> str:
-    """Return the upper end of the one-sided interval, Student's t on the logarithms."""
-    upper = one_sided(ratio.logs)
+    """Return the upper end of the one-sided interval, Student's t on the logarithms.
+
+    Where the ratio has no interval, as its pairs show no spread, it has no such end.
+    """
+    upper = None if ratio.interval is None else one_sided(ratio.logs)
     return "–" if upper is None else f"{upper:.3f}"
 
 

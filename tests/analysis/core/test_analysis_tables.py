@@ -251,6 +251,8 @@ def test_one_seed_prints_no_spread():
         ([SeedMean(1.0, None, 1), SeedMean(2.0, None, 1)], None),  # one seed
         ([SeedMean(1.0, 0.1, 3), None], None),  # nothing to be better than
         ([SeedMean(1.0, 0.1, 3), SeedMean(1.0, 0.0, 3)], None),  # tie
+        ([SeedMean(0.5, 0.0, 2), SeedMean(0.6, 0.0, 2)], None),  # two seeds alike are no proof
+        ([SeedMean(0.5, 0.0, 6), SeedMean(0.6, 0.0, 6)], 0),
     ],
 )
 def test_bold_only_beyond_the_interval(values, best):

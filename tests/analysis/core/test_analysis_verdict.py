@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from analysis.core.loading import load_run
@@ -49,10 +51,19 @@ def test_text_rows_are_understood():
 
 
 def test_three_seeds_claim_no_significance():
-    """Three pairs give a range, a t interval on the logarithms, and no claim."""
-    words = said(rows(seeds=3))
-    assert "(0.49–0.49)" in words[0]
-    assert "(−1.5 to −1.5 %)" in words[0]
+    """Three pairs give a range, a t interval on the logarithms, and no claim.
+
+    Logs of −1, 0 and 1 % have the half-width 4.3027 · 0.01 / √3 = 0.0248: 0.478 to 0.502, and for
+    the loss 0.9608 to 1.0098.
+    """
+    data = rows(seeds=3)
+    for row in data:
+        if row["method"] != "independent":
+            row["time_s"] *= math.exp(0.01 * (row["seed"] - 1))
+            row["total_loss"] *= math.exp(0.01 * (row["seed"] - 1))
+    words = said(data)
+    assert "(0.48–0.50)" in words[0]
+    assert "(−3.9 to +1.0 %)" in words[0]
     assert any("fewer than 6 paired seeds" in sentence for sentence in words)
     assert not any("p =" in sentence for sentence in words)
 
@@ -190,3 +201,14 @@ def test_a_run_without_a_reference_is_not_told_to_have_lost_it():
     words = " ".join(cell_sentences(data, Yardstick()))
     assert "finished  cell" not in words
     assert "compared" not in words
+
+
+def test_a_few_pairs_of_one_ratio_are_no_proof():
+    """Three seeds of exactly one ratio give no range, and the reader learns why; six give one."""
+    words = said(rows(seeds=3))
+    assert words[0] == (
+        "mas:splits=2 took 0.49× the time of independent at 1.5 % lower total loss."
+    )
+    assert any("too coarse to show a spread" in sentence for sentence in words)
+    assert "(0.49–0.49, p = " in said(rows(seeds=6))[0]
+    assert not any("too coarse" in sentence for sentence in said(rows(seeds=6)))

@@ -94,3 +94,15 @@ def test_repeats_of_a_seed_weigh_no_more_than_one() -> None:
     drawn = joules.prepare(frame, "energy_j")
     assert drawn.loc[0, ["energy_j", "accuracy", "n"]].tolist() == [5.0, pytest.approx(0.4), 2]
     assert growth.prepare(frame)["ratio"].tolist() == [1.5, 2.0]
+
+
+def test_seeds_of_one_difference_prove_nothing() -> None:
+    """Two seeds that both gain 1 point of coarse accuracy have no interval that leaves out 0."""
+
+    class Alike(FakeRun):
+        done = FakeRun.done.assign(objective_value=[0.8, 0.82, 0.83, 0.7, 0.72, 0.73])
+
+    (said,) = EXHIBITS.remarks(Alike())
+    assert "+1.0 points" in said
+    assert "too coarse to show a spread" in said
+    assert "helps" not in said

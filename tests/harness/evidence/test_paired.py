@@ -11,10 +11,12 @@ from harness.evidence.paired import (
     Interval,
     half_width,
     half_widths,
+    no_interval_words,
     paired_ratio,
     t_cdf,
     t_quantile,
     values_by_seed,
+    without_spread,
 )
 
 
@@ -173,3 +175,63 @@ def test_at_least_94_of_100_intervals_hold_the_true_ratio(shape: str, pairs: int
         held += found.interval.low <= 0.5 <= found.interval.high
     assert CONFIDENCE == 0.95
     assert held / trials >= 0.94
+
+
+@pytest.mark.parametrize(
+    ("values", "reference"),
+    [
+        ((0.6, 0.6), (0.5, 0.5)),  # accuracies of ten images
+        ((50.0, 100.0), (100.0, 200.0)),  # the same ratio of other figures
+        ((10.1, 10.2), (10.0, 10.0)),  # 10.15 J, rounded up and down
+        ((12.0, 12.1, 12.0), (10.0, 10.0, 10.0)),
+        ((0.1 + 0.2, 0.3), (0.3, 0.3)),  # the last bit of a sum is no spread
+        ((7.3 * 0.45, 8.1 * 0.45, 9.7 * 0.45), (7.3, 8.1, 9.7)),
+    ],
+)
+def test_few_pairs_that_differ_by_no_more_than_rounding_have_no_interval(values, reference) -> None:
+    """An interval of no width would exclude 1 and prove what two rounded figures cannot."""
+    found = paired_ratio(dict(enumerate(values)), dict(enumerate(reference)))
+    assert found is not None
+    assert found.interval is None
+
+
+def test_what_rounding_cannot_make_is_a_spread() -> None:
+    """With 10 J told to 0.1 J a ratio is sure to 1 %: 10.0 and 10.4 J differ by more."""
+    found = paired_ratio({0: 10.0, 1: 10.4}, {0: 10.0, 1: 10.0})
+    assert found is not None
+    assert found.interval is not None
+    half = 12.7062 * math.log(1.04) / 2
+    centre = math.log(1.04) / 2
+    assert math.log(found.interval.high) == pytest.approx(centre + half, rel=1e-4)
+    assert paired_ratio({0: 2.0, 1: 3.0}, {0: 1.0, 1: 1.0}).interval is not None
+
+
+def test_six_pairs_of_one_ratio_have_an_interval() -> None:
+    """All six on one side are no chance: 2 / 2**6 is 0.03."""
+    found = paired_ratio(dict.fromkeys(range(6), 0.6), dict.fromkeys(range(6), 0.5))
+    assert found is not None
+    assert found.interval is not None
+    assert (found.interval.low, found.interval.high) == pytest.approx((1.2, 1.2))
+    five = paired_ratio(dict.fromkeys(range(5), 0.6), dict.fromkeys(range(5), 0.5))
+    assert five is not None
+    assert five.interval is None
+
+
+def test_the_same_figures_on_both_sides_claim_no_difference() -> None:
+    """A method beside itself is 1 by definition, and 1 lies in its interval."""
+    same = {0: 0.6, 1: 0.7}
+    found = paired_ratio(same, same)
+    assert found is not None
+    assert found.interval == Interval(1.0, 1.0)
+
+
+def test_why_there_is_no_interval_is_said() -> None:
+    assert no_interval_words(1) == "one pair has no interval"
+    assert "too coarse" in no_interval_words(2)
+
+
+@pytest.mark.parametrize(
+    ("values", "alike"), [((1.0, 1.0 + 1e-15), True), ((1.0, 1.1), False), ((1.0,) * 6, False)]
+)
+def test_few_values_alike_show_no_spread(values, alike) -> None:
+    assert without_spread(values) is alike

@@ -78,19 +78,27 @@ def test_what_was_not_run_is_an_empty_row_that_says_so() -> None:
     assert drawn["here", "mas:splits=2"] == pytest.approx(-0.5012562893)
 
 
-def test_a_claim_is_a_ratio_for_time_total_and_every_task() -> None:
-    """Half the loss at a third of the time on both of two seeds; s is worse, d better."""
-    point = Point("here", "claim", "value", seeds={"claim-100": (0, 1)})
+@pytest.mark.parametrize("seeds", [2, 6])
+def test_a_claim_is_a_ratio_for_time_total_and_every_task(seeds) -> None:
+    """Half the loss at a third of the time on every seed; s is worse, d better.
+
+    Two seeds of one ratio show no spread, and so have no interval; of six that is no chance.
+    """
+    point = Point("here", "claim", "value", seeds={"claim-100": range(seeds)})
     variant = PARTS["claim-100"][1]
     rows = []
-    for seed, unit in enumerate((1.0, 3.0)):
+    for seed in range(seeds):
+        unit = 1.0 + 2.0 * (seed % 2)
         alone = {"s": unit, "d": 3 * unit}
         merged = {"s": 1.5 * unit, "d": 0.5 * unit}
         rows.append(_row("independent", seed, 4 * unit, 12.0, task_losses=alone))
         rows.append(_row(variant, seed, 2 * unit, 4.0, task_losses=merged))
     line = claim_table(rows, point).splitlines()[2].split(" | ")
-    assert line[:5] == [f"| `{variant}`", "2", "3.00 (3.00–3.00)", "0.500 (0.500–0.500)", "0.500"]
-    assert line[6:8] == ["1.500 (1.500–1.500)", "0.167 (0.167–0.167)"]
+    wanted = ["3.00 (3.00–3.00)", "0.500 (0.500–0.500)", "0.500"]
+    assert line[:2] == [f"| `{variant}`", str(seeds)]
+    assert line[2:5] == (wanted if seeds == 6 else ["3.00", "0.500", "–"])
+    tasks = ["1.500 (1.500–1.500)", "0.167 (0.167–0.167)"]
+    assert line[6:8] == (tasks if seeds == 6 else ["1.500", "0.167"])
     assert claim_table(rows, point).count(NOT_RUN) == 9
 
 
