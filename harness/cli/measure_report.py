@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.measure_coverage import Coverage, coverage
+from harness.core.clean_text import spreadsheet_safe
 from harness.core.shell_words import shell_line
 from harness.evidence.disturbed import disturbing
-from harness.evidence.paired import paired_ratio
+from harness.evidence.paired import no_interval_words, paired_ratio
 from harness.evidence.sensors import pretended
 from harness.measurement.choice import ChosenMeters
 from harness.measurement.command_session import CommandRun, CommandSession, summary
@@ -154,7 +155,8 @@ def table(session: CommandSession) -> str:
     for run in session.runs:
         plain = _run(session, run)
         command = shell_line(session.plan.commands[run.command])
-        writer.writerow({**plain, "command": command, "flags": "+".join(plain["flags"])})
+        words = {"command": spreadsheet_safe(command), "reason": spreadsheet_safe(plain["reason"])}
+        writer.writerow({**plain, **words, "flags": "+".join(plain["flags"])})
     return stream.getvalue()
 
 
@@ -187,7 +189,7 @@ def verdict(found: Mapping[str, Any]) -> str:
         return f"{what}: no turn of both was done and has a figure, so nothing can be said"
     said = f"{what}: `{found['other']}` takes {found['ratio']:.3g}× that of `{found['first']}`"
     if found["low"] is None:
-        return f"{said}; one pair says nothing about chance: --repeat 5 or more"
+        return f"{said}; {no_interval_words(found['pairs'])}: --repeat 6 or more"
     said += f" (95 % interval {found['low']:.3g} to {found['high']:.3g}, {found['pairs']} pairs)"
     if found["low"] <= 1.0 <= found["high"]:
         return f"{said}: no difference is shown"
