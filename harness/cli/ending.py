@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.errors import HarnessError
+from harness.core.shell_words import shell_word
 from harness.evidence.overview_page import write_overview
 
 
@@ -30,7 +31,7 @@ def report_on(path: Path) -> Path | None:
             why = "interrupted"
     except ModuleNotFoundError as error:  # pandas is imported late, and matplotlib later
         why = f"{error.name} is not installed"
-    print(f"\nNo report: {why}. To make it later:\n  python -m harness.report {path}")
+    print(f"\nNo report: {why}. To make it later:\n  python -m harness.report {shell_word(path)}")
     return None
 
 

@@ -24,6 +24,7 @@ from harness.core.errors import (
 )
 from harness.core.launching import typed_name
 from harness.core.parser import Parser, add_include_options
+from harness.core.shell_words import shell_word
 from harness.core.wrapping import screen_width, wrapped
 from harness.evidence.going_on import go_on_words
 from harness.evidence.overview import RunEntry, overview
@@ -169,7 +170,8 @@ def _run(run: RunEntry, out: Path) -> Item:
         return Item(name, False, f"cannot be read: {run.problem}", {"status": None})
     counted = ", ".join(f"{count} {state}" for state, count in sorted(run.cells.items())) or "none"
     quick = "; quick, not for publication" if run.quick else ""
-    page = f"report: {run.page}" if run.page else f"no report: {typed_name('report')} {run.folder}"
+    make = f"{typed_name('report')} {shell_word(run.folder)}"
+    page = f"report: {run.page}" if run.page else f"no report: {make}"
     return Item(
         name, run.status == "done", f"{_going(run)}; cells: {counted}{quick}",
         {"status": run.status, "created": run.created, "cells": dict(run.cells),

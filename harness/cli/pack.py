@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.core.command_frame import run_command
 from harness.core.errors import EXIT_DONE, UsageError
 from harness.core.parser import Parser
+from harness.core.shell_words import shell_word
 
 EPILOG = """the bundle is a folder; the same runs give the same bytes. Names of home folders and of
 this host are taken out of it. --sign signs the checksums of all files with a key of SSH;
@@ -75,5 +76,6 @@ def _pack(parsed: Namespace) -> int:
     files = [path for path in out.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     print(f"{out}: {len(files)} files, {size / 1e6:.1f} MB")
-    print(f"Begin with {out / 'README.md'}. To check: python -m harness.pack --verify {out}")
+    verify = f"python -m harness.pack --verify {shell_word(out)}"
+    print(f"Begin with {out / 'README.md'}. To check: {verify}")
     return EXIT_DONE

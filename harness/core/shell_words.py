@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,11 @@ HOME = "~/"
 def shell_line(words: Sequence[str]) -> str:
     """Return words quoted where a shell needs it; bytes that are no UTF-8 are spelt out."""
     return written(shlex.join(words))
+
+
+def shell_word(path: str | os.PathLike[str]) -> str:
+    """Return a path or name as it stands in a command that people are told to type."""
+    return shlex.quote(os.fspath(path))
 
 
 def typed_line(module: str, words: Sequence[str] | None = None) -> str:

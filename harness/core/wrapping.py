@@ -12,6 +12,9 @@ NARROWEST = 40
 WIDEST = 100
 UNITS = "%|s|ms|min|h|J|mJ|kJ|MJ|Wh|W|mW|kW|Hz|B|kB|MB|GB|°C|V|A|×"
 _BEFORE_UNIT = re.compile(rf"(?<=\d) (?=(?:{UNITS})(?![\w]))")
+_QUOTED = re.compile(r"""(?<!\S)'[^'\n]*'(?:"'"'[^'\n]*')*""")
+"""A word as a shell has it quoted, which a line's end would change."""
+
 _FAST = "\N{NO-BREAK SPACE}"
 
 
@@ -25,10 +28,17 @@ def screen_width(stream: TextIO | None = None) -> int:
 def wrapped(text: str, width: int, later: int = 0) -> str:
     """Return a text in lines of at most `width`, those after the first indented by `later`.
 
-    A word that is longer than a line, such as a path, is not broken; nor is a hyphenated name.
+    A word that is longer than a line, such as a path, is not broken; nor is a hyphenated name, or
+    what is quoted for a shell.
     """
-    filled = textwrap.fill(
-        _BEFORE_UNIT.sub(_FAST, text), width, subsequent_indent=" " * later,
+    return filled(_BEFORE_UNIT.sub(_FAST, text), width, "", " " * later)
+
+
+def filled(text: str, width: int, first: str, later: str) -> str:
+    """Return a text in lines of at most `width` that begin so, broken between words only."""
+    whole = _QUOTED.sub(lambda found: found.group().replace(" ", _FAST), text)
+    lines = textwrap.fill(
+        whole, width, initial_indent=first, subsequent_indent=later,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
-    return filled.replace(_FAST, " ")
+    return lines.replace(_FAST, " ")

@@ -29,6 +29,7 @@ from harness.core.errors import (
 )
 from harness.core.guarded_folder import read_bytes
 from harness.core.schema import FILES, SCHEMA_VERSION
+from harness.core.shell_words import shell_word
 from harness.core.version import ROOT, shipped_file, version
 from harness.evidence.bundle_readme import Claim, PackedRun, readme
 from harness.evidence.comparable import apart_words
@@ -118,7 +119,8 @@ def _judged(folders: Sequence[Path]) -> list[tuple[Judgement, RunFiles]]:
         bad = [f.text for f in judgement.findings if f.level == "damaged"]
         if bad or judgement.run is None:
             raise DamagedRunError(
-                f"{folder} is damaged: {bad[0]}", f"See python -m harness.check {folder}"
+                f"{folder} is damaged: {bad[0]}",
+                f"See python -m harness.check {shell_word(folder)}",
             )
         name = judgement.run.run_id
         if not SAFE_NAME.fullmatch(name):

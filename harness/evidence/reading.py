@@ -15,6 +15,7 @@ from devices.names import nearest
 from harness.core.errors import DamagedRunError, HarnessError, UsageError, raise_all
 from harness.core.guarded_folder import RESTORE, guard, is_safe_name
 from harness.core.schema import CELLS, METRICS, PHASE_ROWS, Column, sessions_of, version_problem
+from harness.core.shell_words import shell_word
 from harness.evidence.findings import MOST_NAMED
 from harness.evidence.going_on import MEASURED
 from harness.evidence.overview import run_folders
@@ -115,7 +116,7 @@ def find_run(text: str, results: Path = Path("results")) -> Path:
     parent = folder.parent if folder.parent != Path() else results
     names = sorted(path.parent.name for path in parent.glob("*/manifest.json"))
     near = (nearest(folder.name, names, 0.4) or names[-1:])[:3]
-    hint = f"Did you mean {' or '.join(str(parent / n) for n in near)}? " if near else ""
+    hint = f"Did you mean {' or '.join(shell_word(parent / n) for n in near)}? " if near else ""
     how = "python -m harness.list runs shows them." if near else "python -m harness.run makes one."
     raise UsageError(f"{text}: no such run folder", hint + how)
 
@@ -130,11 +131,11 @@ def _refuse_a_shelf(folder: Path) -> None:
         return
     runs = list(run_folders(folder))
     if runs:
-        names = ", ".join(map(str, runs[:MOST_NAMED]))
+        names = ", ".join(map(shell_word, runs[:MOST_NAMED]))
         more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
         raise UsageError(
             f"{folder}: is no run folder, but has {len(runs)} below it",
-            f"Did you mean {names}{more}? python -m harness.list runs --out {folder}",
+            f"Did you mean {names}{more}? python -m harness.list runs --out {shell_word(folder)}",
         )
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-import textwrap
 
 from devices.plain_numbers import plain_float
 from harness.core.errors import UsageError
+from harness.core.wrapping import filled
 
 WIDTH = 80
 
 
 def hanging(label: str, text: str, indent: int) -> str:
     """Return a paragraph whose first line begins with a label and whose others are indented."""
-    return textwrap.fill(
-        text, WIDTH, initial_indent=f"{label:<{indent}}", subsequent_indent=" " * indent,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+    return filled(text, WIDTH, f"{label:<{indent}}", " " * indent)
 
 
 def share_words(part: int, whole: int) -> str:

@@ -22,6 +22,7 @@ from harness.core.errors import (
     UsageError,
 )
 from harness.core.parser import Parser, add_include_options, read_options
+from harness.core.shell_words import shell_line, shell_word
 from harness.fleet.flower_lines import require_flower
 from harness.fleet.keys import SERVER, ServerKeys
 from harness.workloads.registry import find_workload
@@ -231,10 +232,10 @@ def fleet_target(target: Target, fleet: Fleet) -> Target:
 def _say(summary: RunSummary, screen: FleetScreen) -> int:
     screen.conclude(summary)
     if summary.stopped:
-        screen.stopped(summary, "python -m harness.fleet server " + " ".join(sys.argv[2:]))
+        screen.stopped(summary, f"python -m harness.fleet server {shell_line(sys.argv[2:])}")
         return EXIT_BUDGET if summary.stopped == "budget" else EXIT_INTERRUPTED
     from harness.cli.ending import report_on  # noqa: PLC0415
 
     page = report_on(summary.path) if summary.done else None
-    screen.goodbye(summary, page, f"python -m harness.check {summary.path}")
+    screen.goodbye(summary, page, f"python -m harness.check {shell_word(summary.path)}")
     return EXIT_CELLS_FAILED if summary.failed else EXIT_DONE

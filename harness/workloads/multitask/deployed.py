@@ -10,6 +10,7 @@ from harness.core.clean_text import clean
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import read_object
 from harness.core.schema import INFERENCE, INFERENCE_METRICS, PHASE_ROWS, SCHEMA_VERSION, Column
+from harness.core.shell_words import shell_word
 from harness.evidence.findings import Finding, named
 from harness.evidence.intact import check_file
 from harness.evidence.reading import RunFiles
@@ -28,7 +29,7 @@ def deployed(run: RunFiles) -> Iterator[Finding]:
     """Yield damage of the files of inference, and what was not measured; nothing without any."""
     if not (run.folder / TABLE).is_file() and not (run.folder / "inference").is_dir():
         return
-    again = f"Measure again: python -m harness.infer {run.folder} --fresh"
+    again = f"Measure again: python -m harness.infer {shell_word(run.folder)} --fresh"
     found: dict[str, list[Row]] = {}
     for name, columns in TABLES.items():
         rows = _read(run.folder / name, columns)
@@ -103,8 +104,8 @@ def _status(run: RunFiles, again: str) -> Iterator[Finding]:
     elif status != "done":
         words = "was broken off" if status == "running" else f"ended as {status or 'unknown'}"
         text = f"inference {words}"
-        yield Finding("incomplete", "inference", text,
-                      f"To go on: python -m harness.infer {run.folder}")  # fmt: skip
+        remedy = f"To go on: python -m harness.infer {shell_word(run.folder)}"
+        yield Finding("incomplete", "inference", text, remedy)
 
 
 def _said(path: Path) -> str | None:

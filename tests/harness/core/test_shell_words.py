@@ -2,10 +2,11 @@
 
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from harness.core.shell_words import shell_line, typed_line, typed_words
+from harness.core.shell_words import shell_line, shell_word, typed_line, typed_words
 
 WORDS = ["plain", "two words", "it's", "sdn|kt", "a&b;c", "$HOME", "`id`", "*", "", "--methods=x y"]
 
@@ -41,3 +42,10 @@ def test_what_was_typed_is_read_again(monkeypatch, tmp_path) -> None:
     assert typed_words(typed_line("harness.run", words), "harness.run") == words
     assert typed_words("python -m harness.run --label it's", "harness.run") == ["--label", "it's"]
     assert typed_words("", "harness.run") == []
+
+
+@pytest.mark.parametrize("name", ["run", "re s/my run", "bün dle", "it's", "$HOME"])
+def test_a_path_to_type_is_one_word_of_a_shell(name) -> None:
+    line = f"printf '%s\\n' {shell_word(Path('top') / name)}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
+    assert done.stdout == f"top/{name}\n"

@@ -13,6 +13,7 @@ from devices import extensions
 from harness.core.command_frame import report, run_command
 from harness.core.errors import EXIT_DONE, DataError, DataUsageError, UsageError
 from harness.core.parser import take_in_early
+from harness.core.shell_words import shell_word
 from harness.workloads.multitask.commands.data_options import parser_of, scenes_of
 from harness.workloads.multitask.commands.dealing import dealt
 from harness.workloads.multitask.data.build import BuildPlan, ensure_store, fault_table, read_faults
@@ -92,7 +93,7 @@ def _import_from(options: argparse.Namespace) -> None:
     dropped = sorted({job.client for job in plan.jobs} - kept)
     if dropped:
         print(f"dropped   {', '.join(dropped)}: no usable image is left in some split")
-    print(f"\nTrain on it: python -m harness.run --dataset {store.path}")
+    print(f"\nTrain on it: python -m harness.run --dataset {shell_word(store.path)}")
 
 
 def _plan(options: argparse.Namespace) -> BuildPlan:

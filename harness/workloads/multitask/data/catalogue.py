@@ -11,6 +11,7 @@ from pathlib import Path
 from devices import extensions
 from devices.names import did_you_mean
 from harness.core.errors import DataUsageError
+from harness.core.shell_words import shell_word
 from harness.workloads.multitask.data.manifest import MANIFEST, StoreManifest, read_manifest
 from harness.workloads.multitask.data.split import Split
 
@@ -188,7 +189,7 @@ def _only(name: str, cache: Path) -> Path:
         message = f"data set {name} has not been imported into {cache}."
         raise DataUsageError(message, f"Import it once: {IMPORTS[name]}")
     if len(found) > 1:
-        listed = "".join(f"\n  --dataset {path}" for path in found)
+        listed = "".join(f"\n  --dataset {shell_word(path)}" for path in found)
         message = f"there are {len(found)} stores of {name} in {cache}."
         raise DataUsageError(message, f"Say which:{listed}")
     return found[0]
