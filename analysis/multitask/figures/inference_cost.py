@@ -22,6 +22,7 @@ from analysis.multitask.inference import (
     single_stream,
     windows_disturbed,
 )
+from harness.core.shell_words import shell_word
 
 TITLE = "Cost of an answer against loss"
 MILLI = 1e3
@@ -32,7 +33,7 @@ def drawings(run: Run) -> list[Outcome]:
     """Return one figure per execution provider, or why there is none."""
     rows = deployed(run)
     if rows.empty:
-        reason = f"no inference was measured: python -m harness.infer {run.run_id}"
+        reason = f"no inference was measured: python -m harness.infer {shell_word(run.folder)}"
         return [NotDrawn(TITLE, reason)]
     return [_drawing(run, rows, provider) for provider in providers(rows)]
 

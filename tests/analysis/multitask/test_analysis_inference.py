@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -259,3 +260,13 @@ def test_the_report_shows_it_and_is_the_same_twice(make_inferred) -> None:
     before = {path: path.read_bytes() for path in paths.all()}
     write_report([folder])
     assert {path: path.read_bytes() for path in paths.all()} == before
+
+
+def test_inference_is_measured_in_the_folder_that_was_given(make_run, tmp_path) -> None:
+    """A name alone would be looked for in results/, where another copy of the run may lie."""
+    folder = make_run()
+    other = folder.rename(tmp_path / "my copy")
+    (missing,) = inference_cost.drawings(load_run(other))
+    assert isinstance(missing, NotDrawn)
+    words = shlex.split(missing.reason.partition("no inference was measured: ")[2])
+    assert words == ["python", "-m", "harness.infer", str(other)]
