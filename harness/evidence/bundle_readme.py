@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.core.markdown import code_span, markdown_escape, markdown_line, one_line
+from harness.evidence.going_on import MEASURED
 from harness.evidence.paired import INTERVAL_WORDS
 from harness.evidence.words import share_words
 from harness.workloads.registry import DEFAULT
@@ -64,6 +65,9 @@ PLACES = {
     "time": "`paper/tables/pairs.*`, `paper/figures/breakdown*`",
     "loss": "`paper/tables/pairs.*`, `paper/figures/loss_over_rounds*`",
 }
+TABLE = "`paper/tables/pairs.*`"
+"""Where a ratio of commands stands; figures of both kinds of ratio are of what was trained."""
+
 ENERGY = "`paper/tables/pairs.*`, `paper/figures/pareto*`"
 
 
@@ -76,29 +80,36 @@ def readme(
     """Return the README as Markdown; `apart` says which runs are no one series, and why."""
     names = " or ".join(dict.fromkeys(run.reference for run in runs if run.reference))
     reference = markdown_escape(names or "a reference")
+    measured = all(run.workload == MEASURED for run in runs)
     parts = [
-        _head(), _claims(claims, reference), _levels(runs), _runs(runs),
-        *map(markdown_line, apart), _withheld(withheld), CONTENTS,
+        _head(measured), _claims(claims, reference, measured), _levels(runs, claims, measured),
+        _runs(runs), *map(markdown_line, apart), _withheld(withheld), CONTENTS,
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 
-def _head() -> str:
+def _head(measured: bool) -> str:
+    what = (
+        "what commands and programs cost in time and joules."
+        if measured
+        else "what training costs in time and joules, and what that buys."
+    )
     return (
-        "# Artifact\n\nResults of the MAS edge harness: what training costs in time and joules,"
-        " and what that buys.\nNothing here needs the hardware that was measured.\n\n"
+        f"# Artifact\n\nResults of the MAS edge harness: {what}\n"
+        "Nothing here needs the hardware that was measured.\n\n"
         "`sha256sum -c SHA256SUMS` and `python -m harness.pack --verify .` say whether every file\n"
         "is as it was packed; the latter with `--key FILE` also whether whoever has that key"
         " signed it."
     )
 
 
-def _claims(claims: Sequence[Claim], reference: str) -> str:
+def _claims(claims: Sequence[Claim], reference: str, measured: bool) -> str:
     head = "## Claims\n\n"
     if not claims:
-        return head + f"No method was compared with {reference}; see the tables in `paper/`."
+        noun = "command" if measured else "method"
+        return head + f"No {noun} was compared with {reference}; see the tables in `paper/`."
     lines = [
-        f"Ratios to {reference} of the same seed; the tolerance is the",
+        f"Ratios to {reference} of the same {'turn' if measured else 'seed'}; the tolerance is the",
         f"{INTERVAL_WORDS}.",
         "",
         "| claim | table, figure | command | expected |",
@@ -108,18 +119,18 @@ def _claims(claims: Sequence[Claim], reference: str) -> str:
         run = f", {markdown_escape(claim.run)}" if claim.run else ""
         own = markdown_escape(f"{claim.method}: {claim.quantity}")
         what = f"{own} over that of {reference}{run}"
-        place = PLACES.get(claim.quantity.split()[-1], ENERGY)
+        place = TABLE if measured else PLACES.get(claim.quantity.split()[-1], ENERGY)
         lines.append(f"| {what} | {place} | level 0 | {claim.expected} |")
     return head + "\n".join(lines)
 
 
-def _levels(runs: Sequence[PackedRun]) -> str:
+def _levels(runs: Sequence[PackedRun], claims: Sequence[Claim], measured: bool) -> str:
     lines = [
-        "## Three levels",
+        "## Two levels" if measured else "## Three levels",
         "",
-        "All need the harness of the version in `manifest.json`, installed with"
-        " `env/constraints.txt`. `-I` keeps Python from taking modules out of this folder, which"
-        " is somebody else's.",
+        f"{'Both' if measured else 'All'} need the harness of the version in `manifest.json`,"
+        " installed with `env/constraints.txt`. `-I` keeps Python from taking modules out of this"
+        " folder, which is somebody else's.",
         "",
         "**Level 0**, any laptop, minutes: make every table and figure again, to the byte.",
         "",
@@ -128,6 +139,27 @@ def _levels(runs: Sequence[PackedRun]) -> str:
         "diff -r paper rebuilt",
         "```",
         "",
+        *(_measured_again() if measured else _trained_again(runs, claims)),
+        "",
+        "| run | takes | command |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {r.run_id} | {_takes(r)} | {_typed(r)} |" for r in runs]
+    return "\n".join(lines)
+
+
+def _measured_again() -> list[str]:
+    """Return what can be done again of a program that is not here, and of which little is known."""
+    return [
+        "**Level 1**, the device itself: measure again, by the command below. The program that was"
+        " measured is not in this folder.",
+    ]
+
+
+def _trained_again(runs: Sequence[PackedRun], claims: Sequence[Claim]) -> list[str]:
+    costs = any(claim.low is not None for claim in claims)
+    within = ", time and energy within the intervals above" if costs else ""
+    return [
         "**Level 1**, any laptop, minutes: the whole chain on tiny data with a made-up meter.",
         "",
         "```",
@@ -136,14 +168,13 @@ def _levels(runs: Sequence[PackedRun]) -> str:
         "",
         "**Level 2**, the device itself: measure again, then `python -m harness.compare` with the"
         " run here.",
-        "Losses agree to the bit on the same host and software, time and energy within the"
-        " intervals above.",
-        "",
-        "| run | takes | command |",
-        "|---|---|---|",
+        f"Losses agree to the bit on the same host and software{within}.",
     ]
-    lines += [f"| {r.run_id} | {_takes(r)} | {_cell(code_span(r.command))} |" for r in runs]
-    return "\n".join(lines)
+
+
+def _typed(run: PackedRun) -> str:
+    """Return the command of a run; a program that opens a measurement itself has none."""
+    return _cell(code_span(run.command)) if run.command else "the program that was measured"
 
 
 def _level_1(run: PackedRun) -> str:

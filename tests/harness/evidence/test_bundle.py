@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from harness.evidence.bundle import Packing, pack
 from harness.evidence.bundle_readme import LEVEL_0, Claim, PackedRun, readme
 from harness.evidence.private import rules, veil
 from harness.evidence.reading import read_run
+from harness.measurement import Measurement
 from harness.run_folder.lock import run_lock
 from tests.sources import SOURCES
 
@@ -204,6 +206,44 @@ def test_wrong_use_ends_with_2(words, said, planted, tmp_path, capsys) -> None:
     places = {"run": planted, "out": tmp_path / "out", "full": ROOT / "docs"}
     assert main([word.format(**places) for word in words]) == 2
     assert said in capsys.readouterr().err
+
+
+def measured_folder(out: Path, *words: str) -> tuple[Path, str]:
+    """Return the bundle of what `harness.measure` measured, and its README."""
+    place = out / "measured"
+    subprocess.run(
+        [sys.executable, "-m", "harness.measure", "--meter", "simulated", "--out", place, *words],
+        check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
+    )  # fmt: skip
+    (folder,) = (path.parent for path in place.glob("*/manifest.json"))
+    found = pack([folder], out / "bundle", Packing(private=()))
+    return found, (found / "README.md").read_text()
+
+
+@pytest.mark.parametrize("others", [(), ("--vs", "sleep 0.05", "--repeat", "3")], ids=" ".join)
+def test_of_a_measured_command_nothing_is_promised_but_its_command(others, tmp_path) -> None:
+    """There is no workload to run on tiny data, there are no losses, and maybe no intervals."""
+    found, readme = measured_folder(tmp_path, *others, "--", "sleep", "0.2")
+    assert "python -m harness.measure --meter simulated" in readme
+    assert "-- sleep 0.2`" in readme
+    for untrue in ("harness.run", "osses", "within the intervals", "training", "same seed"):
+        assert untrue not in readme
+    for named in re.findall(r"`(paper/[^`]+)`", readme):
+        assert list(found.glob(named)), named
+
+
+def test_a_program_that_opened_its_own_measurement_has_no_command(tmp_path) -> None:
+    with Measurement("simulated", tmp_path / "own", rate_hz=100):
+        time.sleep(0.2)
+    (folder,) = (path.parent for path in (tmp_path / "own").glob("*/manifest.json"))
+    readme = (pack([folder], tmp_path / "bundle", Packing(private=())) / "README.md").read_text()
+    assert "| the program that was measured |" in readme
+    assert "``" not in readme.replace("```", "")
+
+
+def test_intervals_are_promised_only_where_there_are_some(packed) -> None:
+    """The golden run has one seed."""
+    assert "within the intervals" not in (packed / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["check", "compare", "infer", "pack"])
