@@ -26,6 +26,7 @@ from harness.core.launching import typed_name
 from harness.core.parser import Parser, add_include_options
 from harness.core.shell_words import shell_word
 from harness.core.wrapping import screen_width, wrapped
+from harness.evidence.bundles import WHAT, bundle_words
 from harness.evidence.going_on import go_on_words
 from harness.evidence.overview import RunEntry, overview
 from harness.evidence.overview_page import NAME as PAGE
@@ -166,6 +167,9 @@ def _runs(parsed: Namespace) -> Iterable[Item]:
 
 def _run(run: RunEntry, out: Path) -> Item:
     name = os.path.relpath(run.folder, out)
+    if run.is_bundle:
+        text = f"{WHAT}. {bundle_words(run.folder)}"
+        return Item(name, False, text, {"status": None, "bundle": True})
     if run.problem:
         return Item(name, False, f"cannot be read: {run.problem}", {"status": None})
     counted = ", ".join(f"{count} {state}" for state, count in sorted(run.cells.items())) or "none"

@@ -33,7 +33,7 @@ from harness.core.parser import Parser, add_include_options
 from harness.core.shell_words import typed_words
 from harness.evidence.claims import PAIRS_FOR_A_TEST
 from harness.evidence.foreign import refuse_foreign
-from harness.evidence.reading import read_run
+from harness.evidence.reading import read_run, refuse_a_bundle
 from harness.run_folder.resume import Start, read_manifest, unfinished, unreported
 from harness.running.limits import Limits, parse_energy_j, parse_time_s
 from harness.workloads.base import Settling
@@ -133,6 +133,7 @@ def _config(parsed: Namespace, kind: type[RunConfig]) -> RunConfig:
     if parsed.fresh:
         raise UsageError("--fresh and --resume contradict each other", "Leave out one of them.")
     path = _resumed(parsed)
+    refuse_a_bundle(path)
     values = read_manifest(path).get("config")
     if not isinstance(values, dict):
         raise DamagedRunError(f"{path / 'manifest.json'}: holds no configuration", "Restore it.")

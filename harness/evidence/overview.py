@@ -17,6 +17,7 @@ from typing import Any
 from harness.core.clean_text import clean
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import read_bytes, read_object
+from harness.evidence.bundles import is_bundle
 from harness.evidence.sensors import pretended
 from harness.run_folder.lock import is_running
 from harness.workloads.registry import DEFAULT
@@ -33,6 +34,7 @@ class RunEntry:
     Attributes:
         folder: Where it lies.
         problem: Why it cannot be read; empty if it can.
+        is_bundle: Whether it is a bundle that `harness.pack` wrote, and no run.
         status: `done`, `running`, `killed`, `interrupted`, …
         methods: Method → mean of the objective over its finished cells; None without a value.
         objective: What the methods are judged by.
@@ -48,6 +50,7 @@ class RunEntry:
 
     folder: Path
     problem: str = ""
+    is_bundle: bool = False
     status: str = "unknown"
     created: str = ""
     device: str = ""
@@ -73,8 +76,21 @@ class RunEntry:
         return choose(known, key=lambda pair: pair[1]) if known else None
 
 
-def run_folders(below: Path, depth: int = DEEPEST) -> Iterator[Path]:
-    """Yield the run folders below a folder, in the order of their paths; links are not followed."""
+def run_folders(below: Path) -> Iterator[Path]:
+    """Yield the run folders below a folder, in the order of their paths; links are not followed.
+
+    A bundle is none, and the runs in it are copies.
+    """
+    return (path for path in _folders(below) if not is_bundle(path))
+
+
+def bundles(below: Path) -> Iterator[Path]:
+    """Yield the bundles below a folder, in the order of their paths."""
+    return filter(is_bundle, _folders(below))
+
+
+def _folders(below: Path, depth: int = DEEPEST) -> Iterator[Path]:
+    """Yield the folders below another that have a manifest, and are in none that has one."""
     if depth == 0:
         return
     for path in sorted(below.iterdir()):
@@ -85,12 +101,15 @@ def run_folders(below: Path, depth: int = DEEPEST) -> Iterator[Path]:
         elif (path / "manifest.json").is_file() and path.parent == below:
             yield path  # damaged, and said to be
         else:
-            yield from run_folders(path, depth - 1)
+            yield from _folders(path, depth - 1)
 
 
 def overview(below: Path) -> list[RunEntry]:
-    """Return an entry for every run below a folder."""
-    return [run_entry(folder) for folder in run_folders(below)]
+    """Return an entry for every run and every bundle below a folder."""
+    return [
+        RunEntry(folder, is_bundle=True) if is_bundle(folder) else run_entry(folder)
+        for folder in _folders(below)
+    ]
 
 
 def run_entry(folder: Path) -> RunEntry:

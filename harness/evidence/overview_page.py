@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from harness.core.guarded_folder import write_below
+from harness.evidence.bundles import WHAT, bundle_words
 from harness.evidence.overview import RunEntry, overview
 from harness.evidence.words import share_words
 
@@ -47,7 +48,8 @@ def overview_html(folder: Path, runs: Sequence[RunEntry]) -> str:
     newest = sorted(runs, key=lambda run: (run.created, run.folder.name), reverse=True)
     head = "".join(f"<th>{title}</th>" for title in HEADERS)
     rows = "\n".join(_row(folder, run) for run in newest)
-    count = f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
+    number = sum(not run.is_bundle for run in runs)
+    count = f"{number} run{'' if number == 1 else 's'}"
     return (
         f"<!doctype html>\n<html lang=en>\n{MARK}\n<meta charset=utf-8>"
         "<meta name=viewport content='width=device-width'>"
@@ -63,6 +65,9 @@ def overview_html(folder: Path, runs: Sequence[RunEntry]) -> str:
 
 def _row(folder: Path, run: RunEntry) -> str:
     name = escape(os.path.relpath(run.folder, folder))
+    if run.is_bundle:
+        words = escape(f"{WHAT}. {bundle_words(run.folder)}")
+        return f"<tr><td>{name}</td><td colspan={len(HEADERS) - 1} class=dim>{words}</td></tr>"
     if run.problem:
         problem = f"<td colspan={len(HEADERS) - 1} class=bad>cannot be read: {escape(run.problem)}"
         return f"<tr><td>{name}</td>{problem}</td></tr>"

@@ -16,9 +16,10 @@ from harness.core.errors import DamagedRunError, HarnessError, UsageError, raise
 from harness.core.guarded_folder import RESTORE, guard, is_safe_name
 from harness.core.schema import CELLS, METRICS, PHASE_ROWS, Column, sessions_of, version_problem
 from harness.core.shell_words import shell_word
+from harness.evidence.bundles import WHAT, bundle_words, is_bundle
 from harness.evidence.findings import MOST_NAMED
 from harness.evidence.going_on import MEASURED
-from harness.evidence.overview import run_folders
+from harness.evidence.overview import bundles, run_folders
 from harness.evidence.tables import CsvTable, Row, read_table, stream_table
 from harness.run_folder.resume import read_manifest
 
@@ -106,6 +107,7 @@ def find_run(text: str, results: Path = Path("results")) -> Path:
     """
     for candidate in (Path(text), results / text):
         if candidate.is_dir():
+            refuse_a_bundle(candidate)
             _refuse_a_shelf(candidate)
             return candidate
     folder = Path(text)
@@ -114,15 +116,26 @@ def find_run(text: str, results: Path = Path("results")) -> Path:
     if len(named) == 1:
         return named[0]
     parent = folder.parent if folder.parent != Path() else results
-    names = sorted(path.parent.name for path in parent.glob("*/manifest.json"))
+    there = (path.parent for path in parent.glob("*/manifest.json"))
+    names = sorted(path.name for path in there if not is_bundle(path))
     near = (nearest(folder.name, names, 0.4) or names[-1:])[:3]
     hint = f"Did you mean {' or '.join(shell_word(parent / n) for n in near)}? " if near else ""
     how = "python -m harness.list runs shows them." if near else "python -m harness.run makes one."
     raise UsageError(f"{text}: no such run folder", hint + how)
 
 
+def refuse_a_bundle(folder: Path) -> None:
+    """Refuse a bundle where a run is asked for.
+
+    Raises:
+        UsageError: naming what checks it, and its runs.
+    """
+    if is_bundle(folder):
+        raise UsageError(f"{folder}: is {WHAT}", bundle_words(folder))
+
+
 def _refuse_a_shelf(folder: Path) -> None:
-    """Refuse a folder that is no run but has runs below it.
+    """Refuse a folder that is no run but has runs below it, or else bundles.
 
     Raises:
         UsageError: naming them.
@@ -137,6 +150,8 @@ def _refuse_a_shelf(folder: Path) -> None:
             f"{folder}: is no run folder, but has {len(runs)} below it",
             f"Did you mean {names}{more}? python -m harness.list runs --out {shell_word(folder)}",
         )
+    for bundle in bundles(folder):
+        refuse_a_bundle(bundle)
 
 
 def read_run(folder: Path) -> RunFiles:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from analysis import report
+from harness.cli import check, compare, infer, run
 from harness.cli.list import main
 from harness.core.errors import UsageError
+from harness.evidence.bundle import Packing, pack
 from harness.evidence.overview import overview, run_entry, run_folders
 from harness.evidence.overview_page import joules, write_overview
 from harness.evidence.reading import find_run
@@ -123,3 +126,62 @@ def test_a_sum_over_some_cells_is_not_shown_as_that_of_all(draft) -> None:
     none.rows[0] |= {"energy_j": None, "energy_model_j": 90.0}
     none.rows[1] |= {"energy_j": None, "energy_model_j": 95.0}
     assert joules(run_entry(none.write())) == "185 J modelled"
+
+
+@pytest.fixture
+def bundle(shelf: Path) -> Path:
+    """Return a bundle beside the runs."""
+    return pack([shelf / "first"], shelf / "my bundle", Packing(private=()))
+
+
+def test_a_bundle_is_no_run_and_is_said_to_be_a_bundle(shelf: Path, bundle: Path, capsys) -> None:
+    assert bundle not in list(run_folders(shelf))
+    main(["runs", "--out", str(shelf)])
+    assert f"a bundle of runs, not a run. {how(bundle)}" in capsys.readouterr().out
+    page = write_overview(shelf)
+    assert page is not None
+    assert "<h1>3 runs</h1>" in page.read_text()
+    assert "a bundle of runs, not a run" in page.read_text()
+
+
+def how(bundle: Path) -> str:
+    return f"To check it: python -m harness.pack --verify '{bundle}'; its runs: '{bundle}'/data/*"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda folder: check.main([folder]),
+        lambda folder: compare.main([folder, folder]),
+        lambda folder: infer.main([folder]),
+        lambda folder: report.main([folder]),
+        lambda folder: run.main(["--resume", folder]),
+    ],
+    ids=["check", "compare", "infer", "report", "resume"],
+)
+def test_a_command_about_runs_says_what_a_bundle_is_for(command, bundle: Path, capsys) -> None:
+    assert command(str(bundle)) == 2
+    assert how(bundle) in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_folder_with_bundles_alone_names_them(bundle: Path, tmp_path_factory) -> None:
+    shelf = tmp_path_factory.mktemp("only")
+    alone = bundle.rename(shelf / "my bundle")
+    with pytest.raises(UsageError, match="bundle of runs") as caught:
+        find_run(str(shelf))
+    assert caught.value.remedy == how(alone)
+
+
+def test_a_run_in_a_bundle_is_a_run_like_any_other(shelf: Path, bundle: Path) -> None:
+    (inside,) = (bundle / "data").iterdir()
+    assert find_run(str(inside)) == inside
+    assert list(run_folders(bundle / "data")) == [inside]
+
+
+def test_folders_that_are_suggested_are_runs(shelf: Path, bundle: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_run(str(shelf))
+    assert "my bundle" not in caught.value.remedy
+    with pytest.raises(UsageError) as caught:
+        find_run(f"{bundle}s")
+    assert "my bundle" not in caught.value.remedy
