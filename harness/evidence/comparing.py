@@ -14,6 +14,7 @@ from typing import Any
 from harness.core.errors import DamagedRunError, NotComparableError, UsageError, unknown
 from harness.core.guarded_folder import RESTORE
 from harness.evidence.comparable import Difference, differences, model_differences
+from harness.evidence.completeness import finish
 from harness.evidence.disturbed import disturbed_words
 from harness.evidence.paired import no_interval_words, paired_ratio, values_by_seed
 from harness.evidence.reading import RunFiles, find_run, read_run
@@ -130,18 +131,28 @@ def read_side(text: str) -> Side:
 
     Raises:
         UsageError: if there is no such run, or it has no finished cell of that method.
+        NotComparableError: if no cell of the run is finished.
         DamagedRunError: if the run cannot be read.
     """
     try:
-        return Side(read_run(find_run(text)))
+        return Side(_begun(find_run(text)))
     except UsageError:
         if ":" not in text or Path(text).exists():
             raise
     name, _, method = text.partition(":")
-    side = Side(read_run(find_run(name)), method)
+    side = Side(_begun(find_run(name)), method)
     if method not in side.methods:
         raise unknown(f"finished method of {name}", method, side.methods)
     return side
+
+
+def _begun(folder: Path) -> RunFiles:
+    run = read_run(folder)
+    if not run.done:
+        raise NotComparableError(
+            f"{folder}: no cell is finished, so there is nothing to compare", finish(run)
+        )
+    return run
 
 
 def contradictions(first: Side, second: Side) -> list[str]:

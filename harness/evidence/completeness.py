@@ -20,6 +20,8 @@ from harness.evidence.sealed import altered, unsealed
 from harness.run_folder.lock import is_running
 
 MOST_CELLS = 1_000_000
+WAIT = "Wait until it is done."
+MEND = "Mend the cause, run again."
 
 
 def completeness(run: RunFiles) -> Iterator[Finding]:
@@ -39,13 +41,20 @@ def go_on(run: RunFiles) -> str:
     return go_on_words(run.folder, workload, command)
 
 
+def finish(run: RunFiles) -> str:
+    """Return what helps where no cell is finished: of a run that goes on, or failed, too."""
+    if is_running(run.folder):
+        return WAIT
+    return MEND if run.manifest.get("status") == "done" else go_on(run)
+
+
 def _status(run: RunFiles) -> Iterator[Finding]:
     status = str(run.manifest.get("status"))
     if status == "done":
         return
     if is_running(run.folder):
         text = "the run is still going on"
-        yield Finding("incomplete", "running", text, "Wait until it is done.")
+        yield Finding("incomplete", "running", text, WAIT)
         return
     reason = str(run.manifest.get("reason") or "")
     because = f": {reason}" if reason else ""
@@ -76,7 +85,7 @@ def _matrix(run: RunFiles) -> Iterator[Finding]:
     for row in run.cells:
         if row["status"] != "done":
             text = f"{row['cell']} is {row['status'] or 'without status'}: {row['reason'] or '?'}"
-            remedy = go_on(run) if row["status"] == "interrupted" else "Mend the cause, run again."
+            remedy = go_on(run) if row["status"] == "interrupted" else MEND
             yield Finding("incomplete", "cell-not-done", text, remedy)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from harness.cli.compare import main
 from harness.evidence.comparing import Ratio, compare, read_side
+from harness.run_folder.lock import run_lock
 
 T_2 = 4.302652729911275
 """Student's t, 0.975 quantile for 2 degrees of freedom: √(2·0.975²/(0.975·0.025) …), tabulated."""
@@ -236,6 +237,34 @@ def test_runs_without_a_common_method_are_refused(draft, capsys) -> None:
     other = {"config": {"methods": ["tag"], "seeds": [0], "repeats": 1}}
     assert main([str(first), str(run(draft, "b", lambda m, s, r: 100.0, **other))]) == 7
     assert "A:METHOD B:METHOD" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("status", "helps"),
+    [
+        ("interrupted", "To go on: python -m harness.run --resume {}"),
+        ("running", "To go on: python -m harness.run --resume {}"),
+        ("done", "Mend the cause, run again."),
+    ],
+)
+@pytest.mark.parametrize("method", ["", ":independent"])
+def test_a_run_without_a_finished_cell_says_how_to_go_on(
+    status, helps, method, draft, capsys
+) -> None:
+    """A run that is done and has none has failed in all; it cannot be gone on with."""
+    other = run(draft, "b", lambda m, s, r: 100.0)
+    begun = draft("a", status=status, **SEEDS).write()
+    assert main([f"{begun}{method}", f"{other}{method}"]) == 7
+    told = capsys.readouterr().err
+    assert f"{begun}: no cell is finished" in told
+    assert helps.format(begun) in told
+
+
+def test_a_run_whose_first_cell_is_trained_is_waited_for(draft, capsys) -> None:
+    begun = draft("a", status="running", **SEEDS).write()
+    with run_lock(begun):
+        assert main([f"{begun}:independent", f"{begun}:mas:splits=2"]) == 7
+    assert "Wait until it is done." in capsys.readouterr().err
 
 
 def test_ratios_of_disturbed_cells_say_so_and_losses_do_not(draft, capsys) -> None:

@@ -40,7 +40,7 @@ def test_models_that_are_not_there_are_trained_by_what_is_said(name, draft) -> N
     (folder / "inference").mkdir()
     remedies = {finding.remedy for finding in deployed(read_run(folder))}
     assert {typed(remedy, "infer") for remedy in remedies} == {str(folder)}
-    begun = draft(f"{name} begun").write()
+    begun = draft(f"{name} begun", status="interrupted").write()
     with pytest.raises(DamagedRunError) as caught:
         chosen_cells(read_run(begun), [], None)
     assert typed(caught.value.remedy, "run --resume") == str(begun)

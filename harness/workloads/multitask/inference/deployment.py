@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.core.errors import DamagedRunError, UsageError, unknown
-from harness.core.shell_words import shell_word
+from harness.evidence.completeness import finish
 from harness.evidence.reading import RunFiles
 from harness.evidence.tables import Row
 from harness.workloads.multitask.job import tasks_named
@@ -79,7 +79,7 @@ def chosen_cells(run: RunFiles, methods: Sequence[str], seeds: Sequence[int] | N
     if not done:
         raise DamagedRunError(
             f"{run.folder}: no cell is finished, so there are no models",
-            f"Finish it first: python -m harness.run --resume {shell_word(run.folder)}",
+            finish(run),
         )
     there = list(dict.fromkeys(str(row["method"]) for row in done))
     wanted = [m for name in methods for m in _matching(name, there)] if methods else there
