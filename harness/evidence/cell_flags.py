@@ -15,6 +15,8 @@ SPOILT_WINDOW = {
 """Flag of phases.csv → what it says; a counter that merely wrapped is still exact."""
 
 AGAIN = "then run the same command with --fresh."
+OR_SMALLER = " or lower --batch-size"
+"""What helps too where a run has such an option."""
 
 FLAGS: Mapping[str, tuple[Level, str, str]] = {
     "resumed": ("note", "broken off and gone on with; broken-off rounds were measured anew", ""),
@@ -28,7 +30,7 @@ FLAGS: Mapping[str, tuple[Level, str, str]] = {
     ),
     "over-current": ("unstable", "the board drew too much current", f"Mend the supply, {AGAIN}"),
     "swapped": (
-        "unstable", "memory was swapped to disk", f"Free memory or lower --batch-size, {AGAIN}",
+        "unstable", "memory was swapped to disk", f"Free memory{OR_SMALLER}, {AGAIN}",
     ),
     "foreign-load": (
         "unstable", "other programs took processor time", f"Stop other programs, {AGAIN}",

@@ -7,7 +7,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from harness.evidence.cell_flags import AGAIN, SPOILT_WINDOW, flag_meaning
+from harness.evidence.cell_flags import AGAIN, OR_SMALLER, SPOILT_WINDOW, flag_meaning
 from harness.evidence.charged import charged
 from harness.evidence.findings import Finding, named
 from harness.evidence.reading import RunFiles
@@ -21,6 +21,11 @@ IDLE_DRIFT_LIMIT = 0.1
 ERROR_LIMIT = 0.05
 """Share of energy_j that the bound on its error may reach."""
 
+OF_SAMPLES = " (of sampled power: if no peak lies between two of 32 readings or more)"
+"""What the bound rests on; a counter's holds whatever the power does."""
+
+LENGTHS = ("rounds", "epochs")
+"""Options by which cells of some workload take longer."""
 
 CALMER = "raise --cool-down; more --repeats average"
 """What else makes figures of a run agree."""
@@ -118,18 +123,21 @@ def _errors(run: RunFiles) -> Iterator[Finding]:
     }
     wide = [cell for cell, share in shares.items() if share > ERROR_LIMIT]
     if wide:
+        sampled = any(r["energy_kind"] != "counter" for r in run.done if str(r["cell"]) in wide)
         text = (
-            "the bound on the error of energy_j (of sampled power: if no peak lies between two"
-            f" of 32 readings or more) is up to {100 * max(shares.values()):.1f} % of it,"
-            f" above {100 * ERROR_LIMIT:g} % in {named(wide)}"
+            f"the bound on the error of energy_j{OF_SAMPLES if sampled else ''} is up to"
+            f" {100 * max(shares.values()):.1f} % of it, above {100 * ERROR_LIMIT:g} % in"
+            f" {named(wide)}"
         )
-        more = (
-            "(--rate), or measure something that takes longer"
-            if run.is_measured
-            else "(--rate-hz), or more --rounds"
-        )
-        remedy = f"Use a meter that is read more often {more}."
+        rate = "--rate" if run.is_measured else "--rate-hz"
+        remedy = f"Use a meter that is read more often ({rate}), or {_longer(run)}."
         yield Finding("unstable", "energy-error", text, remedy)
+
+
+def _longer(run: RunFiles) -> str:
+    """Return what makes cells take longer, by an option that the run has."""
+    own = (name for name in LENGTHS if name in run.section("config"))
+    return next((f"more --{name}" for name in own), "measure something that takes longer")
 
 
 def _cell_flags(run: RunFiles) -> Iterator[Finding]:
@@ -139,6 +147,8 @@ def _cell_flags(run: RunFiles) -> Iterator[Finding]:
             flagged[flag].append(str(row["cell"]))
     for flag, cells in flagged.items():
         level, meaning, remedy = flag_meaning(flag)
+        if "batch_size" not in run.section("config"):
+            remedy = remedy.replace(OR_SMALLER, "")
         text = f"{flag}: {meaning}, in {len(cells)} of {len(run.done)} cells ({named(cells)})"
         yield Finding(level, flag, text, remedy)
 

@@ -265,6 +265,42 @@ def test_windows_that_are_spoilt_are_named_with_the_reason(draft) -> None:
     assert "few-samples" not in said
 
 
+@pytest.mark.parametrize(
+    ("kinds", "conditional"),
+    [(["counter"], False), (["sampled"], True), (["counter", "sampled"], True),
+     (["counter+sampled"], True), ([None], True)],
+)  # fmt: skip
+def test_the_bound_of_a_counter_has_no_condition(kinds, conditional, draft) -> None:
+    """By docs/trust.md it holds whatever the power does; that of an unknown meter may not."""
+    begun = draft().fill()
+    for number, row in enumerate(begun.rows):
+        row["energy_error_j"] = 0.2 * row["energy_j"]
+        row["energy_kind"] = kinds[number % len(kinds)]
+    text = found(begun.write())["energy-error"][1]
+    assert ("no peak lies between" in text) is conditional
+    assert "energy_j" in text.split(" is up to 20.0 %")[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "remedy"),
+    [
+        ({"rounds": 10, "epochs": 2}, "(--rate-hz), or more --rounds."),
+        ({"epochs": 2}, "(--rate-hz), or more --epochs."),
+        ({}, "(--rate-hz), or measure something that takes longer."),
+    ],
+)
+def test_what_helps_is_an_option_that_the_run_has(config, remedy, draft) -> None:
+    begun = draft().fill()
+    del begun.manifest["config"]["rounds"]
+    begun.manifest["config"] |= config
+    for row in begun.rows:
+        row["energy_error_j"] = 0.2 * row["energy_j"]
+        row["flags"] = "swapped"
+    told = {f.code: f.remedy for f in judge(begun.write()).findings}
+    assert told["energy-error"].endswith(remedy)
+    assert "--batch-size" not in told["swapped"]
+
+
 def test_energy_that_is_modelled_only_is_a_limit(draft) -> None:
     begun = draft(meter=None, meter_reason="no sensor found").fill()
     for row in begun.rows:
