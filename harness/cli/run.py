@@ -34,7 +34,14 @@ from harness.core.shell_words import typed_words
 from harness.evidence.claims import PAIRS_FOR_A_TEST
 from harness.evidence.foreign import refuse_foreign
 from harness.evidence.reading import read_run, refuse_a_bundle
-from harness.run_folder.resume import Start, read_manifest, unfinished, unreported
+from harness.run_folder.resume import (
+    Start,
+    read_manifest,
+    refuse_busy,
+    resumable,
+    unfinished,
+    unreported,
+)
 from harness.running.limits import Limits, parse_energy_j, parse_time_s
 from harness.workloads.base import Settling
 from harness.workloads.registry import DEFAULT, find_workload
@@ -177,12 +184,9 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
     from harness.running.target import settled  # noqa: PLC0415
 
     config = settled(config, target)
-    if options.start == Start() and options.report and not options.dry:
-        from harness.running.identity import known_before_data  # noqa: PLC0415
-
-        late = unreported(Path(config.out), known_before_data(config, target))
-        if late is not None:
-            return _late_report(late)
+    late = _looked_at_first(config, options, target)
+    if late is not None:
+        return _late_report(late)
     trains = target.accelerator
     look = HostLook(cards=lambda: look_at_cards(trains.uuid) if trains.is_gpu else [])
     workload = find_workload(config.workload)
@@ -222,6 +226,24 @@ def _run(config: RunConfig, options: _RunOptions, target: Target, argv: Sequence
         list_on_page(Path(config.out))
         screen.goodbye(summary, page, _next_command(config, _told(argv, options.start, earlier)))
     return EXIT_CELLS_FAILED if summary.failed else EXIT_DONE
+
+
+def _looked_at_first(config: RunConfig, options: _RunOptions, target: Target) -> Path | None:
+    """Return the run that lacks but its report, before anything is timed; None if none does.
+
+    Raises:
+        BusyError: if a run is going on, which timing steps would disturb.
+        ConfigChangedError: if the run that is to be gone on with cannot be.
+    """
+    from harness.running.identity import known_before_data  # noqa: PLC0415
+
+    out, who = Path(config.out), known_before_data(config, target)
+    if options.start.resume is not None:
+        resumable(options.start.resume, who, config.as_dict())
+    if options.dry:
+        return None
+    refuse_busy(out)
+    return unreported(out, who) if options.start == Start() and options.report else None
 
 
 def _late_report(path: Path) -> int:

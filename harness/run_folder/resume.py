@@ -56,12 +56,41 @@ def claim(
     """
     with contextlib.ExitStack() as stack:
         with folder_lock(out):
-            for path in sorted(out.glob(f"*/{LOCK}")):
-                if is_running(path.parent):
-                    raise busy(path.parent)
+            refuse_busy(out)
             chosen = _choose(out, who, config, start)
             still_there = stack.enter_context(run_lock(chosen.folder.path))
         yield replace(chosen, still_there=still_there)
+
+
+def refuse_busy(out: Path) -> None:
+    """Do nothing if no run is going on in a folder of results.
+
+    Raises:
+        BusyError: naming the one that is.
+    """
+    for path in sorted(out.glob(f"*/{LOCK}")):
+        if is_running(path.parent):
+            raise busy(path.parent)
+
+
+def resumable(path: Path, who: Mapping[str, Any], config: Mapping[str, Any]) -> Manifest:
+    """Return the manifest of the run that is to be gone on with.
+
+    Args:
+        path: its folder.
+        who: facts of `identity`, or those of them that are known so far.
+        config: the configuration.
+
+    Raises:
+        ConfigChangedError: if it was begun with other options, or is done.
+    """
+    manifest = read_manifest(path)
+    different = _differences(manifest, who, config)
+    if different:
+        raise ConfigChangedError(
+            f"{path} cannot be gone on with: {different}", "Start a new run without --resume."
+        )
+    return manifest
 
 
 def _choose(
@@ -69,14 +98,7 @@ def _choose(
 ) -> ClaimedFolder:
     if start.resume is not None:
         guard(start.resume)
-        manifest = read_manifest(start.resume)
-        different = _differences(manifest, who, config)
-        if different:
-            raise ConfigChangedError(
-                f"{start.resume} cannot be gone on with: {different}",
-                "Start a new run without --resume.",
-            )
-        return ClaimedFolder(RunFolder(start.resume), manifest)
+        return ClaimedFolder(RunFolder(start.resume), resumable(start.resume, who, config))
     found = [] if start.fresh else _runs(out)
     same = [run for run in found if _is_of(run[1], who)]
     if not found:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from devices.time_model import HostTiming, TimeModel
 from harness.cli.run import main
+from harness.run_folder.lock import run_lock
 from tests.waiting import LIMIT_S
 
 ROOT = Path(__file__).parents[2]
@@ -421,6 +422,26 @@ def test_resume_takes_the_options_of_the_run(place, here: Here) -> None:
     code, _, err = here("--resume", str(folder), "--no-report")
     assert code == 0, err
     assert json.loads((folder / "manifest.json").read_text())["status"] == "done"
+
+
+def test_a_run_that_is_done_is_refused_before_anything_is_timed(finished, place, here) -> None:
+    """Nor is a plan shown of what will not be; a folder copied elsewhere is refused as well."""
+    folder, _ = finished
+    for words in ([], ["--dry-run"], ["--rounds", "4"]):
+        code, out, err = here("--resume", str(folder), *words)
+        assert (code, out) == (2, "")
+        assert "cannot be gone on with: it is done" in err
+
+
+def test_beside_a_run_that_goes_on_nothing_is_timed(finished, place, here) -> None:
+    """Steps timed there would disturb what is measured; a plan alone may be asked for."""
+    folder, _ = finished
+    where = ["--out", str(folder.parent), "--cache", str(place / "cache"), "--meter", "none"]
+    with run_lock(folder):
+        code, out, err = here(*TINY, *where)
+        assert (code, out) == (9, "")
+        assert str(folder) in err
+        assert here(*TINY, *where, "--dry-run")[0] == 0
 
 
 def test_damaged_data_are_not_trained_on(place, here: Here) -> None:
