@@ -7,7 +7,7 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,9 @@ from harness.workloads.registry import DEFAULT, find_workload
 if TYPE_CHECKING:
     from harness.running.target import Target
 
+STEP = "step"
+"""Option of workloads that choose how their steps are executed."""
+
 EPILOG = """A run that was stopped, by whatever, goes on where it was when the same command is typed
 again. exit status: 0 done, 2 wrong usage, 3 device or meter missing, 5 some cells failed, 7 damaged
 run folder, 8 stopped by --max-time or --max-energy, 9 files cannot be written, 130 interrupted.
@@ -73,7 +76,7 @@ def main(words: Sequence[str] | None = None) -> int:
     kind = workload.config_class()
     add_config_options(parser, kind)
     add_include_options(parser)
-    _add_own_options(parser)
+    _add_own_options(parser, kind)
     return run_command(parser, typed, lambda parsed: _run(*_settled(parsed, kind), typed))
 
 
@@ -88,7 +91,7 @@ class _RunOptions:
     calibrate: bool
 
 
-def _add_own_options(parser: Parser) -> None:
+def _add_own_options(parser: Parser, kind: type[RunConfig]) -> None:
     what, long, output = (
         group_of(parser, title).add_argument for title in (WHAT, HOW_LONG, OUTPUT)
     )
@@ -98,9 +101,13 @@ def _add_own_options(parser: Parser) -> None:
     long("--max-time", metavar="TIME", help="stop at a round's end after 30m, 90s, 1h30m")
     long("--max-energy", metavar="ENERGY", help="stop at a round's end after 5kJ, 500J, 1.5Wh")
     output("--no-report", action="store_true", help="write results without the report")
-    group_of(parser, EXPERT).add_argument(
-        "--calibrate", action="store_true", help="measure anew which way of --step auto is fastest"
-    )
+    if any(field.name == STEP for field in fields(kind)):
+        group_of(parser, EXPERT).add_argument(
+            "--calibrate", action="store_true",
+            help="measure anew which way of --step auto is fastest",
+        )  # fmt: skip
+    else:
+        parser.set_defaults(calibrate=False)
 
 
 def _settled(parsed: Namespace, kind: type[RunConfig]) -> tuple[RunConfig, _RunOptions, Target]:

@@ -444,6 +444,19 @@ def test_beside_a_run_that_goes_on_nothing_is_timed(finished, place, here) -> No
         assert here(*TINY, *where, "--dry-run")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("workload", "status"), [("multitask", 0), ("lora", 2), ("personalized", 2), ("unlearning", 2)]
+)
+def test_calibrate_is_an_option_where_the_step_is_chosen(
+    workload: str, status: int, place, here: Here
+) -> None:
+    """Elsewhere it would be taken and do nothing."""
+    where = ["--out", str(place / "none"), "--cache", str(place / "cache"), "--meter", "none"]
+    code, _, err = here("--workload", workload, "--calibrate", "--dry-run", "--quick", *where)
+    assert code == status, err
+    assert ("--calibrate" in err) is (status != 0)
+
+
 def test_damaged_data_are_not_trained_on(place, here: Here) -> None:
     """One flipped byte in one label file stops the run before any training and names the file."""
     words = ["--methods", "all-in-one", "--meter", "none", "--no-report", "--data-seed", "77"]
