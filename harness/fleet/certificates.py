@@ -25,7 +25,7 @@ def make_keys(folder: Path, addresses: Sequence[str], nodes: Sequence[str]) -> l
     devices are kept.
 
     Raises:
-        UsageError: for a name that may not stand in a path, or that is the server's.
+        UsageError: for a name that may not stand in a path, is the server's, or is there twice.
     """
     check_names(list(nodes))
     keys = ServerKeys(folder / SERVER)

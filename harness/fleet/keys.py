@@ -92,8 +92,14 @@ def check_names(names: list[str]) -> None:
     """Raise if a device may not be called so.
 
     Raises:
-        UsageError: for a name that may not stand in a path, or that is the server's.
+        UsageError: for a name that may not stand in a path, is the server's, or is there twice.
     """
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"{', '.join(twice)}: named twice, and two boards would share one key",
+            "Give every board a name of its own.",
+        )
     for name in names:
         if not SAFE_NAME.fullmatch(name) or name == SERVER:
             raise UsageError(

@@ -5,6 +5,7 @@ import pytest
 from devices.power_model import PowerModel
 from harness.core.errors import BusyError, FleetError, UsageError
 from harness.fleet.clock import ClockBounds, clock_state
+from harness.fleet.commands.keys import main as make_keys
 from harness.fleet.commands.node import _alone
 from harness.fleet.commands.server import fleet_config
 from harness.fleet.commands.status import main as status
@@ -126,6 +127,14 @@ def test_a_partition_that_makes_no_sense_is_refused(text) -> None:
 def test_a_name_that_may_not_stand_in_a_path_is_refused(name) -> None:
     with pytest.raises(UsageError, match="cannot be a device's name"):
         check_names([name])
+
+
+def test_no_two_boards_share_a_key(tmp_path) -> None:
+    """The second would be let in as the first; nothing is written before this is said."""
+    words = ["--server", "1.2.3.4", "--nodes", "a,b, a", "--out", str(tmp_path / "k")]
+    with pytest.raises(UsageError, match=r"^a: named twice"):
+        make_keys(words)
+    assert not (tmp_path / "k").exists()
 
 
 @pytest.mark.parametrize(
