@@ -61,6 +61,16 @@ class Findings:
     bootstrap: Sequence[tuple[Split, float]]
 
 
+def is_told_by_round(path: Path) -> bool:
+    """Say whether a file holds a line per round and pair of tasks, which is no matrix."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            header = next(csv.reader(stream), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+    return {"round", "recipient", "source"} <= set(header)
+
+
 def read_history(path: Path) -> History:
     """Read the rounds of a cell and, if the file is there, its clients.
 
@@ -162,7 +172,8 @@ def findings(history: History, question: Question) -> Findings:
     agreed, drawn = None, []
     if history.clients:
         agreed = agreement(history.clients, question)
-        drawn = bootstrap(history.clients, question, DRAWS, np.random.default_rng(SEED))
+        if agreed.clients > 1:
+            drawn = bootstrap(history.clients, question, DRAWS, np.random.default_rng(SEED))
     return Findings(stages, stable_from(stages), agreed, drawn)
 
 
@@ -183,13 +194,16 @@ def lines(found: Findings) -> list[str]:
         shown.append("No file of clients is there, so nothing is known of their agreement.")
         return shown
     agreed = found.agreement
+    if agreed.clients == 1:
+        shown.append("One client alone was measured, which cannot tell whether clients agree.")
+        return shown
     shown.append(
         f"{agreed.clients} clients: {agreed.same_split:.0%} give this split by themselves;"
         " rank correlation of"
     )
     shown.append(
-        f"their affinities with the mean {agreed.with_whole:.2f},"
-        f" with each other {agreed.with_others:.2f}"
+        f"their affinities with the mean {_shown(agreed.with_whole)},"
+        f" with each other {_shown(agreed.with_others)}"
     )
     shown.append(f"{DRAWS} samples of these clients, with replacement:")
     shown += [f"{share:>11.0%}  {_text(split)}" for split, share in found.bootstrap[:5]]
@@ -216,6 +230,10 @@ def plain(found: Findings) -> dict[str, Any]:
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def _shown(value: float) -> str:
+    return "not known" if math.isnan(value) else f"{value:.2f}"
 
 
 def _lists(split: Split) -> list[list[str]]:

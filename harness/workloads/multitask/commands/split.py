@@ -90,13 +90,20 @@ def _run(parsed: Namespace) -> int:
 
 def _read(parsed: Namespace) -> tuple[NamedMatrix, History | None]:
     """Return the matrix to split, and the history it is the mean of if there is one."""
+    from harness.workloads.multitask.commands.affinity_history import (  # noqa: PLC0415
+        is_told_by_round,
+        read_history,
+    )
     from harness.workloads.multitask.commands.matrix import NamedMatrix, read_matrix  # noqa: PLC0415 - help needs none
 
     path = Path(parsed.matrix)
     if not parsed.history:
+        if is_told_by_round(path):
+            raise UsageError(
+                f"{path} holds affinity round by round, not one matrix",
+                "Add --history to a file affinity/<cell>_rounds.csv, or give affinity/<cell>.csv.",
+            )
         return read_matrix(path, with_diagonal=parsed.rule == "hoa"), None
-    from harness.workloads.multitask.commands.affinity_history import read_history  # noqa: PLC0415
-
     history = read_history(path)
     return NamedMatrix(history.names, history.mean), history
 

@@ -67,6 +67,41 @@ def test_history_without_clients_says_so(capsys, rounds) -> None:
     assert json.loads(out.splitlines()[-1])["clients"] is None
 
 
+@pytest.mark.parametrize("name", ["m_rounds.csv", "m_clients.csv"])
+@pytest.mark.parametrize("rule", ["mas", "tag"])
+def test_a_table_of_rounds_is_no_matrix_and_the_option_for_it_is_named(
+    capsys, rounds, name, rule
+) -> None:
+    path = rounds.with_name(name)
+    status, out, err = _show(capsys, path, "--splits", "2", "--rule", rule)
+    assert (status, out) == (2, "")
+    assert f"{path} holds affinity round by round" in err
+    assert "--history" in err
+    assert "affinity/<cell>.csv" in err
+
+
+def test_one_client_tells_nothing_of_agreement(capsys, rounds) -> None:
+    """It agrees with the mean, which it is, and there is no other: no share, no correlation."""
+    only = np.array([[0, 1, -1], [1, 0, -1], [-1, -1, 0.0]])
+    _write(rounds.with_name("m_clients.csv"), ["round", "client"], {(0, 4): only, (1, 4): only})
+    status, out, _ = _show(capsys, rounds, "--splits", "2", "--history", "--json")
+    assert status == 0
+    *told, answer = out.splitlines()
+    assert "One client alone was measured, which cannot tell whether clients agree." in told
+    assert not any(word in "\n".join(told) for word in ("nan", "%", "1 clients", "replacement"))
+    assert json.loads(answer)["clients"]["correlation_with_others"] is None
+    assert json.loads(answer)["bootstrap"] == []
+
+
+def test_a_correlation_that_there_is_not_is_no_number(capsys, rounds) -> None:
+    """Ranks of affinities that are all alike have none."""
+    flat = np.zeros((3, 3))
+    _write(rounds.with_name("m_clients.csv"), ["round", "client"], {(0, 4): flat, (1, 7): flat})
+    _, out, _ = _show(capsys, rounds, "--splits", "2", "--history")
+    assert "nan" not in out
+    assert "with each other not known" in out
+
+
 def test_regret_by_losses_of_pairs(capsys, rounds, tmp_path) -> None:
     """With losses that favour s with d, the chosen s with n is the worst of three splits."""
     pairs = tmp_path / "pairs.csv"
