@@ -92,12 +92,11 @@ def _answered(
     answer = own.get(number)
     if answer is None:
         return {"status": "missing", "reason": ABSENT}
-    once = charge(measured, of_round(board, number))
     window = charge(measured, of_round(board, number, IN_WINDOW))
     (judged,) = answer.judged.values()
     return {
         "shards_touched": answer.shards_touched,
-        **window_costs(once, window, answer.copies, needed_s),
+        **window_costs(window, answer.copies, needed_s),
         "begun_before": 0, NDCG: judged.get(NDCG),
     }  # fmt: skip
 

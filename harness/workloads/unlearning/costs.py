@@ -95,11 +95,6 @@ def of_setup(stretch: Stretch) -> bool:
     return stretch.phase in COST_PHASES and stretch.round_index is None
 
 
-def of_job(job: str) -> Belongs:
-    """Return what chooses the stretches charged to a job."""
-    return lambda s: s.job == job and s.phase in COST_PHASES
-
-
 def in_window(job: str) -> Belongs:
     """Return what chooses the window of a job: what is charged, and its repeats."""
     return lambda s: s.job == job and s.phase in IN_WINDOW

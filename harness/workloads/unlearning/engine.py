@@ -66,7 +66,8 @@ class JobsEngine:
             while time.perf_counter() < end_s and copies < MOST_COPIES:
                 state = job.start
                 for step in job.steps:
-                    state, _ = step.carry_out(self._world, state)
+                    state, work = step.carry_out(self._world, state)
+                    self._observer.work(work)
                 copies += 1
         return copies
 

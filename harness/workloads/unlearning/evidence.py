@@ -14,6 +14,7 @@ from harness.evidence.reading import RunFiles
 from harness.evidence.stated import Claim, Contradiction, contradiction
 from harness.evidence.tables import Row
 from harness.workloads.unlearning.comparison import compared
+from harness.workloads.unlearning.costs import IN_WINDOW
 from harness.workloads.unlearning.judging.rules import forgotten
 from harness.workloads.unlearning.listing import read_summary
 from harness.workloads.unlearning.tables import REQUESTS_FILE
@@ -95,15 +96,35 @@ def _costs(run: RunFiles, cell: str, own: list[Row]) -> Iterator[Claim]:
     done = [r for r in requests if r["status"] == "done" and r["board"] is None]
     for request in done:
         job = f"{request['scenario']}-{request['request']}"
-        spent = [
-            phase["time_s"]
+        window = [
+            phase
             for phase in run.phases
-            if phase["cell"] == cell and phase["job"] == job
-            and phase["phase"] in (*COST_PHASES, "repeat")
-        ]  # fmt: skip
-        yield "window_s", request["window_s"], math.fsum(spent), f"the phases of {job} add up to"
+            if phase["cell"] == cell and phase["job"] == job and phase["phase"] in IN_WINDOW
+        ]
+        spent = math.fsum(phase["time_s"] for phase in window)
+        yield "window_s", request["window_s"], spent, f"the phases of {job} add up to"
+        yield from _modelled(request, window, job)
     for row in own:
         times = [r["time_s"] for r in done if r["scenario"] == row["scenario"]]
         if times and row["board"] is None:
             mean = math.fsum(times) / len(times)
             yield "request_time_s", row["request_time_s"], mean, "the mean of its requests is"
+            joules = [r["energy_model_j"] for r in done if r["scenario"] == row["scenario"]]
+            mean = math.fsum(joules) / len(joules)
+            yield (
+                "request_energy_model_j", row["request_energy_model_j"], mean,
+                "the mean of its requests is",
+            )  # fmt: skip
+
+
+def _modelled(request: Row, window: list[Row], job: str) -> Iterator[Claim]:
+    """Yield modelled joules against the phases of the window.
+
+    Runs were written in which they are those of the first time alone; that is no damage.
+    """
+    stated = request["energy_model_j"]
+    first = math.fsum(p["energy_model_j"] or 0.0 for p in window if p["phase"] in COST_PHASES)
+    if any(contradiction(job, ("energy_model_j", stated, first, ""))):
+        whole = math.fsum(phase["energy_model_j"] or 0.0 for phase in window)
+        share = whole / (1 + request["repeats"])
+        yield "energy_model_j", stated, share, f"the phases of {job} give"

@@ -16,7 +16,6 @@ from harness.workloads.unlearning.costs import (
     Stretch,
     charge,
     in_window,
-    of_job,
     of_setup,
     stretches,
 )
@@ -70,10 +69,10 @@ def request_row(
     row = asked_row(request, names)
     if outcome is None:
         return row | {"status": "refused", "reason": request.refusal}
-    once, window = charge(found, of_job(request.job)), charge(found, in_window(request.job))
+    window = charge(found, in_window(request.job))
     return row | {
         "shards_touched": answer.shards_touched,
-        **window_costs(once, window, outcome.copies, needed_s),
+        **window_costs(window, outcome.copies, needed_s),
         "begun_before": outcome.begun_before,
         NDCG: outcome.judged[request.scenario].get(NDCG),
     }  # fmt: skip
@@ -88,8 +87,11 @@ def asked_row(request: Request, names: Sequence[str]) -> Row:
     }  # fmt: skip
 
 
-def window_costs(once: Charge, window: Charge, copies: int, needed_s: float) -> Row:
-    """Return what a request took that was answered once and `copies` times more in its window."""
+def window_costs(window: Charge, copies: int, needed_s: float) -> Row:
+    """Return what a request took that was answered once and `copies` times more in its window.
+
+    Seconds, measured and modelled joules are all of that window, so that they are of one work.
+    """
     times = 1 + copies
     alone = window.energy_j is not None and window.time_s >= needed_s
     too_short = f"its window of {window.time_s:.3g} s is shorter than {needed_s:g} s"
@@ -99,7 +101,7 @@ def window_costs(once: Charge, window: Charge, copies: int, needed_s: float) -> 
         "energy_j": _share(window.energy_j, times) if alone else None,
         "energy_error_j": _share(window.energy_error_j, times) if alone else None,
         "energy_reason": "" if alone else window.reason or too_short,
-        "energy_model_j": once.energy_model_j,
+        "energy_model_j": window.energy_model_j / times,
         "window_s": window.time_s, "window_energy_j": window.energy_j,
         "window_energy_error_j": window.energy_error_j, "repeats": copies,
     }  # fmt: skip

@@ -135,6 +135,92 @@ def test_a_missing_or_altered_table_is_found(finished, tmp_path) -> None:
     assert [f for f in judge(copy).findings if f.code == "file-missing"]
 
 
+REPEATED = ["--methods", "scif", "--requests", "2", "--meter", CONSTANT, "--rate-hz", "50",
+            "--window-s", "0.3"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory):
+    """Two requests that were answered again and again for the meter."""
+    return started(tmp_path_factory.mktemp("repeated"), *REPEATED)
+
+
+def of_request(folder, row, *phases):
+    """Return what phases.csv has of a request's phases."""
+    job = f"{row['scenario']}-{row['request']}"
+    found = [p for p in rows(folder / "phases.csv") if p["job"] == job and p["phase"] in phases]
+    assert found
+    return found
+
+
+def summed(phases, column):
+    return sum(float(phase[column]) for phase in phases)
+
+
+def test_modelled_joules_are_of_the_windows_that_seconds_are_of(repeated) -> None:
+    """The first time, in which all is cold, takes longer than the others: 1 of many."""
+    requests = rows(repeated / "requests" / "scif-s0-r0.csv")
+    for row in requests:
+        window, times = of_request(repeated, row, "unlearn", "repeat"), 1 + int(row["repeats"])
+        assert times > 10
+        for column in ("time_s", "energy_model_j"):
+            assert float(row[column]) == pytest.approx(summed(window, column) / times)
+    (standing,) = rows(repeated / "unlearning.csv")
+    for column in ("time_s", "energy_model_j"):
+        mean = sum(float(row[column]) for row in requests) / len(requests)
+        assert float(standing[f"request_{column}"]) == pytest.approx(mean)
+
+
+def test_modelled_joules_of_another_device_count_what_is_repeated(tmp_path) -> None:
+    """They follow from counted work, which is the same each time a request is answered."""
+    folder = started(tmp_path, *REPEATED, "--device", "jetson-nano")
+    for row in rows(folder / "requests" / "scif-s0-r0.csv"):
+        once = summed(of_request(folder, row, "unlearn"), "energy_model_j")
+        assert once > 0.0
+        assert float(row["energy_model_j"]) == pytest.approx(once)
+        again = summed(of_request(folder, row, "repeat"), "energy_model_j")
+        assert again == pytest.approx(int(row["repeats"]) * once)
+
+
+def rewritten(folder, copy, change):
+    """Return a copy of a run with other rows of requests, and a summary of these."""
+    shutil.copytree(folder, copy)
+    path = copy / "requests" / "scif-s0-r0.csv"
+    text, summary = path.read_text(), (copy / "unlearning.csv").read_text()
+    found = rows(path)
+    told = [change(row) for row in found]
+    for row, value in zip(found, told, strict=True):
+        text = text.replace(f",{row['energy_model_j']},", f",{value!r},")
+    (standing,) = rows(copy / "unlearning.csv")
+    mean = sum(told) / len(told)
+    path.write_text(text)
+    (copy / "unlearning.csv").write_text(
+        summary.replace(f",{standing['request_energy_model_j']},", f",{mean!r},")
+    )
+    return [f.text for f in judge(copy).findings if "energy_model_j" in f.text]
+
+
+def test_runs_whose_modelled_joules_are_of_the_first_time_alone_are_no_damage(
+    repeated, tmp_path
+) -> None:
+    def first(row):
+        return summed(of_request(repeated, row, "unlearn"), "energy_model_j")
+
+    assert not rewritten(repeated, tmp_path / "same", lambda row: float(row["energy_model_j"]))
+    assert not rewritten(repeated, tmp_path / "old", first)
+
+
+def test_changed_modelled_joules_of_requests_are_found(repeated, tmp_path) -> None:
+    found = rewritten(repeated, tmp_path / "half", lambda row: float(row["energy_model_j"]) / 2)
+    assert any("the phases of" in text for text in found)
+    copy = tmp_path / "mean"
+    shutil.copytree(repeated, copy)
+    (standing,) = rows(copy / "unlearning.csv")
+    path = copy / "unlearning.csv"
+    path.write_text(path.read_text().replace(f",{standing['request_energy_model_j']},", ",9.5,"))
+    assert [f for f in judge(copy).findings if "request_energy_model_j is 9.5" in f.text]
+
+
 @pytest.mark.whole
 def test_a_meter_sees_requests_repeated_until_they_are_long_enough(tmp_path) -> None:
     """20 W are drawn: joules of one request are 20 times its seconds; repeats are not charged."""
