@@ -19,7 +19,7 @@ from devices.accelerator import ALIASES, AUTO, CPU, GPU
 from devices.errors import DeviceError
 from devices.plain_numbers import plain_float, plain_int
 from devices.toml_tables import TableReader, load_toml
-from harness.core.clean_text import without_home
+from harness.core.clean_text import readable, without_home
 from harness.core.errors import HarnessError, UsageError, raise_all, unknown
 from harness.core.schema import MOST_WHOLE
 from harness.measurement.cooling import MOST_S, parse_cool_down
@@ -210,7 +210,7 @@ class RunConfig(OutputOptions, MatrixOptions, MeasuringOptions):
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; the home folder, which names a person, is `~` in them."""
-        return {k: without_home(v) if k in PATHS else v for k, v in asdict(self).items()}
+        return {k: readable(without_home(v)) if k in PATHS else v for k, v in asdict(self).items()}
 
     def digest(self) -> str:
         """Return a short hash of everything that decides results, not where they are put."""

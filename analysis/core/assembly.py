@@ -30,6 +30,7 @@ from analysis.core.venues import venue_width_in
 from analysis.core.verdict import sentences
 from harness.core.errors import DamagedRunError, UsageError
 from harness.core.guarded_folder import folder_below, write_below
+from harness.core.shell_words import written
 from harness.evidence.comparable import apart_words
 
 MOST_SERIES = 4
@@ -229,7 +230,7 @@ def _write_table(table: Table, folder: Path) -> list[Path]:
 
 
 def _write(folder: Path, name: str, text: str) -> Path:
-    return write_below(folder, name, text.encode())
+    return write_below(folder, name, written(text).encode())
 
 
 def _page_table(table: Table, files: Iterable[Path], folder: Path) -> PageTable:

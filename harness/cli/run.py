@@ -30,7 +30,7 @@ from harness.core.errors import (
 )
 from harness.core.launching import module_of, typed_name
 from harness.core.parser import Parser, add_include_options
-from harness.core.shell_words import typed_words
+from harness.core.shell_words import own_path, typed_words
 from harness.evidence.claims import PAIRS_FOR_A_TEST
 from harness.evidence.foreign import refuse_foreign
 from harness.evidence.reading import read_run, refuse_a_bundle
@@ -152,7 +152,7 @@ def _config(parsed: Namespace, kind: type[RunConfig]) -> RunConfig:
     if not isinstance(values, dict):
         raise DamagedRunError(f"{path / 'manifest.json'}: holds no configuration", "Restore it.")
     own = check_values(values, str(path / "manifest.json"), kind)
-    places = {key: str(Path(str(own[key])).expanduser()) for key in PATHS if own.get(key)}
+    places = {key: own_path(own[key]) for key in PATHS if own.get(key)}
     workload = find_workload(str(own.get("workload", DEFAULT)))
     typed = {name: getattr(parsed, name, None) for name in own}
     refuse_foreign(path, {**own, **places}, typed, workload.owns_cache, asdict(kind()))

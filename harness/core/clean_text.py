@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable
@@ -28,6 +29,9 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode's kinds of control, direction and format characters, half characters, line ends."""
 
+_BYTES = re.compile("([\udc80-\udcff]+)")
+"""What Python makes of bytes of a file's name that the locale has no letters for."""
+
 STATUS_PIPE = 141
 """What shells give a program that wrote to a pipe which nobody reads any more: 128 + SIGPIPE."""
 
@@ -35,13 +39,29 @@ STATUS_PIPE = 141
 def clean(text: str, keep: str = "") -> str:
     """Return the text with every control and format character spelt out by its number.
 
+    Names of files are read as UTF-8, whatever the locale; bytes that are none are spelt out.
+
     Args:
         text: what somebody wrote.
         keep: control characters that may stay, such as a line end.
     """
     if text.isprintable():
         return text
-    return "".join(_shown(c) if c not in keep and _is_hidden(c) else c for c in text)
+    return "".join(_shown(c) if c not in keep and _is_hidden(c) else c for c in readable(text))
+
+
+def readable(text: str) -> str:
+    """Return text in which names of files that are UTF-8 are letters, whatever the locale."""
+    return _BYTES.sub(lambda found: _as_utf8(found[0]), text)
+
+
+def _as_utf8(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+def native(text: str) -> str:
+    """Return text in which names of files are as this locale has them; undoes `readable`."""
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
 def spreadsheet_safe(text: str) -> str:
@@ -56,8 +76,12 @@ def without_home(text: str) -> str:
 
 
 def say(text: str, file: TextIO | None = None) -> None:
-    """Print text that may hold a stranger's words: lines stay lines, all else is spelt out."""
-    print(clean(text, keep="\n\t"), file=file)
+    """Print text that may hold a stranger's words: lines stay lines, all else is spelt out.
+
+    Names of files are printed as the bytes that they are, so that they can be typed.
+    """
+    parts = enumerate(_BYTES.split(text))
+    print("".join(native(clean(p)) if n % 2 else clean(p, "\n\t") for n, p in parts), file=file)
 
 
 def prepare_terminal(streams: Iterable[TextIO | None] | None = None) -> None:
@@ -78,11 +102,17 @@ def leave_pipe() -> int:
     return STATUS_PIPE
 
 
-def _plain(error: UnicodeError) -> tuple[str, int]:
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return what stands for the characters up to where bytes of a name begin, or for these."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
-    return "".join(_letters(character, error.encoding) for character in text), error.end
+    letters, *names = _BYTES.split(text)
+    if letters:
+        shown = "".join(_letters(character, error.encoding) for character in letters)
+        return shown, error.start + len(letters)
+    visible = (b"?" if _is_hidden(c) else c.encode() for c in readable(names[0]))
+    return b"".join(visible), error.start + len(names[0])
 
 
 def _letters(character: str, encoding: str) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.core.clean_text import without_home
+from harness.core.clean_text import native, readable, without_home
 
 HOME = "~/"
 
@@ -36,12 +36,18 @@ def typed_words(line: str, module: str) -> list[str]:
         split = shlex.split(words)
     except ValueError:  # of a release that did not quote
         split = words.split()
-    return [str(Path.home() / w.removeprefix(HOME)) if w.startswith(HOME) else w for w in split]
+    at_home = (str(Path.home() / w.removeprefix(HOME)) if w.startswith(HOME) else w for w in split)
+    return list(map(native, at_home))
+
+
+def own_path(told: object) -> str:
+    """Return a path that a manifest tells as it is on this host."""
+    return str(Path(native(str(told))).expanduser())
 
 
 def written(text: str) -> str:
     """Return text that can be written as UTF-8: what a file name has beside it is spelt out."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return readable(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _quoted(word: str) -> str:

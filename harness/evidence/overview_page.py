@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from harness.core.guarded_folder import write_below
+from harness.core.shell_words import written
 from harness.evidence.bundles import WHAT, bundle_words
 from harness.evidence.overview import RunEntry, overview
 from harness.evidence.words import share_words
@@ -39,7 +40,7 @@ def write_overview(folder: Path) -> Path | None:
     path = folder / NAME
     if path.is_file() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
         return None
-    write_below(folder, NAME, overview_html(folder, overview(folder)).encode())
+    write_below(folder, NAME, written(overview_html(folder, overview(folder))).encode())
     return path
 
 
@@ -88,7 +89,7 @@ def _row(folder: Path, run: RunEntry) -> str:
 def _link(folder: Path, run: RunEntry) -> str:
     if run.page is None:
         return "<span class=dim>none yet</span>"
-    return f'<a href="{quote(os.path.relpath(run.page, folder))}">report</a>'
+    return f'<a href="{quote(os.fsencode(os.path.relpath(run.page, folder)))}">report</a>'
 
 
 def joules(run: RunEntry) -> str:

@@ -16,6 +16,7 @@ from devices.host import read_state
 from harness.config import PATHS, RunConfig, make_config
 from harness.core.errors import GpuLostError, HarnessError, RefusedError, UsageError
 from harness.core.schema import TRACE
+from harness.core.shell_words import own_path
 from harness.federated.job import Checkpoint
 from harness.federated.trainers import RoundRequest, naming
 from harness.fleet.clock import clock_state
@@ -324,7 +325,7 @@ def _own_config(
 ) -> RunConfig:
     """Return the run's configuration with this device's folder of data in place of the server's."""
     known = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
-    known |= {k: str(Path(str(known[k])).expanduser()) for k in PATHS if k in known}
+    known |= {k: own_path(known[k]) for k in PATHS if k in known}
     own = {"cache": identity.cache, "meter": "none", "device": "auto", "threads": 0,
            "accelerator": accelerator if workload.config_class().gpu_trains else CPU}  # fmt: skip
     return make_config(workload.config_class(), {**known, **own})

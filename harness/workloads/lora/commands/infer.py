@@ -5,13 +5,13 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from harness.config import PATHS, check_values, make_config
 from harness.core.clean_text import say
 from harness.core.command_frame import run_command
 from harness.core.errors import EXIT_DONE, DamagedRunError, UsageError
 from harness.core.parser import Parser
+from harness.core.shell_words import own_path
 from harness.evidence.foreign import refuse_foreign
 from harness.evidence.reading import RunFiles, find_run, read_run
 from harness.evidence.tables import Row
@@ -123,7 +123,7 @@ def chosen(run: RunFiles, methods: str | None, seeds: str | None) -> list[Row]:
 
 def _config(run: RunFiles, parsed: Namespace) -> LoraConfig:
     values = check_values(run.section("config"), str(run.folder / "manifest.json"), LoraConfig)
-    places = {key: str(Path(str(values[key])).expanduser()) for key in PATHS if values.get(key)}
+    places = {key: own_path(values[key]) for key in PATHS if values.get(key)}
     typed = {name: getattr(parsed, name) for name in ("model", "data")}
     reaching = {key: value for key, value in {**values, **places}.items() if key in typed}
     refuse_foreign(run.folder, reaching, typed, WORKLOAD.owns_cache, asdict(LoraConfig()))

@@ -22,6 +22,7 @@ from harness.core.errors import (
     UsageError,
 )
 from harness.core.parser import Parser, add_include_options
+from harness.core.shell_words import own_path
 from harness.evidence.foreign import refuse_foreign
 from harness.evidence.reading import RunFiles, find_run, read_run
 from harness.run_folder.lock import busy, is_running
@@ -170,7 +171,7 @@ def _config(run: RunFiles, parsed: Namespace) -> MultitaskConfig:
             f"{path}: its configuration is of another version: {error.message}",
             "Use the version of this program that made the run.",
         ) from None
-    places = {key: str(Path(str(own[key])).expanduser()) for key in PATHS if own.get(key)}
+    places = {key: own_path(own[key]) for key in PATHS if own.get(key)}
     typed = {"meter": parsed.meter, "cache": parsed.cache, "data": parsed.data}
     reaching = {key: value for key, value in {**own, **places}.items() if key in typed}
     refuse_foreign(run.folder, reaching, typed, is_cache, asdict(MultitaskConfig()))
