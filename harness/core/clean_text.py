@@ -70,9 +70,11 @@ def spreadsheet_safe(text: str) -> str:
 
 
 def without_home(text: str) -> str:
-    """Return a text with the home folder as `~`."""
+    """Return a text with the home folder as `~`, where a path begins with it."""
     home = str(Path.home())
-    return text.replace(home, "~") if len(home) > 1 else text
+    if len(home) < 2:
+        return text
+    return re.sub(rf"(?<![\w./~-]){re.escape(home)}(?![\w.-])", "~", text)
 
 
 def say(text: str, file: TextIO | None = None) -> None:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from harness.core.clean_text import clean, prepare_terminal, spreadsheet_safe
+from harness.core.clean_text import clean, prepare_terminal, spreadsheet_safe, without_home
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import (
     folder_below,
@@ -80,3 +80,17 @@ def test_numbers_that_nobody_can_reckon_with_are_refused(tmp_path, number) -> No
 
 def test_numbers_of_a_generator_s_state_are_read() -> None:
     assert strict_json(b"[340282366920938463463374607431768211455, -1e300]") == [2**128 - 1, -1e300]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/me/x --out=/home/me/y", "~/x --out=~/y"),
+        ("'/home/me/a b' /home/me", "'~/a b' ~"),
+        ("/mnt/home/me/x", "/mnt/home/me/x"),
+        ("/home/meyer/x", "/home/meyer/x"),
+    ],
+)
+def test_the_home_folder_is_named_where_a_path_begins_with_it(monkeypatch, text, shown) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert without_home(text) == shown
