@@ -6,6 +6,7 @@ However it was measured, and whatever its phases are called.
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -69,11 +70,19 @@ def test_a_measured_command_is_sound_as_written(tmp_path, options) -> None:
     assert not codes(folder, "incomplete")
 
 
+@pytest.fixture(scope="module")
+def measured_once(tmp_path_factory):
+    """Return the folder of a session with a witness, of a board whose counter stands still."""
+    top = tmp_path_factory.mktemp("session")
+    write_tree(top / "ryzen", (BOARDS / "amd-ryzen.tsv").read_text().splitlines())
+    out = top / "results"
+    return by_python(out, idle_s=0.3, witnesses=["rapl"], root=top / "ryzen", label="a, b")
+
+
 @pytest.fixture
-def ryzen(tmp_path):
-    """Return the root of a board whose counter stands still."""
-    write_tree(tmp_path / "ryzen", (BOARDS / "amd-ryzen.tsv").read_text().splitlines())
-    return tmp_path / "ryzen"
+def session(measured_once, tmp_path):
+    """Return a copy of it, which a test may change."""
+    return Path(shutil.copytree(measured_once, tmp_path / measured_once.name))
 
 
 @pytest.mark.parametrize(
@@ -115,10 +124,9 @@ def test_a_cell_of_another_command_is_seen(tmp_path) -> None:
     assert any("another command" in text for text in codes(folder))
 
 
-def test_a_measured_session_is_sound_as_written(tmp_path, ryzen) -> None:
-    folder = by_python(tmp_path, idle_s=0.3, witnesses=["rapl"], root=ryzen, label="a, b")
-    assert not codes(folder)
-    assert not codes(folder, "incomplete")
+def test_a_measured_session_is_sound_as_written(session) -> None:
+    assert not codes(session)
+    assert not codes(session, "incomplete")
 
 
 def changed(folder: Path, table: str, column: str, where: dict[str, str]) -> None:
@@ -149,25 +157,23 @@ def changed(folder: Path, table: str, column: str, where: dict[str, str]) -> Non
     ],
     ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else value,
 )
-def test_a_changed_figure_of_a_session_is_seen(tmp_path, ryzen, table, column, where) -> None:
+def test_a_changed_figure_of_a_session_is_seen(session, table, column, where) -> None:
     """With a second meter beside, too, whose rails stand in the same trace."""
-    folder = by_python(tmp_path, idle_s=0.3, witnesses=["rapl"], root=ryzen)
-    (folder / "manifest.json").write_text(
-        (folder / "manifest.json").read_text().replace('"files"', '"files_of_then"')
+    (session / "manifest.json").write_text(
+        (session / "manifest.json").read_text().replace('"files"', '"files_of_then"')
     )
-    assert not codes(folder)
-    changed(folder, table, column, where)
-    assert any(column in text for text in codes(folder))
+    assert not codes(session)
+    changed(session, table, column, where)
+    assert any(column in text for text in codes(session))
 
 
-def test_the_idle_power_of_a_measured_program_may_not_drift(tmp_path) -> None:
-    folder = by_python(tmp_path, idle_s=0.3)
-    assert not [f for f in judge(folder).findings if f.code == "idle-drift"]
-    manifest = json.loads((folder / "manifest.json").read_text())
+def test_the_idle_power_of_a_measured_program_may_not_drift(session) -> None:
+    assert not [f for f in judge(session).findings if f.code == "idle-drift"]
+    manifest = json.loads((session / "manifest.json").read_text())
     assert manifest["idle"]["before_w"] == pytest.approx(10.0, rel=0.01)
     manifest["idle"]["after_w"] = 12.0
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    drift = [f for f in judge(folder).findings if f.code == "idle-drift"]
+    (session / "manifest.json").write_text(json.dumps(manifest))
+    drift = [f for f in judge(session).findings if f.code == "idle-drift"]
     assert [f.level for f in drift] == ["unstable"]
     assert "--idle, then measure again." in drift[0].remedy
 
