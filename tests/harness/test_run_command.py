@@ -229,6 +229,7 @@ def test_another_process_gives_the_same_numbers(finished, place) -> None:
         assert float(row["energy_model_j"]) > 0
 
 
+@pytest.mark.whole
 def test_another_device_is_modelled_and_said_everywhere(place) -> None:
     """Training is real; the board's time and energy are modelled, in columns of their own."""
     words = ["--device", "jetson-nano:cpu", "--methods", "all-in-one", "--meter", "none"]

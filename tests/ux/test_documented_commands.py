@@ -103,11 +103,8 @@ def test_there_are_runs_to_try() -> None:
     assert "--config docs/federation-32.toml" in typed(ROOT / "docs" / "data.md")
 
 
-@pytest.mark.parametrize(
-    "words",
-    [pytest.param(w, marks=() if w == "--quick" else pytest.mark.whole) for w in RUNS],
-    ids=lambda words: words or "no options",
-)
+@pytest.mark.whole
+@pytest.mark.parametrize("words", RUNS, ids=lambda words: words or "no options")
 def test_runs_are_planned_as_written(words: str, tmp_path) -> None:
     """Each command works to the moment at which it would begin: options, device, data, disk."""
     done = subprocess.run(

@@ -26,6 +26,7 @@ def long_lines(text: str) -> list[str]:
     return [x for x in text.splitlines() if len(x) > 80 and not any(word in x for word in FREE)]
 
 
+@pytest.mark.whole
 def test_a_run_in_a_file_is_plain_and_narrow(first_run) -> None:
     """Sentences of the verdict are whole lines, as they are made to be quoted; all else fits."""
     assert not CONTROL.search(first_run.out.replace("\n", ""))

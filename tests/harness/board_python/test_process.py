@@ -308,6 +308,7 @@ def test_a_gpu_that_fails_there_is_told_as_here():
     assert type(process_module._failure("python3", "RuntimeError: shapes")) is BoardPythonError
 
 
+@pytest.mark.whole
 def test_a_program_may_pass_its_words_on_to_a_shell_elsewhere(tmp_path, one_thread):
     """As ssh does, which joins its words for the shell there (docs/jetson-nano.md)."""
     away = tmp_path / "away"

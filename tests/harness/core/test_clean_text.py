@@ -86,6 +86,7 @@ def here(*words: object) -> tuple[int, bytes]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.whole
 def test_commands_show_names_that_can_be_typed_in_a_plain_locale(tmp_path) -> None:
     run = tmp_path / "el se" / "ünlearn x"
     shutil.copytree(GOLDEN, run)

@@ -90,6 +90,7 @@ def test_checksums_are_those_of_the_files(packed) -> None:
     assert listed == there
 
 
+@pytest.mark.whole
 def test_level_0_makes_the_paper_again_to_the_byte(packed, tmp_path) -> None:
     """The command of the README, in an empty folder that holds the bundle's data only."""
     shutil.copytree(packed / "data", tmp_path / "data")
@@ -103,6 +104,7 @@ def test_level_0_makes_the_paper_again_to_the_byte(packed, tmp_path) -> None:
     assert files(tmp_path / "rebuilt") == files(packed / "paper")
 
 
+@pytest.mark.whole
 def test_the_same_run_gives_the_same_bytes(packed, planted, packing, tmp_path) -> None:
     """Also under another name, into a folder that is there already and empty."""
     (tmp_path / "other").mkdir()

@@ -128,10 +128,18 @@ def test_a_sum_over_some_cells_is_not_shown_as_that_of_all(draft) -> None:
     assert joules(run_entry(none.write())) == "185 J modelled"
 
 
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle, which takes seconds to make."""
+    top = tmp_path_factory.mktemp("packed")
+    shutil.copytree(GOLDEN, top / "first")
+    return pack([top / "first"], top / "my bundle", Packing(private=()))
+
+
 @pytest.fixture
-def bundle(shelf: Path) -> Path:
+def bundle(shelf: Path, packed: Path) -> Path:
     """Return a bundle beside the runs."""
-    return pack([shelf / "first"], shelf / "my bundle", Packing(private=()))
+    return Path(shutil.copytree(packed, shelf / "my bundle"))
 
 
 def test_a_bundle_is_no_run_and_is_said_to_be_a_bundle(shelf: Path, bundle: Path, capsys) -> None:

@@ -37,6 +37,7 @@ def test_the_python_example_runs(tmp_path):
     assert len(done.stdout.splitlines()) == 2
 
 
+@pytest.mark.whole
 def test_the_first_command_and_the_script_run(tmp_path, environment):
     """The script without and with somebody who measures."""
     first, _, script, _ = blocks("sh")

@@ -114,6 +114,7 @@ def test_a_run_that_was_stopped_goes_on(installed, capsys, monkeypatch):
     assert sorted(int(r["interruptions"]) for r in rows(folder / "cells.csv")) == [0, 1]
 
 
+@pytest.mark.whole
 def test_it_is_judged_compared_packed_and_reported(finished, capsys):
     """What evidence and analysis ask of any run they get of this one."""
     from analysis.report import main as report  # noqa: PLC0415
@@ -199,6 +200,7 @@ def over_devices(installed, monkeypatch):
     return summary.path
 
 
+@pytest.mark.whole
 def test_devices_come_to_the_same_vectors(over_devices, finished):
     """What two workers learn is to the last bit what one process learns, with its bytes."""
     here = {row["cell"]: row for row in rows(finished / "cells.csv")}

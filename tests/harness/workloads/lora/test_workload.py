@@ -93,6 +93,7 @@ def test_weights_are_safetensors_that_name_their_base(finished):
         assert safetensors.torch.load(content)
 
 
+@pytest.mark.whole
 def test_the_run_is_whole_and_its_bundle_is_too(finished, tmp_path):
     found = judge(finished)
     assert not [f for f in found.findings if f.level == "damaged"], found.findings
