@@ -81,6 +81,12 @@ letters are markers."""
 OTHER_COLOURS = ("#44AA99", "#999933", "#AA4499", "#88CCEE", "#661100")
 """For methods not named above, from Paul Tol's muted scheme."""
 
+PIECE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", *OTHER_COLOURS)
+"""Of the pieces of a bar that are neither methods nor phases of one."""
+
+REST_COLOUR = "#BBBBBB"
+"""Of what the pieces leave over."""
+
 METHOD_MARKERS: Mapping[str, str] = {
     "independent": "o",
     "all-in-one": "s",

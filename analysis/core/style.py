@@ -92,6 +92,15 @@ def wrap_note(note: str, width_in: float) -> list[str]:
     return textwrap.wrap(note, max(20, int(width_in * 15.5)))
 
 
+def finish_bars(ax: Axes, label: str) -> None:
+    """Give horizontal bars an axis from 0, the first bar on top, and no lines beside names."""
+    ax.set_xlim(left=0)
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(label)
+
+
 def legend_above(figure: Figure, ax: Axes, width_in: float) -> None:
     """Put the legend of `ax` above the axes, in as many columns as its labels allow.
 

@@ -6,12 +6,14 @@ cover together counts once, as it does on the screen and in components.csv.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from analysis.core.loading import Run
 from analysis.core.numbers import without_whole
+from harness.evidence.charged import Window, joined
 
 COLUMNS = [
     "method", "repeat", "phase", "entries", "time_s", "whole_s", "energy_j",
@@ -45,9 +47,9 @@ def marked_phases(run: Run) -> pd.DataFrame:
 
 def _row(name: str, entries: pd.DataFrame, others: pd.DataFrame) -> dict[str, object]:
     first = entries.iloc[0]
-    windows = _joined(entries)
+    windows = _covered(entries)
     time_s = sum(end_s - start_s for start_s, end_s in windows)
-    alone = len(windows) == len(entries)
+    alone = math.isclose(time_s, float((entries["end_s"] - entries["start_s"]).sum()))
     joules = {
         column: entries[column].sum(skipna=False) if alone else float("nan")
         for column in ("energy_j", "energy_error_j", "energy_model_j")
@@ -56,23 +58,16 @@ def _row(name: str, entries: pd.DataFrame, others: pd.DataFrame) -> dict[str, ob
         "method": first["method"], "repeat": first["repeat"], "cell": first["cell"], "phase": name,
         "entries": len(entries), "time_s": time_s, "whole_s": first["whole_s"],
         **joules,
-        "overlaps": any(_meet(window, _joined(others)) for window in windows),
+        "overlaps": _meet(windows, _covered(others)),
     }  # fmt: skip
 
 
-def _joined(entries: pd.DataFrame) -> list[tuple[float, float]]:
-    """Return the stretches that entries cover, joined where they overlap."""
-    found: list[tuple[float, float]] = []
-    for start_s, end_s in sorted(entries[["start_s", "end_s"]].to_numpy().tolist()):
-        if found and start_s < found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end_s))
-        else:
-            found.append((start_s, end_s))
-    return found
+def _covered(entries: pd.DataFrame) -> list[Window]:
+    return joined(zip(entries["start_s"].tolist(), entries["end_s"].tolist(), strict=True))
 
 
-def _meet(window: tuple[float, float], others: Iterable[tuple[float, float]]) -> bool:
-    return any(start_s < window[1] and window[0] < end_s for start_s, end_s in others)
+def _meet(own: Iterable[Window], others: Sequence[Window]) -> bool:
+    return any(a[0] < b[1] and b[0] < a[1] for a in own for b in others)
 
 
 def _per_sample(run: Run) -> dict[tuple[str, str], float]:

@@ -12,17 +12,16 @@ from matplotlib.figure import Figure
 from analysis.core.basis import note_text
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.core.loading import Run
-from analysis.core.method_styles import HATCHES, OTHER_COLOURS
+from analysis.core.method_styles import HATCHES, PIECE_COLOURS, REST_COLOUR
 from analysis.core.numbers import joules_origin, summarise
 from analysis.core.pooling import series_names
-from analysis.core.style import legend_above, scaled_unit
+from analysis.core.style import finish_bars, legend_above, scaled_unit
 from analysis.core.tables.table import Absent, Content, Heading, Table
 from analysis.core.words import origin_words, provenance, spread_words
 from analysis.measured.frames import marked_phases
 
 TITLE = "Where the time goes"
 REST = "not marked"
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", *OTHER_COLOURS)
 MOST_DRAWN = 12
 OVERLAPPING = Absent("Its entries overlap, so that their joules do not add up, or some have none.")
 NO_SAMPLES = Absent("The program did not say how many samples it worked on.")
@@ -136,13 +135,9 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
         rest = phase == REST
         ax.barh(
             methods, widths, left=[left[m] for m in methods], height=0.6, edgecolor="white",
-            color="#BBBBBB" if rest else COLOURS[place % len(COLOURS)], linewidth=0.4,
+            color=REST_COLOUR if rest else PIECE_COLOURS[place % len(PIECE_COLOURS)], linewidth=0.4,
             hatch="" if rest else HATCHES[place % len(HATCHES)], label=phase,
         )  # fmt: skip
         left = {m: left[m] + width for m, width in zip(methods, widths, strict=True)}
-    ax.set_xlim(left=0)
-    ax.invert_yaxis()
-    ax.grid(visible=False, axis="y")
-    ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(f"Time of a turn ({unit})")
+    finish_bars(ax, f"Time of a turn ({unit})")
     return ax

@@ -39,7 +39,7 @@ from harness.evidence.own_files import CELL, own_files
 from harness.evidence.private import Rule, rules, veil
 from harness.evidence.reading import RunFiles
 from harness.evidence.schema_page import page
-from harness.evidence.sensors import pretended
+from harness.evidence.sensors import pretences
 from harness.evidence.signature import SUMS, sign
 from harness.evidence.yardstick import yardstick
 from harness.run_folder.lock import busy, is_running
@@ -219,7 +219,7 @@ def _seal(target: Path, run: RunFiles, rewritten: Sequence[str]) -> None:
 def _packed(judgement: Judgement, run: RunFiles, manifest: dict[str, Any]) -> PackedRun:
     device = run.section("device")
     measured = [r for r in run.done if r["energy_j"] is not None]
-    pretences = (pretended(str(r["energy_meter"] or "")) for r in measured)
+    origin = pretences(str(r["energy_meter"] or "") for r in measured) or "measured"
     return PackedRun(
         run_id=run.run_id,
         workload=str(manifest.get("workload", DEFAULT)),
@@ -231,7 +231,7 @@ def _packed(judgement: Judgement, run: RunFiles, manifest: dict[str, Any]) -> Pa
         time_s=max((phase["end_s"] or 0.0 for phase in run.phases), default=0.0),
         energy_j=sum(r["energy_j"] for r in measured) if measured else None,
         energy_cells=len(measured),
-        energy_origin=next(filter(None, pretences), "measured") if measured else "",
+        energy_origin=origin if measured else "",
         cells=len(run.done),
         data_checksum=str(run.section("data").get("checksum") or ""),
         commit=str(run.section("source").get("commit") or ""),

@@ -34,15 +34,15 @@ def charged_rows(run: RunFiles, phases: Iterable[Row]) -> list[Row]:
 
 def charged(run: RunFiles) -> Mapping[str, list[Row]]:
     """Return the phases that every cell is charged for, in the order of the file."""
-    return {cell: charged_rows(run, phases) for cell, phases in by_cell(run).items()}
+    return {cell: charged_rows(run, phases) for cell, phases in by_cell(run.phases).items()}
 
 
-def by_cell(run: RunFiles) -> Mapping[str, list[Row]]:
-    """Return the phases of every cell in the order of the file."""
+def by_cell(rows: Iterable[Row]) -> Mapping[str, list[Row]]:
+    """Return the rows of a table that are of a cell, by cell, in the order of the file."""
     found: dict[str, list[Row]] = {}
-    for phase in run.phases:
-        if phase["cell"]:
-            found.setdefault(str(phase["cell"]), []).append(phase)
+    for row in rows:
+        if row["cell"]:
+            found.setdefault(str(row["cell"]), []).append(row)
     return found
 
 
@@ -76,11 +76,15 @@ def named_windows(run: RunFiles, phases: Iterable[Row], name: str, job: str) -> 
         of_job = (p for p in own if p["job"] == job and name in COST_PHASES)
         return [(p["start_s"], p["end_s"]) for p in of_job]
     whole = charged_rows(run, own)
-    windows = sorted((p["start_s"], p["end_s"]) for p in own if not any(p is w for w in whole))
-    joined: list[Window] = []
-    for start_s, end_s in windows:
-        if joined and start_s <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], end_s))
+    return joined((p["start_s"], p["end_s"]) for p in own if not any(p is w for w in whole))
+
+
+def joined(windows: Iterable[Window]) -> list[Window]:
+    """Return the stretches that windows cover together, in order."""
+    found: list[Window] = []
+    for start_s, end_s in sorted(windows):
+        if found and start_s <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end_s))
         else:
-            joined.append((start_s, end_s))
-    return joined
+            found.append((start_s, end_s))
+    return found

@@ -19,7 +19,7 @@ from harness.evidence.disturbed import disturbed_words
 from harness.evidence.paired import no_interval_words, paired_ratio, values_by_seed
 from harness.evidence.reading import RunFiles, find_run, read_run
 from harness.evidence.restated import modelled_power_w, restated_words
-from harness.evidence.sensors import NO_SENSOR, pretended
+from harness.evidence.sensors import NO_SENSOR, pretences
 from harness.evidence.untrue import untrue
 
 
@@ -242,7 +242,7 @@ def _described(name: str, side: Side) -> Metric:
 
 def _pretence(side: Side) -> str:
     meters = (str(row["energy_meter"]) for row in side.run.done if row["energy_j"] is not None)
-    return next(filter(None, map(pretended, meters)), "")
+    return pretences(meters)
 
 
 def by_turns(first: Side, second: Side) -> bool:

@@ -11,6 +11,7 @@ from devices.time_model import HostTiming, TimeModel
 from harness.core.errors import DamagedRunError
 from harness.core.schema import SCHEMA_VERSION, SHARED, WORK, sessions_of
 from harness.evidence.reading import RunFiles
+from harness.evidence.samples import plain_name
 from harness.evidence.stated import Claim, Contradiction, contradiction
 from harness.evidence.tables import Row, read_table
 
@@ -71,12 +72,12 @@ def _of_meter(run: RunFiles) -> dict[str, object]:
 
 def _of_total(run: RunFiles) -> dict[str, object]:
     """Return what cells of a measured program say of the meters whose joules are added up."""
-    told = [meter for meter in run.meters if meter and meter.get("role", "total") == "total"]
     if run.is_of_clients:
         return {}  # theirs
+    told = [meter for meter in run.meters if meter and meter.get("role", "total") == "total"]
     kinds = dict.fromkeys(str(meter.get("kind")) for meter in told)
     return {
-        "energy_meter": "+".join(str(m.get("name")).partition(":")[0] for m in told) or None,
+        "energy_meter": "+".join(map(plain_name, told)) or None,
         "energy_scope": "+".join(str(meter.get("scope")) for meter in told) or None,
         "energy_kind": "+".join(kinds) or None,
     }
@@ -91,10 +92,10 @@ def _name(row: Row, run: RunFiles) -> Iterator[Contradiction]:
             f"seed and repeat are {row['seed']} and {row['repeat']}, its name differs",
         )
         return
-    name, method = _letters(cell.removesuffix(ending)), str(row["method"])
     if run.is_measured:
         yield from _command(row, run)
         return
+    name, method = _letters(cell.removesuffix(ending)), str(row["method"])
     words = [word for word in re.split("[:,]", method) if word]
     if not all(_letters(word) in name for word in words):  # it may tell defaults as well
         yield "method", cell, f"method is {method} in cells.csv, which its name does not say"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from harness.core.errors import DamagedRunError
 from harness.core.schema import COMPONENTS, SCHEMA_VERSION
@@ -30,12 +30,12 @@ def component_rows(run: RunFiles) -> list[Row]:
 
 
 def component_contradictions(
-    run: RunFiles, cell: str, phases: Sequence[Row], cell_samples: CellSamples
+    run: RunFiles, rows: Iterable[Row], phases: Sequence[Row], cell_samples: CellSamples
 ) -> Iterator[Found]:
-    """Yield joules and bounds of rails that the samples contradict."""
-    for row in component_rows(run):
+    """Yield joules and bounds of a cell's rails that its samples contradict."""
+    for row in rows:
         samples = cell_samples.meter(str(row["meter"]))
-        if row["cell"] != cell or row["energy_j"] is None or samples is None:
+        if row["energy_j"] is None or samples is None:
             continue
         if row["phase"]:
             windows = named_windows(run, phases, str(row["phase"]), str(row["job"]))
@@ -54,4 +54,4 @@ def component_contradictions(
             whole = len(known) == len(parts)
             if stated < least - slack or (whole and stated > least + slack):
                 text = f"{column} of rail {rail} is {stated:.6g} J in {NAME}, its samples give"
-                yield f"components' {column}", cell, f"{text} {least:.6g} J"
+                yield f"components' {column}", str(row["cell"]), f"{text} {least:.6g} J"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devices.power_model import PowerModel
 from harness.evidence.charged import by_cell, charged_rows, charged_windows
-from harness.evidence.derived_components import component_contradictions
+from harness.evidence.derived_components import component_contradictions, component_rows
 from harness.evidence.reading import RunFiles
 from harness.evidence.samples import CellSamples, Window
 from harness.evidence.tables import Row, streamed_trace
@@ -123,7 +123,7 @@ def _net(run: RunFiles) -> Iterator[Found]:
 
 def _sampled(run: RunFiles) -> Iterator[Found]:
     """Integrate the samples of each cell again; only what lies within its samples can be."""
-    phases = by_cell(run)
+    phases, components = by_cell(run.phases), by_cell(component_rows(run))
     for row in run.done:
         cell = str(row["cell"])
         own = [p for p in phases.get(cell, ()) if None not in (p["start_s"], p["end_s"])]
@@ -136,7 +136,7 @@ def _sampled(run: RunFiles) -> Iterator[Found]:
             yield from _against_samples(cell, own, samples)
             yield from _error(row, charged_windows(run, own), samples)
             yield from _powers(run, path, cell, samples)
-            yield from component_contradictions(run, cell, own, samples)
+            yield from component_contradictions(run, components.get(cell, ()), own, samples)
 
 
 def _is_broken(row: Row, own: Iterable[Row]) -> bool:

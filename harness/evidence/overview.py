@@ -18,7 +18,7 @@ from harness.core.clean_text import clean
 from harness.core.errors import DamagedRunError
 from harness.core.guarded_folder import read_bytes, read_object
 from harness.evidence.bundles import is_bundle
-from harness.evidence.sensors import pretended
+from harness.evidence.sensors import pretences
 from harness.run_folder.lock import is_running
 from harness.workloads.registry import DEFAULT
 
@@ -195,9 +195,8 @@ def _total(values: Sequence[float]) -> float | None:
 
 def _origin(rows: Sequence[Mapping[str, str]]) -> str:
     measured = [row for row in rows if _number(row.get("energy_j")) is not None]
-    pretences = (pretended(row.get("energy_meter") or "") for row in measured)
     if measured:
-        return next(filter(None, pretences), "measured")
+        return pretences(row.get("energy_meter") or "" for row in measured) or "measured"
     return "modelled" if _known(rows, "energy_model_j") else ""
 
 

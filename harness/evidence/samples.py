@@ -24,9 +24,10 @@ class KeptSamples:
     """Hold what a trace gives of one meter, and say what windows of it come to.
 
     Limits by which a sample was believed or not do not count any more: those kept were believed.
+    `prefix` stands before its rails where the trace has those of several meters.
     """
 
-    def __init__(self, info: MeterInfo, period_s: float) -> None:
+    def __init__(self, info: MeterInfo, period_s: float, prefix: str = "") -> None:
         rails = tuple(
             replace(rail, wrap_range_j=None, stale_after_s=None, min_power_w=-sys.float_info.max)
             for rail in info.rails
@@ -36,34 +37,32 @@ class KeptSamples:
         self._lenient = [
             Stream(replace(rail, max_power_w=sys.float_info.max), info.kind) for rail in rails
         ]
+        self._places = {f"{prefix}{rail.name}": place for place, rail in enumerate(rails)}
+        self._column = "energy_j" if info.kind == "counter" else "power_w"
 
     @classmethod
-    def of(
-        cls, meter: Mapping[str, Any], path: Path, version: int, prefix: str = ""
-    ) -> KeptSamples | None:
-        """Read a trace; None if the meter is not described, or the file cannot be read.
-
-        `prefix` stands before its rails where the trace has those of several meters. What is wrong
-        with files is named by what looks at files.
-        """
+    def told(cls, meter: Mapping[str, Any], prefix: str = "") -> KeptSamples | None:
+        """Return none of the samples of a meter yet; None if it is not described."""
         try:
             known = {f.name: meter[f.name] for f in fields(MeterInfo) if f.name in meter}
             info = MeterInfo.from_dict(known)
-            found = cls(info, 1.0 / max(float(meter.get("rate_hz") or 10.0), 1e-6))
-            found.add(streamed_trace(path, version), prefix)
-        except (DeviceError, DamagedRunError, ValueError, TypeError, AttributeError):
+            period_s = 1.0 / max(float(meter.get("rate_hz") or 10.0), 1e-6)
+        except (DeviceError, ValueError, TypeError, AttributeError):
             return None
-        return found if info.kind in ("counter", "sampled") else None
+        return cls(info, period_s, prefix) if info.kind in ("counter", "sampled") else None
 
-    def add(self, rows: Iterable[Row], prefix: str = "") -> None:
-        """Add samples in the order of the file."""
-        places = {f"{prefix}{rail.name}": place for place, rail in enumerate(self.info.rails)}
-        column = "energy_j" if self.info.kind == "counter" else "power_w"
-        for row in rows:
-            place = places.get(str(row["rail"]))
-            if place is not None and row["t_s"] is not None:
-                self.streams.streams[place].append(row["t_s"], row[column])
-                self._lenient[place].append(row["t_s"], row[column])
+    @classmethod
+    def of(cls, meter: Mapping[str, Any], path: Path, version: int) -> KeptSamples | None:
+        """Read a trace; None if the meter is not described, or the file cannot be read."""
+        found = cls.told(meter)
+        return found if found is not None and _read([found], path, version) else None
+
+    def add(self, row: Row) -> None:
+        """Add a sample, if it is of this meter, in the order of the file."""
+        place = self._places.get(str(row["rail"]))
+        if place is not None and row["t_s"] is not None:
+            self.streams.streams[place].append(row["t_s"], row[self._column])
+            self._lenient[place].append(row["t_s"], row[self._column])
 
     def energy_j(self, window: Window) -> float | None:
         """Return the joules of the total rails; None if their samples do not span the window."""
@@ -94,10 +93,10 @@ class KeptSamples:
         return energy(self.streams, *window).error_j
 
     def power_w(self) -> Iterable[tuple[str, float, float]]:
-        """Yield rail, time and mean power of a counter since the sample before, from the second."""
-        for stream in self._lenient:
+        """Yield rail, as the trace names it, time and mean power since the sample before."""
+        for rail, stream in zip(self._places, self._lenient, strict=True):
             for place in range(1, len(stream)):
-                yield stream.rail.name, stream.times_s[place], stream.power_w[place]
+                yield rail, stream.times_s[place], stream.power_w[place]
 
 
 def _spans(stream: Stream, window: Window) -> bool:
@@ -136,19 +135,20 @@ class CellSamples:
         Rails bear the name of their meter if there are several, without its options; the second of
         a name is plug#2.
         """
-        plain = [str(meter.get("name") or "").partition(":")[0] for meter in told]
+        plain = [plain_name(meter) for meter in told]
         names = [
             f"{n}#{k}" if (k := plain[: i + 1].count(n)) > 1 else n for i, n in enumerate(plain)
         ]
-        several = len(told) > 1
         found: dict[str, KeptSamples] = {}
         for name, meter in zip(names, told, strict=True):
-            own = KeptSamples.of(meter, path, version, f"{name}/" if several else "")
+            own = KeptSamples.told(meter, f"{name}/" if len(told) > 1 else "")
             if own is None:
                 return None
             found[name] = own
         totals = [n for n, m in zip(names, told, strict=True) if m.get("role", "total") == "total"]
-        return cls(found, totals) if totals else None
+        if not totals or not _read(found.values(), path, version):
+            return None
+        return cls(found, totals)
 
     def meter(self, name: str) -> KeptSamples | None:
         """Return what is kept of one meter; where there is one only, it is meant by any name."""
@@ -161,15 +161,32 @@ class CellSamples:
 
     def power_w(self) -> Iterable[tuple[str, float, float]]:
         """Yield rail, as the trace names it, time and mean power of counters."""
-        for name, samples in self.meters.items():
+        for samples in self.meters.values():
             if samples.info.kind == "counter":
-                prefix = f"{name}/" if len(self.meters) > 1 else ""
-                for rail, time_s, power_w in samples.power_w():
-                    yield f"{prefix}{rail}", time_s, power_w
+                yield from samples.power_w()
 
     def error_j(self, window: Window) -> float | None:
         """Return the bound on the error of the total; None if it takes more samples."""
         return _added([samples.error_j(window) for samples in self._totals])
+
+
+def plain_name(meter: Mapping[str, Any]) -> str:
+    """Return the name of a meter of a manifest without its options."""
+    return str(meter.get("name") or "").partition(":")[0]
+
+
+def _read(meters: Collection[KeptSamples], path: Path, version: int) -> bool:
+    """Give meters the samples of a trace, in one pass; say whether it could be read.
+
+    What is wrong with files is named by what looks at files.
+    """
+    try:
+        for row in streamed_trace(path, version):
+            for meter in meters:
+                meter.add(row)
+    except (DamagedRunError, ValueError, TypeError):
+        return False
+    return True
 
 
 def _added(parts: Sequence[float | None]) -> float | None:

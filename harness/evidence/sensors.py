@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 PRETENDED = {"simulated": "made up", "replay": "replayed"}
 """Meters that play a made-up or a recorded stream instead of reading a sensor."""
 
 NO_SENSOR = "is no sensor: its joules say nothing about this host"
+
+
+def pretences(meters: Iterable[str]) -> str:
+    """Return what joules of several meters are if one reads no sensor; empty if all do."""
+    return next(filter(None, map(pretended, meters)), "")
 
 
 def pretended(meter: str) -> str:

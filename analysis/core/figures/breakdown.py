@@ -13,7 +13,7 @@ from analysis.core.basis import CostBasis, cost_basis, note_text, restated_power
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.core.loading import Run
 from analysis.core.method_styles import PHASE_COLOURS, PHASE_HATCHES
-from analysis.core.style import even_columns, keep_limits, scaled_unit
+from analysis.core.style import even_columns, finish_bars, keep_limits, scaled_unit
 from analysis.core.tables.phases import SHOWN, phase_means
 from analysis.core.words import is_wide, origin_words, spread_words, wide_words
 from harness.evidence.paired import half_width
@@ -115,11 +115,7 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     _draw_whiskers(ax, charged[~wide], factor)
     with keep_limits(ax):
         _draw_whiskers(ax, charged[wide], factor)
-    ax.set_xlim(left=0)
-    ax.invert_yaxis()
-    ax.grid(visible=False, axis="y")
-    ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(f"{drawn['quantity'].iloc[0]} ({unit})")
+    finish_bars(ax, f"{drawn['quantity'].iloc[0]} ({unit})")
     return ax
 
 

@@ -12,12 +12,11 @@ from analysis.core.basis import note_text
 from analysis.core.component_data import KEYS, component_means
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.core.loading import Run
-from analysis.core.method_styles import HATCHES, OTHER_COLOURS
-from analysis.core.style import legend_above, scaled_unit
+from analysis.core.method_styles import HATCHES, PIECE_COLOURS, REST_COLOUR
+from analysis.core.style import finish_bars, legend_above, scaled_unit
 from analysis.core.words import origin_words
 
 TITLE = "Joules per component"
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", *OTHER_COLOURS)
 REST = "rest of the total"
 MARKERS = ("D", "s", "^", "v", "P", "X")
 
@@ -100,9 +99,10 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
     for place, piece in enumerate(dict.fromkeys(pieces["piece"])):
         own = pieces[pieces["piece"] == piece].set_index("method")["energy_j"] * factor
         widths = [float(own.get(method, 0.0)) for method in methods]
+        colour = REST_COLOUR if piece == REST else PIECE_COLOURS[place % len(PIECE_COLOURS)]
         ax.barh(
             methods, widths, left=[left[m] for m in methods], height=0.6, edgecolor="white",
-            color="#BBBBBB" if piece == REST else COLOURS[place % len(COLOURS)], linewidth=0.4,
+            color=colour, linewidth=0.4,
             hatch="" if piece == REST else HATCHES[place % len(HATCHES)], label=piece,
         )  # fmt: skip
         left = {m: left[m] + width for m, width in zip(methods, widths, strict=True)}
@@ -114,9 +114,5 @@ def draw(ax: Axes, drawn: pd.DataFrame) -> Axes:
             marker=MARKERS[place % len(MARKERS)], markerfacecolor="white", markersize=5,
             label=f"witness: {witness}",
         )  # fmt: skip
-    ax.set_xlim(left=0)
-    ax.invert_yaxis()
-    ax.grid(visible=False, axis="y")
-    ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(f"Measured energy of a cell ({unit})")
+    finish_bars(ax, f"Measured energy of a cell ({unit})")
     return ax

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from analysis.core.figures.drawing import Drawing, NotDrawn, Outcome
 from analysis.core.loading import Run
 from analysis.core.method_styles import PHASE_COLOURS, PHASE_HATCHES
-from analysis.core.style import paint_axes, scaled_unit
+from analysis.core.style import finish_bars, paint_axes, scaled_unit
 from analysis.core.words import origin_words, spread_words
 from analysis.personalized.frames import costs
 
@@ -71,8 +71,5 @@ def draw(ax: Axes, drawn: pd.DataFrame, label: str) -> Axes:
                 hatch=PHASE_HATCHES[phase], edgecolor="white", linewidth=0.4,
                 label=phase)  # fmt: skip
         left = [start + width for start, width in zip(left, widths, strict=True)]
-    ax.invert_yaxis()
-    ax.grid(visible=False, axis="y")
-    ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(f"{label} ({unit})")
+    finish_bars(ax, f"{label} ({unit})")
     return ax
