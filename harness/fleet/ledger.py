@@ -181,15 +181,19 @@ class Ledger:
         Raises:
             RefusedError: if it does.
         """
-        worker = report.device, report.session
-        seen, taken = self._seen.get(worker, set()), self._booked_s.get(worker, Stretches())
-        fresh = [entry for entry in report.entries if entry.number not in seen]
+        taken = self._booked_s.get((report.device, report.session), Stretches())
+        fresh = self._unheard(report)
         for entry in fresh:
             if taken.shared_s(entry.segment.start_s, entry.segment.end_s) > SLACK_S:
                 raise RefusedError(f"entry {entry.number} is of time that was reported before")
         trained_s = self._trained_s.get(report.device, 0.0) + self._charges_s(fresh)
         if trained_s > since_s + PATIENCE_S:
             raise RefusedError(f"it has trained for {trained_s:.3g} s, longer than this cell")
+
+    def _unheard(self, report: Report) -> list[ReportedEntry]:
+        """Return the entries of an answer that are not here yet."""
+        seen = self._seen.get((report.device, report.session), set())
+        return [entry for entry in report.entries if entry.number not in seen]
 
     def _charges_s(self, entries: Iterable[ReportedEntry]) -> float:
         """Return the seconds that a method is charged for among what was done for this attempt."""
@@ -204,9 +208,8 @@ class Ledger:
 
     def add(self, report: Report, shift: ClockShift) -> None:
         """Take in the entries of an answer that are not here yet."""
-        worker = report.device, report.session
+        worker, fresh = (report.device, report.session), self._unheard(report)
         seen, taken = self._seen.setdefault(worker, set()), self._taken_s(worker)
-        fresh = [entry for entry in report.entries if entry.number not in seen]
         before_s = self._trained_s.get(report.device, 0.0)
         self._trained_s[report.device] = before_s + self._charges_s(fresh)
         for entry in fresh:
