@@ -65,7 +65,7 @@ def parse_line(line: str) -> list[RailPower]:
     return [
         RailPower(match["name"], int(match["now"]) / 1000.0)
         for match in _RAIL.finditer(line)
-        if match["name"] not in _NOT_RAILS
+        if not any(word.endswith(match["name"]) for word in _NOT_RAILS)  # or the end of a cut one
     ]
 
 

@@ -107,6 +107,8 @@ def test_captured_lines(name):
         ("VDD_IN 99999999999/1", []),
         ("VDD_IN 1/2/3/4", []),
         ("CPU@VDD_IN 5/5", []),
+        ("WAP 0/1", []),
+        ("AM 1/2 VDD_IN 5/5", [("VDD_IN", 5)]),
     ],
 )
 def test_shapes_of_lines(line, rails):
